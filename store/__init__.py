@@ -1,0 +1,1 @@
+"""The HDF5 feature store; knows nothing of videos, Luigi or torch."""
