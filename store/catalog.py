@@ -1,0 +1,215 @@
+"""A whole store: from an utterance's name to its rows in every stage."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from store import files
+from store.errors import StoreError, UtteranceNotFoundError
+from store.layout import roots_folder, shard_path
+from store.shard import Shard
+
+_ROOT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Root:
+    """What one run lists: which utterance is in which shard, under which fingerprints.
+
+    Args:
+        run: The run's name.
+        fingerprints: Stage to fingerprint.
+        shards: Utterance to the id of the shard that holds its rows.
+        sources: Utterance to (size in bytes, time of change in ns) of its file when it was last seen.
+        vanished: Utterances whose rows are kept although their file is gone.
+
+    """
+
+    run: str
+    fingerprints: dict[str, str]
+    shards: dict[str, str]
+    sources: dict[str, tuple[int, int]]
+    vanished: frozenset[str] = frozenset()
+
+    def write(self, store: Path) -> Path:
+        """Write to `<store>/roots/<run>.json`, in columns, a third of the size of a row each."""
+        names = sorted(self.shards)
+        ids = sorted(set(self.shards.values()))
+        index = {shard: i for i, shard in enumerate(ids)}
+        path = roots_folder(store) / f"{self.run}.json"
+        files.write_json(
+            path,
+            {
+                "format_version": _ROOT_VERSION,
+                "run": self.run,
+                "fingerprints": self.fingerprints,
+                "shards": ids,
+                "utterances": names,
+                "shard": [index[self.shards[name]] for name in names],
+                "size": [self.sources[name][0] for name in names],
+                "mtime_ns": [self.sources[name][1] for name in names],
+                "vanished": sorted(self.vanished),
+            },
+        )
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "Root":
+        """Read what `write` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            StoreError: It is damaged or of a later version.
+
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if value["format_version"] > _ROOT_VERSION:
+                raise StoreError(
+                    f"{path} has format version {value['format_version']}, this release reads {_ROOT_VERSION}"
+                )
+            names = value["utterances"]
+            ids = value["shards"]
+            return cls(
+                run=value["run"],
+                fingerprints=value["fingerprints"],
+                shards={name: ids[i] for name, i in zip(names, value["shard"], strict=True)},
+                sources=dict(zip(names, zip(value["size"], value["mtime_ns"], strict=True), strict=True)),
+                vanished=frozenset(value["vanished"]),
+            )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise StoreError(f"{path} is damaged ({error!r}); remove it, and the next run writes it again") from error
+
+
+class Clip:
+    """One utterance's rows; each attribute is a read-only view, mapped when first touched."""
+
+    def __init__(self, name: str, shards: dict[str, Shard]) -> None:
+        self.name = name
+        self._shards = shards
+
+    def _rows(self, stage: str, dataset: str) -> np.ndarray:
+        if stage not in self._shards:
+            raise UtteranceNotFoundError(f"{self.name} has no rows of the stage {stage} in this store")
+        return self._shards[stage].rows(self.name, dataset)
+
+    @property
+    def stft(self) -> np.ndarray:
+        """(T, 257, 2) float32, 100 rows a second, (real, imaginary)."""
+        return self._rows("stft", "stft")
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(N, 512) float32, one row per face."""
+        return self._rows("embeddings", "embedding")
+
+    @property
+    def crops(self) -> np.ndarray:
+        """(N, 112, 96, 3) uint8, blue, green, red; only where the run keeps them raw."""
+        return self._rows("crops", "crop")
+
+    @property
+    def landmarks(self) -> np.ndarray:
+        """(N, 5, 2) float32 (x, y) in pixels of the upright frame."""
+        return self._rows("faces", "landmarks")
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(N, 4) float32 (x1, y1, x2, y2) in pixels of the upright frame."""
+        return self._rows("faces", "box")
+
+    @property
+    def face_times(self) -> np.ndarray:
+        """(N,) float64 seconds since the clip's origin."""
+        return self._rows("faces", "time")
+
+    @property
+    def status(self) -> dict[str, str]:
+        """Status by stage."""
+        return {stage: shard.fact(self.name, "status") for stage, shard in self._shards.items()}
+
+    @property
+    def messages(self) -> dict[str, str]:
+        """Message by stage, where there is one."""
+        messages = {stage: shard.fact(self.name, "message") for stage, shard in self._shards.items()}
+        return {stage: message for stage, message in messages.items() if message}
+
+    @property
+    def source_sha256(self) -> str:
+        """Digest of the clip's file, "" where no stage has read it."""
+        digests = (shard.fact(self.name, "source_sha256") for shard in self._shards.values())
+        return next((digest for digest in digests if digest), "")
+
+
+class FeatureStore:
+    """The features that a run lists, by utterance.
+
+    Args:
+        folder: The store's folder, `[store] root` of tasks.cfg.
+        run: Name of the run whose listing counts; the newest by default.
+
+    Raises:
+        StoreError: The folder is no store, or no run has written what it lists.
+
+    Example:
+        >>> store = FeatureStore("data/omg/store")  # doctest: +SKIP
+        >>> store["5b44393ed/utterance_4"].stft[100:400].shape  # doctest: +SKIP
+        (300, 257, 2)
+
+    """
+
+    def __init__(self, folder: str | Path, run: str | None = None) -> None:
+        self.folder = Path(folder)
+        paths = sorted(roots_folder(self.folder).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        if run is not None:
+            paths = [path for path in paths if path.stem == run]
+        if not paths:
+            raise StoreError(
+                f"{roots_folder(self.folder)} holds no listing{f' of the run {run!r}' if run else ''}; "
+                "check the path, or run `luigi --module pipeline.tasks Features` first"
+            )
+        self.root = Root.read(paths[-1])
+        self._shards: dict[tuple[str, str], Shard | None] = {}
+
+    def __len__(self) -> int:
+        return len(self.root.shards)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.root.shards))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.root.shards
+
+    def __getitem__(self, name: str) -> Clip:
+        shard = self.root.shards.get(name)
+        if shard is None:
+            near = difflib.get_close_matches(name, self.root.shards, 3, 0.6)
+            hint = f"; the nearest names are {', '.join(near)}" if near else ""
+            raise UtteranceNotFoundError(f"{name!r} is not among the {len(self)} utterances of {self.folder}{hint}")
+        found = {stage: self.shard(stage, shard) for stage in self.root.fingerprints}
+        return Clip(name, {stage: rows for stage, rows in found.items() if rows is not None})
+
+    def shard(self, stage: str, shard: str) -> Shard | None:
+        """Open one stage's file of a shard; None where the stage has not been there yet."""
+        key = (stage, shard)
+        if key not in self._shards:
+            path = shard_path(self.folder, stage, self.root.fingerprints[stage], shard)
+            self._shards[key] = Shard(path) if path.exists() else None
+        return self._shards[key]
+
+    def utterances(self) -> list[dict[str, Any]]:
+        """List every utterance with its shard, and status, length and message of each stage."""
+        table = []
+        for name in self:
+            row: dict[str, Any] = {"utterance": name, "shard": self.root.shards[name]}
+            for stage in self.root.fingerprints:
+                shard = self.shard(stage, row["shard"])
+                if shard is not None and name in shard:
+                    row |= {f"{stage}_{fact}": shard.fact(name, fact) for fact in ("status", "length", "message")}
+            table.append(row)
+        return table

@@ -1,0 +1,21 @@
+"""What can go wrong with a store. Not-found errors also inherit the builtin, so that callers need not import these."""
+
+
+class StoreError(Exception):
+    """Base of all errors of a feature store; the message names the file and the next step."""
+
+
+class ShardError(StoreError):
+    """A shard's file is not what its format says: cut short, of another product, or of a later version."""
+
+
+class UtteranceNotFoundError(StoreError, KeyError):
+    """No shard of this store holds rows of that utterance."""
+
+    def __str__(self) -> str:
+        """Show the message as it is: KeyError would show its repr."""
+        return str(self.args[0])
+
+
+class StoreInUseError(StoreError):
+    """Another process holds the store's lock."""

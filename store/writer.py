@@ -1,0 +1,234 @@
+"""Writing one shard of one stage: rows are spooled to scratch, then written at their exact size."""
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from store import files
+from store.errors import ShardError
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
+
+#: Datasets start at multiples of this, so that a reader can map them (FORMAT.md, section 4).
+ALIGNMENT = 4096
+#: Bytes that one digest of the sidecar covers.
+DIGEST_BLOCK = 1 << 20
+_COPY_BYTES = 16 << 20
+
+
+class UtteranceRows:
+    """Takes the rows of one utterance; made by `ShardWriter.utterance`."""
+
+    def __init__(self, writer: "ShardWriter", name: str, source_sha256: str) -> None:
+        self.name = name
+        self.source_sha256 = source_sha256
+        self.status = "ok"
+        self.message = ""
+        self.facts: dict[str, Any] = {}
+        self.length = 0
+        self._writer = writer
+
+    def append(self, **rows: np.ndarray) -> None:
+        """Add rows: one array (rows, *row shape) per dataset of the stage, all of one length.
+
+        Raises:
+            ValueError: A dataset is missing, unknown, or of another shape.
+
+        """
+        self.length += self._writer._spool_rows(rows)
+
+    def append_bytes(self, images: list[bytes]) -> None:
+        """Add one row per compressed image, for the stages that keep those."""
+        starts = self._writer._spool_bytes(images)
+        sizes = np.array([len(image) for image in images], "<i8")
+        self.append(start=starts, size=sizes)
+
+    def set_status(self, status: str, message: str) -> None:
+        """Say in one sentence why the utterance has no rows, or what is odd about them."""
+        if status not in STATUSES:
+            raise ValueError(f"status = {status!r} must be one of {', '.join(STATUSES)}")
+        self.status, self.message = status, message
+
+
+class ShardWriter:
+    """Writes one shard of one stage; a context manager that leaves a whole file or none.
+
+    Args:
+        path: The file to be; it must not exist.
+        stage: Name of a schema in `store.schema.SCHEMAS`.
+        shard: The shard's id.
+        fingerprint: The stage set's fingerprint.
+        provenance: Settings, versions, weights; written as JSON, so plain values only, and nothing that differs from
+            run to run, since equal inputs are to give equal files.
+        scratch: Folder for the spooled rows; the file's own folder by default.
+
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stage: str,
+        shard: str,
+        fingerprint: str,
+        provenance: Mapping[str, Any],
+        scratch: Path | None = None,
+    ) -> None:
+        if path.exists():
+            raise ShardError(f"{path} exists and is never written again; remove it to have it made anew")
+        self.path = path
+        self._schema = SCHEMAS[stage]
+        self._attributes: dict[str, str | int] = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "stage": stage,
+            "shard": shard,
+            "fingerprint": fingerprint,
+            "provenance": json.dumps(provenance, sort_keys=True, ensure_ascii=False),
+        }
+        self._utterances: list[UtteranceRows] = []
+        self._scratch = scratch or path.parent
+        self._open_spools = contextlib.ExitStack()
+        self._spools: dict[str, Any] = {}
+        self._bytes_spooled = 0
+
+    def __enter__(self) -> "ShardWriter":
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        names = [column.name for column in self._schema.rows]
+        for name in [*names, BYTES.name] if self._schema.bytes_of else names:
+            # Unnamed on Linux: nothing is left behind, however the process ends.
+            self._spools[name] = self._open_spools.enter_context(tempfile.TemporaryFile(dir=self._scratch))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._open_spools:
+            if error is None:
+                self._write()
+
+    @contextlib.contextmanager
+    def utterance(self, name: str, *, source_sha256: str = "") -> Iterator[UtteranceRows]:
+        """Open the next utterance; its rows count when the block ends without an error."""
+        rows = UtteranceRows(self, name, source_sha256)
+        yield rows
+        self._utterances.append(rows)
+
+    def _spool_rows(self, rows: Mapping[str, np.ndarray]) -> int:
+        expected = {column.name for column in self._schema.rows}
+        if set(rows) != expected:
+            raise ValueError(
+                f"stage {self._schema.name} keeps {sorted(expected)}, but the rows given are {sorted(rows)}"
+            )
+        lengths = set()
+        for column in self._schema.rows:
+            array = np.ascontiguousarray(rows[column.name], dtype=column.dtype)
+            if array.shape[1:] != column.shape:
+                raise ValueError(f"rows of {column.name} have shape {array.shape[1:]}, they must have {column.shape}")
+            lengths.add(len(array))
+            self._spools[column.name].write(array.data)
+        if len(lengths) > 1:
+            raise ValueError(f"datasets of stage {self._schema.name} got different numbers of rows: {sorted(lengths)}")
+        return lengths.pop() if lengths else 0
+
+    def _spool_bytes(self, images: list[bytes]) -> np.ndarray:
+        starts = np.cumsum([self._bytes_spooled, *(len(image) for image in images)], dtype="<i8")
+        for image in images:
+            self._spools[BYTES.name].write(image)
+        self._bytes_spooled = int(starts[-1])
+        return starts[:-1]
+
+    def _write(self) -> None:
+        with files.replacing(self.path) as partial:
+            with h5py.File(partial, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
+                for name, value in self._attributes.items():
+                    file.attrs[name] = _fixed(value)
+                self._write_utterances(file.create_group("utterances"))
+                total = sum(rows.length for rows in self._utterances)
+                for column in self._schema.rows:
+                    self._copy_spool(file, column, total)
+                if self._schema.bytes_of:
+                    self._copy_spool(file, BYTES, self._bytes_spooled, self._schema.bytes_of)
+            # The digests come first: a shard that exists has them.
+            files.write_json(sidecar_path(self.path), digest_file(partial))
+
+    def _write_utterances(self, group: h5py.Group) -> None:
+        lengths = np.array([rows.length for rows in self._utterances], "<i8")
+        values: dict[str, Any] = {
+            "id": [rows.name for rows in self._utterances],
+            "offset": np.cumsum(lengths) - lengths,
+            "length": lengths,
+            "status": [rows.status for rows in self._utterances],
+            "message": [rows.message for rows in self._utterances],
+            "source_sha256": [rows.source_sha256 for rows in self._utterances],
+        }
+        for column in (*UTTERANCE_COLUMNS, *self._schema.facts):
+            if column in self._schema.facts:
+                empty = "" if column.dtype.startswith("S") else -1
+                value = [rows.facts.get(column.name, empty) for rows in self._utterances]
+            else:
+                value = values[column.name]
+            _describe(group.create_dataset(column.name, data=_as_array(value, column.dtype)), column)
+
+    def _copy_spool(self, file: h5py.File, column: Column, num_rows: int, description: str = "") -> None:
+        dataset = file.create_dataset(column.name, (num_rows, *column.shape), column.dtype)
+        _describe(dataset, column, description)
+        spool = self._spools[column.name]
+        spool.seek(0)
+        rows_at_once = max(1, _COPY_BYTES // max(1, int(np.prod(column.shape)) * np.dtype(column.dtype).itemsize))
+        for start in range(0, num_rows, rows_at_once):
+            shape = (min(rows_at_once, num_rows - start), *column.shape)
+            block = np.empty(shape, column.dtype)
+            if spool.readinto(block.data.cast("B")) != block.nbytes:
+                raise OSError(f"the spool of {column.name} in {self._scratch} is shorter than what was written to it")
+            dataset[start : start + len(block)] = block
+
+
+def sidecar_path(path: Path) -> Path:
+    """Give the place of a shard's digests."""
+    return path.with_name(path.name + ".sums")
+
+
+def digest_file(path: Path) -> dict[str, Any]:
+    """Digest a file block by block, so that damage can be placed.
+
+    Returns:
+        `size` in bytes, `block` in bytes, `sha256` as a list of hexadecimal digests, one a block.
+
+    """
+    digests = []
+    with path.open("rb") as file:
+        while block := file.read(DIGEST_BLOCK):
+            digests.append(hashlib.sha256(block).hexdigest())
+    return {"size": path.stat().st_size, "block": DIGEST_BLOCK, "sha256": digests}
+
+
+def _as_array(values: Any, dtype: str) -> np.ndarray:
+    if not dtype.startswith("S"):
+        return np.asarray(values, dtype)
+    encoded = [str(value).encode() for value in values]
+    width = int(dtype[1:] or 0) or max([1, *map(len, encoded)])
+    return np.array([_cut(value, width) for value in encoded], f"S{width}")
+
+
+def _cut(text: bytes, width: int) -> bytes:
+    # Never in the middle of a character.
+    return text if len(text) <= width else text[:width].decode(errors="ignore").encode()
+
+
+def _fixed(value: str | int) -> Any:
+    # h5py makes variable-length strings of str, whose heap a single flipped bit turns into a trap for readers.
+    return np.bytes_(value.encode() or b"\0") if isinstance(value, str) else value
+
+
+def _describe(dataset: h5py.Dataset, column: Column, description: str = "") -> None:
+    dataset.attrs["dimensions"] = _fixed(", ".join(column.dimensions))
+    dataset.attrs["unit"] = _fixed(column.unit)
+    dataset.attrs["description"] = _fixed(description or column.description)
