@@ -1,0 +1,49 @@
+"""Joint: sound and picture together (III-C). Starts from a trained ANet and a trained VNet."""
+
+import torch
+from torch import nn
+
+from models.anet import AcousticFeature, ANet
+from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
+from models.seeding import seeded
+from models.vnet import Backbone, VisualFeature, VNet
+
+
+class Joint(nn.Module):
+    """ANet's and VNet's 512 each, concatenated into one fully connected layer; everything is trainable."""
+
+    def __init__(self, channel_scale: float = 1.0, backbone: Backbone = "frozen") -> None:
+        super().__init__()
+        self.acoustic = AcousticFeature(channel_scale)
+        self.visual = VisualFeature(backbone)
+        self.head = nn.Linear(2 * FEATURE_SIZE, NUM_DIMENSIONS)
+
+    def forward(self, maps: torch.Tensor, index: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        """Predict (B, 2), arousal and valence in [-1, 1].
+
+        Args:
+            maps: (M, 2, 257, 300), see `AcousticFeature.forward`.
+            index: (B, N_A), see there.
+            faces: (B, N_V, ...), see `VisualFeature.forward`.
+        """
+        both = torch.cat([self.acoustic(maps, index), self.visual(faces)], dim=1)  # (B, 1024)
+        return torch.tanh(self.head(both))
+
+
+def build_joint(anet: ANet, vnet: VNet, *, channel_scale: float, backbone: Backbone, seed: int) -> Joint:
+    """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
+
+    Args:
+        anet: trained, of the given `channel_scale`.
+        vnet: trained, of the given `backbone`.
+        channel_scale: ANet's.
+        backbone: VNet's.
+        seed: of the head's weights (orthogonal; zero biases).
+    """
+    with seeded(seed):
+        network = Joint(channel_scale, backbone)
+        nn.init.orthogonal_(network.head.weight)
+        nn.init.zeros_(network.head.bias)
+    network.acoustic.load_state_dict(anet.feature.state_dict())
+    network.visual.load_state_dict(vnet.feature.state_dict())
+    return network

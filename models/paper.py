@@ -1,0 +1,61 @@
+"""Every number of the paper, once, with the section it stands in; then our own numbers, each with its reason.
+
+Paper: Peng, Zhang, Ban, Fang, Winkler, "A Deep Network for Arousal-Valence Emotion Prediction with Acoustic-Visual
+Cues", arXiv 1805.00638. "Notebooks" are its published reference code (pengsongyou/OMG-ADSC): where the paper is silent
+the number is theirs.
+"""
+
+# Sound (II-A).
+SAMPLE_RATE = 16_000  # Hz, one channel
+STFT_HOP_SECONDS = 0.010
+STFT_WINDOW_SECONDS = 0.025  # Hamming
+STFT_SIZE = 512
+NUM_FREQUENCIES = 257  # STFT_SIZE // 2 + 1
+NUM_PARTS = 2  # real and imaginary
+MAP_FRAMES = 300  # 3 s
+
+# Picture (II-B; the scaling of pixels from the notebooks).
+CROP_HEIGHT = 112
+CROP_WIDTH = 96
+PIXEL_CENTRE = 127.5
+PIXEL_SCALE = 128.0
+
+# ANet (III-A; no padding in the first convolution and the two widths from the notebooks).
+VGG16_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+MAP_GRID = (7, 9)  # height (frequency) and width (time) of what the last pooling leaves
+ANET_HIDDEN = 4096
+FEATURE_SIZE = 512  # of ANet's penultimate layer, of a face embedding and of VNet's mean over time
+DROPOUT = 0.5
+
+# VNet (III-B) and Joint (III-C); their numbers from III-D.
+NUM_FRAMES = 16  # N_V
+NUM_MAPS = 4  # N_A
+NUM_DIMENSIONS = 2  # arousal, valence
+
+# Optimisation (III-D for Joint and the clipping; the rest from the notebooks).
+MOMENTUM = 0.9
+WEIGHT_DECAY = 5e-4
+LEARNING_RATE_FACTOR = 0.1  # at each step of the schedule
+GRADIENT_CLIP = 20.0  # norm over all gradients, before the optimiser's step (the notebooks clip after it: no effect)
+VNET_EPOCHS = 30
+VNET_BATCH_SIZE = 32
+VNET_LEARNING_RATE = 0.01
+VNET_LEARNING_RATE_STEPS = (8, 16, 24)  # epochs
+JOINT_EPOCHS = 30
+JOINT_BATCH_SIZE = 6
+JOINT_LEARNING_RATE = 0.001
+JOINT_LEARNING_RATE_STEPS = (7, 14, 21, 28)
+
+# Not in the paper.
+# How ANet alone was trained is told nowhere: VNet's recipe, as both are single networks with the same loss.
+ANET_EPOCHS = VNET_EPOCHS
+ANET_BATCH_SIZE = VNET_BATCH_SIZE
+ANET_LEARNING_RATE = VNET_LEARNING_RATE
+ANET_LEARNING_RATE_STEPS = VNET_LEARNING_RATE_STEPS
+# One random map per utterance and epoch: over 30 epochs every part of a clip is met, at a quarter of Joint's cost.
+ANET_NUM_MAPS = 1
+# Evaluation takes as many maps as Joint does, so that a long utterance is not judged by 3 s of it.
+ANET_NUM_EVALUATION_MAPS = NUM_MAPS
+# 1,000 resamples put the ends of a 95 % interval within about .01 of their limit on 60 videos.
+BOOTSTRAP_RESAMPLES = 1000
+BOOTSTRAP_LEVEL = 0.95

@@ -1,0 +1,101 @@
+"""Which frames and which STFT maps a network sees of an utterance: integers only, no data.
+
+Random in training, each segment's centre in evaluation (the published notebooks draw at random there too, so that
+their validation scores scatter from run to run).
+"""
+
+import numpy as np
+
+from models.paper import MAP_FRAMES
+
+
+def draw_frames(num_frames: int, num_segments: int, rng: np.random.Generator | None) -> np.ndarray:
+    """Choose one frame from each of `num_segments` segments of a clip (TSN sampling, III-B).
+
+    With more frames than segments, segment i is [i * L, (i + 1) * L) with L = floor(num_frames / num_segments), so the
+    rest of the division, at the clip's end, is never taken (as in the notebooks). With at most as many frames as
+    segments, frame floor(n / (2 N) + i n / N) is taken, random or not.
+
+    Args:
+        num_frames: n, how many faces the clip has, >= 1.
+        num_segments: N, >= 1.
+        rng: draws within each segment; None takes its centre, i * L + floor(L / 2).
+
+    Returns:
+        (N,) int64, ascending, in [0, num_frames).
+
+    Raises:
+        ValueError: one of the two counts is below 1.
+
+    >>> draw_frames(48, 4, None)
+    array([ 6, 18, 30, 42])
+    >>> draw_frames(2, 4, None)
+    array([0, 0, 1, 1])
+    """
+    _check_counts(num_frames=num_frames, num_segments=num_segments)
+    segments = np.arange(num_segments, dtype=np.int64)
+    if num_frames <= num_segments:
+        return (2 * segments + 1) * num_frames // (2 * num_segments)
+    length = num_frames // num_segments
+    offsets = length // 2 if rng is None else rng.integers(length, size=num_segments)
+    return segments * length + offsets
+
+
+def draw_map_starts(
+    num_stft_frames: int, num_maps: int, rng: np.random.Generator | None, *, map_frames: int = MAP_FRAMES
+) -> np.ndarray:
+    """Choose where the STFT maps of an utterance start (N_A maps per utterance, III-C).
+
+    A map is [start, start + map_frames) of the utterance's STFT frames; an utterance no longer than one map has every
+    start at 0 and is padded by the caller.
+
+    Args:
+        num_stft_frames: T, >= 1.
+        num_maps: N_A, >= 1.
+        rng: draws starts independently and uniformly from 0..T - map_frames, both included; None spreads them
+            evenly: the centres of N_A equal parts of that range.
+        map_frames: length of a map.
+
+    Returns:
+        (N_A,) int64 in [0, max(T - map_frames, 0)]; ascending where rng is None.
+
+    Raises:
+        ValueError: one of the counts is below 1.
+
+    >>> draw_map_starts(1100, 4, None)
+    array([100, 300, 500, 700])
+    """
+    _check_counts(num_stft_frames=num_stft_frames, num_maps=num_maps, map_frames=map_frames)
+    last_start = max(num_stft_frames - map_frames, 0)
+    if rng is not None:
+        return rng.integers(last_start + 1, size=num_maps)
+    return (2 * np.arange(num_maps, dtype=np.int64) + 1) * last_start // (2 * num_maps)
+
+
+def split_batches(num_members: int, batch_size: int, rng: np.random.Generator | None) -> list[np.ndarray]:
+    """Split 0..num_members-1 into batches whose sizes differ by at most one.
+
+    Even sizes instead of a small rest: a CCC over the one utterance left over would be undefined, and over two it is
+    mostly noise. OMG's 2442 utterances make 407 batches of 6 either way.
+
+    Args:
+        num_members: how many utterances.
+        batch_size: the largest size, >= 1.
+        rng: shuffles; None keeps the order.
+
+    Returns:
+        ceil(num_members / batch_size) arrays of int64 that hold every number once; none for no members.
+
+    Raises:
+        ValueError: batch_size is below 1.
+    """
+    _check_counts(batch_size=batch_size)
+    order = np.arange(num_members) if rng is None else rng.permutation(num_members)
+    num_batches = -(-num_members // batch_size)
+    return np.array_split(order, num_batches) if num_batches else []
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} ({value}) must be at least 1: leave out utterances with nothing to sample from")

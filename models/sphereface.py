@@ -1,0 +1,202 @@
+"""SphereFace-20: an aligned face crop becomes 512 numbers (II-B, III-B).
+
+Liu et al. 2017, "SphereFace: Deep Hypersphere Embedding for Face Recognition"; keys and layers as in the published
+PyTorch weights (github.com/clcarwin/sphereface_pytorch, sphere20a).
+
+Letters: B batch, H = 112 height, W = 96 width, C channels.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
+from models.seeding import seeded
+
+ChannelOrder = Literal["bgr", "rgb"]
+Precision = Literal["float32", "bfloat16"]
+
+STAGES = ((64, 1), (128, 2), (256, 4), (512, 1))  # channels and residual blocks of each stage
+CLASSIFIER_KEYS = frozenset({"fc6.weight"})  # in the published file; only its training needed it
+PRELU_SLOPE = 0.25
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class SphereFace20(nn.Module):
+    """The 20-layer residual network; the published weights' key names (conv1_1, relu1_1, ..., fc5)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = 3
+        for stage, (width, num_blocks) in enumerate(STAGES, start=1):
+            for layer in range(1, 2 * num_blocks + 2):
+                stride = 2 if layer == 1 else 1
+                self.add_module(f"conv{stage}_{layer}", nn.Conv2d(channels, width, 3, stride, padding=1))
+                self.add_module(f"relu{stage}_{layer}", nn.PReLU(width, init=PRELU_SLOPE))
+                channels = width
+        self.fc5 = nn.Linear(channels * (CROP_HEIGHT // 16) * (CROP_WIDTH // 16), FEATURE_SIZE)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Embed faces.
+
+        Args:
+            faces: (B, 3, 112, 96) float, (pixel - 127.5) / 128 (see `normalise_crops`).
+
+        Returns:
+            (B, 512) of the type of fc5's weights.
+        """
+        x = faces
+        for stage, (_, num_blocks) in enumerate(STAGES, start=1):
+            x = self._layer(x, stage, 1)  # (B, C, H / 2**stage, W / 2**stage)
+            for block in range(1, num_blocks + 1):
+                x = x + self._layer(self._layer(x, stage, 2 * block), stage, 2 * block + 1)
+        return self.fc5(x.flatten(1).to(self.fc5.weight.dtype))
+
+    def _layer(self, x: torch.Tensor, stage: int, layer: int) -> torch.Tensor:
+        x = self.get_submodule(f"conv{stage}_{layer}")(x)
+        return self.get_submodule(f"relu{stage}_{layer}")(x)
+
+
+def build_sphereface(weights: Path | None, *, seed: int) -> SphereFace20:
+    """Build the network with the weights of a file, or with random ones.
+
+    Args:
+        weights: a PyTorch file of tensors with the published keys (its digest is the caller's to check); None is an
+            explicit choice of random weights.
+        seed: of the random weights; unused otherwise.
+
+    Raises:
+        ValueError: keys of the file are missing or unknown (fc6, the classifier, may be there), or a shape is wrong.
+    """
+    with seeded(seed):
+        network = SphereFace20()
+        if weights is None:
+            _initialise(network)
+    if weights is not None:
+        load_sphereface(network, torch.load(weights, map_location="cpu", weights_only=True), source=str(weights))
+    return network
+
+
+def load_sphereface(network: SphereFace20, state: Mapping[str, torch.Tensor], *, source: str) -> None:
+    """Fill the network with tensors under the published keys, strictly.
+
+    Args:
+        network: is changed.
+        state: the tensors; fc6 is dropped.
+        source: named in the error.
+
+    Raises:
+        ValueError: see `build_sphereface`.
+    """
+    kept = {key: value for key, value in state.items() if key not in CLASSIFIER_KEYS}
+    wanted = network.state_dict()
+    missing, unknown = sorted(wanted.keys() - kept.keys()), sorted(kept.keys() - wanted.keys())
+    wrong = [
+        f"{key} {tuple(kept[key].shape)} instead of {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & kept.keys())
+        if kept[key].shape != wanted[key].shape
+    ]
+    if missing or unknown or wrong:
+        raise ValueError(
+            f"{source} does not hold SphereFace-20: missing {missing}, unknown {unknown}, wrong shape {wrong}; "
+            "the published file is sphere20a_20171020.7z (python -m models.weights list)"
+        )
+    network.load_state_dict(kept)
+
+
+def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr") -> torch.Tensor:
+    """Turn pixels into the network's input: (pixel - 127.5) / 128, channels first.
+
+    Args:
+        crops: (..., 112, 96, 3) uint8 BGR.
+        channel_order: the order the network sees; "rgb" reverses the channels.
+
+    Returns:
+        (..., 3, 112, 96) float32; each image keeps its channels-last layout in memory.
+    """
+    if channel_order == "rgb":
+        crops = crops.flip(-1)
+    return ((crops.to(torch.float32) - PIXEL_CENTRE) / PIXEL_SCALE).movedim(-1, -3)
+
+
+def prepare_embedder(network: SphereFace20, *, precision: Precision = "float32", device: str = "cpu") -> SphereFace20:
+    """Copy the network into the form `embed_crops` runs fastest: evaluation mode, channels last, the given precision.
+
+    fc5 stays float32: its sum over 21,504 products would lose half of its digits to bfloat16's 8 bits.
+
+    Raises:
+        ValueError: the precision is not one of float32, bfloat16.
+    """
+    if precision not in DTYPES:
+        raise ValueError(f"precision ({precision!r}) must be one of {sorted(DTYPES)}")
+    copy = SphereFace20()
+    copy.load_state_dict(network.state_dict())
+    copy = copy.to(device=device, dtype=DTYPES[precision], memory_format=torch.channels_last)
+    copy.fc5.load_state_dict(network.fc5.state_dict())
+    copy.fc5.to(torch.float32)
+    return copy.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def embed_crops(
+    network: SphereFace20,
+    crops: np.ndarray,
+    *,
+    channel_order: ChannelOrder = "bgr",
+    precision: Precision = "float32",
+    batch_size: int = 32,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Compute the embedding of every crop.
+
+    Every batch is padded to `batch_size`, so a row is the same to the bit whatever its neighbours and their number.
+
+    Args:
+        network: built by `build_sphereface`, or that prepared once by `prepare_embedder`, which saves a copy a call.
+        crops: (N, 112, 96, 3) uint8 BGR, N >= 0; may be memory-mapped.
+        channel_order: see `normalise_crops`.
+        precision: of the convolutions; the result is float32.
+        batch_size: >= 1; another size may change the last bit.
+        device: where the network runs.
+
+    Returns:
+        (N, 512) float32.
+
+    Raises:
+        ValueError: the crops have another shape or type, or `batch_size` is below 1.
+    """
+    if crops.shape[1:] != (CROP_HEIGHT, CROP_WIDTH, 3) or crops.dtype != np.uint8:
+        raise ValueError(f"crops are {crops.shape} {crops.dtype}: they must be (N, 112, 96, 3) uint8, BGR")
+    if batch_size < 1:
+        raise ValueError(f"batch_size ({batch_size}) must be at least 1")
+    first = network.conv1_1.weight
+    is_prepared = not network.training and first.dtype == DTYPES.get(precision) and first.device == torch.device(device)
+    if not is_prepared:
+        network = prepare_embedder(network, precision=precision, device=device)
+    dtype = DTYPES[precision]
+    embeddings = np.empty((len(crops), FEATURE_SIZE), dtype=np.float32)
+    batch = torch.zeros((batch_size, CROP_HEIGHT, CROP_WIDTH, 3), dtype=torch.uint8)
+    for start in range(0, len(crops), batch_size):
+        part = crops[start : start + batch_size]
+        batch.numpy()[: len(part)] = part
+        faces = normalise_crops(batch.to(device), channel_order=channel_order).to(dtype)  # (B, 3, 112, 96)
+        embeddings[start : start + len(part)] = network(faces)[: len(part)].cpu().numpy()
+    return embeddings
+
+
+def _initialise(network: SphereFace20) -> None:
+    """Fill in random weights that keep images apart (not in the paper; a demo without downloads needs them)."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=PRELU_SLOPE, mode="fan_in", nonlinearity="leaky_relu")
+            nn.init.zeros_(module.bias)
+            stage_layer = int(name.rsplit("_", 1)[1])
+            if stage_layer > 1 and stage_layer % 2 == 1:
+                # x + f(x) with both of equal size would double the variance in each of the eight blocks.
+                module.weight.data.mul_(0.1)
+    nn.init.kaiming_normal_(network.fc5.weight, mode="fan_in", nonlinearity="linear")
+    nn.init.zeros_(network.fc5.bias)

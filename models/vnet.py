@@ -1,0 +1,84 @@
+"""VNet: faces of an utterance, in order, become arousal and valence (III-B).
+
+Letters: B utterances, N = 16 frames of each (N_V), D = 512.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
+from models.seeding import seeded
+from models.sphereface import SphereFace20, build_sphereface
+
+Backbone = Literal["frozen", "finetune"]
+BACKBONES = ("frozen", "finetune")
+
+
+class VisualFeature(nn.Module):
+    """VNet without its last layer: faces to 512 numbers per utterance; what Joint takes over."""
+
+    def __init__(self, backbone: Backbone = "frozen") -> None:
+        """Build the layers.
+
+        Args:
+            backbone: "frozen" takes cached embeddings; "finetune" takes crops and holds SphereFace, all trainable.
+        """
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone ({backbone!r}) must be one of {BACKBONES}")
+        self.sphereface = SphereFace20() if backbone == "finetune" else None
+        self.lstm = nn.LSTM(FEATURE_SIZE, FEATURE_SIZE, batch_first=True, bidirectional=True)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Compute the mean over time of the LSTM's two directions' sum.
+
+        Args:
+            faces: (B, N, 512) embeddings, or with `finetune` (B, N, 3, 112, 96) float crops (see `normalise_crops`).
+
+        Returns:
+            (B, 512).
+        """
+        if self.sphereface is not None:
+            faces = self.sphereface(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])  # (B, N, D)
+        both, _ = self.lstm(faces)  # (B, N, 2 * D)
+        forward, backward = both.chunk(2, dim=2)
+        return (forward + backward).mean(1)
+
+
+class VNet(nn.Module):
+    """The network of the picture alone."""
+
+    def __init__(self, backbone: Backbone = "frozen") -> None:
+        super().__init__()
+        self.feature = VisualFeature(backbone)
+        self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Predict (B, 2), arousal and valence in [-1, 1]; argument as in `VisualFeature.forward`."""
+        return torch.tanh(self.head(self.feature(faces)))
+
+
+def build_vnet(weights: Path | None, *, backbone: Backbone = "frozen", seed: int) -> VNet:
+    """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights of a file or random ones.
+
+    Args:
+        weights: SphereFace's (see `build_sphereface`), used with `finetune` only; None is an explicit choice of
+            random ones.
+        backbone: see `VisualFeature`.
+        seed: of the random weights.
+    """
+    with seeded(seed):
+        network = VNet(backbone)
+        for name, parameter in network.feature.lstm.named_parameters():
+            if name.startswith("weight"):
+                nn.init.orthogonal_(parameter)  # the whole (4 * 512, 512) matrix, as in the notebooks
+            else:
+                nn.init.zeros_(parameter)
+        nn.init.orthogonal_(network.head.weight)
+        nn.init.zeros_(network.head.bias)
+    if network.feature.sphereface is not None:
+        network.feature.sphereface = build_sphereface(weights, seed=seed)
+    return network
