@@ -1,0 +1,201 @@
+"""MTCNN: faces and five landmarks in an image (paper II-B; Zhang et al. 2016, "Joint Face Detection and Alignment").
+
+Follows the published package `mtcnn` 1.0.0, whose weights it uses, in scaling, thresholds, suppression and sampling;
+differences are named where they are made.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.mtcnn_boxes import (
+    CELL_PX,
+    compute_proposals,
+    compute_pyramid_scales,
+    correct_boxes,
+    make_square,
+    place_landmarks,
+    sample_windows,
+    suppress_overlaps,
+)
+from models.mtcnn_networks import MtcnnNetworks
+
+# Windows per pass through R- and O-Net: bounds the memory in a crowd.
+_BATCH = 256
+_RNET_PX = 24
+_ONET_PX = 48
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces of one image, best first from `detect`, in the order of the given boxes from `refine`.
+
+    Attributes:
+        boxes: (N, 4) float32, (x1, y1, x2, y2) in pixels, inside the image.
+        landmarks: (N, 5, 2) float32, (x, y) in pixels: left eye, right eye, nose, mouth left, mouth right (left as seen in
+            the image); they may lie outside the image.
+        scores: (N,) float32 in [0, 1], O-Net's probability of a face.
+    """
+
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Mtcnn:
+    """Detector of faces; its networks stay on one device.
+
+    Args:
+        networks: from `load_networks`; their channel order is that of the images.
+        smallest_face_px: side of the smallest face to look for, at least 12. The finest pyramid level, and with it most of
+            the cost, goes with its inverse square.
+        thresholds: least probability after P-, R- and O-Net, each in [0, 1].
+        pyramid_factor: from one pyramid level to the next, in (0, 1).
+        device: where the networks run.
+
+    Raises:
+        ValueError: an argument outside these limits.
+    """
+
+    def __init__(
+        self,
+        networks: MtcnnNetworks,
+        *,
+        smallest_face_px: int = 20,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
+        pyramid_factor: float = 0.709,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if smallest_face_px < CELL_PX:
+            raise ValueError(f"smallest_face_px ({smallest_face_px} px) must be at least {CELL_PX}, the side of P-Net's window")
+        if not 0.0 < pyramid_factor < 1.0:
+            raise ValueError(f"pyramid_factor ({pyramid_factor}) must lie between 0 and 1")
+        if any(not 0.0 <= threshold <= 1.0 for threshold in thresholds):
+            raise ValueError(f"thresholds ({thresholds}) must lie in [0, 1]")
+        self.smallest_face_px = smallest_face_px
+        self.thresholds = thresholds
+        self.pyramid_factor = pyramid_factor
+        self.device = torch.device(device)
+        self._pnet = networks.pnet.to(self.device)
+        self._rnet = networks.rnet.to(self.device)
+        self._onet = networks.onet.to(self.device)
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """Find all faces of an image.
+
+        Args:
+            image: (H, W, 3) uint8 in the networks' channel order (BGR by default).
+
+        Returns:
+            The faces, best first; none for an image smaller than the smallest face.
+
+        Raises:
+            ValueError: the image has another shape or dtype.
+        """
+        _check_image(image)
+        boxes = self._propose(image)
+        if len(boxes) == 0:
+            return _no_detections()
+        scores, corrections, _ = self._judge(self._rnet, image, boxes, _RNET_PX)
+        passed = scores > self.thresholds[1]
+        boxes, scores = correct_boxes(boxes, corrections)[passed], scores[passed]
+        boxes = make_square(boxes[suppress_overlaps(boxes, scores, threshold=0.7)])
+        if len(boxes) == 0:
+            return _no_detections()
+        found = self._refine_squares(image, boxes)
+        passed = found.scores > self.thresholds[2]
+        order = np.flatnonzero(passed)[
+            suppress_overlaps(found.boxes[passed], found.scores[passed], threshold=0.7, kind="smaller")
+        ]
+        return _finish(Detections(found.boxes[order], found.landmarks[order], found.scores[order]), image)
+
+    def refine(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
+        """Look again, with O-Net alone, at given boxes: the step of a tracker.
+
+        Args:
+            image: (H, W, 3) uint8 in the networks' channel order.
+            boxes: (K, 4), for instance where the faces were in the frame before.
+
+        Returns:
+            K corrected boxes with landmarks and scores, in the order given, whatever the scores are.
+
+        Raises:
+            ValueError: the image or the boxes have another shape or dtype.
+        """
+        _check_image(image)
+        boxes = np.asarray(boxes, dtype=np.float64)
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"boxes (shape {boxes.shape}) must be (K, 4)")
+        if len(boxes) == 0:
+            return _no_detections()
+        return _finish(self._refine_squares(image, make_square(boxes)), image)
+
+    def _propose(self, image: np.ndarray) -> np.ndarray:
+        """Run P-Net over the pyramid; return square boxes (N, 4)."""
+        height, width = image.shape[:2]
+        scales = compute_pyramid_scales(
+            height, width, smallest_face_px=self.smallest_face_px, factor=self.pyramid_factor
+        )
+        per_level = [self._propose_at(image, scale) for scale in scales]
+        if not per_level:
+            return np.empty((0, 4))
+        boxes = np.concatenate([boxes for boxes, _ in per_level])
+        scores = np.concatenate([scores for _, scores in per_level])
+        return make_square(boxes[suppress_overlaps(boxes, scores, threshold=0.7)])
+
+    def _propose_at(self, image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """Run P-Net at one scale; return boxes (N, 4) and scores (N,) left after suppression within the level."""
+        import cv2
+
+        size = (int(image.shape[1] * scale), int(image.shape[0] * scale))
+        level = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        pixels = torch.from_numpy(level).to(self.device).permute(2, 0, 1)[None]  # (1, 3, h, w)
+        with torch.inference_mode():
+            probabilities, corrections = self._pnet((pixels.float() - 127.5) / 128.0)
+            scores = probabilities[0].cpu().numpy()
+            rows, columns = np.nonzero(scores > self.thresholds[0])
+            chosen = corrections[0].cpu().numpy()[:, rows, columns].T.astype(np.float64)  # (N, 4)
+        boxes = compute_proposals(rows, columns, chosen, scale=scale)
+        kept = suppress_overlaps(boxes, scores[rows, columns], threshold=0.5)
+        return boxes[kept], scores[rows, columns][kept]
+
+    def _judge(
+        self, network: torch.nn.Module, image: np.ndarray, boxes: np.ndarray, side: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Run R- or O-Net on boxes (N, 4); return scores (N,), corrections (N, 4) and landmarks ((N, 10); R-Net: (N, 0))."""
+        outputs = []
+        for start in range(0, len(boxes), _BATCH):
+            windows = torch.from_numpy(sample_windows(image, boxes[start : start + _BATCH], side))
+            with torch.inference_mode():
+                scores, *rest = network(windows.to(self.device))  # (B,), (B, 4) and with O-Net (B, 10)
+                outputs.append(torch.cat([scores[:, None], *rest], dim=1).cpu().numpy().astype(np.float64))
+        table = np.concatenate(outputs)
+        return table[:, 0], table[:, 1:5], table[:, 5:]
+
+    def _refine_squares(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
+        scores, corrections, positions = self._judge(self._onet, image, boxes, _ONET_PX)
+        return Detections(correct_boxes(boxes, corrections), place_landmarks(boxes, positions), scores)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image (shape {image.shape}, {image.dtype}) must be (H, W, 3) uint8")
+
+
+def _no_detections() -> Detections:
+    empty = np.float32
+    return Detections(np.empty((0, 4), empty), np.empty((0, 5, 2), empty), np.empty(0, empty))
+
+
+def _finish(found: Detections, image: np.ndarray) -> Detections:
+    """Limit boxes to the image and give the results their dtype."""
+    height, width = image.shape[:2]
+    limits = np.array([width, height, width, height], dtype=np.float64) - 1.0
+    boxes = np.clip(found.boxes, 0.0, limits)
+    return Detections(
+        boxes.astype(np.float32), found.landmarks.astype(np.float32), found.scores.astype(np.float32)
+    )
