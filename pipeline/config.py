@@ -1,0 +1,260 @@
+"""The settings: luigi.Config sections, read from tasks.cfg and one overlay, checked before anything else."""
+
+import configparser
+import difflib
+import operator
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import luigi
+import luigi.configuration
+from luigi.task_register import Register
+
+from models import paper
+from pipeline.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+TASKS_CFG = "tasks.cfg"
+OVERLAY_VARIABLE = "LUIGI_CONFIG_PATH"
+
+
+def _integer(default: int, low: int, high: int, description: str) -> Any:
+    return luigi.NumericalParameter(
+        default=default, var_type=int, min_value=low, max_value=high, right_op=operator.le, description=description
+    )
+
+
+def _number(default: float, low: float, high: float, description: str) -> Any:
+    return luigi.NumericalParameter(
+        default=default, var_type=float, min_value=low, max_value=high, right_op=operator.le, description=description
+    )
+
+
+def _choice(default: str, choices: Iterable[str], description: str) -> Any:
+    return luigi.ChoiceParameter(default=default, choices=list(choices), description=description)
+
+
+def _text(default: str, description: str) -> Any:
+    return luigi.Parameter(default=default, description=description)
+
+
+def _switch(default: bool, description: str) -> Any:
+    return luigi.BoolParameter(default=default, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description=description)
+
+
+class _Epochs(luigi.Parameter):
+    """Epochs as numbers with commas between them."""
+
+    def parse(self, x: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in str(x).split(",") if part.strip())
+
+    def serialize(self, x: tuple[int, ...]) -> str:
+        return ",".join(map(str, x))
+
+
+def _epochs(default: tuple[int, ...], description: str) -> Any:
+    return _Epochs(default=default, description=description)
+
+
+class dataset(luigi.Config):
+    """Where the clips and their labels are."""
+
+    videos = _text("data/omg/videos", "folder of <video>/<utterance> files")
+    train = _text("data/omg/omg_TrainVideos.csv", "CSV of the training split")
+    validation = _text("data/omg/omg_ValidationVideos.csv", "CSV of the validation split")
+    test = _text("", "CSV of the test split, with or without labels; empty for none")
+
+
+class store(luigi.Config):
+    """The feature store."""
+
+    root = _text("data/omg/store", "folder of the feature store")
+    shard_size = _integer(64, 1, 1 << 20, "most utterances in a new shard")
+
+
+class run(luigi.Config):
+    """How and where to run."""
+
+    root = _text("runs", "folder of logs, checkpoints and reports")
+    device = _choice("auto", ["auto", "cpu", "cuda"], "where networks run; auto takes CUDA where there is one")
+    seed = _integer(0, 0, 2**31 - 1, "seed of every random number")
+    threads = _integer(0, 0, 1024, "threads of networks and decoders; 0 for one per core")
+    scratch = _text("", "folder for temporary rows; empty for the place of the file itself")
+    max_vanished = _number(0.1, 0.0, 1.0, "share of the sources that may be gone at once before the run stops")
+    max_bad_fraction = _number(0.2, 0.0, 1.0, "share of the files that may be bad before the run stops")
+
+
+class audio(luigi.Config):
+    """Sound."""
+
+    ffmpeg = _text("", "ffmpeg binary; empty for the one on PATH, else the one of imageio-ffmpeg")
+
+
+class frames(luigi.Config):
+    """Pictures."""
+
+    store_pixels = _switch(False, "keep the JPEG of every frame, for videos that may vanish")
+
+
+class faces(luigi.Config):
+    """Face detection, tracking and alignment."""
+
+    smallest_face_px = _integer(40, 12, 4096, "smallest face looked for, pixels of the upright frame")
+    detect_every = _integer(25, 1, 10000, "frames between two full detections; 1 detects in every frame")
+    crops = _choice("raw", ["raw", "jpeg", "none"], "what is kept of the aligned faces once they are embedded")
+    jpeg_quality = _integer(95, 1, 100, "quality of kept JPEG crops and frames")
+
+
+class embeddings(luigi.Config):
+    """SphereFace features."""
+
+    weights = _text("weights/sphereface20.pth", "published weights, or the word random")
+    channel_order = _choice("bgr", ["bgr", "rgb"], "order in which the network sees a crop's colours")
+    precision = _choice("float32", ["float32", "bfloat16"], "arithmetic of the network")
+    batch_size = _integer(32, 1, 4096, "faces per batch")
+
+
+class anet(luigi.Config):
+    """The acoustic network."""
+
+    vgg_weights = _text("weights/vgg16-397923af.pth", "ImageNet weights of VGG-16, or the word random")
+    channel_scale = _number(1.0, 1 / 64, 1.0, "factor on VGG-16's channels; 1 is the paper's network")
+    epochs = _integer(paper.ANET_EPOCHS, 1, 10000, "passes over the training split")
+    batch_size = _integer(paper.ANET_BATCH_SIZE, 1, 4096, "utterances per step")
+    learning_rate = _number(paper.ANET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
+    lr_steps = _epochs(paper.ANET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    num_maps = _integer(paper.ANET_NUM_MAPS, 1, 1024, "STFT maps drawn per utterance and epoch")
+    num_evaluation_maps = _integer(paper.ANET_NUM_EVALUATION_MAPS, 1, 1024, "STFT maps per utterance in evaluation")
+    loss = _choice("mse", ["mse", "ccc"], "what training minimises")
+
+
+class vnet(luigi.Config):
+    """The visual network."""
+
+    backbone = _choice("frozen", ["frozen", "finetune"], "cached embeddings, or SphereFace trained along from crops")
+    num_frames = _integer(paper.NUM_FRAMES, 1, 4096, "segments of an utterance, one frame drawn from each")
+    epochs = _integer(paper.VNET_EPOCHS, 1, 10000, "passes over the training split")
+    batch_size = _integer(paper.VNET_BATCH_SIZE, 1, 4096, "utterances per step")
+    learning_rate = _number(paper.VNET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
+    lr_steps = _epochs(paper.VNET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    loss = _choice("mse", ["mse", "ccc"], "what training minimises")
+
+
+class joint(luigi.Config):
+    """The joint network; it takes the backbone of its VNet."""
+
+    num_maps = _integer(paper.NUM_MAPS, 1, 1024, "STFT maps per utterance")
+    num_frames = _integer(paper.NUM_FRAMES, 1, 4096, "segments of an utterance, one frame drawn from each")
+    epochs = _integer(paper.JOINT_EPOCHS, 1, 10000, "passes over the training split")
+    batch_size = _integer(paper.JOINT_BATCH_SIZE, 2, 4096, "utterances per step; CCC needs two")
+    learning_rate = _number(paper.JOINT_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
+    lr_steps = _epochs(paper.JOINT_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    loss = _choice("ccc", ["mse", "ccc"], "what training minimises")
+
+
+SECTIONS = {
+    section.__name__: section for section in (dataset, store, run, audio, frames, faces, embeddings, anet, vnet, joint)
+}
+
+#: Luigi's own sections; their options are checked where Luigi declares them.
+_LUIGI_SECTIONS = {
+    "core", "worker", "scheduler", "resources", "retcode", "execution_summary", "email", "batch_notifier", "logging",
+    "task_history", "smtp", "sendgrid",
+}  # fmt: skip
+
+
+def load() -> list[Path]:
+    """Lay tasks.cfg and the overlay over Luigi's own configuration, and check every section, option and value.
+
+    The files are tasks.cfg of the current folder, else the project's own, and the one named by LUIGI_CONFIG_PATH.
+
+    Returns:
+        The files read, the one that wins last.
+
+    Raises:
+        UserError: A file is missing or cannot be parsed, a name is misspelt, or a value is out of its range; all
+            faults are listed at once.
+    """
+    base = Path(TASKS_CFG) if Path(TASKS_CFG).is_file() else ROOT / TASKS_CFG
+    paths = [base]
+    if overlay := os.environ.get(OVERLAY_VARIABLE):
+        paths.append(Path(overlay))
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; correct {OVERLAY_VARIABLE} or run from the repository's root")
+    faults = [fault for path in paths for fault in _misspelt(path)]
+    if faults:
+        raise UserError("\n".join(faults))
+    for path in paths:
+        # Luigi has read the overlay already, below tasks.cfg: added again it wins.
+        luigi.configuration.add_config_path(str(path))
+    merged = luigi.configuration.get_config()
+    if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
+        # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
+        merged.set("core", "local_scheduler", "true")
+    faults = list(_bad_values(paths))
+    if faults:
+        raise UserError("\n".join(faults))
+    return paths
+
+
+def _parse(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), str(path))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    return parser
+
+
+def _misspelt(path: Path) -> Iterable[str]:
+    parser = _parse(path)
+    known = {*SECTIONS, *_LUIGI_SECTIONS}
+    for section in parser.sections():
+        if section not in known:
+            yield f"{path}: section [{section}] is unknown{_nearest(section, known)}"
+            continue
+        options = _options_of(section)
+        for option, value in parser.items(section):
+            if options is not None and option not in options:
+                yield f"{path}: option {option} of [{section}] is unknown{_nearest(option, options)}"
+            elif "%" in value.replace("%%", ""):
+                yield f"{path}: [{section}] {option} = {value} holds a lone %; write %% for it"
+
+
+def _options_of(section: str) -> set[str] | None:
+    if section in SECTIONS:
+        return {name for name, _ in SECTIONS[section].get_params()}
+    if section == "core":
+        # Luigi reads these outside its parameters.
+        extra = {"no_configure_logging", "default_scheduler_host", "default_scheduler_port", "default_scheduler_url"}
+    elif section in {"worker", "retcode", "scheduler", "execution_summary"}:
+        extra = set()
+    else:
+        return None
+    for declared in Register._get_reg().values():
+        if getattr(declared, "__name__", "") == section and issubclass(declared, luigi.Config):
+            return {name.replace("-", "_") for name, _ in declared.get_params()} | extra
+    return None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else f"; it must be one of {', '.join(sorted(known))}"
+
+
+def _bad_values(paths: list[Path]) -> Iterable[str]:
+    merged = luigi.configuration.get_config()
+    for name, section in SECTIONS.items():
+        for option, parameter in section.get_params():
+            if not merged.has_option(name, option):
+                continue
+            try:
+                text = merged.get(name, option)
+                parameter.parse(text)
+            except Exception as error:  # each kind of parameter raises its own
+                where = next((path for path in reversed(paths) if _parse(path).has_option(name, option)), "luigi.cfg")
+                yield f"{where}: [{name}] {option} = {text}: {error} ({parameter.description})"

@@ -1,0 +1,9 @@
+"""Errors that are the user's to mend, and those that may pass by themselves."""
+
+
+class UserError(Exception):
+    """Something in the settings or the data has to be changed; the message says what, where and how."""
+
+
+class TransientError(Exception):
+    """Something that may be gone at the next try; it fails the task and leaves no status behind."""
