@@ -1,5 +1,20 @@
 """The only place that opens a video or runs ffmpeg."""
 
+from pipeline.media.container import MediaError
+from pipeline.media.picture import Frame, FrameReader, FrameTable, read_frames, scan_frames
+from pipeline.media.prefetch import prefetch
+from pipeline.media.sound import extract_wav, ffmpeg_binary
 from pipeline.media.writing import write_clip
 
-__all__ = ["write_clip"]
+__all__ = [
+    "Frame",
+    "FrameReader",
+    "FrameTable",
+    "MediaError",
+    "extract_wav",
+    "ffmpeg_binary",
+    "prefetch",
+    "read_frames",
+    "scan_frames",
+    "write_clip",
+]

@@ -1,0 +1,142 @@
+"""Decoding: packets to pictures, their times, and their pixels made upright and square."""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.context import ThreadType
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from pipeline.media.container import is_of_system
+
+SQUARE_ENOUGH = 0.01  # scaling a whole film to mend a stretch of 1 % would cost sharpness and more time than decoding
+MOST_STRETCHED_PIXEL = 8.0  # a pixel more oblong than 8:1 is a broken header, not a film
+LARGEST_SIDE = 16384  # pixels: a picture made larger than that by its pixel shape is a broken header too
+FALLBACK_FRAME_RATE = 25.0  # for raw streams that carry neither times nor a rate
+
+
+def decode_frames(container: Any, stream: Any, threads: int, note: Callable[[Exception], None]) -> Iterator[Any]:
+    """Yield the decoder's frames in order of presentation; errors go to `note` and what follows them is tried.
+
+    Raises:
+        OSError: when the system cannot read the file.
+
+    """
+    context = stream.codec_context
+    context.thread_type = ThreadType.AUTO if threads != 1 else ThreadType.SLICE
+    context.thread_count = threads
+    for packet in packets(container, stream, note):
+        try:
+            frames = context.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.FFmpegError as error:
+            note(error)
+            continue
+        yield from frames
+
+
+def packets(container: Any, stream: Any, note: Callable[[Exception], None]) -> Iterator[Any]:
+    """Yield the stream's packets and at their end None, which makes a decoder give the rest."""
+    demuxed = container.demux(stream)
+    while True:
+        try:
+            packet = next(demuxed, None)
+        except av.FFmpegError as error:
+            if is_of_system(error, Path(container.name.removeprefix("file:"))):
+                raise
+            note(error)  # what comes after cannot be found any more
+            packet = None
+        if packet is None or (packet.size == 0 and packet.dts is None):
+            yield None
+            return
+        yield packet
+
+
+@dataclass(frozen=True)
+class Upright:
+    """How stored pictures become upright: swap the axes, then mirror; from the container's display matrix."""
+
+    transpose: bool
+    flip_x: bool
+    flip_y: bool
+
+    def turn(self, image: np.ndarray) -> np.ndarray:
+        """Return the picture upright; (H, W, 3), contiguous."""
+        turned = image.swapaxes(0, 1) if self.transpose else image
+        turned = turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        return np.ascontiguousarray(turned)
+
+    @property
+    def degrees(self) -> int:
+        """The clockwise turn; of a mirrored picture the turn that comes after the mirror."""
+        if self.transpose:
+            return 90 if self.flip_x else 270
+        return 180 if self.flip_y else 0
+
+
+class Clock:
+    """Gives decoded frames their times: the stream's own, or counted on where there are none or they run back."""
+
+    def __init__(self, stream: Any, origin: float) -> None:
+        self._base = stream.time_base
+        self._origin = origin
+        self._step = 1 / float(stream.average_rate or stream.guessed_rate or FALLBACK_FRAME_RATE)
+        self._last: float | None = None
+
+    def time_of(self, pts: int | None) -> float:
+        """Return the time in seconds of the next frame; always later than the one before."""
+        time = None if pts is None else float(pts * self._base) - self._origin
+        if self._last is not None and (time is None or time <= self._last):
+            time = self._last + self._step
+        self._last = 0.0 if time is None else time
+        return self._last
+
+
+class Converter:
+    """Turns decoded frames into upright BGR images of one size, (width, height) in pixels."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        self._upright: Upright | None = None
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, picture: Any) -> np.ndarray:
+        """Return (H, W, 3) uint8 in BGR. The first frame's orientation holds for all."""
+        if self._upright is None:
+            self._upright = orientation(picture)
+        width, height = self._size[::-1] if self._upright.transpose else self._size
+        scaled = self._reformatter.reformat(
+            picture, width, height, "bgr24", interpolation=Interpolation.BICUBIC, threads=1
+        )
+        return self._upright.turn(scaled.to_ndarray())
+
+
+def orientation(picture: Any) -> Upright:
+    """Read the display matrix of a frame; the nearest quarter turn when it is none."""
+    try:
+        matrix = picture.side_data["DISPLAYMATRIX"]
+    except KeyError:
+        return Upright(False, False, False)
+    # A point (x, y) is shown at (a x + c y, b x + d y); rows are (a, b, u), (c, d, v), (x, y, w).
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Upright(False, flip_x=a < 0, flip_y=d < 0)
+    return Upright(True, flip_x=c < 0, flip_y=b < 0)
+
+
+def square_size(stream: Any, width: int, height: int) -> tuple[int, int, float, str]:
+    """Return width and height with square pixels, the shape of a stored pixel, and a note when that shape is absurd."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if abs(aspect - 1) <= SQUARE_ENOUGH:
+        return width, height, aspect, ""
+    if not 1 / MOST_STRETCHED_PIXEL <= aspect <= MOST_STRETCHED_PIXEL:
+        return width, height, 1.0, f"pixels of shape {aspect:g}:1 are taken for square"
+    wide, high = (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
+    if max(wide, high) > LARGEST_SIDE:
+        return width, height, 1.0, f"pixels of shape {aspect:g}:1 are taken for square, not to make {wide} x {high}"
+    return wide, high, aspect, ""

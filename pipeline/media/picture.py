@@ -1,0 +1,246 @@
+"""The pictures of a clip: when each is shown, and their pixels, upright and square."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.context import ThreadType
+
+from pipeline.media.container import MediaError, opened, origin_seconds, reason, video_stream
+from pipeline.media.decoding import Clock, Converter, decode_frames, orientation, packets, square_size
+
+# A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
+SAME_TIME_SECONDS = 1e-5
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a clip.
+
+    Attributes:
+        index: its position in the clip's FrameTable.
+        time_seconds: when it is shown, relative to the clip's origin.
+        image: (H, W, 3) uint8 in BGR, upright, with square pixels.
+
+    """
+
+    index: int
+    time_seconds: float
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """When a clip shows its pictures, and of what kind they are.
+
+    Attributes:
+        times_seconds: (F,) float64, strictly ascending, relative to the start of the clip's earliest stream.
+        width: of an upright picture with square pixels.
+        height: likewise.
+        rotation_degrees: 0, 90, 180 or 270, by which stored pixels are turned clockwise to be upright.
+        sample_aspect_ratio: width of a stored pixel over its height; above 1 pictures are widened, below 1
+            heightened, so that no stored pixel is lost; up to 1 % off square they stay as they are.
+        num_frames_listed: how many frames the container claims to have; -1 when it claims nothing.
+        codec: its short name, such as "h264".
+        frame_rate: the average, in frames per second; 0 when it is unknown.
+        message: "" or a sentence about what is odd.
+
+    """
+
+    times_seconds: np.ndarray
+    width: int
+    height: int
+    rotation_degrees: int
+    sample_aspect_ratio: float
+    num_frames_listed: int
+    codec: str
+    frame_rate: float
+    message: str
+
+
+def scan_frames(source: Path) -> FrameTable:
+    """Read when each frame is shown; decode only the first, for size and rotation (Section II-B).
+
+    Files whose packets carry no times, or the same time twice, are decoded as a whole, and their frames are timed by
+    the frame rate. Frames that the container hides (before an edit list's start) are not in the table. Interlaced
+    pictures are taken as they are, both fields in one.
+
+    Args:
+        source: a clip in any container ffmpeg reads.
+
+    Raises:
+        MediaError: no_stream without a video stream (cover art is none); decode_error when not one frame can be
+            decoded.
+        OSError: when the system cannot read the file.
+
+    """
+    with opened(source) as container:
+        stream = video_stream(container)
+        first, pts, num_hidden = _scan_packets(container, stream)
+        origin = origin_seconds(container)
+        listed = stream.frames or -1
+        notes = []
+        if None in pts or len(set(pts)) < len(pts):
+            times = _decoded_times(source)
+            notes.append("the packets carry no usable times, so frames are timed by decoding")
+        else:
+            times = np.array(sorted(float(value * stream.time_base) - origin for value in pts), dtype=np.float64)
+        if listed > len(times) + num_hidden:
+            notes.append(f"the container lists {listed} frames, {len(times)} are there")
+        if first.interlaced_frame:
+            notes.append("interlaced, fields are not separated")
+        upright = orientation(first)
+        width, height, aspect, note = square_size(stream, first.width, first.height)
+        notes += [note] if note else []
+        rate = stream.average_rate or stream.guessed_rate or 0
+        return FrameTable(
+            times_seconds=times,
+            width=height if upright.transpose else width,
+            height=width if upright.transpose else height,
+            rotation_degrees=upright.degrees,
+            sample_aspect_ratio=aspect,
+            num_frames_listed=listed,
+            codec=stream.codec_context.codec.canonical_name,
+            frame_rate=float(rate),
+            message="; ".join(notes),
+        )
+
+
+def read_frames(source: Path, table: FrameTable, *, threads: int = 0) -> "FrameReader":
+    """Decode a clip's frames in order, in constant memory.
+
+    Args:
+        source: the clip.
+        table: what `scan_frames` gave for it; a frame's index is its place there.
+        threads: how many decode; 0 for as many as ffmpeg thinks right.
+
+    Returns:
+        An iterator of Frame, indices strictly ascending. It also counts what went wrong: see FrameReader. Its `close`
+        closes the file early.
+
+    Raises:
+        MediaError: decode_error, while iterating, when not one frame could be decoded.
+        OSError: while iterating, when the system cannot read the file.
+
+    """
+    return FrameReader(source, table, threads)
+
+
+class FrameReader(Iterator[Frame]):
+    """Frames of a clip, and after them what went wrong.
+
+    A decoder that runs ahead in several threads may drop good frames next to a broken one. At the first error the
+    clip is therefore decoded again with one thread, from where the frames stopped: what a damaged clip gives depends
+    on no number of threads.
+
+    Attributes:
+        num_frames: frames given so far.
+        num_bad_packets: packets that could not be read or decoded.
+        num_corrupt: given frames that the decoder repaired or guessed in part.
+        num_untimed: decoded frames left out because their time is not in the table.
+        last_error: ffmpeg's words for the newest error, or "".
+
+    """
+
+    def __init__(self, source: Path, table: FrameTable, threads: int) -> None:
+        self.num_frames = self.num_bad_packets = self.num_corrupt = self.num_untimed = 0
+        self.last_error = ""
+        self._table = table
+        self._previous = -1
+        self._frames = self._read(source, threads)
+
+    def __next__(self) -> Frame:
+        """Return the next frame."""
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Close the file; no more frames come."""
+        self._frames.close()
+
+    @property
+    def message(self) -> str:
+        """Return "" or a sentence about what could not be decoded; complete when the iteration is."""
+        total = len(self._table.times_seconds)
+        missing = total - self.num_frames
+        parts = [f"{missing} of {total} frames could not be decoded"] if missing > 0 else []
+        parts += [f"{self.num_bad_packets} broken packets ({self.last_error})"] if self.num_bad_packets else []
+        parts += [f"{self.num_corrupt} frames damaged in part"] if self.num_corrupt else []
+        parts += [f"{self.num_untimed} frames at times that the table lacks"] if self.num_untimed else []
+        return "; ".join(parts)
+
+    def _read(self, source: Path, threads: int) -> Generator[Frame, None, None]:
+        """Decode in several threads, and once more in one if that met an error or ended early."""
+        yield from self._decode(source, threads)
+        if threads != 1 and (self.num_bad_packets or self._previous + 1 < len(self._table.times_seconds)):
+            self.num_bad_packets = self.num_untimed = 0
+            yield from self._decode(source, 1)
+        if self.num_frames == 0:
+            detail = f": {self.last_error}" if self.last_error else ""
+            total = len(self._table.times_seconds)
+            raise MediaError("decode_error", f"not one of {total} frames could be decoded{detail}")
+
+    def _decode(self, source: Path, threads: int) -> Generator[Frame, None, None]:
+        """Give the frames after the newest given one; with several threads stop at the first error."""
+        times = self._table.times_seconds
+        with opened(source) as container:
+            stream = video_stream(container)
+            clock = Clock(stream, origin_seconds(container))
+            convert = Converter(self._table.width, self._table.height)
+            for picture in decode_frames(container, stream, threads, self._note):
+                if threads != 1 and self.num_bad_packets:
+                    return
+                time = clock.time_of(picture.pts)
+                index = int(np.searchsorted(times, time - SAME_TIME_SECONDS))
+                if index == len(times) or abs(times[index] - time) > SAME_TIME_SECONDS:
+                    self.num_untimed += 1
+                elif index > self._previous:
+                    self._previous = index
+                    self.num_frames += 1
+                    self.num_corrupt += bool(picture.is_corrupt)
+                    yield Frame(index, float(times[index]), convert(picture))
+
+    def _note(self, error: Exception) -> None:
+        """Count a packet that could not be read or decoded."""
+        self.num_bad_packets += 1
+        self.last_error = reason(error)
+
+
+def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], int]:
+    """Return the first decoded frame, the time of every packet that is shown, and how many are not.
+
+    Raises:
+        MediaError: when not one frame can be decoded.
+
+    """
+    errors: list[Exception] = []
+    context = stream.codec_context
+    context.thread_type, context.thread_count = ThreadType.SLICE, 1  # threads would hold the first frame back
+    first, pts, num_hidden = None, [], 0
+    for packet in packets(container, stream, errors.append):
+        if first is None:
+            try:
+                first = next(iter(context.decode(packet)), None)
+            except av.error.MemoryError:
+                raise
+            except av.FFmpegError as error:
+                errors.append(error)
+        if packet is not None and packet.is_discard:
+            num_hidden += 1
+        elif packet is not None:
+            pts.append(packet.pts)
+    if first is None:
+        detail = f": {reason(errors[-1])}" if errors else ""
+        raise MediaError("decode_error", f"not one of {len(pts)} frames can be decoded{detail}")
+    return first, pts, num_hidden
+
+
+def _decoded_times(source: Path) -> np.ndarray:
+    """Return the times of the frames that decode, (F,) float64, for files without usable times."""
+    with opened(source) as container:
+        stream = video_stream(container)
+        clock = Clock(stream, origin_seconds(container))
+        times = [clock.time_of(picture.pts) for picture in decode_frames(container, stream, 1, lambda error: None)]
+    return np.array(times, dtype=np.float64)

@@ -1,0 +1,156 @@
+"""The sound of a clip as 16 kHz mono PCM-16, by ffmpeg."""
+
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+import wave
+from pathlib import Path
+
+import ffmpeg as ffmpeg_python
+
+from pipeline.media.container import (
+    LOCAL_FILES_ONLY,
+    MediaError,
+    audio_ordinal,
+    input_url,
+    is_readable,
+    opened,
+    origin_seconds,
+)
+
+LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
+ERROR_LINES = 3  # how many of ffmpeg's last lines an error quotes
+SYSTEM_ERRORS = {"No space left on device": errno.ENOSPC, "Cannot allocate memory": errno.ENOMEM}
+STOPPED_BY_SIGNAL = 255  # what ffmpeg returns when it was told to stop
+
+
+def ffmpeg_binary() -> str:
+    """Return the path of ffmpeg: the one on PATH, else the one that the package imageio-ffmpeg carries.
+
+    Raises:
+        FileNotFoundError: when there is neither.
+
+    """
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    import imageio_ffmpeg
+
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise FileNotFoundError(
+            errno.ENOENT, "no ffmpeg on PATH and none in imageio-ffmpeg; install one of the two"
+        ) from error
+
+
+def extract_wav(source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg: str | None = None) -> int:
+    """Write the best sound stream as mono PCM-16 WAV, aligned to the clip's origin (Section II-A).
+
+    The origin is the start of the clip's earliest stream: sound that starts later gets silence before it, gaps of
+    more than 0.1 s are filled with silence, and nothing is cut at the end. Channels are mixed by ffmpeg's own
+    weights. The same input and the same ffmpeg give the same bytes. The target appears when it is whole, and replaces
+    an existing file.
+
+    Args:
+        source: a clip in any container ffmpeg reads.
+        target: the WAV file to make; its folder exists.
+        sample_rate: in Hz.
+        ffmpeg: the binary to run; by default `ffmpeg_binary()`.
+
+    Returns:
+        The number of samples written, at least 1.
+
+    Raises:
+        MediaError: no_stream without a sound stream; decode_error when it cannot be read or has not one sample.
+        OSError: when the system fails (no such file, disk full, no memory, ffmpeg missing or killed).
+        TimeoutError: when ffmpeg takes ten minutes longer than the clip lasts.
+
+    """
+    with opened(source) as container:
+        ordinal, origin = audio_ordinal(container), origin_seconds(container)
+        limit = LEAST_TIME_LIMIT_SECONDS + (container.duration or 0) / 1e6
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".wav.part", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        command = _command(source, temporary, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())
+        complaints = _run(command, source, limit)
+        num_samples = _count_samples(temporary)
+        if num_samples == 0:
+            raise MediaError("decode_error", f"the audio stream gives not one sample{_quoted(complaints)}")
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return num_samples
+
+
+def _command(source: Path, target: Path, ordinal: int, origin: float, sample_rate: int, binary: str) -> list[str]:
+    """Return the ffmpeg command line.
+
+    With `copyts` the times are the container's own. ffmpeg would otherwise take the start of the *used* streams for
+    zero in some formats (MPEG-TS and -PS), and late sound would move forward.
+    """
+    stream = ffmpeg_python.input(input_url(source), copyts=None, threads=1, **LOCAL_FILES_ONLY)[f"a:{ordinal}"]
+    stream = stream.filter("asetpts", f"PTS-({origin:.6f})/TB")
+    stream = stream.filter("aresample", sample_rate, **{"async": 1, "first_pts": 0})
+    output = ffmpeg_python.output(
+        stream,
+        f"file:{target.absolute()}",
+        format="wav",
+        acodec="pcm_s16le",
+        ac=1,
+        ar=sample_rate,
+        vn=None,
+        sn=None,
+        dn=None,
+        map_metadata=-1,
+        fflags="+bitexact",
+        **{"flags:a": "+bitexact"},
+    )
+    output = output.global_args("-nostdin", "-hide_banner", "-nostats", "-v", "error", "-filter_threads", "1")
+    return ffmpeg_python.compile(output, cmd=binary, overwrite_output=True)
+
+
+def _run(command: list[str], source: Path, limit_seconds: float) -> str:
+    """Run ffmpeg and return what it complained of; sort a failure into the clip's and the system's."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_seconds, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(
+            f"ffmpeg did not finish the sound of {source} within {limit_seconds:.0f} s; does the disk answer?"
+        ) from error
+    complaints = done.stderr.decode("utf-8", errors="replace")
+    if done.returncode == 0:
+        return complaints
+    if done.returncode < 0 or done.returncode == STOPPED_BY_SIGNAL:
+        raise ChildProcessError(
+            f"ffmpeg was stopped (exit status {done.returncode}) while it read {source}{_quoted(complaints)}"
+        )
+    for words, code in SYSTEM_ERRORS.items():
+        if words in complaints:
+            raise OSError(code, f"ffmpeg cannot extract the sound{_quoted(complaints)}", str(source))
+    failure = OSError(errno.EIO, f"ffmpeg cannot read the file{_quoted(complaints)}", str(source))
+    if "Input/output error" in complaints and not is_readable(source, failure):
+        raise failure
+    raise MediaError("decode_error", f"ffmpeg cannot decode the sound{_quoted(complaints)}")
+
+
+def _quoted(complaints: str) -> str:
+    """Return ffmpeg's last words as the end of a sentence."""
+    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+    return f": {' | '.join(lines[-ERROR_LINES:])}" if lines else ""
+
+
+def _count_samples(path: Path) -> int:
+    """Return how many samples a WAV file holds; 0 when ffmpeg wrote no header."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            return file.getnframes()
+    except (wave.Error, EOFError):
+        return 0
