@@ -71,7 +71,9 @@ class Mtcnn:
         device: str | torch.device = "cpu",
     ) -> None:
         if smallest_face_px < CELL_PX:
-            raise ValueError(f"smallest_face_px ({smallest_face_px} px) must be at least {CELL_PX}, the side of P-Net's window")
+            raise ValueError(
+                f"smallest_face_px ({smallest_face_px} px) must be at least {CELL_PX}, the side of P-Net's window"
+            )
         if not 0.0 < pyramid_factor < 1.0:
             raise ValueError(f"pyramid_factor ({pyramid_factor}) must lie between 0 and 1")
         if any(not 0.0 <= threshold <= 1.0 for threshold in thresholds):
@@ -140,7 +142,9 @@ class Mtcnn:
         scales = compute_pyramid_scales(
             height, width, smallest_face_px=self.smallest_face_px, factor=self.pyramid_factor
         )
-        per_level = [self._propose_at(image, scale) for scale in scales]
+        # Rounding the reduced levels to uint8 would move the final boxes by a few tenths of a pixel.
+        pixels = image.astype(np.float32)
+        per_level = [self._propose_at(pixels, scale) for scale in scales]
         if not per_level:
             return np.empty((0, 4))
         boxes = np.concatenate([boxes for boxes, _ in per_level])
@@ -148,14 +152,14 @@ class Mtcnn:
         return make_square(boxes[suppress_overlaps(boxes, scores, threshold=0.7)])
 
     def _propose_at(self, image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Run P-Net at one scale; return boxes (N, 4) and scores (N,) left after suppression within the level."""
+        """Run P-Net on an image (float32) at one scale; return boxes (N, 4) and scores (N,) left after suppression within the level."""
         import cv2
 
         size = (int(image.shape[1] * scale), int(image.shape[0] * scale))
         level = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         pixels = torch.from_numpy(level).to(self.device).permute(2, 0, 1)[None]  # (1, 3, h, w)
         with torch.inference_mode():
-            probabilities, corrections = self._pnet((pixels.float() - 127.5) / 128.0)
+            probabilities, corrections = self._pnet((pixels - 127.5) / 128.0)
             scores = probabilities[0].cpu().numpy()
             rows, columns = np.nonzero(scores > self.thresholds[0])
             chosen = corrections[0].cpu().numpy()[:, rows, columns].T.astype(np.float64)  # (N, 4)
@@ -196,6 +200,4 @@ def _finish(found: Detections, image: np.ndarray) -> Detections:
     height, width = image.shape[:2]
     limits = np.array([width, height, width, height], dtype=np.float64) - 1.0
     boxes = np.clip(found.boxes, 0.0, limits)
-    return Detections(
-        boxes.astype(np.float32), found.landmarks.astype(np.float32), found.scores.astype(np.float32)
-    )
+    return Detections(boxes.astype(np.float32), found.landmarks.astype(np.float32), found.scores.astype(np.float32))

@@ -45,8 +45,9 @@ def compute_proposals(rows: np.ndarray, columns: np.ndarray, corrections: np.nda
         (N, 4) boxes.
     """
     corners = np.stack([columns, rows], axis=1) * float(STRIDE_PX)  # (N, 2)
-    windows = np.concatenate([corners, corners + CELL_PX], axis=1)  # (N, 4)
-    return (windows + corrections * float(CELL_PX)) / scale
+    # As published: pixels are counted from one, so a window of 12 pixels runs from 1 to 12 and is 11 wide.
+    windows = np.concatenate([corners + 1.0, corners + CELL_PX], axis=1)  # (N, 4)
+    return (windows + corrections * (CELL_PX - 1.0)) / scale
 
 
 def correct_boxes(boxes: np.ndarray, corrections: np.ndarray) -> np.ndarray:
@@ -72,7 +73,9 @@ def make_square(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def compute_overlaps(boxes: np.ndarray, others: np.ndarray, *, kind: Literal["union", "smaller"] = "union") -> np.ndarray:
+def compute_overlaps(
+    boxes: np.ndarray, others: np.ndarray, *, kind: Literal["union", "smaller"] = "union"
+) -> np.ndarray:
     """Return the intersections (N, M) of boxes (N, 4) and others (M, 4), over their union or over the smaller of the two."""
     corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
     opposite = np.minimum(boxes[:, None, 2:], others[None, :, 2:])

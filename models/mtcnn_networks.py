@@ -161,7 +161,9 @@ def _rename_arrays(network: nn.Module, arrays: Sequence[np.ndarray]) -> dict[str
     """Give the arrays, which lie in the layers' order, the network's own names and PyTorch's axis order."""
     names = [name for name, _ in network.named_parameters()]
     if len(names) != len(arrays):
-        raise ValueError(f"{type(network).__name__} has {len(names)} parameters, but the file holds {len(arrays)} arrays")
+        raise ValueError(
+            f"{type(network).__name__} has {len(names)} parameters, but the file holds {len(arrays)} arrays"
+        )
     state = {}
     for name, array in zip(names, arrays, strict=True):
         if array.ndim == 4:  # (H, W, in, out) -> (out, in, H, W)

@@ -170,7 +170,9 @@ def resolve_weights(name: str, setting: str) -> ResolvedWeights:
         raise MissingWeightsError(_describe_missing(entry, path))
     digest, verified_from = _read_digest(path)
     if entry.sha256 is not None and digest != entry.sha256:
-        raise WrongDigestError(path, expected=entry.sha256, found=digest, remedy=f"remove it, then {_fetch_hint(entry, path)}")
+        raise WrongDigestError(
+            path, expected=entry.sha256, found=digest, remedy=f"remove it, then {_fetch_hint(entry, path)}"
+        )
     verified = entry.sha256 is not None or (verified_from is not None and verified_from == entry.archive_git_blob)
     return ResolvedWeights(name, path, digest, is_random=False, verified=verified)
 

@@ -1,0 +1,169 @@
+"""One speaker's aligned faces from a clip's frames (paper II-B): detect, follow, choose, align."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from models.mtcnn import Mtcnn
+from pipeline.alignment import CROP_HEIGHT, CROP_WIDTH, DegenerateLandmarksError, align_crop
+from pipeline.tracking import FaceTracker
+
+CROP_SHAPE = (CROP_HEIGHT, CROP_WIDTH, 3)
+_CROP_BYTES = CROP_HEIGHT * CROP_WIDTH * 3
+# Rows copied at a time from the crops of all faces to the speaker's: 2 MiB.
+_COPY_ROWS = 64
+_FIRST_ROWS = 256
+
+_ROW = np.dtype(
+    [
+        ("track", np.int32),
+        ("frame_index", np.int32),
+        ("box", np.float32, (4,)),
+        ("landmarks", np.float32, (5, 2)),
+        ("score", np.float32),
+    ]
+)
+
+
+class ImageFrame(Protocol):
+    """What is needed of a frame: its index in the clip's frame table and its image, (H, W, 3) uint8."""
+
+    @property
+    def index(self) -> int: ...  # noqa: D102
+
+    @property
+    def image(self) -> np.ndarray: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class SpeakerFaces:
+    """The speaker's face in every frame where it was found; other frames are absent.
+
+    Attributes:
+        frame_indices: (N,) int32, ascending, into the clip's frame table.
+        boxes: (N, 4) float32, (x1, y1, x2, y2) in pixels.
+        landmarks: (N, 5, 2) float32, (x, y) in pixels.
+        scores: (N,) float32 in [0, 1].
+        crops: (N, 112, 96, 3) uint8; a read-only view of a file in scratch, valid until that is removed.
+        num_frames: frames seen.
+        num_faces: faces found in them, all persons together.
+        num_tracks: stretches over which one face could be followed.
+        num_cuts: changes of camera.
+    """
+
+    frame_indices: np.ndarray
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    scores: np.ndarray
+    crops: np.ndarray
+    num_frames: int
+    num_faces: int
+    num_tracks: int
+    num_cuts: int
+
+
+def find_speaker(
+    frames: Iterable[ImageFrame],
+    detector: Mtcnn,
+    *,
+    detect_every: int,
+    scratch: Path,
+    smallest_face_px: float = 0.0,
+) -> SpeakerFaces:
+    """Find the face of the one who speaks: the person who is seen longest and largest.
+
+    Memory does not grow with the clip's length: the crops of all faces go to files in `scratch`, 32 kB each, since who is
+    the speaker is known only when the clip is over.
+
+    Args:
+        frames: in order.
+        detector: for images in the frames' channel order.
+        detect_every: frames from one full detection to the next while faces are followed, at least 1.
+        scratch: an existing folder for this clip alone; the caller removes it when done with the crops.
+        smallest_face_px: longer side of a box below which no face is followed.
+
+    Returns:
+        The speaker's faces; N is 0 when there is no face.
+
+    Raises:
+        ValueError: `detect_every` below 1.
+        OSError: scratch cannot be written.
+    """
+    tracker = FaceTracker(detector, detect_every, smallest_face_px)
+    rows = _Rows()
+    num_frames = 0
+    spool = scratch / "faces.raw"
+    with spool.open("wb") as file:
+        for frame in frames:
+            num_frames += 1
+            for face in tracker.follow(frame.image):
+                try:
+                    crop = align_crop(frame.image, face.landmarks)
+                except DegenerateLandmarksError:
+                    continue  # a false alarm: its five landmarks coincide
+                file.write(crop.tobytes())
+                rows.append(face.track, frame.index, face.box, face.landmarks, face.score)
+    table = rows.finish()
+    chosen = np.flatnonzero(np.isin(table["track"], choose_speaker(table)))
+    speaker = table[chosen]
+    return SpeakerFaces(
+        frame_indices=speaker["frame_index"].copy(),
+        boxes=speaker["box"].copy(),
+        landmarks=speaker["landmarks"].copy(),
+        scores=speaker["score"].copy(),
+        crops=_open_crops(spool, chosen, total=len(table)),
+        num_frames=num_frames,
+        num_faces=len(table),
+        num_tracks=tracker.num_tracks,
+        num_cuts=len(tracker.cut_frames),
+    )
+
+
+def choose_speaker(table: np.ndarray) -> list[int]:
+    """Return the numbers of the tracks that together are the speaker; see `find_speaker`."""
+    tracks = np.unique(table["track"])
+    if len(tracks) == 0:
+        return []
+    sides = np.sqrt(np.prod(table["box"][:, 2:] - table["box"][:, :2], axis=1, dtype=np.float64))
+    weights = np.bincount(table["track"], weights=sides)
+    return [int(np.argmax(weights))]
+
+
+class _Rows:
+    """A table of faces that grows in place: 64 bytes a face, an hour of one face is 6 MB."""
+
+    def __init__(self) -> None:
+        self._rows = np.empty(_FIRST_ROWS, dtype=_ROW)
+        self._length = 0
+
+    def append(self, *values: object) -> None:
+        if self._length == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[self._length] = values
+        self._length += 1
+
+    def finish(self) -> np.ndarray:
+        return self._rows[: self._length]
+
+
+def _open_crops(spool: Path, chosen: np.ndarray, *, total: int) -> np.ndarray:
+    """Map the chosen rows of the spooled crops; they are copied to a file of their own unless they are all there is."""
+    if len(chosen) == 0:
+        return np.empty((0, *CROP_SHAPE), dtype=np.uint8)
+    path = spool
+    if len(chosen) < total:
+        path = spool.with_name("speaker.raw")
+        everything = np.memmap(spool, dtype=np.uint8, mode="r", shape=(total, *CROP_SHAPE))
+        with path.open("wb") as file:
+            _copy_rows(everything, chosen, file)
+        del everything
+        spool.unlink()
+    return np.memmap(path, dtype=np.uint8, mode="r", shape=(len(chosen), *CROP_SHAPE))
+
+
+def _copy_rows(source: np.ndarray, rows: np.ndarray, file: BinaryIO) -> None:
+    for start in range(0, len(rows), _COPY_ROWS):
+        file.write(source[rows[start : start + _COPY_ROWS]].tobytes())
