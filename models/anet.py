@@ -94,7 +94,9 @@ def build_anet(weights: Path | None, *, channel_scale: float = 1.0, seed: int) -
         ValueError: `channel_scale` is not 1 although weights are given, or their keys or shapes do not fit.
     """
     if weights is not None and channel_scale != 1:
-        raise ValueError(f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width")
+        raise ValueError(
+            f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
+        )
     with seeded(seed):
         network = ANet(channel_scale)
         _initialise(network)

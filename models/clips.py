@@ -1,0 +1,68 @@
+"""What the networks are given of a split: names, labels, and views of the features, memory-mapped or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, NUM_DIMENSIONS, NUM_FREQUENCIES, NUM_PARTS
+
+FEATURES = {
+    "stft": ((NUM_FREQUENCIES, NUM_PARTS), np.float32),
+    "embeddings": ((FEATURE_SIZE,), np.float32),
+    "crops": ((CROP_HEIGHT, CROP_WIDTH, 3), np.uint8),
+}
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The utterances of one split. The arrays are only read, and stay where they are.
+
+    Attributes:
+        names: U names, "video/utterance".
+        labels: (U, 2) arousal and valence in [-1, 1], NaN where an utterance has none; None for a split without labels.
+        stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound.
+        embeddings: U arrays (F, 512) float32; None (or no rows) where it has no face.
+        crops: U arrays (F, 112, 96, 3) uint8 BGR; likewise. Only `finetune` looks at them.
+    """
+
+    names: Sequence[str]
+    labels: np.ndarray | None
+    stft: Sequence[np.ndarray | None]
+    embeddings: Sequence[np.ndarray | None]
+    crops: Sequence[np.ndarray | None]
+
+    def __post_init__(self) -> None:
+        """Refuse lists of different lengths and arrays of a wrong shape or type.
+
+        Raises:
+            ValueError: names the attribute and the utterance.
+        """
+        if self.labels is not None and self.labels.shape != (len(self.names), NUM_DIMENSIONS):
+            raise ValueError(
+                f"labels are {self.labels.shape}: {len(self.names)} utterances need ({len(self.names)}, 2)"
+            )
+        for attribute, (tail, dtype) in FEATURES.items():
+            arrays = getattr(self, attribute)
+            if len(arrays) != len(self.names):
+                raise ValueError(f"{attribute} has {len(arrays)} entries for {len(self.names)} utterances")
+            for name, array in zip(self.names, arrays, strict=True):
+                if array is not None and (array.shape[1:] != tail or array.dtype != dtype):
+                    raise ValueError(
+                        f"{attribute} of {name} are {array.shape} {array.dtype}: "
+                        f"they must be (N, {', '.join(map(str, tail))}) {np.dtype(dtype)}"
+                    )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find_labelled(self) -> np.ndarray:
+        """Tell which utterances have both labels: (U,) bool."""
+        if self.labels is None:
+            return np.zeros(len(self), dtype=bool)
+        return np.isfinite(self.labels).all(axis=1)
+
+
+def count_rows(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Count the rows of each array, 0 for None: (U,) int64."""
+    return np.array([0 if array is None else len(array) for array in arrays], dtype=np.int64)

@@ -1,0 +1,140 @@
+"""Settings of the three trainings; their defaults are the paper's numbers (models/paper.py)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models import paper
+from models.batches import InputPlan
+from models.sphereface import ChannelOrder
+from models.vnet import Backbone
+
+Loss = Literal["mse", "ccc"]
+CHOICES = {"loss": ("mse", "ccc"), "backbone": ("frozen", "finetune"), "channel_order": ("bgr", "rgb")}
+AT_LEAST_ONE = ("epochs", "batch_size", "num_maps", "num_evaluation_maps", "num_frames")
+ABOVE_ZERO = ("learning_rate", "learning_rate_factor", "gradient_clip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What all three have in common.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: utterances per step (batches are of equal size up to one, see `sampling.split_batches`).
+        learning_rate: of SGD, before the first step of the schedule.
+        learning_rate_steps: epochs, counted from 0, at whose start the rate is multiplied by the factor.
+        learning_rate_factor: that factor.
+        momentum: of SGD, in [0, 1).
+        weight_decay: of SGD, on all parameters.
+        gradient_clip: largest norm over all gradients; clipped before the step.
+        loss: "mse" or "ccc" (see models/losses.py).
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    learning_rate_steps: tuple[int, ...]
+    learning_rate_factor: float = paper.LEARNING_RATE_FACTOR
+    momentum: float = paper.MOMENTUM
+    weight_decay: float = paper.WEIGHT_DECAY
+    gradient_clip: float = paper.GRADIENT_CLIP
+    loss: Loss = "mse"
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            ValueError: names the setting, its value and what it may be.
+        """
+        for name, choices in CHOICES.items():
+            value = getattr(self, name, choices[0])
+            if value not in choices:
+                raise ValueError(f"{name} ({value!r}) must be one of {', '.join(choices)}")
+        for name in AT_LEAST_ONE:
+            if getattr(self, name, 1) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        for name in ABOVE_ZERO:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be above 0")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum ({self.momentum}) must be at least 0 and below 1")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay ({self.weight_decay}) must be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ANetSettings(TrainingSettings):
+    """How ANet is trained (told nowhere; see models/paper.py).
+
+    Attributes:
+        num_maps: random STFT maps per utterance and epoch in training.
+        num_evaluation_maps: evenly spread maps per utterance in evaluation.
+        channel_scale: see `anet.AcousticFeature`.
+    """
+
+    epochs: int = paper.ANET_EPOCHS
+    batch_size: int = paper.ANET_BATCH_SIZE
+    learning_rate: float = paper.ANET_LEARNING_RATE
+    learning_rate_steps: tuple[int, ...] = paper.ANET_LEARNING_RATE_STEPS
+    num_maps: int = paper.ANET_NUM_MAPS
+    num_evaluation_maps: int = paper.ANET_NUM_EVALUATION_MAPS
+    channel_scale: float = 1.0
+
+    def plan_inputs(self, *, evaluation: bool) -> InputPlan:
+        """Say what the network looks at in training or evaluation."""
+        return InputPlan(num_maps=self.num_evaluation_maps if evaluation else self.num_maps, num_frames=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VNetSettings(TrainingSettings):
+    """How VNet is trained.
+
+    Attributes:
+        num_frames: N_V, faces per utterance.
+        backbone: see `vnet.VisualFeature`.
+        channel_order: of the crops with `finetune`; with `frozen` the embeddings have been made with theirs.
+    """
+
+    epochs: int = paper.VNET_EPOCHS
+    batch_size: int = paper.VNET_BATCH_SIZE
+    learning_rate: float = paper.VNET_LEARNING_RATE
+    learning_rate_steps: tuple[int, ...] = paper.VNET_LEARNING_RATE_STEPS
+    num_frames: int = paper.NUM_FRAMES
+    backbone: Backbone = "frozen"
+    channel_order: ChannelOrder = "bgr"
+
+    def plan_inputs(self, *, evaluation: bool) -> InputPlan:
+        """Say what the network looks at, in training and evaluation alike."""
+        return InputPlan(
+            num_maps=0,
+            num_frames=self.num_frames,
+            faces="crops" if self.backbone == "finetune" else "embeddings",
+            channel_order=self.channel_order,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointSettings(TrainingSettings):
+    """How Joint is trained. Width, backbone and channel order are those of the two networks it starts from.
+
+    Attributes:
+        num_maps: N_A, STFT maps per utterance: random in training, evenly spread in evaluation.
+        num_frames: N_V, faces per utterance.
+    """
+
+    epochs: int = paper.JOINT_EPOCHS
+    batch_size: int = paper.JOINT_BATCH_SIZE
+    learning_rate: float = paper.JOINT_LEARNING_RATE
+    learning_rate_steps: tuple[int, ...] = paper.JOINT_LEARNING_RATE_STEPS
+    loss: Loss = "ccc"
+    num_maps: int = paper.NUM_MAPS
+    num_frames: int = paper.NUM_FRAMES
+
+    def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder) -> InputPlan:
+        """Say what the network looks at, in training and evaluation alike."""
+        return InputPlan(
+            num_maps=self.num_maps,
+            num_frames=self.num_frames,
+            faces="crops" if backbone == "finetune" else "embeddings",
+            channel_order=channel_order,
+        )

@@ -1,0 +1,157 @@
+"""Training of ANet, VNet and Joint: how each starts and what it looks at. The loop they share is models/fitting.py."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from models.anet import ANet, build_anet
+from models.checkpoints import describe_weights, load_network
+from models.clips import Clips
+from models.fitting import EpochMetrics, Job, TrainingError, fit
+from models.joint import build_joint
+from models.prediction import predict
+from models.settings import ANetSettings, JointSettings, TrainingSettings, VNetSettings
+from models.vnet import VNet, build_vnet
+
+__all__ = [
+    "ANetSettings",
+    "Clips",
+    "EpochMetrics",
+    "JointSettings",
+    "TrainingError",
+    "TrainingSettings",
+    "VNetSettings",
+    "predict",
+    "train_anet",
+    "train_joint",
+    "train_vnet",
+]
+
+OnEpoch = Callable[[EpochMetrics], None]
+
+
+def train_anet(
+    train: Clips,
+    validation: Clips,
+    settings: ANetSettings,
+    *,
+    folder: Path,
+    seed: int,
+    weights: Path | None,
+    device: str = "cpu",
+    on_epoch: OnEpoch | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
+
+    Args:
+        train: training split; utterances without STFT are left out.
+        validation: validation split.
+        settings: see there.
+        folder: where the checkpoints go.
+        seed: of all that is random.
+        weights: VGG-16's file; None is an explicit choice of random weights.
+        device: "cpu", "cuda", ...
+        on_epoch: called after each epoch.
+        provenance: plain data to keep with the checkpoints.
+    """
+    job = Job(
+        kind="anet",
+        network=build_anet(weights, channel_scale=settings.channel_scale, seed=seed),
+        architecture={"channel_scale": settings.channel_scale},
+        settings=settings,
+        train_plan=settings.plan_inputs(evaluation=False),
+        evaluation_plan=settings.plan_inputs(evaluation=True),
+        weights={"vgg16": describe_weights(weights)},
+        provenance=provenance or {},
+    )
+    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch)
+
+
+def train_vnet(
+    train: Clips,
+    validation: Clips,
+    settings: VNetSettings,
+    *,
+    folder: Path,
+    seed: int,
+    weights: Path | None = None,
+    device: str = "cpu",
+    on_epoch: OnEpoch | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
+
+    Args:
+        train: training split; utterances without embeddings (with `finetune`: crops) are left out.
+        validation: validation split.
+        settings: see there.
+        folder: where the checkpoints go.
+        seed: of all that is random.
+        weights: SphereFace's file, looked at with `finetune` only; None is an explicit choice of random weights. With
+            `frozen`, what made the embeddings is the caller's to record in `provenance`.
+        device: "cpu", "cuda", ...
+        on_epoch: called after each epoch.
+        provenance: plain data to keep with the checkpoints.
+    """
+    plan = settings.plan_inputs(evaluation=False)
+    job = Job(
+        kind="vnet",
+        network=build_vnet(weights, backbone=settings.backbone, seed=seed),
+        architecture={"backbone": settings.backbone},
+        settings=settings,
+        train_plan=plan,
+        evaluation_plan=plan,
+        weights={"sphereface": describe_weights(weights)} if settings.backbone == "finetune" else {},
+        provenance=provenance or {},
+    )
+    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch)
+
+
+def train_joint(
+    train: Clips,
+    validation: Clips,
+    settings: JointSettings,
+    *,
+    folder: Path,
+    seed: int,
+    anet: Path,
+    vnet: Path,
+    device: str = "cpu",
+    on_epoch: OnEpoch | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
+
+    Args:
+        train: training split; utterances without both sound and face are left out.
+        validation: validation split.
+        settings: see there; ANet's width, VNet's backbone and its channel order are taken from their checkpoints.
+        folder: where the checkpoints go.
+        seed: of all that is random.
+        anet: ANet's checkpoint, file or folder (the best one).
+        vnet: VNet's checkpoint, likewise.
+        device: "cpu", "cuda", ...
+        on_epoch: called after each epoch.
+        provenance: plain data to keep with the checkpoints.
+
+    Raises:
+        CheckpointError: a checkpoint holds another network.
+    """
+    anet_network, anet_checkpoint = load_network(anet, kind="anet")
+    vnet_network, vnet_checkpoint = load_network(vnet, kind="vnet")
+    assert isinstance(anet_network, ANet), "load_network has checked the kind"
+    assert isinstance(vnet_network, VNet), "load_network has checked the kind"
+    architecture = {**anet_checkpoint.architecture, **vnet_checkpoint.architecture}
+    plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
+    job = Job(
+        kind="joint",
+        network=build_joint(anet_network, vnet_network, **architecture, seed=seed),
+        architecture=architecture,
+        settings=settings,
+        train_plan=plan,
+        evaluation_plan=plan,
+        weights={**anet_checkpoint.weights, **vnet_checkpoint.weights},
+        provenance=provenance or {},
+    )
+    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch)
