@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from models.loading import load_strictly
 from models.paper import ANET_HIDDEN, DROPOUT, FEATURE_SIZE, MAP_GRID, NUM_DIMENSIONS, NUM_PARTS, VGG16_CHANNELS
 from models.seeding import seeded
 
-FIRST_KEY = "features.0.weight"
+FIRST_KEY = "0.weight"
 
 
 class AcousticFeature(nn.Module):
@@ -119,22 +120,15 @@ def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, s
     Raises:
         ValueError: keys are missing or unknown, or a shape is wrong.
     """
-    wanted = {f"features.{key}": value for key, value in feature.features.state_dict().items()}
-    kept = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+    kept = {key.removeprefix("features."): value for key, value in state.items() if not key.startswith("classifier.")}
     if FIRST_KEY in kept and kept[FIRST_KEY].shape[1] == 3:
         kept[FIRST_KEY] = kept[FIRST_KEY].mean(1, keepdim=True).mul(3 / NUM_PARTS).repeat(1, NUM_PARTS, 1, 1)
-    missing, unknown = sorted(wanted.keys() - kept.keys()), sorted(kept.keys() - wanted.keys())
-    wrong = [
-        f"{key} {tuple(kept[key].shape)} instead of {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & kept.keys())
-        if kept[key].shape != wanted[key].shape
-    ]
-    if missing or unknown or wrong:
-        raise ValueError(
-            f"{source} does not hold VGG-16's convolutions: missing {missing}, unknown {unknown}, wrong shape {wrong}; "
-            "the file is torchvision's vgg16-397923af.pth (python -m models.weights list)"
-        )
-    feature.features.load_state_dict({key.removeprefix("features."): value for key, value in kept.items()})
+    load_strictly(
+        feature.features,
+        kept,
+        source=source,
+        hint="it must hold VGG-16's features.N.*: torchvision's vgg16-397923af.pth (python -m models.weights list)",
+    )
 
 
 def normalise_maps(raw: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -162,6 +156,7 @@ def _initialise(network: ANet) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            assert module.bias is not None, "all layers have one"
             nn.init.zeros_(module.bias)
     # Inside tanh's straight part at the start.
     nn.init.orthogonal_(network.head.weight)

@@ -17,6 +17,7 @@ from models.batches import InputPlan, draw_rows, gather_rows, prepare_inputs
 from models.ccc import compute_ccc
 from models.checkpoints import BEST, LAST, Checkpoint, save_checkpoint
 from models.clips import Clips
+from models.loading import place_network
 from models.losses import LOSSES
 from models.prediction import predict_clips
 from models.sampling import split_batches
@@ -130,7 +131,7 @@ def fit(
         raise TrainingError(_describe_emptiness(job, train))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BEST).unlink(missing_ok=True)
-    network.to(device=device, memory_format=torch.channels_last)
+    place_network(network, device=device)
     optimiser = torch.optim.SGD(
         network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )

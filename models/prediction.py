@@ -9,6 +9,7 @@ from torch import nn
 from models.batches import InputPlan, draw_rows, gather_rows, prepare_inputs
 from models.checkpoints import load_network
 from models.clips import Clips
+from models.loading import place_network
 from models.paper import NUM_DIMENSIONS
 from models.sampling import split_batches
 
@@ -33,7 +34,7 @@ def predict(checkpoint: Path, clips: Clips, *, device: str = "cpu", batch_size: 
         CheckpointError: the file is no checkpoint of ours.
     """
     network, loaded = load_network(checkpoint)
-    network.to(device=device, memory_format=torch.channels_last)
+    place_network(network, device=device)
     return predict_clips(network, clips, loaded.inputs, device=device, batch_size=batch_size)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.loading import load_strictly, place_network
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
 from models.seeding import seeded
 
@@ -93,19 +94,12 @@ def load_sphereface(network: SphereFace20, state: Mapping[str, torch.Tensor], *,
         ValueError: see `build_sphereface`.
     """
     kept = {key: value for key, value in state.items() if key not in CLASSIFIER_KEYS}
-    wanted = network.state_dict()
-    missing, unknown = sorted(wanted.keys() - kept.keys()), sorted(kept.keys() - wanted.keys())
-    wrong = [
-        f"{key} {tuple(kept[key].shape)} instead of {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & kept.keys())
-        if kept[key].shape != wanted[key].shape
-    ]
-    if missing or unknown or wrong:
-        raise ValueError(
-            f"{source} does not hold SphereFace-20: missing {missing}, unknown {unknown}, wrong shape {wrong}; "
-            "the published file is sphere20a_20171020.7z (python -m models.weights list)"
-        )
-    network.load_state_dict(kept)
+    load_strictly(
+        network,
+        kept,
+        source=source,
+        hint="it must hold SphereFace-20: sphere20a_20171020.7z (python -m models.weights list)",
+    )
 
 
 def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr") -> torch.Tensor:
@@ -135,7 +129,7 @@ def prepare_embedder(network: SphereFace20, *, precision: Precision = "float32",
         raise ValueError(f"precision ({precision!r}) must be one of {sorted(DTYPES)}")
     copy = SphereFace20()
     copy.load_state_dict(network.state_dict())
-    copy = copy.to(device=device, dtype=DTYPES[precision], memory_format=torch.channels_last)
+    place_network(copy, device=device, dtype=DTYPES[precision])
     copy.fc5.load_state_dict(network.fc5.state_dict())
     copy.fc5.to(torch.float32)
     return copy.eval().requires_grad_(False)
@@ -173,7 +167,7 @@ def embed_crops(
         raise ValueError(f"crops are {crops.shape} {crops.dtype}: they must be (N, 112, 96, 3) uint8, BGR")
     if batch_size < 1:
         raise ValueError(f"batch_size ({batch_size}) must be at least 1")
-    first = network.conv1_1.weight
+    first = next(network.parameters())
     is_prepared = not network.training and first.dtype == DTYPES.get(precision) and first.device == torch.device(device)
     if not is_prepared:
         network = prepare_embedder(network, precision=precision, device=device)
@@ -193,6 +187,7 @@ def _initialise(network: SphereFace20) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, a=PRELU_SLOPE, mode="fan_in", nonlinearity="leaky_relu")
+            assert module.bias is not None, "all layers have one"
             nn.init.zeros_(module.bias)
             stage_layer = int(name.rsplit("_", 1)[1])
             if stage_layer > 1 and stage_layer % 2 == 1:
