@@ -33,8 +33,8 @@ class Detections:
 
     Attributes:
         boxes: (N, 4) float32, (x1, y1, x2, y2) in pixels, inside the image.
-        landmarks: (N, 5, 2) float32, (x, y) in pixels: left eye, right eye, nose, mouth left, mouth right (left as seen in
-            the image); they may lie outside the image.
+        landmarks: (N, 5, 2) float32, (x, y) in pixels: left eye, right eye, nose, mouth left, mouth right, left being
+            the image's left; they may lie outside the image.
         scores: (N,) float32 in [0, 1], O-Net's probability of a face.
     """
 
@@ -51,8 +51,8 @@ class Mtcnn:
 
     Args:
         networks: from `load_networks`; their channel order is that of the images.
-        smallest_face_px: side of the smallest face to look for, at least 12. The finest pyramid level, and with it most of
-            the cost, goes with its inverse square.
+        smallest_face_px: side of the smallest face to look for, at least 12. The cost of `detect` goes with its inverse
+            square.
         thresholds: least probability after P-, R- and O-Net, each in [0, 1].
         pyramid_factor: from one pyramid level to the next, in (0, 1).
         device: where the networks run.
@@ -152,7 +152,7 @@ class Mtcnn:
         return make_square(boxes[suppress_overlaps(boxes, scores, threshold=0.7)])
 
     def _propose_at(self, image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Run P-Net on an image (float32) at one scale; return boxes (N, 4) and scores (N,) left after suppression within the level."""
+        """Run P-Net on a float32 image at one scale; return boxes (N, 4) and scores (N,), overlaps suppressed."""
         import cv2
 
         size = (int(image.shape[1] * scale), int(image.shape[0] * scale))
@@ -170,10 +170,10 @@ class Mtcnn:
     def _judge(
         self, network: torch.nn.Module, image: np.ndarray, boxes: np.ndarray, side: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Run R- or O-Net on boxes (N, 4); return scores (N,), corrections (N, 4) and landmarks ((N, 10); R-Net: (N, 0))."""
+        """Run R- or O-Net on boxes (N, 4); return scores (N,), corrections (N, 4), landmarks (N, 10) or (N, 0)."""
         outputs = []
         for start in range(0, len(boxes), _BATCH):
-            windows = torch.from_numpy(sample_windows(image, boxes[start : start + _BATCH], side))
+            windows = torch.from_numpy(sample_windows(image, boxes[start : start + _BATCH], side)).permute(0, 3, 1, 2)
             with torch.inference_mode():
                 scores, *rest = network(windows.to(self.device))  # (B,), (B, 4) and with O-Net (B, 10)
                 outputs.append(torch.cat([scores[:, None], *rest], dim=1).cpu().numpy().astype(np.float64))

@@ -17,9 +17,9 @@ _BLOCK_ROWS = 512
 def compute_pyramid_scales(height: int, width: int, *, smallest_face_px: float, factor: float) -> list[float]:
     """Return the scales at which P-Net's window covers faces from the smallest up to the whole image.
 
-    The published package counts its levels without regard to the smallest face, so that it asks for levels smaller than
-    the window when that is above 28 px or so, fails inside and reports no face at all. Here levels end where the shorter
-    side falls below the window; at 20 px the two give the same levels.
+    The published package counts its levels without regard to the smallest face, so that from
+    about 28 px on it asks for levels smaller than the window, fails inside and reports no face at all. Here levels end
+    where the shorter side falls below the window; at 20 px the two give the same levels.
 
     Returns:
         Descending scales, the first 12 / smallest_face_px; empty for an image smaller than that face.
@@ -51,7 +51,7 @@ def compute_proposals(rows: np.ndarray, columns: np.ndarray, corrections: np.nda
 
 
 def correct_boxes(boxes: np.ndarray, corrections: np.ndarray) -> np.ndarray:
-    """Move the sides of boxes by R- or O-Net's corrections, given in units of the box (whose pixels are counted with both ends)."""
+    """Move the sides of boxes by R- or O-Net's corrections, in units of the box with both of its ends counted."""
     sides = boxes[:, 2:] - boxes[:, :2] + 1.0  # (N, 2)
     return boxes + corrections * np.concatenate([sides, sides], axis=1)
 
@@ -76,7 +76,7 @@ def make_square(boxes: np.ndarray) -> np.ndarray:
 def compute_overlaps(
     boxes: np.ndarray, others: np.ndarray, *, kind: Literal["union", "smaller"] = "union"
 ) -> np.ndarray:
-    """Return the intersections (N, M) of boxes (N, 4) and others (M, 4), over their union or over the smaller of the two."""
+    """Return the intersections (N, M) of boxes (N, 4) and others (M, 4), over the union or the smaller of each two."""
     corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
     opposite = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     intersection = np.prod(np.maximum(opposite - corner, 0.0), axis=2)  # (N, M)
@@ -91,7 +91,7 @@ def suppress_overlaps(
 ) -> np.ndarray:
     """Return the indices of the boxes that no better box overlaps by more than the threshold, best first.
 
-    Unlike greedy suppression, a box that was itself suppressed still suppresses worse ones: the published package does so.
+    Unlike in greedy suppression, a suppressed box still suppresses worse ones: the published package does so.
     """
     order = np.argsort(-scores, kind="stable")
     ordered = boxes[order]
@@ -108,8 +108,8 @@ def suppress_overlaps(
 def sample_windows(image: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarray:
     """Sample the image bilinearly on a grid of side x side points in each box; what lies outside is mid-grey.
 
-    The grid's outer points lie on the box's sides; coordinates are scaled by (length - 1) / length, as the published package
-    does. There is no smoothing when a box is larger than the window.
+    The grid's outer points lie on the box's sides; coordinates are scaled by (length - 1) / length, as the published
+    package does. There is no smoothing when a box is larger than the window.
 
     Args:
         image: (H, W, 3) uint8.
@@ -117,7 +117,7 @@ def sample_windows(image: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarra
         side: S.
 
     Returns:
-        (N, 3, S, S) float32, (value - 127.5) / 128, channels in the image's order.
+        (N, S, S, 3) float32, (value - 127.5) / 128, channels in the image's order.
     """
     rows, row_weights = _sample_axis(boxes[:, 1], boxes[:, 3], image.shape[0], side)
     columns, column_weights = _sample_axis(boxes[:, 0], boxes[:, 2], image.shape[1], side)
@@ -126,8 +126,7 @@ def sample_windows(image: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarra
     values *= row_weights.reshape(len(boxes), -1, 1, 1)
     values = values[:, :side] + values[:, side:]  # (N, S, 2S, 3)
     values *= column_weights.reshape(len(boxes), 1, -1, 1)
-    values = values[:, :, :side] + values[:, :, side:]  # (N, S, S, 3)
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) / np.float32(128.0)
+    return (values[:, :, :side] + values[:, :, side:]) / np.float32(128.0)  # (N, S, S, 3)
 
 
 def _sample_axis(low: np.ndarray, high: np.ndarray, length: int, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -104,8 +104,8 @@ class MtcnnNetworks:
 def load_networks(*, channel_order: Literal["bgr", "rgb"] = "bgr") -> MtcnnNetworks:
     """Load the networks with the weights that the `mtcnn` package carries.
 
-    The published weights read RGB. For "bgr" the input channels of each first convolution are swapped once here, which is
-    the same as swapping those of every image.
+    The published weights read RGB. For "bgr" the input channels of each first convolution are swapped once here, which
+    is the same as swapping those of every image.
 
     Args:
         channel_order: of the images that the networks will be given.
@@ -122,11 +122,12 @@ def load_networks(*, channel_order: Literal["bgr", "rgb"] = "bgr") -> MtcnnNetwo
     for network, name in zip(networks, ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"), strict=True):
         carried = find_carried_weights(name)
         arrays = read_published_arrays(carried.path, sha256=carried.sha256)
-        network.load_state_dict(_rename_arrays(network, arrays), strict=True)
+        state = _rename_arrays(network, arrays)
         if channel_order == "bgr":
-            first = network.features[0]
-            first.weight.data = first.weight.data.flip(1).contiguous()
-        network.eval().requires_grad_(False)
+            state["features.0.weight"] = state["features.0.weight"].flip(1)
+        network.load_state_dict(state, strict=True)
+        # With the channels last a CPU runs these small convolutions and poolings about three times as fast.
+        network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         digests.append(carried.sha256)
     return MtcnnNetworks(*networks, channel_order=channel_order, sha256=(digests[0], digests[1], digests[2]))
 

@@ -1,7 +1,7 @@
 """Third-party weights: where they come from, under which licence, and whether a file is the published one.
 
-`python -m models.weights list` and `python -m models.weights fetch NAME` are the command line (see models/download.py for
-the download). This module is imported when a run is planned, so it needs neither torch nor numpy to be read.
+`python -m models.weights list` and `python -m models.weights fetch NAME` are the command line; models/download.py does
+the download. This module is imported when a run is planned, so it needs neither torch nor numpy to be read.
 """
 
 import hashlib
@@ -145,15 +145,15 @@ def find_weights_entry(name: str) -> WeightsEntry:
 def resolve_weights(name: str, setting: str) -> ResolvedWeights:
     """Find the weights that a setting names and take their digest.
 
-    The digest of a file is kept in a sidecar beside it, with its size and modification time, so that a second call does not
-    read hundreds of megabytes again.
+    The digest of a file is kept in a sidecar beside it, with its size and modification time, so that a second call does
+    not read hundreds of megabytes again.
 
     Args:
         name: a name of the table.
         setting: a path, or the word `random`.
 
     Returns:
-        What to load. `verified` is False where the publisher gives no digest of this file and `fetch` did not unpack it.
+        What to load. `verified` is False where no digest of this file is published and `fetch` did not unpack it.
 
     Raises:
         MissingWeightsError: no such file; says the source, the digest and the command that fetches it.
@@ -178,7 +178,7 @@ def resolve_weights(name: str, setting: str) -> ResolvedWeights:
 
 
 def find_carried_weights(name: str) -> CarriedWeights:
-    """Find weights inside the installed package that carries them, without importing it (mtcnn would import TensorFlow).
+    """Find weights inside the installed package that carries them, without importing it: mtcnn imports TensorFlow.
 
     Raises:
         MissingWeightsError: the package or the file is not there.
@@ -299,7 +299,7 @@ def _fetch_hint(entry: WeightsEntry, path: Path) -> str:
 def _describe_missing(entry: WeightsEntry, path: Path) -> str:
     return (
         f"weights {entry.name!r} ({entry.purpose}): there is no file {path}; source {entry.source} ({entry.licence}), "
-        f"{entry.published_digest}; {_fetch_hint(entry, path)}; or set it to {RANDOM!r} for a run that learns from nothing"
+        f"{entry.published_digest}; {_fetch_hint(entry, path)}; or set it to {RANDOM!r}, a start from nothing"
     )
 
 

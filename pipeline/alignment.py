@@ -1,4 +1,4 @@
-"""Aligned crops: the similarity transform that brings five landmarks to their places in a 112 x 96 crop (paper II-B)."""
+"""Aligned crops: a similarity transform brings five landmarks to their places in a 112 x 96 crop (paper II-B)."""
 
 import numpy as np
 
@@ -20,8 +20,8 @@ class DegenerateLandmarksError(ValueError):
 def estimate_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return the rotation, uniform scale and shift that bring points nearest to targets in least squares.
 
-    Never a reflection. In complex numbers the best factor is sum(conj(p) t) / sum(|p|^2) of the centred points, which is
-    Umeyama's solution in the plane.
+    Never a reflection. In complex numbers the best factor is sum(conj(p) t) / sum(|p|^2) of the centred points, which
+    is Umeyama's solution in the plane.
 
     Args:
         points: (N, 2) in pixels.

@@ -75,8 +75,8 @@ def find_speaker(
 ) -> SpeakerFaces:
     """Find the face of the one who speaks: the person who is seen longest and largest.
 
-    Memory does not grow with the clip's length: the crops of all faces go to files in `scratch`, 32 kB each, since who is
-    the speaker is known only when the clip is over.
+    Memory does not grow with the clip's length: the crops of all faces go to files in `scratch`, 32 kB each, since who
+    is the speaker is known only when the clip is over.
 
     Args:
         frames: in order.

@@ -13,7 +13,7 @@ _LEAST_OVERLAP = 0.35
 _SAME_FACE_OVERLAP = 0.7
 # While no face is in sight, the pause between detections grows to this part of the time without a face.
 _IDLE_SHARE = 8
-# A cut: mean absolute difference of the thumbnails, in grey levels, with and without subtracting the change of brightness.
+# A cut: mean absolute difference of the two thumbnails, in grey levels.
 _CUT_DIFFERENCE = 28.0
 _THUMBNAIL_PX = 32
 
