@@ -18,7 +18,7 @@ def compute_pyramid_scales(height: int, width: int, *, smallest_face_px: float, 
     """Return the scales at which P-Net's window covers faces from the smallest up to the whole image.
 
     The published package counts its levels without regard to the smallest face, so that from
-    about 28 px on it asks for levels smaller than the window, fails inside and reports no face at all. Here levels end
+    about 26 px on it asks for levels smaller than the window, fails inside and reports no face at all. Here levels end
     where the shorter side falls below the window; at 20 px the two give the same levels.
 
     Returns:
