@@ -146,19 +146,18 @@ def read_dataset(csv_paths: Mapping[str, Path]) -> Dataset:
 
 def read_utterances(path: Path, split: str, warnings: list[str], problems: list[str]) -> list[Utterance]:
     """Read one file; append what was left out to `warnings` and what is wrong to `problems`."""
+    num_problems = len(problems)
     rows = read_rows(path, problems)
     header = next(rows, None)
     if header is None:
-        problems.append(
-            f"{path}: the file is empty or has no header; expected {','.join((*REQUIRED_COLUMNS, *LABEL_COLUMNS))}"
-        )
+        if len(problems) == num_problems:
+            problems.append(f"{path}: the file is empty; expected a header with {', '.join(REQUIRED_COLUMNS)}")
         return []
     labelled = not set(LABEL_COLUMNS).isdisjoint(name.casefold() for name in header[1])
     required = REQUIRED_COLUMNS + (LABEL_COLUMNS if labelled else ())
     columns = find_columns(path, header[1], required=required, optional=OTHER_COLUMNS, problems=problems)
     if columns is None:
         return []
-    num_problems = len(problems)
     found = []
     for line, cells in rows:
         utterance = _read_row(path, split, line, cells, columns, len(header[1]), warnings, problems)

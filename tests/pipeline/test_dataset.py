@@ -123,7 +123,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path, video, match):
         read(tmp_path, f"video,utterance\nv,{video}\n")
 
 
-def test_a_utterance_twice_is_an_error_in_one_split_and_in_two(tmp_path):
+def test_an_utterance_twice_is_an_error_in_one_split_and_in_two(tmp_path):
     paths = {
         "train": write(tmp_path, "video,utterance\nv,1.mp4\nv,1.mp4\nw,1.mp4\n", "t.csv"),
         "test": write(tmp_path, "video,utterance\nw,1.webm\n", "s.csv"),
@@ -154,16 +154,13 @@ def test_all_problems_are_told_at_once(tmp_path):
             f"{paths['validation']}:2: arousal is '7'; it must be a number in [-1, 1]",
             f"{paths['validation']}:3: valence is 'x'; it must be a number in [-1, 1]",
             f"{paths['test']}: cannot be read: No such file or directory",
-            f"{paths['test']}: the file is empty or has no header; expected video,utterance,arousal,valence",
-        )[: len(caught.value.problems)]
-    )
-    assert len(caught.value.problems) >= 7
+        )
 
 
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "the file is empty or has no header"),
+        (b"", "the file is empty; expected a header with video, utterance"),
         (b"video,utterance\n", "not one utterance in it"),
         (b"video,utterance\nv,1.mp4\nv,J\xf6rg.mp4\n", "train.csv:3: not UTF-8"),
         (b'video,utterance\nv,"1.mp4\nv,2.mp4\n', "train.csv:2: not a row of CSV: unexpected end of data"),
