@@ -144,17 +144,16 @@ def test_all_problems_are_told_at_once(tmp_path):
     }
     with pytest.raises(DatasetError) as caught:
         read_dataset(paths)
-    assert (
-        caught.value.problems
-        == (
-            f"{paths['train']}:1: column video is there 2 times",
-            f"{paths['train']}:1: column utterance is missing; the file has video, arousal, video",
-            f"{paths['train']}:1: column valence is missing; the file has video, arousal, video",
-            f"{paths['validation']}:2: video is '../v'; it must be a plain name that stays in the folder of videos",
-            f"{paths['validation']}:2: arousal is '7'; it must be a number in [-1, 1]",
-            f"{paths['validation']}:3: valence is 'x'; it must be a number in [-1, 1]",
-            f"{paths['test']}: cannot be read: No such file or directory",
-        )
+    train, validation = paths["train"], paths["validation"]
+    assert caught.value.problems == (
+        f"{train}:1: column video is there 2 times",
+        f"{train}:1: column utterance is missing; the file has video, arousal, video",
+        f"{train}:1: column valence is missing; the file has video, arousal, video",
+        f"{validation}:2: video is '../v'; it must be a plain name that stays in the folder of videos",
+        f"{validation}:2: arousal is '7'; it must be a number in [-1, 1]",
+        f"{validation}:3: valence is 'x'; it must be a number in [-1, 1]",
+        f"{paths['test']}: cannot be read: No such file or directory",
+    )
 
 
 @pytest.mark.parametrize(
