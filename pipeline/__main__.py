@@ -1,0 +1,25 @@
+"""`python -m pipeline COMMAND`: what is asked of the pipeline outside of a run."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+# Each module has HELP, add_arguments(parser) and run(arguments) -> exit code.
+COMMANDS = {"evaluate": "pipeline.evaluate"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    modules = {}
+    for name, path in COMMANDS.items():
+        modules[name] = importlib.import_module(path)
+        modules[name].add_arguments(subparsers.add_parser(name, help=modules[name].HELP))
+    arguments = parser.parse_args(argv)
+    return int(modules[arguments.command].run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
