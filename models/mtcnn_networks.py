@@ -126,8 +126,7 @@ def load_networks(*, channel_order: Literal["bgr", "rgb"] = "bgr") -> MtcnnNetwo
         if channel_order == "bgr":
             state["features.0.weight"] = state["features.0.weight"].flip(1)
         network.load_state_dict(state, strict=True)
-        # With the channels last a CPU runs these small convolutions and poolings about three times as fast.
-        network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        _prepare(network)
         digests.append(carried.sha256)
     return MtcnnNetworks(*networks, channel_order=channel_order, sha256=(digests[0], digests[1], digests[2]))
 
@@ -147,6 +146,14 @@ def read_published_arrays(path: Path, *, sha256: str) -> list[np.ndarray]:
     # From the bytes that were hashed, so that nothing can change between the check and the reading.
     arrays: list[np.ndarray] = joblib.load(io.BytesIO(content))
     return arrays
+
+
+def _prepare(network: nn.Module) -> None:
+    """Set a loaded network up for inference; with channels last a CPU runs these small layers three times as fast."""
+    network.eval().requires_grad_(False)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _convolution(inputs: int, outputs: int, side: int) -> tuple[nn.Conv2d, nn.PReLU]:

@@ -4,19 +4,15 @@
 the download. This module is imported when a run is planned, so it needs neither torch nor numpy to be read.
 """
 
-import hashlib
 import importlib.util
-import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.digests import read_digest
+
 RANDOM = "random"
 DEFAULT_FOLDER = Path("weights")
-_SIDECAR_SUFFIX = ".digest.json"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -168,7 +164,7 @@ def resolve_weights(name: str, setting: str) -> ResolvedWeights:
     path = Path(setting)
     if not path.is_file():
         raise MissingWeightsError(_describe_missing(entry, path))
-    digest, verified_from = _read_digest(path)
+    digest, verified_from = read_digest(path)
     if entry.sha256 is not None and digest != entry.sha256:
         raise WrongDigestError(
             path, expected=entry.sha256, found=digest, remedy=f"remove it, then {_fetch_hint(entry, path)}"
@@ -215,81 +211,6 @@ def load_state_dict(path: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def compute_sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def compute_git_blob(path: Path) -> str:
-    """Return the id that git gives a file's content: the SHA-1 of `blob <size>`, a zero byte and the bytes."""
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def record_digest(path: Path, *, verified_from: str | None = None) -> str:
-    """Take a file's sha256 and keep it in the sidecar, with size and modification time.
-
-    Args:
-        path: the file.
-        verified_from: the digest of the archive that it was unpacked from, once that was found right.
-
-    Returns:
-        The sha256.
-    """
-    before = path.stat()
-    digest = compute_sha256(path)
-    content = {
-        "sha256": digest,
-        "size": before.st_size,
-        "mtime_ns": before.st_mtime_ns,
-        "unpacked_from": verified_from,
-    }
-    _write_json(_sidecar(path), content)
-    return digest
-
-
-def _read_digest(path: Path) -> tuple[str, str | None]:
-    """Return a file's sha256 and the verified archive that it came from, by the sidecar where that still holds."""
-    now = path.stat()
-    try:
-        kept = json.loads(_sidecar(path).read_text(encoding="utf-8"))
-        sha256, size, mtime_ns = str(kept["sha256"]), int(kept["size"]), int(kept["mtime_ns"])
-        unpacked_from = kept["unpacked_from"]
-    except (OSError, ValueError, KeyError, TypeError):
-        sha256, size, mtime_ns, unpacked_from = "", -1, -1, None
-    if (size, mtime_ns) == (now.st_size, now.st_mtime_ns):
-        return sha256, unpacked_from
-    digest = compute_sha256(path)
-    origin = unpacked_from if digest == sha256 else None
-    try:
-        record = {"sha256": digest, "size": now.st_size, "mtime_ns": now.st_mtime_ns, "unpacked_from": origin}
-        _write_json(_sidecar(path), record)
-    except OSError:
-        pass  # a folder that cannot be written costs time on the next call, nothing else
-    return digest, origin
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name + _SIDECAR_SUFFIX)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write beside the place, then rename, so that a reader never sees half a file."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _fetch_hint(entry: WeightsEntry, path: Path) -> str:
     command = f"python -m models.weights fetch {entry.name} --folder {path.parent}"
     renamed = "" if path.name == entry.file_name else f" and set the path to {path.parent / entry.file_name}"
@@ -304,6 +225,6 @@ def _describe_missing(entry: WeightsEntry, path: Path) -> str:
 
 
 if __name__ == "__main__":
-    from models.download import main
+    from models.weights_cli import main
 
     raise SystemExit(main())

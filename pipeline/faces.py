@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from models.mtcnn import Mtcnn
 from pipeline.alignment import CROP_HEIGHT, CROP_WIDTH, DegenerateLandmarksError, align_crop
+from pipeline.speaker import choose_speaker
 from pipeline.tracking import FaceTracker
 
 CROP_SHAPE = (CROP_HEIGHT, CROP_WIDTH, 3)
-_CROP_BYTES = CROP_HEIGHT * CROP_WIDTH * 3
 # Rows copied at a time from the crops of all faces to the speaker's: 2 MiB.
 _COPY_ROWS = 64
 _FIRST_ROWS = 256
@@ -95,11 +95,16 @@ def find_speaker(
     tracker = FaceTracker(detector, detect_every, smallest_face_px)
     rows = _Rows()
     num_frames = 0
+    cut_frames = []
     spool = scratch / "faces.raw"
     with spool.open("wb") as file:
         for frame in frames:
             num_frames += 1
-            for face in tracker.follow(frame.image):
+            num_cuts = tracker.num_cuts
+            faces = tracker.follow(frame.image)
+            if tracker.num_cuts > num_cuts:
+                cut_frames.append(frame.index)
+            for face in faces:
                 try:
                     crop = align_crop(frame.image, face.landmarks)
                 except DegenerateLandmarksError:
@@ -107,29 +112,20 @@ def find_speaker(
                 file.write(crop.tobytes())
                 rows.append(face.track, frame.index, face.box, face.landmarks, face.score)
     table = rows.finish()
-    chosen = np.flatnonzero(np.isin(table["track"], choose_speaker(table)))
+    crops = _map_crops(spool, len(table))
+    chosen = np.flatnonzero(np.isin(table["track"], choose_speaker(table, crops, np.array(cut_frames))))
     speaker = table[chosen]
     return SpeakerFaces(
         frame_indices=speaker["frame_index"].copy(),
         boxes=speaker["box"].copy(),
         landmarks=speaker["landmarks"].copy(),
         scores=speaker["score"].copy(),
-        crops=_open_crops(spool, chosen, total=len(table)),
+        crops=crops if len(chosen) == len(table) else _keep_crops(crops, chosen, spool),
         num_frames=num_frames,
         num_faces=len(table),
         num_tracks=tracker.num_tracks,
-        num_cuts=len(tracker.cut_frames),
+        num_cuts=tracker.num_cuts,
     )
-
-
-def choose_speaker(table: np.ndarray) -> list[int]:
-    """Return the numbers of the tracks that together are the speaker; see `find_speaker`."""
-    tracks = np.unique(table["track"])
-    if len(tracks) == 0:
-        return []
-    sides = np.sqrt(np.prod(table["box"][:, 2:] - table["box"][:, :2], axis=1, dtype=np.float64))
-    weights = np.bincount(table["track"], weights=sides)
-    return [int(np.argmax(weights))]
 
 
 class _Rows:
@@ -149,21 +145,18 @@ class _Rows:
         return self._rows[: self._length]
 
 
-def _open_crops(spool: Path, chosen: np.ndarray, *, total: int) -> np.ndarray:
-    """Map the chosen rows of the spooled crops; they are copied to a file of their own unless they are all there is."""
-    if len(chosen) == 0:
+def _map_crops(path: Path, num_crops: int) -> np.ndarray:
+    """Map a file of crops into memory; a file of none cannot be mapped."""
+    if num_crops == 0:
         return np.empty((0, *CROP_SHAPE), dtype=np.uint8)
-    path = spool
-    if len(chosen) < total:
-        path = spool.with_name("speaker.raw")
-        everything = np.memmap(spool, dtype=np.uint8, mode="r", shape=(total, *CROP_SHAPE))
-        with path.open("wb") as file:
-            _copy_rows(everything, chosen, file)
-        del everything
-        spool.unlink()
-    return np.memmap(path, dtype=np.uint8, mode="r", shape=(len(chosen), *CROP_SHAPE))
+    return np.memmap(path, dtype=np.uint8, mode="r", shape=(num_crops, *CROP_SHAPE))
 
 
-def _copy_rows(source: np.ndarray, rows: np.ndarray, file: BinaryIO) -> None:
-    for start in range(0, len(rows), _COPY_ROWS):
-        file.write(source[rows[start : start + _COPY_ROWS]].tobytes())
+def _keep_crops(crops: np.ndarray, chosen: np.ndarray, spool: Path) -> np.ndarray:
+    """Copy the chosen crops to a file of their own, remove that of all faces, and map the new one."""
+    path = spool.with_name("speaker.raw")
+    with path.open("wb") as file:
+        for start in range(0, len(chosen), _COPY_ROWS):
+            file.write(crops[chosen[start : start + _COPY_ROWS]].tobytes())
+    spool.unlink()
+    return _map_crops(path, len(chosen))
