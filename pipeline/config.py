@@ -124,9 +124,12 @@ class anet(luigi.Config):
     epochs = _integer(paper.ANET_EPOCHS, 1, 10000, "passes over the training split")
     batch_size = _integer(paper.ANET_BATCH_SIZE, 1, 4096, "utterances per step")
     learning_rate = _number(paper.ANET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
-    lr_steps = _epochs(paper.ANET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    learning_rate_steps = _epochs(paper.ANET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
     num_maps = _integer(paper.ANET_NUM_MAPS, 1, 1024, "STFT maps drawn per utterance and epoch")
     num_evaluation_maps = _integer(paper.ANET_NUM_EVALUATION_MAPS, 1, 1024, "STFT maps per utterance in evaluation")
+    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
+    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
+    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("mse", ["mse", "ccc"], "what training minimises")
 
 
@@ -138,7 +141,10 @@ class vnet(luigi.Config):
     epochs = _integer(paper.VNET_EPOCHS, 1, 10000, "passes over the training split")
     batch_size = _integer(paper.VNET_BATCH_SIZE, 1, 4096, "utterances per step")
     learning_rate = _number(paper.VNET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
-    lr_steps = _epochs(paper.VNET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    learning_rate_steps = _epochs(paper.VNET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
+    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
+    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("mse", ["mse", "ccc"], "what training minimises")
 
 
@@ -150,7 +156,10 @@ class joint(luigi.Config):
     epochs = _integer(paper.JOINT_EPOCHS, 1, 10000, "passes over the training split")
     batch_size = _integer(paper.JOINT_BATCH_SIZE, 2, 4096, "utterances per step; CCC needs two")
     learning_rate = _number(paper.JOINT_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
-    lr_steps = _epochs(paper.JOINT_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    learning_rate_steps = _epochs(paper.JOINT_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
+    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
+    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
+    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("ccc", ["mse", "ccc"], "what training minimises")
 
 
@@ -258,3 +267,20 @@ def _bad_values(paths: list[Path]) -> Iterable[str]:
             except Exception as error:  # each kind of parameter raises its own
                 where = next((path for path in reversed(paths) if _parse(path).has_option(name, option)), "luigi.cfg")
                 yield f"{where}: [{name}] {option} = {text}: {error} ({parameter.description})"
+
+
+def is_scheduler_local() -> bool:
+    """Tell whether this process schedules for itself alone; otherwise luigid does, for several hosts."""
+    merged = luigi.configuration.get_config()
+    return merged.getboolean("core", "local_scheduler", False)
+
+
+def number_of_threads() -> int:
+    """Give `[run] threads`, or the number of cores this process may use."""
+    return run().threads or len(os.sched_getaffinity(0))
+
+
+def settings_of(section: type[luigi.Config]) -> dict[str, Any]:
+    """Give a section's values as plain data."""
+    instance = section()
+    return {name: getattr(instance, name) for name, _ in section.get_params()}

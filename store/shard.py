@@ -98,15 +98,16 @@ class Shard:
     def rows(self, name: str, dataset: str) -> np.ndarray:
         """Give an utterance's rows of one dataset as a read-only view of the file, without a copy."""
         offset, length = self.fact(name, "offset"), self.fact(name, "length")
-        return self._map(dataset)[offset : offset + length]
+        return self.dataset(dataset)[offset : offset + length]
 
     def images(self, name: str) -> list[bytes]:
         """Give an utterance's compressed images, for the stages that keep those."""
-        data = self._map("bytes")
+        data = self.dataset("bytes")
         places = zip(self.rows(name, "start").tolist(), self.rows(name, "size").tolist(), strict=True)
         return [data[start : start + size].tobytes() for start, size in places]
 
-    def _map(self, dataset: str) -> np.ndarray:
+    def dataset(self, dataset: str) -> np.ndarray:
+        """Give the rows of all utterances end to end, as a read-only view of the file."""
         if dataset not in self._maps:
             offset, shape, dtype = self._places[dataset]
             if offset is None or 0 in shape:  # HDF5 gives no place to a dataset without rows

@@ -1,0 +1,263 @@
+"""From the store to checkpoints and predictions: which utterances, under which fingerprints."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import config
+from pipeline.dataset import Utterance
+from pipeline.errors import UserError
+from pipeline.fingerprints import compute_fingerprint
+from pipeline.ledger import LedgerRow, read_ledger
+from pipeline.run import Run
+from store import files
+
+if TYPE_CHECKING:
+    from models.clips import Clips
+    from models.fitting import EpochMetrics
+
+NETWORKS = ("anet", "vnet", "joint")
+#: Raised when the code of models/ changes what a training gives.
+MODELS_VERSION = 1
+#: Raised when the report's files change.
+REPORT_VERSION = 1
+
+
+@dataclass
+class Experiment:
+    """Three trainings and a report on what the store holds now.
+
+    Args:
+        run: With all its shards finished.
+    """
+
+    run: Run
+    ledger: dict[str, LedgerRow] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = read_ledger(self.run)
+
+    def utterances(self, split: str) -> list[Utterance]:
+        """Give a split's utterances in the order of its CSV file."""
+        return [utterance for utterance in self.run.dataset.utterances if utterance.split == split]
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that have a CSV file."""
+        return list(dict.fromkeys(utterance.split for utterance in self.run.dataset.utterances))
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Name each network's checkpoints, and the report, by everything that makes them what they are."""
+        stft, faces = self.run.fingerprints["stft"], self.run.fingerprints["embeddings"]
+        vgg, sphereface = self.run.weights["vgg16"], self.run.weights["sphereface20"]
+        backbone = config.vnet().backbone
+        anet = self._fingerprint("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})
+        vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
+        vnet_stages = {"crops" if backbone == "finetune" else "embeddings": faces}
+        vnet = self._fingerprint("vnet", vnet_stages, ["has_face"], vnet_weights)
+        joint = self._fingerprint(
+            "joint", {"stft": stft, **vnet_stages}, ["has_sound", "has_face"], {"parents": [anet, vnet]}
+        )
+        report = compute_fingerprint(
+            {
+                "version": REPORT_VERSION,
+                "parents": [anet, vnet, joint],
+                "utterances": [
+                    [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.source_sha256]
+                    for u in self.run.dataset.utterances
+                    for row in [self.ledger[u.name]]
+                ],
+            }
+        )
+        return {"anet": anet, "vnet": vnet, "joint": joint, "report": report}
+
+    def _fingerprint(self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]) -> str:
+        members = [
+            [u.name, row.source_sha256, u.arousal, u.valence, u.split]
+            for u in self.run.dataset.utterances
+            for row in [self.ledger[u.name]]
+            if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
+        ]
+        return compute_fingerprint(
+            {
+                "network": network,
+                "version": MODELS_VERSION,
+                "stages": stages,
+                "members": members,
+                "settings": config.settings_of(config.SECTIONS[network]),
+                "seed": config.run().seed,
+                "precision": "float32",
+                "processes": 1,
+                "weights": weights,
+            }
+        )
+
+    def folder(self, network: str) -> Path:
+        """Give the folder of a network's checkpoints."""
+        return self.run.folder / "checkpoints" / f"{network}-{self.fingerprints[network]}"
+
+    def done_path(self, network: str) -> Path:
+        """Give the file that appears when a network's training is over."""
+        return self.folder(network) / "training.json"
+
+    @property
+    def report_folder(self) -> Path:
+        """Give the folder of the report on these checkpoints and utterances."""
+        return self.run.folder / "reports" / self.fingerprints["report"]
+
+    @property
+    def report_path(self) -> Path:
+        """Give the file that is there when the report is whole."""
+        return self.report_folder / "report.json"
+
+    def load_clips(self, split: str) -> "Clips":
+        """Give a split's labels and views of its features; nothing is read before it is touched."""
+        from models.clips import Clips
+
+        utterances = self.utterances(split)
+        labels = np.array(
+            [[np.nan if label is None else label for label in (u.arousal, u.valence)] for u in utterances], np.float32
+        ).reshape(-1, 2)
+        finetune = config.vnet().backbone == "finetune"
+        return Clips(
+            names=[u.name for u in utterances],
+            labels=None if np.isnan(labels).all() else labels,
+            stft=[self._rows("stft", "stft", u.name) for u in utterances],
+            embeddings=[self._rows("embeddings", "embedding", u.name) for u in utterances],
+            crops=[self._crops(u.name) if finetune else None for u in utterances],
+        )
+
+    def _rows(self, stage: str, dataset: str, name: str) -> np.ndarray | None:
+        row = self.ledger[name]
+        if not (row.has_sound if stage == "stft" else row.has_face):
+            return None
+        shard = self.run.shard(stage, row.shard)
+        assert shard is not None  # the ledger has read it
+        return shard.rows(name, dataset)
+
+    def _crops(self, name: str) -> Any:
+        row = self.ledger[name]
+        if not row.has_face:
+            return None
+        if self.run.path("crops", row.shard).exists():
+            return self._rows("crops", "crop", name)
+        jpeg = self.run.shard("crops_jpeg", row.shard)
+        if jpeg is None:
+            raise UserError(
+                f"{self.run.path('crops', row.shard)} is not there: [vnet] backbone = finetune reads the crops; set "
+                "[faces] crops = raw or jpeg, remove the shard's embeddings file, and run again"
+            )
+        return JpegCrops(jpeg.images(name))
+
+    def check_trainable(self) -> None:
+        """Refuse to train on nothing.
+
+        Raises:
+            UserError: No utterance of the training split has sound, or none has a face.
+        """
+        rows = [self.ledger[u.name] for u in self.utterances("train") if u.arousal is not None]
+        for what, count in (("sound", sum(r.has_sound for r in rows)), ("a face", sum(r.has_face for r in rows))):
+            if count == 0:
+                raise UserError(
+                    f"none of the {len(rows)} labelled training utterances has {what}; see "
+                    f"{self.run.folder / 'ledger.csv'} for the reason of each"
+                )
+
+    def train(self, network: str, on_epoch: "Callable[[EpochMetrics], None]") -> None:
+        """Train one network and leave its checkpoints; `training.json` appears last."""
+        from models import training
+        from pipeline.stages import find_device, use_all_cores
+
+        use_all_cores()
+        self.check_trainable()
+        folder = self.folder(network)
+        folder.mkdir(parents=True, exist_ok=True)
+        values = config.settings_of(config.SECTIONS[network])
+        weights = self.run.weights
+        common: dict[str, Any] = {
+            "folder": folder,
+            "device": find_device(),
+            "seed": config.run().seed,
+            "on_epoch": on_epoch,
+            "provenance": self.describe(),
+        }
+        train, validation = self.load_clips("train"), self.load_clips("validation")
+        if network == "anet":
+            values.pop("vgg_weights")
+            settings = training.ANetSettings(**values)
+            training.train_anet(train, validation, settings, weights=weights["vgg16"].path, **common)
+        elif network == "vnet":
+            vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
+            training.train_vnet(train, validation, vnet, weights=weights["sphereface20"].path, **common)
+        else:
+            joint = training.JointSettings(**values)
+            parents = {"anet": self.folder("anet"), "vnet": self.folder("vnet")}
+            training.train_joint(train, validation, joint, **parents, **common)
+        files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
+
+    def predict(self, network: str, split: str) -> np.ndarray:
+        """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
+        from models.training import predict
+        from pipeline.stages import find_device, use_all_cores
+
+        use_all_cores()
+        return predict(self.folder(network), self.load_clips(split), device=find_device())
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the results rest on, as plain data."""
+        weights = self.run.weights
+        return {
+            "seed": config.run().seed,
+            "stages": self.run.fingerprints,
+            "weights": {name: found.sha256 for name, found in weights.items()},
+            "settings": {name: _plain(config.settings_of(section)) for name, section in config.SECTIONS.items()},
+        }
+
+    def notes(self) -> list[str]:
+        """Say what a reader has to know before the numbers: random weights, scaled or frozen networks."""
+        notes = [
+            f"RANDOM WEIGHTS: {found.name} was not trained; the results say nothing about the method"
+            for found in self.run.weights.values()
+            if found.is_random
+        ]
+        notes += [
+            f"{found.path}: not known to be the published weights {found.name}"
+            for found in self.run.weights.values()
+            if not found.is_random and not found.verified
+        ]
+        if config.anet().channel_scale != 1:
+            notes.append(f"VGG-16 has {config.anet().channel_scale:g} times the paper's channels")
+        if config.vnet().backbone == "frozen":
+            notes.append("VNet and Joint train on cached face embeddings (frozen); the paper trains SphereFace along")
+        return notes
+
+
+class JpegCrops:
+    """Crops kept as JPEG, decoded when they are taken; looks like an array to a sampler.
+
+    Args:
+        images: One JPEG per crop.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, images: list[bytes]) -> None:
+        self._images = images
+        self.shape = (len(images), 112, 96, 3)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        from pipeline.stages import decode_jpeg
+
+        return np.stack([decode_jpeg(self._images[row]) for row in np.asarray(rows)])
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,172 @@
+"""What a person sees of a run: bars on a terminal, plain lines elsewhere, and a log file of everything."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+#: Between two plain lines of one stage, seconds.
+PLAIN_INTERVAL_SECONDS = 10.0
+
+logger = logging.getLogger("valar")
+
+
+@dataclass
+class StageState:
+    """How far a stage is.
+
+    Args:
+        name: For people.
+        total: Clips or epochs to do in this run.
+        unit: What is counted.
+    """
+
+    name: str
+    total: int
+    unit: str
+    done: int = 0
+    seconds: float = 0.0
+    note: str = ""
+    bar: TaskID | None = None
+    _started: float | None = None
+    _printed: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent in the stage, the shard at work included."""
+        return self.seconds + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    @property
+    def rate(self) -> float:
+        """Units a second while the stage was at work."""
+        return self.done / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """At the rate so far."""
+        return (self.total - self.done) / self.rate if self.rate else float("inf")
+
+    def describe(self) -> str:
+        """Say it in one plain line."""
+        left = f", {format_seconds(self.seconds_left)} left" if self.done < self.total and self.rate else ""
+        note = f", {self.note}" if self.note else ""
+        return f"{self.name}: {self.done}/{self.total} {self.unit}, {self.rate:.3g} {self.unit}/s{left}{note}"
+
+
+class Progress:
+    """The stages of this process's run and how they are shown."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.stages: dict[str, StageState] = {}
+        self._bars: RichProgress | None = None
+        if self.console.is_terminal:
+            self._bars = RichProgress(
+                TextColumn("{task.description:<22}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self.console,
+            )
+
+    def expect(self, name: str, total: int, unit: str = "clips") -> None:
+        """Announce a stage; one with nothing to do is not shown."""
+        self.stages[name] = state = StageState(name, total, unit)
+        if self._bars is not None and total:
+            state.bar = self._bars.add_task(name, total=total, rate="", note="", start=False)
+
+    @contextmanager
+    def working(self, name: str) -> Iterator[None]:
+        """Count the time of one task of a stage."""
+        state = self.stages.setdefault(name, StageState(name, 0, "clips"))
+        state._started = time.monotonic()
+        if self._bars is not None and state.bar is not None:
+            self._bars.start()
+            self._bars.start_task(state.bar)
+        try:
+            yield
+        finally:
+            state.seconds, state._started = state.elapsed, None
+
+    def tick(self, name: str, note: str = "") -> None:
+        """Count one clip or epoch as done."""
+        state = self.stages[name]
+        state.done += 1
+        state.note = note
+        if self._bars is not None:
+            if state.bar is not None:
+                self._bars.update(state.bar, completed=state.done, rate=f"{state.rate:.3g} {state.unit}/s", note=note)
+        elif state.done == state.total or time.monotonic() - state._printed >= PLAIN_INTERVAL_SECONDS:
+            state._printed = time.monotonic()
+            self.console.print(state.describe(), markup=False, highlight=False, soft_wrap=True)
+        logger.debug("%s", state.describe())
+
+    def stop(self) -> None:
+        """Leave the bars as they are; what is printed from now on stands below them."""
+        if self._bars is not None:
+            self._bars.stop()
+
+
+def format_seconds(seconds: float) -> str:
+    """Give a duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    if seconds == float("inf"):
+        return "unknown"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+class _Wanted(logging.Filter):
+    """Luigi warns of much that is no trouble of the user's; its errors are."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.name.startswith("luigi") or record.levelno >= logging.ERROR
+
+
+class _BriefFormatter(logging.Formatter):
+    """The sentence and the error's own, without the traceback, which is in the log file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        sentence = record.getMessage().partition("\nTraceback")[0]
+        error = record.exc_info[1] if record.exc_info else None
+        return sentence if error is None else f"{sentence}: {error}"
+
+
+def open_log(folder: Path, console: Console) -> Path:
+    """Send everything to a new log file, and warnings and errors to the console without their tracebacks.
+
+    Returns:
+        The log file, named after the time and the process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
+    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_console: logging.Handler = logging.StreamHandler(sys.stderr)
+    if console.is_terminal:
+        to_console = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
+    to_console.setLevel(logging.WARNING)
+    to_console.setFormatter(_BriefFormatter())
+    to_console.addFilter(_Wanted())
+    for name in ("valar", "luigi", "luigi-interface"):
+        log = logging.getLogger(name)
+        log.setLevel(logging.DEBUG if name == "valar" else logging.INFO)
+        log.handlers = [to_file, to_console]
+        log.propagate = False
+    return path

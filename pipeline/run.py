@@ -1,0 +1,243 @@
+"""Opening a run: settings, CSV files, weights, plan and lock, before any work starts."""
+
+import contextlib
+import functools
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.weights import ResolvedWeights, WeightsError, resolve_weights
+from pipeline import config
+from pipeline.dataset import Dataset, DatasetError, find_clips, read_dataset
+from pipeline.errors import UserError
+from pipeline.fingerprints import (
+    Provenance,
+    compute_stage_fingerprints,
+    describe_packages,
+    describe_stages,
+)
+from pipeline.plan import Member, Plan, make_plan, read_plans
+from store import files
+from store.catalog import Root
+from store.errors import StoreError
+from store.layout import roots_folder, shard_path
+from store.lock import locked
+from store.shard import Shard
+
+#: The stages that training reads; everything else is on the way to them or kept beside.
+FEATURE_STAGES = ("stft", "embeddings")
+
+
+@dataclass
+class Run:
+    """What this process works on; made by `open_run`, the same object for every task.
+
+    Args:
+        store: The feature store's folder.
+        videos: The folder of videos.
+        folder: `[run] root`: logs, checkpoints, reports.
+        dataset: The utterances of the CSV files.
+        weights: By name of setting: sphereface20, vgg16.
+        stages: What makes up each stage's bytes.
+        fingerprints: Stage to the name of its stage set.
+        clips: The clips that are there, by utterance.
+        plan: Which utterance is in which shard.
+    """
+
+    store: Path
+    videos: Path
+    folder: Path
+    dataset: Dataset
+    weights: dict[str, ResolvedWeights]
+    stages: dict[str, Provenance]
+    fingerprints: dict[str, str]
+    clips: dict[str, Member]
+    plan: Plan
+    _shards: dict[tuple[str, str], Shard] = field(default_factory=dict)
+
+    def path(self, stage: str, shard: str) -> Path:
+        """Give the file of one stage and shard under the current settings."""
+        return shard_path(self.store, stage, self.fingerprints[stage], shard)
+
+    def shard(self, stage: str, shard: str) -> Shard | None:
+        """Open the file of one stage and shard; None when it is not there."""
+        key = (stage, shard)
+        if key not in self._shards:
+            path = self.path(stage, shard)
+            if not path.exists():
+                return None
+            self._shards[key] = Shard(path)
+        return self._shards[key]
+
+    def is_finished(self, shard: str) -> bool:
+        """Tell whether a shard has all its features under the current settings."""
+        return all(self.path(stage, shard).exists() for stage in (*FEATURE_STAGES, *self.kept_stages))
+
+    @property
+    def kept_stages(self) -> list[str]:
+        """What the settings want kept beside the features."""
+        crops = {"raw": ["crops"], "jpeg": ["crops_jpeg"], "none": []}[config.faces().crops]
+        return crops + (["pixels"] if config.frames().store_pixels else [])
+
+    @property
+    def pending(self) -> list[str]:
+        """Ids of the shards that the run needs and that are not finished."""
+        return [shard for shard in self.plan.shards if not self.is_finished(shard)]
+
+    def describe(self, stage: str) -> Provenance:
+        """Give what a shard's file says of its making."""
+        return {**self.stages[stage], "packages": describe_packages(stage)}
+
+    def find_source(self, shard: str, member: Member) -> Path | None:
+        """Find a member's clip as it was planned; None where it has vanished or is another file by now."""
+        clip = self.clips.get(member.name)
+        # A touched but equal file stays in its shard under a new time.
+        known = clip if clip is not None and self.plan.assigned.get(member.name) == shard else member
+        path = self.videos / known.path
+        try:
+            now = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return path if (now.st_size, now.st_mtime_ns) == known.stamp else None
+
+
+@functools.cache
+def current_run() -> Run:
+    """Open the run of this process, once: checks everything, plans, takes the store's lock.
+
+    Raises:
+        UserError: Settings, data or weights have to be mended first; nothing has been changed.
+    """
+    run = open_run()
+    _locks.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
+    for plan in run.plan.shards.values():
+        plan.write(run.store)
+    _write_root(run)
+    for stage, fingerprint in run.fingerprints.items():
+        files.remove_leftovers(run.store / stage / fingerprint)
+    return run
+
+
+_locks = contextlib.ExitStack()
+
+
+def open_run() -> Run:
+    """Read settings, CSV files, weights and plan, writing nothing.
+
+    Raises:
+        UserError: Something has to be mended first; says what, where and how.
+    """
+    try:
+        config.load()
+        weights = {
+            "sphereface20": resolve_weights("sphereface20", config.embeddings().weights),
+            "vgg16": resolve_weights("vgg16", config.anet().vgg_weights),
+        }
+        dataset = read_dataset(_csv_paths())
+        return _plan_run(dataset, weights)
+    except (WeightsError, DatasetError, StoreError) as error:
+        raise UserError(str(error)) from error
+
+
+def _csv_paths() -> dict[str, Path]:
+    section = config.dataset()
+    named = {"train": section.train, "validation": section.validation, "test": section.test}
+    missing = [
+        f"[dataset] {split} = {path} does not exist"
+        for split, path in named.items()
+        if path and not Path(path).is_file()
+    ]
+    if missing:
+        raise UserError("\n".join(missing))
+    return {split: Path(path) for split, path in named.items() if path}
+
+
+def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights]) -> Run:
+    videos, store = Path(config.dataset().videos), Path(config.store().root)
+    if not videos.is_dir():
+        raise UserError(
+            f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
+            "what it has"
+        )
+    stages = describe_stages(weights["sphereface20"])
+    found = find_clips(videos, dataset.utterances)
+    run = Run(
+        store=store,
+        videos=videos,
+        folder=Path(config.run().root),
+        dataset=dataset,
+        weights=weights,
+        stages=stages,
+        fingerprints=compute_stage_fingerprints(stages),
+        clips={name: Member(name, str(clip.path), clip.size, clip.mtime_ns) for name, clip in found.items()},
+        plan=Plan({}, {}, frozenset(), frozenset(), {}),
+    )
+    before = _read_root(run)
+    run.plan = make_plan(
+        [utterance.name for utterance in dataset.utterances],
+        run.clips,
+        read_plans(store),
+        seen={} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()},
+        is_finished=functools.cache(run.is_finished),
+        holds=lambda shard, name: _holds(run, shard, name),
+        same_content=lambda shard, clip: _same_content(run, shard, clip),
+        shard_size=config.store().shard_size,
+    )
+    _check_vanished(run, before)
+    return run
+
+
+def _run_name() -> str:
+    # One listing per folder of runs: two configurations that share a store keep what either needs.
+    folder = Path(config.run().root).resolve()
+    return f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+
+
+def _read_root(run: Run) -> Root | None:
+    path = roots_folder(run.store) / f"{_run_name()}.json"
+    return Root.read(path) if path.exists() else None
+
+
+def _write_root(run: Run) -> None:
+    plan = run.plan
+    Root(_run_name(), run.fingerprints, plan.assigned, plan.stamps, plan.vanished).write(run.store)
+
+
+def _holds(run: Run, shard: str, name: str) -> bool:
+    """Tell whether a shard has rows for an utterance, or may still get them."""
+    rows = [run.shard(stage, shard) for stage in FEATURE_STAGES]
+    return not any(
+        stage is not None and name in stage and stage.fact(name, "status") == "missing_file" for stage in rows
+    )
+
+
+def _same_content(run: Run, shard: str, clip: Member) -> bool:
+    for stage in ("stft", "embeddings", "wav", "frames"):
+        rows = run.shard(stage, shard)
+        if rows is not None and clip.name in rows:
+            return rows.fact(clip.name, "source_sha256") == compute_file_digest(run.videos / clip.path)
+    return False
+
+
+@functools.lru_cache(maxsize=4096)
+def compute_file_digest(path: Path) -> str:
+    """Take a file's sha256, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_vanished(run: Run, before: Root | None) -> None:
+    if not run.clips and not run.plan.assigned:
+        first = run.dataset.utterances[0] if run.dataset.utterances else None
+        where = f": the first one would be {run.videos / first.video / first.utterance}" if first else ""
+        raise UserError(f"none of the {len(run.dataset.utterances)} utterances has a file in {run.videos}{where}")
+    present = [] if before is None else [name for name in before.shards if name not in before.vanished]
+    gone = [name for name in present if name in run.plan.vanished]
+    limit = config.run().max_vanished
+    if gone and len(gone) > limit * len(present):
+        raise UserError(
+            f"{len(gone)} of the {len(present)} sources of the last run are gone from {run.videos} "
+            f"(the first: {gone[0]}), more than [run] max_vanished = {limit:g} of them. Nothing has been changed. "
+            "Mount the disk that held them; or, if they are gone for good, run once with max_vanished = 1: their "
+            "features are kept and flagged source_missing"
+        )

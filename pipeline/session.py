@@ -1,0 +1,179 @@
+"""One process's work on a run: its tasks' glue, its progress, and what is printed when it ends."""
+
+import atexit
+import functools
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from pipeline import config
+from pipeline.errors import TransientError, UserError
+from pipeline.experiment import NETWORKS, Experiment
+from pipeline.ledger import count_statuses, find_bad, write_ledger
+from pipeline.progress import Progress, format_seconds, open_log
+from pipeline.run import Run, current_run
+
+if TYPE_CHECKING:
+    from pipeline.stages import ShardJob
+
+#: Stage to what a person reads, in the order of the chain.
+STAGE_TITLES = {
+    "wav": "extract sound",
+    "stft": "transform sound",
+    "frames": "read frame times",
+    "faces": "find faces",
+    "embeddings": "embed faces",
+}
+NETWORK_TITLES = {"anet": "train ANet", "vnet": "train VNet", "joint": "train Joint"}
+
+logger = logging.getLogger("valar")
+
+
+class Session:
+    """What the tasks of this process share.
+
+    Args:
+        run: The opened run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.progress = Progress()
+        self.log = open_log(run.folder / "logs", self.progress.console)
+        self._started = time.monotonic()
+        self._clips = {shard: len(plan.members) for shard, plan in run.plan.shards.items()}
+        self._reused: dict[str, int] = {}
+        for stage, title in STAGE_TITLES.items():
+            waiting = [shard for shard in run.pending if not self.is_done(stage, shard)]
+            self.progress.expect(title, sum(self._clips[shard] for shard in waiting))
+            self._reused[title] = sum(self._clips.values()) - self.progress.stages[title].total
+        for warning in run.dataset.warnings:
+            logger.warning("%s", warning)
+        if run.plan.new:
+            clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
+            logger.info("%d new or changed clips in %d new shards", clips, len(run.plan.new))
+
+    def outputs(self, stage: str, shard: str) -> list[Path]:
+        """Give the files that make a stage of a shard complete under the current settings."""
+        kept = set(self.run.kept_stages)
+        beside = {
+            "frames": ["pixels"] if "pixels" in kept else [],
+            "faces": ["crops"],
+            "embeddings": sorted(kept & {"crops", "crops_jpeg"}),
+        }
+        return [self.run.path(name, shard) for name in [stage, *beside.get(stage, [])]]
+
+    def is_done(self, stage: str, shard: str) -> bool:
+        """Tell whether a stage of a shard is complete."""
+        return all(path.exists() for path in self.outputs(stage, shard))
+
+    def work(self, stage: str, shard: str) -> None:
+        """Do one stage of one shard."""
+        from pipeline import stages
+
+        functions: dict[str, Callable[[ShardJob], None]] = {
+            "wav": stages.extract_wav,
+            "stft": stages.compute_stft,
+            "frames": stages.extract_frames,
+            "faces": stages.align_faces,
+            "embeddings": stages.cache_face_features,
+        }
+        title = STAGE_TITLES[stage]
+        with self.progress.working(title):
+            functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
+
+    @functools.cached_property
+    def experiment(self) -> Experiment:
+        """The trainings and the report on the finished shards; not to be asked for before they are."""
+        experiment = Experiment(self.run)
+        write_ledger(experiment.ledger.values(), self.run.folder / "ledger.csv")
+        for network, title in NETWORK_TITLES.items():
+            epochs = config.SECTIONS[network]().epochs
+            self.progress.expect(title, 0 if experiment.done_path(network).exists() else epochs, "epochs")
+        return experiment
+
+    def train(self, network: str) -> None:
+        """Train one network."""
+        title = NETWORK_TITLES[network]
+        with self.progress.working(title):
+            self.experiment.train(
+                network, lambda m: self.progress.tick(title, f"loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}")
+            )
+
+    def check_features(self) -> None:
+        """Stop before training when the features cannot be what the user wants.
+
+        Raises:
+            TransientError: Clips that were there when the run was planned were gone when they were to be read.
+            UserError: More than `[run] max_bad_fraction` of the files are bad.
+        """
+        ledger = self.experiment.ledger
+        lost = [name for name in self.run.clips if "missing_file" in (ledger[name].sound, ledger[name].picture)]
+        if lost:
+            raise TransientError(
+                f"{len(lost)} clips were gone or changed when they were to be read (the first: {lost[0]}); run again"
+            )
+        bad, limit = find_bad(ledger.values()), config.run().max_bad_fraction
+        if len(bad) > limit * len(self.run.clips):
+            raise UserError(
+                f"{len(bad)} of the {len(self.run.clips)} files have no usable sound or picture, more than [run] "
+                f"max_bad_fraction = {limit:g} of them (the first: {bad[0].utterance}, sound {bad[0].sound}, picture "
+                f"{bad[0].picture}); see {self.run.folder / 'ledger.csv'}, then mend them or raise the limit"
+            )
+        self.experiment.check_trainable()
+
+    def close(self) -> None:
+        """Print what there is and what was done."""
+        self.progress.stop()
+        console = self.progress.console
+        if not self.run.pending:
+            self._print_clips()
+        self._print_stages()
+        console.print(
+            f"{format_seconds(time.monotonic() - self._started)} in all; log: {self.log}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _print_clips(self) -> None:
+        table = Table("split", "listed", "", "ok", "not ok", title="Clips")
+        counts = count_statuses(self.experiment.ledger.values())
+        for (split, part), statuses in counts.items():
+            listed = str(statuses.total()) if part == "sound" else ""
+            name = split if part == "sound" else ""
+            others = ", ".join(f"{status} {n}" for status, n in sorted(statuses.items()) if status != "ok")
+            table.add_row(name, listed, part, str(statuses["ok"]), others)
+        self.progress.console.print(table)
+
+    def _print_stages(self) -> None:
+        table = Table("stage", "done", "reused", "time", "rate", title="Stages")
+        for title, state in self.progress.stages.items():
+            reused = str(self._reused[title]) if title in self._reused else "" if state.total else "yes"
+            time_spent = format_seconds(state.elapsed) if state.elapsed else ""
+            rate = f"{state.rate:.3g} {state.unit}/s" if state.done else ""
+            done = f"{state.done}/{state.total}" if state.done < state.total else str(state.done)
+            table.add_row(title, done, reused, time_spent, rate)
+        self.progress.console.print(table)
+
+
+@functools.cache
+def current_session() -> Session:
+    """Open this process's session, once.
+
+    Raises:
+        SystemExit: Settings, data or weights have to be mended first; the message says what, where and how.
+    """
+    try:
+        session = Session(current_run())
+    except UserError as error:
+        # Luigi would print a traceback of anything else.
+        raise SystemExit(f"{error}") from None
+    atexit.register(session.close)
+    return session
+
+
+__all__ = ["NETWORKS", "Session", "current_session"]

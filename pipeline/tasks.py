@@ -1,0 +1,189 @@
+"""The Luigi tasks: what needs what, and what is there when it is done. The work itself is in pipeline/stages.py."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import luigi
+
+from pipeline import config
+from pipeline.errors import UserError
+from pipeline.session import current_session
+
+try:
+    config.load()
+except UserError as error:
+    raise SystemExit(f"{error}") from None
+
+
+class ShardTask(luigi.Task):
+    """One stage of one shard. The store's folder is a parameter, since one luigid may serve several stores."""
+
+    store = luigi.Parameter(description="folder of the feature store")
+    shard = luigi.Parameter(description="id of the shard")
+    fingerprint = luigi.Parameter(description="name of the stage set")
+
+    stage: ClassVar[str]
+    before: ClassVar["type[ShardTask] | None"] = None
+
+    @classmethod
+    def of(cls, shard: str) -> "ShardTask":
+        """Make the task of a shard under the current settings."""
+        run = current_session().run
+        return cls(store=str(run.store.resolve()), shard=shard, fingerprint=run.fingerprints[cls.stage])
+
+    def requires(self) -> "list[ShardTask]":
+        """Need the stage before."""
+        return [] if self.before is None else [self.before.of(self.shard)]
+
+    def output(self) -> list[luigi.LocalTarget]:
+        """Leave the shard's file, and what the settings keep beside it."""
+        return [luigi.LocalTarget(str(path)) for path in current_session().outputs(self.stage, self.shard)]
+
+    def run(self) -> None:
+        """Do the stage."""
+        current_session().work(self.stage, self.shard)
+
+
+class ExtractWav(ShardTask):
+    """Video to 16 kHz mono WAV."""
+
+    stage = "wav"
+
+
+class ComputeStft(ShardTask):
+    """WAV to short-time Fourier transform."""
+
+    stage, before = "stft", ExtractWav
+
+
+class ExtractFrames(ShardTask):
+    """Video to frame table, and JPEG frames where they are to be kept."""
+
+    stage = "frames"
+
+
+class AlignFaces(ShardTask):
+    """Frames to the speaker's aligned faces."""
+
+    stage, before = "faces", ExtractFrames
+
+
+class CacheFaceFeatures(ShardTask):
+    """Aligned faces to SphereFace embeddings."""
+
+    stage, before = "embeddings", AlignFaces
+
+
+class StoreTask(luigi.Task):
+    """A task on the whole store that tasks.cfg names."""
+
+    store = luigi.Parameter(
+        default="", description="set from [store] root", visibility=luigi.parameter.ParameterVisibility.PRIVATE
+    )
+
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
+        """Take the store from the settings, whatever is given."""
+        values = dict(super().get_param_values(params, args, kwargs))
+        return list({**values, "store": str(Path(config.store().root).resolve())}.items())
+
+
+class Features(StoreTask):
+    """All features of all clips."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        current_session()  # faults of the user's show before Luigi starts
+
+    def requires(self) -> list[ShardTask]:
+        """Need what is not finished; Luigi's own cost grows with the square of the number of tasks."""
+        return [task.of(shard) for shard in current_session().run.pending for task in (ComputeStft, CacheFaceFeatures)]
+
+    def complete(self) -> bool:
+        """Be complete when every shard is finished."""
+        return not current_session().run.pending
+
+    def run(self) -> None:
+        """Leave the ledger; the features are there."""
+        _ = current_session().experiment
+
+
+class TrainTask(luigi.Task):
+    """One network's training."""
+
+    store = luigi.Parameter(description="folder of the feature store")
+    fingerprint = luigi.Parameter(description="name of the checkpoints")
+
+    network: ClassVar[str]
+
+    @classmethod
+    def now(cls) -> "TrainTask":
+        """Make the task for the current settings and features."""
+        session = current_session()
+        fingerprint = session.experiment.fingerprints[cls.network]
+        return cls(store=str(session.run.store.resolve()), fingerprint=fingerprint)
+
+    def output(self) -> luigi.LocalTarget:
+        """Leave the file that appears when the checkpoints are there."""
+        return luigi.LocalTarget(str(current_session().experiment.done_path(self.network)))
+
+    def run(self) -> None:
+        """Train."""
+        current_session().train(self.network)
+
+
+class TrainANet(TrainTask):
+    """STFT maps to arousal and valence."""
+
+    network = "anet"
+
+
+class TrainVNet(TrainTask):
+    """Faces to arousal and valence."""
+
+    network = "vnet"
+
+
+class TrainJoint(TrainTask):
+    """Both to arousal and valence, from the two trained networks."""
+
+    network = "joint"
+
+    def requires(self) -> list[TrainTask]:
+        """Need both single networks."""
+        return [TrainANet.now(), TrainVNet.now()]
+
+
+class Report(luigi.Task):
+    """Predictions, scores and tables."""
+
+    store = luigi.Parameter(description="folder of the feature store")
+    fingerprint = luigi.Parameter(description="name of the report")
+
+    def requires(self) -> list[TrainTask]:
+        """Need all three networks."""
+        return [TrainANet.now(), TrainVNet.now(), TrainJoint.now()]
+
+    def output(self) -> luigi.LocalTarget:
+        """Leave report.json."""
+        return luigi.LocalTarget(str(current_session().experiment.report_path))
+
+    def run(self) -> None:
+        """Predict every split with every network and write the report."""
+        current_session().write_report()
+
+
+class FullRun(Features):
+    """Everything: features, three networks, the report."""
+
+    def complete(self) -> bool:
+        """Be complete when the report on the present features is there."""
+        session = current_session()
+        return not session.run.pending and session.experiment.report_path.exists()
+
+    def run(self) -> Iterator[luigi.Task]:
+        """Go on to the trainings, whose fingerprints are known only when the features are there."""
+        session = current_session()
+        session.check_features()
+        yield Report(store=self.store, fingerprint=session.experiment.fingerprints["report"])
