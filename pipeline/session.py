@@ -16,6 +16,7 @@ from pipeline.experiment import NETWORKS, Experiment
 from pipeline.ledger import count_statuses, find_bad, write_ledger
 from pipeline.progress import Progress, format_seconds, open_log
 from pipeline.run import Run, current_run
+from store.errors import StoreError
 
 if TYPE_CHECKING:
     from pipeline.stages import ShardJob
@@ -169,7 +170,7 @@ def current_session() -> Session:
     """
     try:
         session = Session(current_run())
-    except UserError as error:
+    except (UserError, StoreError) as error:
         # Luigi would print a traceback of anything else.
         raise SystemExit(f"{error}") from None
     atexit.register(session.close)

@@ -1,0 +1,44 @@
+# One door: everything a person or CI runs. `make` creates and fills .venv by itself, once.
+PYTHON ?= python3
+BIN := .venv/bin
+CODE := pipeline models store tests benchmarks
+
+.PHONY: demo test test-slow check check-style format bench clean
+
+# pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Valar needs Python 3.11 or newer; make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/python -m pipeline.demo demo-data
+	LUIGI_CONFIG_PATH=demo.cfg $(BIN)/luigi --module pipeline.tasks FullRun
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+check-style: .venv/.installed-dev
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+
+check: check-style test
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv demo-data

@@ -1,0 +1,79 @@
+"""A whole store by utterance."""
+
+import os
+
+import numpy as np
+import pytest
+
+from store import FeatureStore, StoreError, UtteranceNotFoundError
+from store.catalog import Root
+from store.layout import shard_path
+from tests.store.test_shard import write_stft
+
+
+def make_store(folder):
+    write_stft(shard_path(folder, "stft", "f1", "s1"), {"v/a": 5, "v/b": 2})
+    write_stft(shard_path(folder, "stft", "f1", "s2"), {"w/a": 3}, shard="s2")
+    shards = {"v/a": "s1", "v/b": "s1", "w/a": "s2"}
+    root = Root("runs-1", {"stft": "f1", "embeddings": "e1"}, shards, dict.fromkeys(shards, (10, 20)), frozenset({"w/a"}))
+    root.write(folder)
+    return root
+
+
+def test_a_root_comes_back(tmp_path):
+    root = make_store(tmp_path)
+    assert Root.read(tmp_path / "roots" / "runs-1.json") == root
+
+
+def test_a_clip_by_name(tmp_path):
+    make_store(tmp_path)
+    store = FeatureStore(tmp_path)
+    assert len(store) == 3
+    assert list(store) == ["v/a", "v/b", "w/a"]
+    np.testing.assert_array_equal(store["v/b"].stft[:, 0, 0], [1000, 1001])
+    assert store["w/a"].status == {"stft": "ok"}
+    assert store["w/a"].source_sha256 == "a" * 64
+
+
+def test_a_stage_that_is_not_there_is_named(tmp_path):
+    make_store(tmp_path)
+    with pytest.raises(UtteranceNotFoundError, match="v/a has no rows of the stage embeddings"):
+        _ = FeatureStore(tmp_path)["v/a"].embeddings
+
+
+def test_a_missing_name_gets_the_nearest(tmp_path):
+    make_store(tmp_path)
+    with pytest.raises(KeyError, match="'v/c' is not among the 3 utterances .* the nearest names are v/") as caught:
+        FeatureStore(tmp_path)["v/c"]
+    assert isinstance(caught.value, StoreError)
+
+
+def test_the_newest_run_counts_unless_one_is_named(tmp_path):
+    make_store(tmp_path)
+    path = Root("runs-2", {"stft": "f1"}, {"v/a": "s1"}, {"v/a": (1, 2)}).write(tmp_path)
+    os.utime(path, (2**31, 2**31))
+    assert list(FeatureStore(tmp_path)) == ["v/a"]
+    assert len(FeatureStore(tmp_path, run="runs-1")) == 3
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="holds no listing; check the path"):
+        FeatureStore(tmp_path)
+
+
+def test_a_damaged_root_is_named(tmp_path):
+    make_store(tmp_path)
+    (tmp_path / "roots" / "runs-1.json").write_text('{"format_version": 1, "utterances": [')
+    with pytest.raises(StoreError, match=r"runs-1\.json is damaged"):
+        FeatureStore(tmp_path)
+
+
+def test_the_table_of_utterances(tmp_path):
+    make_store(tmp_path)
+    assert FeatureStore(tmp_path).utterances()[1] == {
+        "utterance": "v/b",
+        "shard": "s1",
+        "stft_status": "ok",
+        "stft_length": 2,
+        "stft_message": "",
+    }

@@ -1,0 +1,55 @@
+"""Whole files or none, and one run a store."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from store import files
+from store.errors import StoreInUseError
+from store.lock import locked
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.json"
+    files.write_json(target, {"ä": 1})
+    with pytest.raises(OSError, match="disk full"), files.replacing(target) as partial:
+        partial.write_text("half")
+        raise OSError("disk full")
+    assert target.read_text(encoding="utf-8") == '{"ä":1}\n'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname()
+    dead = tmp_path / f".a.h5.partial-{host}-{ended.pid}"
+    mine = tmp_path / f".a.h5.partial-{host}-{os.getpid()}"
+    elsewhere = tmp_path / f".a.h5.partial-another-host-{ended.pid}"
+    for path in (dead, mine, elsewhere, tmp_path / "a.h5"):
+        path.touch()
+    assert files.remove_leftovers(tmp_path) == [dead]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, elsewhere.name, "a.h5"])
+
+
+HOLD = "import sys; from pathlib import Path; from store.lock import locked\nwith locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+
+
+def test_a_second_run_is_refused_and_told_who_holds_the_lock(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreInUseError, match=f"is in use by process {holder.pid} on"), locked(tmp_path):
+            pass
+        holder.kill()
+    with locked(tmp_path):
+        pass
+
+
+def test_hosts_that_a_scheduler_keeps_apart_share_the_lock(tmp_path):
+    with locked(tmp_path, shared=True), locked(tmp_path, shared=True), pytest.raises(StoreInUseError), locked(tmp_path):
+        pass

@@ -1,0 +1,196 @@
+"""Shards: written whole, read as views, refused when they are not what they say."""
+
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from store.errors import ShardError
+from store.shard import Shard
+from store.writer import ALIGNMENT, ShardWriter, sidecar_path
+
+DIGEST = "a" * 64
+
+
+def write_stft(path: Path, lengths: dict[str, int], shard: str = "s1") -> Path:
+    """Write an STFT shard whose row i of utterance k holds the number 1000 k + i."""
+    with ShardWriter(path, stage="stft", shard=shard, fingerprint="f1", provenance={"version": 1}) as writer:
+        for k, (name, length) in enumerate(lengths.items()):
+            with writer.utterance(name, source_sha256=DIGEST) as rows:
+                values = 1000 * k + np.arange(length, dtype="<f4")
+                # In two parts, as long clips come in blocks.
+                for part in np.array_split(values, 2):
+                    rows.append(stft=np.broadcast_to(part[:, None, None], (len(part), 257, 2)))
+                if length == 0:
+                    rows.set_status("no_stream", f"{name} has no sound: Ä")
+    return path
+
+
+def test_rows_come_back_by_utterance(tmp_path):
+    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 5, "v/b": 0, "v/ü '\"": 3}))
+    assert shard.names == ["v/a", "v/b", "v/ü '\""]
+    np.testing.assert_array_equal(shard.rows("v/ü '\"", "stft")[:, 256, 1], [2000, 2001, 2002])
+    assert shard.rows("v/b", "stft").shape == (0, 257, 2)
+    assert shard.fact("v/b", "status") == "no_stream"
+    assert shard.fact("v/b", "message") == "v/b has no sound: Ä"
+    assert shard.fact("v/a", "source_sha256") == DIGEST
+    assert (shard.stage, shard.shard, shard.fingerprint, shard.provenance) == ("stft", "s1", "f1", {"version": 1})
+
+
+def test_rows_are_views_that_cannot_be_written(tmp_path):
+    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 5}))
+    rows = shard.rows("v/a", "stft")
+    assert np.shares_memory(rows, shard.dataset("stft"))
+    with pytest.raises(ValueError, match="read-only"):
+        rows[0] = 1
+
+
+def test_other_readers_see_named_described_datasets(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 5, "v/b": 2})
+    with h5py.File(path) as file:
+        assert set(file) == {"utterances", "stft"}
+        assert set(file["utterances"]) == {"id", "offset", "length", "status", "message", "source_sha256"}
+        assert file["stft"].attrs["dimensions"] == b"time, frequency, part"
+        assert file["stft"].id.get_offset() % ALIGNMENT == 0
+        assert file["utterances/offset"][:].tolist() == [0, 5]
+        assert all(h5py.check_string_dtype(file["utterances"][name].dtype) is not None for name in ("id", "status"))
+        # Variable-length strings live in a heap that one flipped bit turns into a trap.
+        assert h5py.check_string_dtype(file["utterances/id"].dtype).length is not None
+
+
+def test_equal_rows_give_equal_files(tmp_path):
+    one = write_stft(tmp_path / "one" / "s1.h5", {"v/a": 5, "v/b": 0})
+    two = write_stft(tmp_path / "two" / "s1.h5", {"v/a": 5, "v/b": 0})
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_sidecar_digests_every_block(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 1200})
+    sums = json.loads(sidecar_path(path).read_text())
+    data = path.read_bytes()
+    blocks = [data[i : i + (1 << 20)] for i in range(0, len(data), 1 << 20)]
+    assert len(blocks) == 3
+    assert sums == {
+        "size": len(data),
+        "block": 1 << 20,
+        "sha256": [hashlib.sha256(block).hexdigest() for block in blocks],
+    }
+
+
+def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
+    writer = ShardWriter(tmp_path / "s1.h5", stage="stft", shard="s1", fingerprint="f1", provenance={})
+    with pytest.raises(ZeroDivisionError), writer, writer.utterance("v/a") as rows:
+        rows.append(stft=np.zeros((5, 257, 2), "f4"))
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_of_a_shard_whose_process_was_killed(tmp_path):
+    code = (
+        "import os, signal, numpy as np; from pathlib import Path; from store.writer import ShardWriter\n"
+        f"with ShardWriter(Path({str(tmp_path)!r}) / 's1.h5', stage='stft', shard='s', fingerprint='f', provenance={{}}) as w:\n"
+        "    with w.utterance('v/a') as rows:\n"
+        "        rows.append(stft=np.zeros((5, 257, 2), 'f4'))\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_is_never_written_twice(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
+    with pytest.raises(ShardError, match=r"s1\.h5 exists and is never written again"):
+        write_stft(path, {"v/a": 2})
+
+
+def test_wrong_rows_are_refused(tmp_path):
+    with (
+        ShardWriter(tmp_path / "s.h5", stage="faces", shard="s", fingerprint="f", provenance={}) as writer,
+        writer.utterance("v/a") as rows,
+    ):
+        with pytest.raises(ValueError, match=r"the rows given are \['box'\]"):
+            rows.append(box=np.zeros((1, 4), "f4"))
+        good = {
+            "frame_index": np.zeros(2, "i4"),
+            "time": np.zeros(2),
+            "box": np.zeros((2, 4), "f4"),
+            "landmarks": np.zeros((2, 5, 2), "f4"),
+            "score": np.zeros(2, "f4"),
+        }
+        with pytest.raises(ValueError, match=r"rows of box have shape \(5,\), they must have \(4,\)"):
+            rows.append(**{**good, "box": np.zeros((2, 5), "f4")})
+        with pytest.raises(ValueError, match=r"different numbers of rows: \[2, 3\]"):
+            rows.append(**{**good, "score": np.zeros(3, "f4")})
+        with pytest.raises(ValueError, match="status = 'fine' must be one of ok, missing_file"):
+            rows.set_status("fine", "")
+
+
+def test_images_come_back(tmp_path):
+    images = [b"\xff\xd8one", b"", b"\xff\xd8three"]
+    with ShardWriter(tmp_path / "s.h5", stage="pixels", shard="s", fingerprint="f", provenance={}) as writer:
+        for name in ("v/a", "v/b"):
+            with writer.utterance(name) as rows:
+                rows.append_bytes(images[:1])
+                rows.append_bytes(images[1:])
+    assert Shard(tmp_path / "s.h5").images("v/b") == images
+
+
+def test_a_shard_without_rows_opens(tmp_path):
+    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 0}))
+    assert shard.dataset("stft").shape == (0, 257, 2)
+
+
+def test_a_pickled_shard_reads_the_right_rows(tmp_path):
+    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 5, "v/b": 3}))
+    shard.rows("v/a", "stft")
+    pickled = pickle.dumps(shard)
+    assert len(pickled) < 5000
+    np.testing.assert_array_equal(pickle.loads(pickled).rows("v/b", "stft")[:, 0, 0], [1000, 1001, 1002])
+
+
+def test_a_file_cut_short_is_an_error_before_it_is_mapped(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 50})
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size - 1)
+    with pytest.raises(ShardError, match=rf"has {size - 1} bytes, it was written with {size}"):
+        Shard(path)
+
+
+def test_a_file_of_another_product_is_refused(tmp_path):
+    path = tmp_path / "s1.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = np.bytes_(b"theirs")
+    sidecar_path(path).write_text(json.dumps({"size": path.stat().st_size}))
+    with pytest.raises(ShardError, match="its attribute format is 'theirs', it must be 'valar-store'"):
+        Shard(path)
+
+
+def test_a_later_format_is_refused(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 99
+    sidecar_path(path).write_text(json.dumps({"size": path.stat().st_size}))
+    with pytest.raises(ShardError, match="has format version 99, this release reads up to 1"):
+        Shard(path)
+
+
+def test_a_file_that_is_no_hdf5_is_refused(tmp_path):
+    path = tmp_path / "s1.h5"
+    path.write_bytes(b"no")
+    sidecar_path(path).write_text(json.dumps({"size": 2}))
+    with pytest.raises(ShardError, match="cannot be read as HDF5"):
+        Shard(path)
+
+
+def test_a_shard_without_digests_is_refused(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
+    sidecar_path(path).unlink()
+    with pytest.raises(ShardError, match=r"s1\.h5\.sums is missing or unreadable"):
+        Shard(path)
