@@ -78,7 +78,8 @@ def compute_look(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, _LOOK_CROPS).astype(int))]
     mean = np.mean([crops[row] for row in chosen], axis=(0, 3), dtype=np.float64)  # (112, 96)
-    small = cv2.resize(mean[_LOOK_ROWS, _LOOK_COLUMNS], _LOOK_SIZE, interpolation=cv2.INTER_AREA).ravel()
+    inner = mean[_LOOK_ROWS, _LOOK_COLUMNS]
+    small = np.asarray(cv2.resize(inner, _LOOK_SIZE, interpolation=cv2.INTER_AREA)).ravel()
     centred = small - small.mean()
     length = float(np.linalg.norm(centred))
     return centred / length if length > 0 else centred
