@@ -82,19 +82,30 @@ class Upright:
 class Clock:
     """Gives decoded frames their times: the stream's own, or counted on where there are none or they run back."""
 
-    def __init__(self, stream: Any, origin: float) -> None:
-        self._base = stream.time_base
+    def __init__(self, container: Any, stream: Any, origin: float) -> None:
+        self._format = container.format.name
+        self._stream = stream
         self._origin = origin
         self._step = 1 / float(stream.average_rate or stream.guessed_rate or FALLBACK_FRAME_RATE)
         self._last: float | None = None
 
     def time_of(self, pts: int | None) -> float:
         """Return the time in seconds of the next frame; always later than the one before."""
-        time = None if pts is None else float(pts * self._base) - self._origin
-        if self._last is not None and (time is None or time <= self._last):
-            time = self._last + self._step
-        self._last = 0.0 if time is None else time
-        return self._last
+        time = None
+        if pts is not None and not has_guessed_times(self._format, self._stream):
+            time = float(pts * self._stream.time_base) - self._origin
+        if time is None or (self._last is not None and time <= self._last):
+            time = 0.0 if self._last is None else self._last + self._step
+        self._last = time
+        return time
+
+
+def has_guessed_times(format_name: str, stream: Any) -> bool:
+    """Tell whether a stream's times are ffmpeg's guesses; to be asked after its first frame is decoded.
+
+    AVI keeps no times of presentation: what ffmpeg guesses is wrong where pictures are stored out of order.
+    """
+    return format_name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
 class Converter:

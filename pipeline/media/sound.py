@@ -1,10 +1,8 @@
 """The sound of a clip as 16 kHz mono PCM-16, by ffmpeg."""
 
 import errno
-import os
 import shutil
 import subprocess
-import tempfile
 import wave
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from pipeline.media.container import (
     opened,
     origin_seconds,
 )
+from store.files import replacing
 
 LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
 ERROR_LINES = 3  # how many of ffmpeg's last lines an error quotes
@@ -72,19 +71,12 @@ def extract_wav(source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg:
     with opened(source) as container:
         ordinal, origin = audio_ordinal(container), origin_seconds(container)
         limit = LEAST_TIME_LIMIT_SECONDS + (container.duration or 0) / 1e6
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".wav.part", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        command = _command(source, temporary, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())
+    with replacing(target) as partial:
+        command = _command(source, partial, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())
         complaints = _run(command, source, limit)
-        num_samples = _count_samples(temporary)
+        num_samples = _count_samples(partial)
         if num_samples == 0:
             raise MediaError("decode_error", f"the audio stream gives not one sample{_quoted(complaints)}")
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return num_samples
 
 
@@ -148,9 +140,9 @@ def _quoted(complaints: str) -> str:
 
 
 def _count_samples(path: Path) -> int:
-    """Return how many samples a WAV file holds; 0 when ffmpeg wrote no header."""
+    """Return how many samples a WAV file holds; 0 when ffmpeg wrote no file or no header."""
     try:
         with wave.open(str(path), "rb") as file:
             return file.getnframes()
-    except (wave.Error, EOFError):
+    except (FileNotFoundError, wave.Error, EOFError):
         return 0

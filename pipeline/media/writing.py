@@ -1,13 +1,13 @@
 """Writing small clips: H.264 and AAC in MP4, for synthetic data sets and tests."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from store.files import replacing
 
 AAC_BLOCK = 1024  # samples per AAC packet
 QUALITY_CRF = "20"  # x264's scale from 0 (lossless) to 51: 20 keeps faces and mouths crisp
@@ -40,15 +40,8 @@ def write_clip(
         raise ValueError(f"frame_rate is {frame_rate} frames/s; it must be a finite number above 0")
     if samples is not None and (samples.ndim != 1 or sample_rate <= 0):
         raise ValueError(f"samples have shape {samples.shape} at {sample_rate} Hz; expected (N,) and a rate above 0 Hz")
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        _write(temporary, frames, Fraction(frame_rate).limit_denominator(60000), samples, sample_rate)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as partial:
+        _write(partial, frames, Fraction(frame_rate).limit_denominator(60000), samples, sample_rate)
 
 
 def _write(
