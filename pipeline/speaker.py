@@ -77,8 +77,8 @@ def compute_look(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
     import cv2
 
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, _LOOK_CROPS).astype(int))]
-    mean = np.mean([crops[row] for row in chosen], axis=(0, 3), dtype=np.float64)  # (112, 96)
-    inner = mean[_LOOK_ROWS, _LOOK_COLUMNS]
+    total = np.add.reduce(crops[chosen], axis=(0, 3), dtype=np.float64)  # (112, 96)
+    inner = total[_LOOK_ROWS, _LOOK_COLUMNS]
     small = np.asarray(cv2.resize(inner, _LOOK_SIZE, interpolation=cv2.INTER_AREA)).ravel()
     centred = small - small.mean()
     length = float(np.linalg.norm(centred))

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from pipeline.speaker import choose_speaker, compute_look, is_same_place
+
+TABLE = np.dtype([("track", np.int32), ("frame_index", np.int32), ("box", np.float32, (4,))])
+NO_CUTS = np.empty(0, int)
+
+
+def person_crop(person: int) -> np.ndarray:
+    """Coarse random pictures: two persons correlate by about 0."""
+    return np.random.default_rng(person).integers(0, 256, (8, 8, 1), np.uint8).repeat(14, 0).repeat(12, 1).repeat(3, 2)
+
+
+def make_clip(*tracks: tuple[int, range, tuple[float, float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Table and crops from tracks of (person, frames, (x, y, side)), in the order of the frames."""
+    rows = []
+    for number, (person, frames, (x, y, side)) in enumerate(tracks):
+        rows += [(frame, number, person, (x, y, x + side, y + side)) for frame in frames]
+    rows.sort()
+    table = np.array([(track, frame, box) for frame, track, _, box in rows], dtype=TABLE)
+    noise = np.random.default_rng(9)
+    crops = [np.clip(person_crop(p) + noise.normal(0, 8, (112, 96, 3)), 0, 255).astype(np.uint8) for _, _, p, _ in rows]
+    return table, np.array(crops, dtype=np.uint8).reshape(-1, 112, 96, 3)
+
+
+def test_the_larger_of_two_faces_that_are_there_all_the_time():
+    clip = make_clip((1, range(20), (0, 0, 40)), (2, range(20), (100, 0, 60)))
+    assert choose_speaker(*clip, NO_CUTS) == [1]
+
+
+def test_who_passes_close_to_the_camera_does_not_outweigh_who_stays():
+    # Three times the side for a fifth of the time: by area the passer-by would win with 9 / 5.
+    clip = make_clip((1, range(50), (0, 0, 40)), (2, range(20, 30), (100, 0, 120)))
+    assert choose_speaker(*clip, NO_CUTS) == [0]
+
+
+def test_a_person_who_comes_back_elsewhere_is_joined_by_looks():
+    clip = make_clip((1, range(10), (0, 0, 40)), (2, range(15), (200, 0, 40)), (1, range(100, 110), (150, 90, 50)))
+    assert choose_speaker(*clip, NO_CUTS) == [0, 2]
+
+
+def test_another_person_in_the_same_place_is_not_joined():
+    clip = make_clip((1, range(20), (0, 0, 40)), (2, range(22, 50), (0, 0, 40)))
+    assert choose_speaker(*clip, NO_CUTS) == [1]
+
+
+def test_persons_seen_at_one_time_are_two_however_alike():
+    clip = make_clip((1, range(20), (0, 0, 40)), (1, range(20), (100, 0, 41)))
+    assert choose_speaker(*clip, NO_CUTS) == [1]
+
+
+def blend_clip(share: float, gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """One track, then after a gap another in the same place whose look is a blend of the first's and another."""
+    table, crops = make_clip((1, range(20), (0, 0, 40)), (2, range(20 + gap, 50 + gap), (5, 0, 40)))
+    second = table["track"] == 1
+    crops[second] = (share * person_crop(1) + (1 - share) * person_crop(2)).astype(np.uint8)
+    return table, crops
+
+
+def test_a_face_that_returns_soon_to_its_place_needs_to_be_less_alike():
+    table, crops = blend_clip(0.55, gap=10)
+    looks = [compute_look(crops, np.flatnonzero(table["track"] == track)) for track in (0, 1)]
+    assert 0.4 < looks[0] @ looks[1] < 0.85
+    assert choose_speaker(table, crops, NO_CUTS) == [0, 1]
+    assert choose_speaker(table, crops, np.array([25])) == [1], "a cut lies between"
+    assert choose_speaker(*blend_clip(0.55, gap=200), NO_CUTS) == [1], "too late"
+
+
+def test_no_faces_no_speaker():
+    assert choose_speaker(np.empty(0, TABLE), np.empty((0, 112, 96, 3), np.uint8), NO_CUTS) == []
+
+
+def test_a_look_is_free_of_brightness_and_contrast():
+    crops = np.stack([person_crop(3), person_crop(3) // 2 + 40])
+    first, second = compute_look(crops, np.array([0])), compute_look(crops, np.array([1]))
+    assert first.shape == (418,)
+    assert np.linalg.norm(first) == pytest.approx(1)
+    assert first @ second == pytest.approx(1, abs=1e-3)
+    assert not compute_look(np.zeros((1, 112, 96, 3), np.uint8), np.array([0])).any()
+
+
+def test_same_place():
+    box = np.array([0.0, 0, 40, 40])
+    assert is_same_place(box, box + 20)
+    assert not is_same_place(box, box + 60)
+    assert not is_same_place(box, np.array([0.0, 0, 90, 90]))

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from models.mtcnn import Detections
+from pipeline.tracking import FaceTracker, make_thumbnail, match_boxes, measure_change, scale_boxes
+
+
+class ScriptedDetector:
+    """Finds the boxes that the script gives for the frame whose number is in the image's first pixel."""
+
+    thresholds = (0.6, 0.7, 0.8)
+
+    def __init__(self, script: dict[int, list[tuple[float, float, float]]], scores: dict[int, float] | None = None):
+        self.script, self.scores = script, scores or {}
+        self.detected: list[int] = []
+        self.refined: list[int] = []
+
+    def find(self, frame: int) -> Detections:
+        faces = np.array(self.script.get(frame, []), np.float32).reshape(-1, 3)  # x, y, side
+        boxes = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:]], axis=1)
+        landmarks = np.repeat(boxes[:, None, :2], 5, axis=1) + np.arange(10, dtype=np.float32).reshape(5, 2)
+        return Detections(boxes, landmarks, np.full(len(faces), self.scores.get(frame, 0.99), np.float32))
+
+    def detect(self, image: np.ndarray) -> Detections:
+        self.detected.append(int(image[0, 0, 0]))
+        return self.find(int(image[0, 0, 0]))
+
+    def refine(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
+        frame = int(image[0, 0, 0])
+        self.refined.append(frame)
+        found = self.find(frame)
+        if len(found) == 0:  # O-Net always answers; here with a low score
+            return Detections(boxes.astype(np.float32), np.zeros((len(boxes), 5, 2), np.float32), np.zeros(len(boxes)))
+        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        own = (boxes[:, :2] + boxes[:, 2:]) / 2
+        rows = np.linalg.norm(own[:, None] - centres[None], axis=2).argmin(axis=1)
+        return Detections(found.boxes[rows], found.landmarks[rows], found.scores[rows])
+
+
+def frame_image(number: int, *, scene: int = 0) -> np.ndarray:
+    image = np.random.default_rng(scene).integers(0, 256, (16, 16, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    image[0, 0, 0] = number
+    return image
+
+
+def follow(detector: ScriptedDetector, num_frames: int, *, detect_every: int = 10, **options) -> list[list[int]]:
+    tracker = FaceTracker(detector, detect_every, **options)
+    return [[face.track for face in tracker.follow(frame_image(number))] for number in range(num_frames)]
+
+
+def test_detection_is_rare_while_the_face_is_followed():
+    detector = ScriptedDetector({frame: [(20 + frame, 30, 40)] for frame in range(30)})
+    assert follow(detector, 30) == [[0]] * 30
+    assert detector.detected == [0, 10, 20]
+    assert detector.refined == [frame for frame in range(30) if frame % 10]
+
+
+def test_a_face_that_is_not_found_again_is_detected_at_once_and_its_track_ends():
+    script = {frame: [(20, 30, 40)] for frame in (0, 1, 2, 3, 7, 8, 9)}
+    detector = ScriptedDetector(script)
+    assert follow(detector, 10) == [[0]] * 4 + [[]] * 3 + [[1]] * 3
+    assert detector.detected == [0, 4, 5, 6, 7]
+
+
+def test_a_face_that_jumps_is_detected_again():
+    detector = ScriptedDetector({frame: [(20, 30, 40) if frame < 4 else (80, 60, 40)] for frame in range(8)})
+    assert follow(detector, 8) == [[0]] * 4 + [[1]] * 4
+    assert detector.detected == [0, 4]
+
+
+def test_the_pause_between_detections_grows_while_there_is_no_face():
+    detector = ScriptedDetector({0: [(20, 30, 40)]})
+    follow(detector, 200, detect_every=6)
+    gaps = np.diff(detector.detected[1:])
+    assert gaps[:6].tolist() == [1] * 6
+    assert gaps[-1] == gaps.max() == 6
+    assert (np.diff(gaps) >= 0).all()
+
+
+def test_two_faces_keep_their_tracks_when_their_order_changes():
+    script = {frame: [(10, 10, 40), (80, 10, 40)][:: 1 if frame < 5 else -1] for frame in range(12)}
+    detector = ScriptedDetector(script)
+    tracker = FaceTracker(detector, 4)
+    for number in range(12):
+        faces = tracker.follow(frame_image(number))
+        assert [(face.track, float(face.box[0])) for face in faces] == [(0, 10.0), (1, 80.0)]
+
+
+def test_of_two_tracks_on_one_face_the_older_stays():
+    script = {frame: [(10 + 7 * frame, 10, 40), (80, 10, 40)] for frame in range(20)}
+    tracks = follow(ScriptedDetector(script), 14, detect_every=100)
+    assert tracks[0] == [0, 1]
+    assert tracks[-1] == [0]
+
+
+def test_a_small_face_begins_no_track():
+    detector = ScriptedDetector({frame: [(10, 10, 30), (60, 60, 50)] for frame in range(3)})
+    assert follow(detector, 3, smallest_face_px=31) == [[0]] * 3
+
+
+def test_a_cut_ends_the_tracks_although_a_face_is_in_the_same_place():
+    detector = ScriptedDetector({frame: [(20, 30, 40)] for frame in range(10)})
+    tracker = FaceTracker(detector, 100)
+    tracks = [tracker.follow(frame_image(number, scene=number // 5))[0].track for number in range(10)]
+    assert tracks == [0] * 5 + [1] * 5
+    assert tracker.num_cuts == 1
+
+
+def test_detect_every_must_be_positive():
+    with pytest.raises(ValueError, match=r"detect_every \(0 frames\) must be at least 1"):
+        FaceTracker(ScriptedDetector({}), 0)
+
+
+def test_boxes_are_matched_by_the_largest_overlap():
+    boxes = np.array([[0.0, 0, 10, 10], [4, 0, 14, 10]])
+    others = np.array([[5.0, 0, 15, 10], [100, 100, 110, 110], [1, 0, 11, 10]])
+    assert match_boxes(boxes, others) == {0: 1, 2: 0}
+    assert match_boxes(np.empty((0, 4)), others) == {}
+    assert match_boxes(boxes, np.empty((0, 4))) == {}
+
+
+def test_scaled_boxes_keep_their_centre():
+    np.testing.assert_allclose(scale_boxes(np.array([[10.0, 0, 30, 40]]), 0.5), [[15, 10, 25, 30]])
+
+
+def test_a_change_is_relative_to_contrast_and_free_of_brightness():
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(128, 40, (32, 32, 3)).astype(np.float32) for _ in range(2))
+    assert measure_change(first, first + 60) == pytest.approx(0, abs=1e-5)
+    # The difference of two independent normal values spreads sqrt(2) times as much as one of them.
+    assert measure_change(first, second) == pytest.approx(np.sqrt(2), rel=0.03)
+    assert measure_change(first / 3, second / 3) == pytest.approx(np.sqrt(2), rel=0.03)
+    flat = np.full((32, 32, 3), 100, np.float32)
+    assert measure_change(flat, flat) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (1080, 1920)])
+def test_thumbnails_have_one_size(size):
+    assert make_thumbnail(np.zeros((*size, 3), np.uint8)).shape == (32, 32, 3)
