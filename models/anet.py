@@ -11,8 +11,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.loading import load_strictly
-from models.paper import ANET_HIDDEN, DROPOUT, FEATURE_SIZE, MAP_GRID, NUM_DIMENSIONS, NUM_PARTS, VGG16_CHANNELS
+from models.loading import build_empty, load_strictly
+from models.paper import (
+    ANET_HIDDEN,
+    DROPOUT,
+    FEATURE_SIZE,
+    HEAD_STD,
+    MAP_GRID,
+    NUM_DIMENSIONS,
+    NUM_PARTS,
+    RANDOM_MAP_GAIN,
+    VGG16_CHANNELS,
+)
 from models.seeding import seeded
 
 FIRST_KEY = "0.weight"
@@ -98,8 +108,8 @@ def build_anet(weights: Path | None, *, channel_scale: float = 1.0, seed: int) -
         raise ValueError(
             f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
         )
+    network = build_empty(lambda: ANet(channel_scale))
     with seeded(seed):
-        network = ANet(channel_scale)
         _initialise(network)
     if weights is not None:
         load_vgg16(network.feature, torch.load(weights, map_location="cpu", weights_only=True), source=str(weights))
@@ -158,5 +168,7 @@ def _initialise(network: ANet) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             assert module.bias is not None, "all layers have one"
             nn.init.zeros_(module.bias)
-    # Inside tanh's straight part at the start.
-    nn.init.orthogonal_(network.head.weight)
+    first = network.feature.features.get_submodule("0")
+    assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
+    first.weight.data.mul_(RANDOM_MAP_GAIN)
+    nn.init.normal_(network.head.weight, std=HEAD_STD)

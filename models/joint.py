@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from models.anet import AcousticFeature, ANet
-from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
+from models.loading import build_empty
+from models.paper import FEATURE_SIZE, HEAD_STD, NUM_DIMENSIONS
 from models.seeding import seeded
 from models.vnet import Backbone, VisualFeature, VNet
 
@@ -38,11 +39,11 @@ def build_joint(anet: ANet, vnet: VNet, *, channel_scale: float, backbone: Backb
         vnet: trained, of the given `backbone`.
         channel_scale: ANet's.
         backbone: VNet's.
-        seed: of the head's weights (orthogonal; zero biases).
+        seed: of the head's weights (small and normal; zero biases).
     """
+    network = build_empty(lambda: Joint(channel_scale, backbone))
     with seeded(seed):
-        network = Joint(channel_scale, backbone)
-        nn.init.orthogonal_(network.head.weight)
+        nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)
     network.acoustic.load_state_dict(anet.feature.state_dict())
     network.visual.load_state_dict(vnet.feature.state_dict())

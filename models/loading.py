@@ -1,12 +1,26 @@
-"""Strict filling of networks with tensors, and where they are put."""
+"""Making networks without weights, filling them strictly with tensors, and putting them where they run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def build_empty(build: Callable[[], Network]) -> Network:
+    """Build a network on the CPU whose weights are undefined, for a caller who fills in every one of them.
+
+    torch's constructors fill in random numbers of their own, which takes seconds for ANet and draws from the global
+    generator.
+
+    Args:
+        build: a constructor.
+    """
+    with torch.device("meta"):
+        network = build()
+    return network.to_empty(device="cpu")
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], *, source: str, hint: str) -> None:

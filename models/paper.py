@@ -56,6 +56,14 @@ ANET_LEARNING_RATE_STEPS = VNET_LEARNING_RATE_STEPS
 ANET_NUM_MAPS = 1
 # Evaluation takes as many maps as Joint does, so that a long utterance is not judged by 3 s of it.
 ANET_NUM_EVALUATION_MAPS = NUM_MAPS
+# Factor on ANet's random first-layer weights. A normalised map of speech has a standard deviation of .02 only (it is
+# divided by its largest value, and speech has high peaks), and the gradients of VGG are too small to learn from then
+# (factor 1 to 3). Made up for in full (factor 50), the features are so large that the first steps at the paper's rate
+# throw tanh to its ends. Published weights are left as they are, as in the paper.
+RANDOM_MAP_GAIN = 5.0
+# Standard deviation of the last layers' weights in ANet and Joint, as VGG's own: tanh starts in its straight part,
+# whatever the size of the features below. (VNet's is orthogonal with the rest of it.)
+HEAD_STD = 0.01
 # 1,000 resamples put the ends of a 95 % interval within about .01 of their limit on 60 videos.
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_LEVEL = 0.95

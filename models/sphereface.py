@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.loading import load_strictly, place_network
+from models.loading import build_empty, load_strictly, place_network
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
 from models.seeding import seeded
 
@@ -73,11 +73,11 @@ def build_sphereface(weights: Path | None, *, seed: int) -> SphereFace20:
     Raises:
         ValueError: keys of the file are missing or unknown (fc6, the classifier, may be there), or a shape is wrong.
     """
-    with seeded(seed):
-        network = SphereFace20()
-        if weights is None:
+    network = build_empty(SphereFace20)
+    if weights is None:
+        with seeded(seed):
             _initialise(network)
-    if weights is not None:
+    else:
         load_sphereface(network, torch.load(weights, map_location="cpu", weights_only=True), source=str(weights))
     return network
 
@@ -111,7 +111,12 @@ def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr")
 
     Returns:
         (..., 3, 112, 96) float32; each image keeps its channels-last layout in memory.
+
+    Raises:
+        ValueError: another channel order.
     """
+    if channel_order not in ("bgr", "rgb"):
+        raise ValueError(f"channel_order ({channel_order!r}) must be bgr or rgb")
     if channel_order == "rgb":
         crops = crops.flip(-1)
     return ((crops.to(torch.float32) - PIXEL_CENTRE) / PIXEL_SCALE).movedim(-1, -3)
@@ -127,7 +132,7 @@ def prepare_embedder(network: SphereFace20, *, precision: Precision = "float32",
     """
     if precision not in DTYPES:
         raise ValueError(f"precision ({precision!r}) must be one of {sorted(DTYPES)}")
-    copy = SphereFace20()
+    copy = build_empty(SphereFace20)
     copy.load_state_dict(network.state_dict())
     place_network(copy, device=device, dtype=DTYPES[precision])
     copy.fc5.load_state_dict(network.fc5.state_dict())
@@ -193,5 +198,7 @@ def _initialise(network: SphereFace20) -> None:
             if stage_layer > 1 and stage_layer % 2 == 1:
                 # x + f(x) with both of equal size would double the variance in each of the eight blocks.
                 module.weight.data.mul_(0.1)
+        elif isinstance(module, nn.PReLU):
+            nn.init.constant_(module.weight, PRELU_SLOPE)
     nn.init.kaiming_normal_(network.fc5.weight, mode="fan_in", nonlinearity="linear")
     nn.init.zeros_(network.fc5.bias)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from models.loading import build_empty
 from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
 from models.seeding import seeded
 from models.sphereface import SphereFace20, build_sphereface
@@ -70,8 +71,8 @@ def build_vnet(weights: Path | None, *, backbone: Backbone = "frozen", seed: int
         backbone: see `VisualFeature`.
         seed: of the random weights.
     """
+    network = build_empty(lambda: VNet(backbone))
     with seeded(seed):
-        network = VNet(backbone)
         for name, parameter in network.feature.lstm.named_parameters():
             if name.startswith("weight"):
                 nn.init.orthogonal_(parameter)  # the whole (4 * 512, 512) matrix, as in the notebooks
