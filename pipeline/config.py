@@ -44,7 +44,7 @@ def _switch(default: bool, description: str) -> Any:
     return luigi.BoolParameter(default=default, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description=description)
 
 
-class _Epochs(luigi.Parameter):
+class _Epochs(luigi.Parameter[tuple[int, ...]]):
     """Epochs as numbers with commas between them."""
 
     def parse(self, x: str) -> tuple[int, ...]:
@@ -163,7 +163,7 @@ class joint(luigi.Config):
     loss = _choice("ccc", ["mse", "ccc"], "what training minimises")
 
 
-SECTIONS = {
+SECTIONS: dict[str, type[luigi.Config]] = {
     section.__name__: section for section in (dataset, store, run, audio, frames, faces, embeddings, anet, vnet, joint)
 }
 
@@ -237,12 +237,11 @@ def _misspelt(path: Path) -> Iterable[str]:
 def _options_of(section: str) -> set[str] | None:
     if section in SECTIONS:
         return {name for name, _ in SECTIONS[section].get_params()}
+    extra: set[str] = set()
     if section == "core":
         # Luigi reads these outside its parameters.
         extra = {"no_configure_logging", "default_scheduler_host", "default_scheduler_port", "default_scheduler_url"}
-    elif section in {"worker", "retcode", "scheduler", "execution_summary"}:
-        extra = set()
-    else:
+    elif section not in {"worker", "retcode", "scheduler", "execution_summary"}:
         return None
     for declared in Register._get_reg().values():
         if getattr(declared, "__name__", "") == section and issubclass(declared, luigi.Config):

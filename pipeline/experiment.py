@@ -171,9 +171,8 @@ class Experiment:
     def train(self, network: str, on_epoch: "Callable[[EpochMetrics], None]") -> None:
         """Train one network and leave its checkpoints; `training.json` appears last."""
         from models import training
-        from pipeline.stages import find_device, use_all_cores
+        from pipeline.stages.device import find_device, torch_threads
 
-        use_all_cores()
         self.check_trainable()
         folder = self.folder(network)
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,26 +186,27 @@ class Experiment:
             "provenance": self.describe(),
         }
         train, validation = self.load_clips("train"), self.load_clips("validation")
-        if network == "anet":
-            values.pop("vgg_weights")
-            settings = training.ANetSettings(**values)
-            training.train_anet(train, validation, settings, weights=weights["vgg16"].path, **common)
-        elif network == "vnet":
-            vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
-            training.train_vnet(train, validation, vnet, weights=weights["sphereface20"].path, **common)
-        else:
-            joint = training.JointSettings(**values)
-            parents = {"anet": self.folder("anet"), "vnet": self.folder("vnet")}
-            training.train_joint(train, validation, joint, **parents, **common)
+        with torch_threads(config.number_of_threads()):
+            if network == "anet":
+                values.pop("vgg_weights")
+                settings = training.ANetSettings(**values)
+                training.train_anet(train, validation, settings, weights=weights["vgg16"].path, **common)
+            elif network == "vnet":
+                vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
+                training.train_vnet(train, validation, vnet, weights=weights["sphereface20"].path, **common)
+            else:
+                joint = training.JointSettings(**values)
+                parents: dict[str, Any] = {"anet": self.folder("anet"), "vnet": self.folder("vnet")}
+                training.train_joint(train, validation, joint, **parents, **common)
         files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
         from models.training import predict
-        from pipeline.stages import find_device, use_all_cores
+        from pipeline.stages.device import find_device, torch_threads
 
-        use_all_cores()
-        return predict(self.folder(network), self.load_clips(split), device=find_device())
+        with torch_threads(config.number_of_threads()):
+            return predict(self.folder(network), self.load_clips(split), device=find_device())
 
     def describe(self) -> dict[str, Any]:
         """Give what the results rest on, as plain data."""
@@ -254,7 +254,7 @@ class JpegCrops:
         return len(self._images)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        from pipeline.stages import decode_jpeg
+        from pipeline.stages.frames import decode_jpeg
 
         return np.stack([decode_jpeg(self._images[row]) for row in np.asarray(rows)])
 

@@ -101,10 +101,15 @@ def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[s
     return counts
 
 
-def write_ledger(rows: Iterable[LedgerRow], path: Path) -> None:
-    """Write the ledger as CSV, one row per utterance, in the order given."""
+def format_ledger(rows: Iterable[LedgerRow]) -> str:
+    """Give the ledger as CSV, one row per utterance, in the order given."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(LedgerRow)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
-    files.write_text(path, text.getvalue())
+    return text.getvalue()
+
+
+def write_ledger(rows: Iterable[LedgerRow], path: Path) -> None:
+    """Write the ledger as CSV."""
+    files.write_text(path, format_ledger(rows))

@@ -130,11 +130,11 @@ def make_plan(
         held = [(shard, member) for shard, member in planned if holds(shard, name)]
         clip = clips.get(name)
         if clip is None:
-            shard = _shard_of_vanished(held or planned, seen.get(name))
+            found = _shard_of_vanished(held or planned, seen.get(name))
         else:
-            shard = _shard_of(clip, held, seen, same_content)
-        if shard is not None:
-            assigned[name] = shard
+            found = _shard_of(clip, held, seen, same_content)
+        if found is not None:
+            assigned[name] = found
             if clip is None:
                 vanished.add(name)
         elif clip is not None:

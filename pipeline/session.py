@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pipeline.experiment import NETWORKS, Experiment
 from pipeline.ledger import count_statuses, find_bad, write_ledger
 from pipeline.progress import Progress, format_seconds, open_log
 from pipeline.run import Run, current_run
+from pipeline.tables import print_tables
 from store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ STAGE_TITLES = {
     "faces": "find faces",
     "embeddings": "embed faces",
 }
+REPORT_TITLE = "report"
 NETWORK_TITLES = {"anet": "train ANet", "vnet": "train VNet", "joint": "train Joint"}
 
 logger = logging.getLogger("valar")
@@ -93,8 +96,9 @@ class Session:
         experiment = Experiment(self.run)
         write_ledger(experiment.ledger.values(), self.run.folder / "ledger.csv")
         for network, title in NETWORK_TITLES.items():
-            epochs = config.SECTIONS[network]().epochs
+            epochs = config.settings_of(config.SECTIONS[network])["epochs"]
             self.progress.expect(title, 0 if experiment.done_path(network).exists() else epochs, "epochs")
+        self.progress.expect(REPORT_TITLE, 0 if experiment.report_path.exists() else 1, "reports")
         return experiment
 
     def train(self, network: str) -> None:
@@ -104,6 +108,14 @@ class Session:
             self.experiment.train(
                 network, lambda m: self.progress.tick(title, f"loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}")
             )
+
+    def write_report(self) -> None:
+        """Predict every split with every network, and write and link the report."""
+        from pipeline.publish import publish
+
+        with self.progress.working(REPORT_TITLE):
+            publish(self.experiment, {title: state.elapsed for title, state in self.progress.stages.items()})
+            self.progress.tick(REPORT_TITLE)
 
     def check_features(self) -> None:
         """Stop before training when the features cannot be what the user wants.
@@ -134,6 +146,9 @@ class Session:
         if not self.run.pending:
             self._print_clips()
         self._print_stages()
+        if not self.run.pending and self.experiment.report_path.exists():
+            print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
+            print(f"report: {self.run.folder / 'latest' / 'report.json'}", flush=True)
         console.print(
             f"{format_seconds(time.monotonic() - self._started)} in all; log: {self.log}",
             highlight=False,

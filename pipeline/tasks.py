@@ -89,8 +89,8 @@ class StoreTask(luigi.Task):
         return list({**values, "store": str(Path(config.store().root).resolve())}.items())
 
 
-class Features(StoreTask):
-    """All features of all clips."""
+class _AllShards(StoreTask):
+    """What needs the features of all clips."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -99,6 +99,10 @@ class Features(StoreTask):
     def requires(self) -> list[ShardTask]:
         """Need what is not finished; Luigi's own cost grows with the square of the number of tasks."""
         return [task.of(shard) for shard in current_session().run.pending for task in (ComputeStft, CacheFaceFeatures)]
+
+
+class Features(_AllShards):
+    """All features of all clips."""
 
     def complete(self) -> bool:
         """Be complete when every shard is finished."""
@@ -174,7 +178,7 @@ class Report(luigi.Task):
         current_session().write_report()
 
 
-class FullRun(Features):
+class FullRun(_AllShards):
     """Everything: features, three networks, the report."""
 
     def complete(self) -> bool:

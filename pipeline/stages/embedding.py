@@ -1,0 +1,88 @@
+"""CacheFaceFeatures: SphereFace embeddings of the crops (paper III-B), and what is kept of the crops."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.paper import FEATURE_SIZE
+from models.sphereface import SphereFace20, build_sphereface, embed_crops, prepare_embedder
+from pipeline import config
+from pipeline.run import Run
+from pipeline.stages.device import find_device, torch_threads
+from pipeline.stages.frames import encode_jpeg
+from pipeline.stages.job import ShardJob, carry_on, in_parallel
+from store.shard import Shard
+
+
+def cache_face_features(job: ShardJob) -> None:
+    """Embed the shard's crops, then keep the crops as the settings say."""
+    crops = job.rows("crops")
+    if not job.run.path("embeddings", job.shard).exists():
+        _write_embeddings(job, crops)
+    if config.faces().crops == "jpeg" and not job.run.path("crops_jpeg", job.shard).exists():
+        _keep_jpeg_crops(job, crops)
+    remove_spare_crops(job.run, job.shard)
+
+
+def _write_embeddings(job: ShardJob, crops: Shard) -> None:
+    blocks = _embed_blocks(crops.dataset("crop"), job.run)
+    left = np.empty((0, FEATURE_SIZE), np.float32)
+    with job.writer("embeddings") as writer:
+        for name in crops.names:
+            with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
+                carry_on(crops, rows)
+                while rows.length < crops.fact(name, "length"):
+                    left = left if len(left) else next(blocks)
+                    part, left = np.split(left, [min(len(left), crops.fact(name, "length") - rows.length)])
+                    rows.append(embedding=part)
+            job.tick()
+
+
+def _embed_blocks(crops: np.ndarray, run: Run) -> Iterator[np.ndarray]:
+    """Embed all crops of a shard end to end: batches are full however short the clips are.
+
+    On a CPU one batch per core, each on one thread; on a GPU one after the other.
+    """
+    settings = config.embeddings()
+    device = find_device()
+    network = load_embedder(run.weights["sphereface20"].path, settings.precision, device)
+
+    def embed(start: int) -> np.ndarray:
+        return embed_crops(
+            network,
+            crops[start : start + settings.batch_size],
+            channel_order=settings.channel_order,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+            device=device,
+        )
+
+    workers = config.number_of_threads() if device == "cpu" else 1
+    with torch_threads(1 if device == "cpu" else config.number_of_threads()):
+        yield from in_parallel(embed, range(0, len(crops), settings.batch_size), workers=workers)
+
+
+def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
+    with job.writer("faces", beside="crops_jpeg") as writer:
+        for name in crops.names:
+            with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
+                carry_on(crops, rows)
+                for crop in crops.rows(name, "crop"):
+                    rows.append_bytes([encode_jpeg(crop)])
+
+
+def remove_spare_crops(run: Run, shard: str) -> None:
+    """Remove a finished shard's raw crops where the settings keep none or JPEG ones."""
+    if config.faces().crops != "raw" and run.is_finished(shard):
+        path = run.path("crops", shard)
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".sums").unlink(missing_ok=True)
+
+
+@functools.cache
+def load_embedder(weights: Path | None, precision: Any, device: str) -> SphereFace20:
+    """Load SphereFace-20 once a process."""
+    return prepare_embedder(build_sphereface(weights, seed=config.run().seed), precision=precision, device=device)

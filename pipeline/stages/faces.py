@@ -1,0 +1,131 @@
+"""AlignFaces: the speaker's aligned faces of each clip (paper II-B)."""
+
+import contextlib
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.mtcnn import Mtcnn
+from models.mtcnn_networks import load_networks
+from pipeline import config, media
+from pipeline.faces import SpeakerFaces, find_speaker
+from pipeline.plan import Member
+from pipeline.stages.device import find_device, torch_threads
+from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames, read_table
+from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, scratch_folder
+from store.shard import Shard
+from store.writer import UtteranceRows
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A clip's outcome; `scratch` holds the crops until they are written."""
+
+    status: str
+    message: str
+    faces: SpeakerFaces | None = None
+    scratch: Path | None = None
+
+
+def align_faces(job: ShardJob) -> None:
+    """Find, follow and align the speaker of each clip, one clip per core.
+
+    One thread a clip: the tracker's networks are small, and splitting each among cores costs more than it brings (on
+    a busy machine ten times as much).
+    """
+    frames = job.rows("frames")
+    workers = config.number_of_threads()
+    with contextlib.ExitStack() as stack:
+        # Closed in the opposite order: the crops are whole when the table of faces appears.
+        writer = job.missing_writer(stack, "faces")
+        crops = job.missing_writer(stack, "faces", beside="crops")
+        scratch = stack.enter_context(_scratch_for(job.run.path("faces", job.shard)))
+        stack.enter_context(torch_threads(1))
+        load_detector()
+        find = functools.partial(_find_faces, job, frames, scratch)
+        for member, found in zip(job.members, in_parallel(find, job.members, workers=workers), strict=True):
+            digest = frames.fact(member.name, "source_sha256")
+            for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
+                if rows_of is not None:
+                    with rows_of.utterance(member.name, source_sha256=digest) as rows:
+                        rows.set_status(found.status, found.message)
+                        if found.faces is not None:
+                            write(found.faces, rows)
+            if found.scratch is not None:
+                shutil.rmtree(found.scratch)
+            job.tick()
+
+
+@contextlib.contextmanager
+def _scratch_for(path: Path) -> Iterator[Path]:
+    folder = scratch_folder() or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.crops-", dir=folder) as name:
+        yield Path(name)
+
+
+def _find_faces(job: ShardJob, frames: Shard, scratch: Path, member: Member) -> _Found:
+    status, note = frames.fact(member.name, "status"), frames.fact(member.name, "message")
+    if status != "ok":
+        return _Found(status, note)
+    settings = config.faces()
+    with job.reading(member) as source:
+        pictures = _open_pictures(job, frames, member.name, source)
+        if pictures is None:
+            return _Found("missing_file", GONE)
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            faces = find_speaker(
+                media.prefetch(pictures, FRAMES_AHEAD),
+                load_detector(),
+                detect_every=settings.detect_every,
+                smallest_face_px=settings.smallest_face_px,
+                scratch=folder,
+            )
+        except media.MediaError as error:
+            return _Found(error.status, str(error))
+    notes = [note, getattr(pictures, "message", "read from the kept frames")]
+    if len(faces.frame_indices) == 0:
+        notes.insert(0, f"no face of {settings.smallest_face_px} pixels or more in {faces.num_frames} frames")
+    status = "ok" if len(faces.frame_indices) else "no_face"
+    return _Found(status, "; ".join(filter(None, notes)), faces, folder)
+
+
+def _open_pictures(job: ShardJob, frames: Shard, name: str, source: Path | None) -> Any:
+    """Open a clip's frames: from the clip, else from the kept pixels, else None."""
+    table = read_table(frames, name)
+    if source is not None:
+        return media.read_frames(source, table, threads=1)
+    pixels = job.run.shard("pixels", job.shard)
+    if pixels is None or name not in pixels or pixels.fact(name, "length") == 0:
+        return None
+    return read_kept_frames(pixels, name, table)
+
+
+def _write_crops(faces: SpeakerFaces, rows: UtteranceRows) -> None:
+    for start in range(0, len(faces.crops), ROWS_AT_ONCE):
+        rows.append(crop=faces.crops[start : start + ROWS_AT_ONCE])
+
+
+def _write_faces(frames: Shard, faces: SpeakerFaces, rows: UtteranceRows) -> None:
+    times: np.ndarray = frames.rows(rows.name, "time")
+    rows.append(
+        frame_index=faces.frame_indices,
+        time=times[faces.frame_indices],
+        box=faces.boxes,
+        landmarks=faces.landmarks,
+        score=faces.scores,
+    )
+    rows.facts = {name: getattr(faces, name) for name in ("num_frames", "num_faces", "num_tracks", "num_cuts")}
+
+
+@functools.cache
+def load_detector() -> Mtcnn:
+    """Load MTCNN once a process: networks and the GPU's context live across shards."""
+    return Mtcnn(load_networks(), smallest_face_px=config.faces().smallest_face_px, device=find_device())

@@ -1,0 +1,117 @@
+"""ExtractFrames: when each frame is shown, and on demand its pixels (paper II-B)."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline import config, media
+from pipeline.run import compute_file_digest
+from pipeline.stages.job import GONE, ShardJob
+from store.shard import Shard
+from store.writer import UtteranceRows
+
+#: Frames decoded ahead of whoever takes them.
+FRAMES_AHEAD = 8
+
+
+def extract_frames(job: ShardJob) -> None:
+    """Read when each frame of the shard's clips is shown; keep their pixels too where the settings say so."""
+    with contextlib.ExitStack() as stack:
+        # Closed in the opposite order: the pixels are whole when the frame table appears.
+        writer = job.missing_writer(stack, "frames")
+        pixels = job.missing_writer(stack, "frames", beside="pixels") if config.frames().store_pixels else None
+        for member in job.members:
+            with job.reading(member) as source:
+                digest = "" if source is None else compute_file_digest(source)
+                table, status, message = _scan(source)
+                if writer is not None:
+                    with writer.utterance(member.name, source_sha256=digest) as rows:
+                        rows.set_status(status, message)
+                        _write_table(table, rows)
+                if pixels is not None:
+                    with pixels.utterance(member.name, source_sha256=digest) as images:
+                        images.set_status(status, message)
+                        if source is not None and table is not None:
+                            _keep_pixels(source, table, images)
+            job.tick()
+
+
+def _scan(source: Path | None) -> tuple[media.FrameTable | None, str, str]:
+    if source is None:
+        return None, "missing_file", GONE
+    try:
+        table = media.scan_frames(source)
+    except media.MediaError as error:
+        return None, error.status, str(error)
+    return table, "ok", table.message
+
+
+def _write_table(table: media.FrameTable | None, rows: UtteranceRows) -> None:
+    if table is None:
+        return
+    rows.append(time=table.times_seconds)
+    rows.facts = {
+        "width": table.width,
+        "height": table.height,
+        "rotation": table.rotation_degrees,
+        "sample_aspect_ratio": table.sample_aspect_ratio,
+        "frame_rate": table.frame_rate,
+        "num_frames_listed": table.num_frames_listed,
+        "codec": table.codec,
+    }
+
+
+def read_table(frames: Shard, name: str) -> media.FrameTable:
+    """Read an utterance's frame table back from the store."""
+    return media.FrameTable(
+        times_seconds=frames.rows(name, "time"),
+        width=frames.fact(name, "width"),
+        height=frames.fact(name, "height"),
+        rotation_degrees=frames.fact(name, "rotation"),
+        sample_aspect_ratio=frames.fact(name, "sample_aspect_ratio"),
+        num_frames_listed=frames.fact(name, "num_frames_listed"),
+        codec=frames.fact(name, "codec"),
+        frame_rate=frames.fact(name, "frame_rate"),
+        message=frames.fact(name, "message"),
+    )
+
+
+def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows) -> None:
+    """Keep one image per row of the frame table; a frame that cannot be decoded has no bytes."""
+    frames = media.read_frames(source, table, threads=config.number_of_threads())
+    try:
+        for frame in media.prefetch(frames, FRAMES_AHEAD):
+            missing = frame.index - images.length
+            images.append_bytes([b""] * missing + [encode_jpeg(frame.image)])
+    except media.MediaError as error:
+        images.set_status(error.status, str(error))
+    images.append_bytes([b""] * (len(table.times_seconds) - images.length))
+
+
+def read_kept_frames(pixels: Shard, name: str, table: media.FrameTable) -> Iterator[media.Frame]:
+    """Read an utterance's frames from the kept pixels instead of the clip."""
+    for index, data in enumerate(pixels.images(name)):
+        if data:
+            yield media.Frame(index, float(table.times_seconds[index]), decode_jpeg(data))
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """Compress an image (H, W, 3) uint8 BGR at `[faces] jpeg_quality`."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, config.faces().jpeg_quality])
+    assert done, "OpenCV always has JPEG"
+    return data.tobytes()
+
+
+def decode_jpeg(data: bytes) -> np.ndarray:
+    """Decode a kept image to (H, W, 3) uint8 BGR.
+
+    Raises:
+        ValueError: The bytes are no image.
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{len(data)} bytes of a kept image are no JPEG; its shard is damaged")
+    return image

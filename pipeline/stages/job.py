@@ -1,0 +1,109 @@
+"""One stage of one shard: its clips, its files, and several clips at a time."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline import config
+from pipeline.errors import TransientError
+from pipeline.plan import Member
+from pipeline.run import Run
+from store.shard import Shard
+from store.writer import ShardWriter, UtteranceRows
+
+#: The message of a clip that was not there to be read.
+GONE = "the file was gone, or another one than planned, when it was to be read"
+#: Rows held in memory at once.
+ROWS_AT_ONCE = 1024
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One stage of one shard.
+
+    Args:
+        run: The run it belongs to.
+        shard: The shard's id.
+        tick: Called after each clip.
+    """
+
+    run: Run
+    shard: str
+    tick: Callable[[], None] = lambda: None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The shard's clips, in the order of their names."""
+        return self.run.plan.shards[self.shard].members
+
+    def writer(self, stage: str, beside: str | None = None) -> ShardWriter:
+        """Open the file of a stage, or of what is kept `beside` it, for writing."""
+        return ShardWriter(
+            self.run.path(beside or stage, self.shard),
+            stage=beside or stage,
+            shard=self.shard,
+            fingerprint=self.run.fingerprints[stage],
+            provenance=self.run.describe(stage),
+            scratch=scratch_folder(),
+        )
+
+    def missing_writer(self, stack: contextlib.ExitStack, stage: str, beside: str | None = None) -> ShardWriter | None:
+        """Open a file for writing unless it is there: a stage of several files may have been stopped between them."""
+        if self.run.path(beside or stage, self.shard).exists():
+            return None
+        return stack.enter_context(self.writer(stage, beside))
+
+    def rows(self, stage: str) -> Shard:
+        """Open the file of an earlier stage."""
+        rows = self.run.shard(stage, self.shard)
+        if rows is None:
+            raise TransientError(f"{self.run.path(stage, self.shard)} is not there any more; run again")
+        return rows
+
+    @contextlib.contextmanager
+    def reading(self, member: Member) -> Iterator[Path | None]:
+        """Give a member's clip, None where it is gone; fail when it changes meanwhile, so that no mixture is kept."""
+        source = self.run.find_source(self.shard, member)
+        if source is None and not self.run.videos.is_dir():
+            raise TransientError(f"{self.run.videos} is not there any more; mount it and run again")
+        yield source
+        if source is not None and self.run.find_source(self.shard, member) != source:
+            raise TransientError(f"{source} changed while it was read; run again when it is at rest")
+
+
+def scratch_folder() -> Path | None:
+    """Give `[run] scratch`; None for the place of the file itself."""
+    return Path(config.run().scratch) if config.run().scratch else None
+
+
+def carry_on(earlier: Shard, rows: UtteranceRows) -> bool:
+    """Take over an earlier stage's status and message; tell whether there is something to work on."""
+    rows.set_status(earlier.fact(rows.name, "status"), earlier.fact(rows.name, "message"))
+    return rows.status == "ok"
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int = 0
+) -> Iterator[Result]:
+    """Map in threads, in order; at most `workers + ahead` results wait, so that memory and scratch stay bounded.
+
+    The first error is raised in its turn; what has not begun by then is not begun any more.
+    """
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > workers + ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,66 @@
+"""ExtractWav and ComputeStft (paper II-A)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from models.paper import SAMPLE_RATE
+from pipeline import audio, config, media
+from pipeline.plan import Member
+from pipeline.run import compute_file_digest
+from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
+from store.layout import wav_path
+
+
+def extract_wav(job: ShardJob) -> None:
+    """Turn the shard's clips into WAV files, several at a time: ffmpeg does the work."""
+    fingerprint = job.run.fingerprints["wav"]
+    ffmpeg = config.audio().ffmpeg or media.ffmpeg_binary()
+
+    def extract(member: Member) -> tuple[str, str, str, int]:
+        target = wav_path(job.run.store, fingerprint, job.shard, member.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with job.reading(member) as source:
+            if source is None:
+                return "missing_file", GONE, "", 0
+            digest = compute_file_digest(source)
+            try:
+                return "ok", "", digest, media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg)
+            except media.MediaError as error:
+                return error.status, str(error), digest, 0
+
+    results = in_parallel(extract, job.members, workers=config.number_of_threads())
+    with job.writer("wav") as writer:
+        for member, (status, message, digest, num_samples) in zip(job.members, results, strict=True):
+            with writer.utterance(member.name, source_sha256=digest) as rows:
+                rows.set_status(status, message)
+                rows.length = num_samples
+            job.tick()
+
+
+def compute_stft(job: ShardJob) -> None:
+    """Transform the shard's WAV files."""
+    wav = job.rows("wav")
+    with job.writer("stft") as writer:
+        for name in wav.names:
+            with writer.utterance(name, source_sha256=wav.fact(name, "source_sha256")) as rows:
+                if carry_on(wav, rows):
+                    num_samples = wav.fact(name, "length")
+                    path = wav_path(job.run.store, wav.fingerprint, job.shard, name)
+                    for block in audio.iter_stft(_read_samples(path, num_samples)):
+                        rows.append(stft=block)
+                    if rows.length == 0:
+                        rows.set_status("too_short", f"{num_samples} samples are less than one STFT frame (160)")
+            job.tick()
+
+
+def _read_samples(path: Path, expected: int) -> Iterator[np.ndarray]:
+    with soundfile.SoundFile(path) as sound:
+        if sound.frames != expected:
+            raise OSError(
+                f"{path} has {sound.frames} samples, {expected} were written; remove {path.parent.parent}.h5 to have "
+                "the sound of its shard extracted again"
+            )
+        yield from sound.blocks(ROWS_AT_ONCE * SAMPLE_RATE // 100, dtype="float32")
