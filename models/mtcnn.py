@@ -25,6 +25,7 @@ from models.mtcnn_networks import MtcnnNetworks
 # Windows per pass through R- and O-Net: bounds the memory in a crowd.
 _BATCH = 256
 _RNET_PX = 24
+_ONET_PX = 48
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,8 @@ class Mtcnn:
         scales = compute_pyramid_scales(
             height, width, smallest_face_px=self.smallest_face_px, factor=self.pyramid_factor
         )
-        # Not uint8: rounding the reduced levels would move the final boxes by a few tenths of a pixel. Nor are small levels
-        # made from larger ones: that is faster at 1080p, but loses or adds one face in a hundred.
+        # Not uint8: rounding the reduced levels would move the final boxes by a few tenths of a pixel. Nor are small
+        # levels made from larger ones: that is faster at 1080p, but loses or adds one face in a hundred.
         pixels = image.astype(np.float32)
         per_level = [self._propose_at(pixels, scale) for scale in scales]
         if not per_level:
