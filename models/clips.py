@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, NUM_DIMENSIONS, NUM_FREQUENCIES, NUM_PARTS
 
@@ -61,6 +62,25 @@ class Clips:
         if self.labels is None:
             return np.zeros(len(self), dtype=bool)
         return np.isfinite(self.labels).all(axis=1)
+
+
+def measure_embeddings(embeddings: Sequence[np.ndarray | None]) -> tuple[torch.Tensor, float]:
+    """Measure how embeddings are distributed over all faces of a split.
+
+    Args:
+        embeddings: as in `Clips`.
+
+    Returns:
+        Their mean (512,) float32, and 1 over the mean of the 512 standard deviations (1 where there is no spread).
+    """
+    count, total, squares = 0, np.zeros(FEATURE_SIZE), np.zeros(FEATURE_SIZE)
+    for array in embeddings:
+        if array is not None:
+            rows = array.astype(np.float64)
+            count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
+    mean = total / max(count, 1)
+    spread = float(np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).mean())
+    return torch.from_numpy(mean.astype(np.float32)), 1 / spread if spread > 0 else 1.0
 
 
 def count_rows(arrays: Sequence[np.ndarray | None]) -> np.ndarray:

@@ -93,6 +93,9 @@ class VNetSettings(TrainingSettings):
         num_frames: N_V, faces per utterance.
         backbone: see `vnet.VisualFeature`.
         channel_order: of the crops with `finetune`; with `frozen` the embeddings have been made with theirs.
+        standardise: shift and scale the embeddings so that over the training split each of the 512 has mean 0 and
+            their mean standard deviation is 1; `frozen` only. Off in the paper. Embeddings of a random SphereFace
+            differ by a hundredth of their length, which VNet takes hundreds of epochs to see through.
     """
 
     epochs: int = paper.VNET_EPOCHS
@@ -102,6 +105,13 @@ class VNetSettings(TrainingSettings):
     num_frames: int = paper.NUM_FRAMES
     backbone: Backbone = "frozen"
     channel_order: ChannelOrder = "bgr"
+    standardise: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work; see `TrainingSettings`."""
+        super().__post_init__()
+        if self.standardise and self.backbone != "frozen":
+            raise ValueError(f"standardise ({self.standardise}) needs backbone = frozen: it is about cached embeddings")
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at, in training and evaluation alike."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.anet import ANet, build_anet
 from models.checkpoints import describe_weights, load_network
-from models.clips import Clips
+from models.clips import Clips, measure_embeddings
 from models.fitting import EpochMetrics, Job, TrainingError, fit
 from models.joint import build_joint
 from models.prediction import predict
@@ -95,9 +95,12 @@ def train_vnet(
         provenance: plain data to keep with the checkpoints.
     """
     plan = settings.plan_inputs(evaluation=False)
+    network = build_vnet(weights, backbone=settings.backbone, seed=seed)
+    if settings.standardise:
+        network.feature.set_standardisation(*measure_embeddings(train.embeddings))
     job = Job(
         kind="vnet",
-        network=build_vnet(weights, backbone=settings.backbone, seed=seed),
+        network=network,
         architecture={"backbone": settings.backbone},
         settings=settings,
         train_plan=plan,

@@ -21,6 +21,9 @@ BACKBONES = ("frozen", "finetune")
 class VisualFeature(nn.Module):
     """VNet without its last layer: faces to 512 numbers per utterance; what Joint takes over."""
 
+    embedding_mean: torch.Tensor
+    embedding_scale: torch.Tensor
+
     def __init__(self, backbone: Backbone = "frozen") -> None:
         """Build the layers.
 
@@ -31,6 +34,9 @@ class VisualFeature(nn.Module):
         if backbone not in BACKBONES:
             raise ValueError(f"backbone ({backbone!r}) must be one of {BACKBONES}")
         self.sphereface = SphereFace20() if backbone == "finetune" else None
+        # Identity unless `set_standardisation` is called.
+        self.register_buffer("embedding_mean", torch.zeros(FEATURE_SIZE))
+        self.register_buffer("embedding_scale", torch.ones(()))
         self.lstm = nn.LSTM(FEATURE_SIZE, FEATURE_SIZE, batch_first=True, bidirectional=True)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
@@ -44,9 +50,20 @@ class VisualFeature(nn.Module):
         """
         if self.sphereface is not None:
             faces = self.sphereface(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])  # (B, N, D)
+        faces = (faces - self.embedding_mean) * self.embedding_scale
         both, _ = self.lstm(faces)  # (B, N, 2 * D)
         forward, backward = both.chunk(2, dim=2)
         return (forward + backward).mean(1)
+
+    def set_standardisation(self, mean: torch.Tensor, scale: float) -> None:
+        """Have embeddings arrive at the LSTM as (embedding - mean) * scale (not in the paper; see `VNetSettings`).
+
+        Args:
+            mean: (512,) float32.
+            scale: above 0.
+        """
+        self.embedding_mean.copy_(mean)
+        self.embedding_scale.fill_(scale)
 
 
 class VNet(nn.Module):
@@ -80,6 +97,7 @@ def build_vnet(weights: Path | None, *, backbone: Backbone = "frozen", seed: int
                 nn.init.zeros_(parameter)
         nn.init.orthogonal_(network.head.weight)
         nn.init.zeros_(network.head.bias)
+    network.feature.set_standardisation(torch.zeros(FEATURE_SIZE), 1.0)
     if network.feature.sphereface is not None:
         network.feature.sphereface = build_sphereface(weights, seed=seed)
     return network
