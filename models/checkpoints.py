@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,12 +96,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"no checkpoint at {file}: a training writes {BEST} and {LAST} into its folder")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CheckpointError(f"{file} cannot be read as a checkpoint ({error})") from error
-    except Exception as error:  # torch raises pickle's own errors for foreign files
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise CheckpointError(f"{file} is not a file of tensors and plain data") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{file} cannot be read as a checkpoint of tensors and plain data: {reason}") from error
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != FORMAT:
         raise CheckpointError(f"{file} has format {found!r}: it must be {FORMAT!r}; train again with this version")

@@ -80,6 +80,12 @@ class ANetSettings(TrainingSettings):
     num_evaluation_maps: int = paper.ANET_NUM_EVALUATION_MAPS
     channel_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work; see `TrainingSettings`."""
+        super().__post_init__()
+        if not 0 < self.channel_scale <= 1:
+            raise ValueError(f"channel_scale ({self.channel_scale}) must be above 0 and at most 1, the paper's width")
+
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at in training or evaluation."""
         return InputPlan(num_maps=self.num_evaluation_maps if evaluation else self.num_maps, num_frames=0)

@@ -1,0 +1,56 @@
+import pytest
+
+from models.settings import ANetSettings, JointSettings, VNetSettings
+
+
+def test_defaults_are_the_papers():
+    """FACTS of the paper's III-D and its notebooks, typed in again here."""
+    vnet, joint = VNetSettings(), JointSettings()
+    assert (vnet.epochs, vnet.batch_size, vnet.learning_rate, vnet.learning_rate_steps) == (30, 32, 0.01, (8, 16, 24))
+    assert (joint.epochs, joint.batch_size, joint.learning_rate) == (30, 6, 0.001)
+    assert joint.learning_rate_steps == (7, 14, 21, 28)
+    for settings in (ANetSettings(), vnet, joint):
+        assert settings.learning_rate_factor == 0.1
+        assert (settings.momentum, settings.weight_decay, settings.gradient_clip) == (0.9, 5e-4, 20)
+    assert (ANetSettings().loss, vnet.loss, joint.loss) == ("mse", "mse", "ccc")
+    assert (vnet.num_frames, joint.num_frames, joint.num_maps) == (16, 16, 4)
+    assert ANetSettings().channel_scale == 1
+    assert (vnet.backbone, vnet.channel_order, vnet.standardise) == ("frozen", "bgr", False)
+
+
+def test_plans():
+    anet = ANetSettings(num_maps=2, num_evaluation_maps=3)
+    assert (anet.plan_inputs(evaluation=False).num_maps, anet.plan_inputs(evaluation=True).num_maps) == (2, 3)
+    assert anet.plan_inputs(evaluation=True).num_frames == 0
+    vnet = VNetSettings(backbone="finetune", channel_order="rgb").plan_inputs(evaluation=True)
+    assert (vnet.num_maps, vnet.num_frames, vnet.faces, vnet.channel_order) == (0, 16, "crops", "rgb")
+    joint = JointSettings().plan_inputs(backbone="frozen", channel_order="bgr")
+    assert (joint.num_maps, joint.num_frames, joint.faces) == (4, 16, "embeddings")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ANetSettings(loss="mae"), r"loss \('mae'\) must be one of mse, ccc"),
+        (lambda: VNetSettings(backbone="x"), r"backbone \('x'\) must be one of frozen, finetune"),
+        (lambda: VNetSettings(channel_order="gbr"), r"channel_order \('gbr'\) must be one of bgr, rgb"),
+        (lambda: ANetSettings(epochs=0), r"epochs \(0\) must be at least 1"),
+        (lambda: JointSettings(batch_size=-2), r"batch_size \(-2\) must be at least 1"),
+        (lambda: JointSettings(num_maps=0), r"num_maps \(0\) must be at least 1"),
+        (lambda: ANetSettings(num_evaluation_maps=0), r"num_evaluation_maps \(0\) must be at least 1"),
+        (lambda: VNetSettings(num_frames=0), r"num_frames \(0\) must be at least 1"),
+        (lambda: ANetSettings(learning_rate=0.0), r"learning_rate \(0.0\) must be above 0"),
+        (lambda: ANetSettings(learning_rate=float("nan")), r"learning_rate \(nan\) must be above 0"),
+        (lambda: ANetSettings(gradient_clip=-1.0), r"gradient_clip \(-1.0\) must be above 0"),
+        (lambda: ANetSettings(momentum=1.0), r"momentum \(1.0\) must be at least 0 and below 1"),
+        (lambda: ANetSettings(weight_decay=-0.1), r"weight_decay \(-0.1\) must be at least 0"),
+        (lambda: ANetSettings(channel_scale=2.0), r"channel_scale \(2.0\) must be above 0 and at most 1"),
+        (
+            lambda: VNetSettings(backbone="finetune", standardise=True),
+            r"standardise \(True\) needs backbone = frozen",
+        ),
+    ],
+)
+def test_values_that_cannot_work_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
