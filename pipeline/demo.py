@@ -1,13 +1,14 @@
 """The demo's data set: synthetic talking faces with labels that can be learnt, in the layout of OMG-Emotion.
 
-`python -m pipeline.demo FOLDER [--seed N]` writes `<FOLDER>/videos/<video>/utterance_N.mp4` and three CSV files with the
-official headers. No speaker is in two splits. A finished folder is left as it is; an unfinished one is completed. The same
-seed gives the same files, however many processors work on them.
+`python -m pipeline.demo FOLDER [--seed N]` writes `<FOLDER>/videos/<video>/utterance_N.mp4` and three CSV files with
+the official headers. No speaker is in two splits. A finished folder is left as it is; an unfinished one is completed.
+The same seed gives the same files, however many processors work on them.
 """
 
 import argparse
 import csv
 import io
+import itertools
 import json
 import os
 import sys
@@ -90,12 +91,11 @@ def plan_clips(seed: int, sizes: dict[str, SplitSize] = SIZES) -> list[DemoClip]
     Returns:
         The clips, split by split, video by video.
     """
-    clips, speaker = [], 0
+    clips, numbers = [], itertools.count()
     for split, size in sizes.items():
-        for speaker in range(speaker, speaker + size.speakers):  # noqa: B020, PLR1704
+        for speaker in itertools.islice(numbers, size.speakers):
             for video in range(1, size.videos + 1):
                 clips += _plan_video(seed, split, speaker, video, size.utterances)
-        speaker += 1
     return clips
 
 
@@ -180,11 +180,11 @@ def format_csv(clips: Iterable[DemoClip], split: str) -> str:
 
 def _name_emotion(arousal: float, valence: float) -> int:
     """Return the official number of the emotion nearest to the labels (0 anger, 3 happy, 4 neutral, 5 sad)."""
-    if abs(valence) < 0.25:  # noqa: PLR2004
+    if abs(valence) < 0.25:
         return 4
     if valence > 0:
         return 3
-    return 0 if arousal > 0.5 else 5  # noqa: PLR2004
+    return 0 if arousal > 0.5 else 5
 
 
 def _claim_folder(folder: Path, seed: int, sizes: dict[str, SplitSize]) -> None:
@@ -197,7 +197,9 @@ def _claim_folder(folder: Path, seed: int, sizes: dict[str, SplitSize]) -> None:
         return
     found = json.loads(marker.read_text())
     if found != wanted:
-        raise DemoError(f"{folder} holds a demo with {found}, not the {wanted} asked for: remove it or name another folder")
+        raise DemoError(
+            f"{folder} holds a demo with {found}, not the {wanted} asked for: remove it or name another folder"
+        )
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -1,8 +1,8 @@
-"""What arousal and valence sound and look like in the demo: from two numbers to a way of speaking and a play of the face.
+"""What arousal and valence sound and look like in the demo: from two numbers to a way of speaking and a facial play.
 
-Arousal is heard in pitch, speaking rate and vocal effort and, less surely, seen in brows, eyes and the movement of the head.
-Valence is seen in the mouth and, less surely, heard in the formants that a smile shifts. Loudness means nothing, as every
-STFT map is normalised by itself. Each channel errs on its own, so that two channels together know more than either.
+Arousal is heard in pitch, speaking rate and vocal effort and, less surely, seen in brows, eyes and the movement of the
+head. Valence is seen in the mouth and, less surely, heard in the formants that a smile shifts. Loudness means nothing,
+as every STFT map is normalised by itself. Each channel errs on its own, so that both together know more than either.
 """
 
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ def invent_speaker(rng: np.random.Generator) -> Speaker:
     brightness = rng.uniform(0.75, 1.05)
     blue, green, red = brightness * rng.uniform(0.88, 1.0, size=3)
     x, y = rng.uniform(-18, 18), rng.uniform(-4, 8)
+    wall = rng.uniform(40, 200, size=3)
     look = Look(
         tint=(float(blue), float(green), float(red)),
         contrast=float(rng.uniform(0.8, 1.25)),
@@ -48,7 +49,7 @@ def invent_speaker(rng: np.random.Generator) -> Speaker:
         mirrored=bool(rng.integers(2)),
         jaw=float(rng.uniform(-3, 3)),
         position=(float(x), float(y)),
-        background=tuple(float(c) for c in rng.uniform(40, 200, size=3)),
+        background=(float(wall[0]), float(wall[1]), float(wall[2])),
     )
     return Speaker(voice, look)
 

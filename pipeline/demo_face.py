@@ -1,9 +1,9 @@
 """A synthetic talking face for the demo, warped out of one public-domain photograph.
 
 The photograph is NASA's portrait of the astronaut Eileen Collins, which scikit-image carries in its wheel
-(`skimage.data.astronaut()`, no network). Smooth displacement fields move the corners of the mouth, the jaw, the brows and
-the eyelids; a similarity transform moves the head before a plain background. Which expression means what is decided in
-`pipeline.demo`; this module only knows pixels.
+(`skimage.data.astronaut()`, no network). Smooth displacement fields move the corners of the mouth, the jaw, the brows
+and the eyelids; a similarity transform moves the head before a plain background. Which expression means what is decided
+in `pipeline.demo_acting`; this module only knows pixels.
 """
 
 from collections.abc import Iterator
@@ -93,9 +93,10 @@ def render_frames(look: Look, performance: Performance, rng: np.random.Generator
         places = rest + float(performance.smile[i]) * fields["smile"] + float(performance.brows[i]) * fields["brows"]
         places += opening * fields["drop" if opening > 0 else "close"]
         places += float(performance.eyelids[i]) * fields["eyelids"]
-        texture = cv2.addWeighted(gaping, min(max(opening, 0) / 6, 1), portrait, 1 - min(max(opening, 0) / 6, 1), 0)
-        face = cv2.remap(texture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        pose = _pose(look, float(performance.shift_x[i]), float(performance.shift_y[i]), performance.roll_degrees[i])
+        gap = min(max(opening, 0.0) / 6, 1.0)
+        texture = cv2.addWeighted(gaping, gap, portrait, 1 - gap, 0)
+        face = cv2.remap(texture, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        pose = _pose(look, performance, i)
         size = (FRAME_WIDTH, FRAME_HEIGHT)
         face = cv2.warpAffine(face, pose, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(mask, pose, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., None]
@@ -115,9 +116,9 @@ def _portrait() -> np.ndarray:
 
 @cache
 def _grid() -> np.ndarray:
-    """Return each pixel's own place (x, y), (_SIZE, _SIZE, 2) float32."""
+    """Return each pixel's own place, (2, _SIZE, _SIZE) float32: x, then y."""
     y, x = np.mgrid[:_SIZE, :_SIZE].astype(np.float32)
-    return np.stack([x, y], axis=-1)
+    return np.stack([x, y])
 
 
 def _smooth_step(x: np.ndarray) -> np.ndarray:
@@ -128,11 +129,11 @@ def _smooth_step(x: np.ndarray) -> np.ndarray:
 
 @cache
 def _displacement_fields() -> dict[str, np.ndarray]:
-    """Return the fields, (_SIZE, _SIZE, 2) float32 each: where a pixel of the result is taken from, relative to itself.
+    """Return the fields, (2, _SIZE, _SIZE) float32 each: where a pixel of the result is taken from, relative to itself.
 
     A field is for one unit of its expression; a picture is sampled, so what moves up is taken from further down.
     """
-    x, y = _grid()[..., 0], _grid()[..., 1]
+    x, y = _grid()
     u = (x - _MOUTH_X) / _MOUTH_HALF_WIDTH
     near_mouth = np.exp(-0.5 * ((y - _MOUTH_Y) / 11) ** 2 - 0.5 * (np.maximum(np.abs(u) - 1, 0) / 0.35) ** 2)
     smile_y = (np.minimum(u**2, 1.2) - 0.3) * near_mouth
@@ -156,7 +157,7 @@ def _displacement_fields() -> dict[str, np.ndarray]:
         "eyelids": (zero, eyelids),
         "jaw": (jaw, zero),
     }
-    return {name: np.stack(pair, axis=-1).astype(np.float32) for name, pair in pairs.items()}
+    return {name: np.stack(pair).astype(np.float32) for name, pair in pairs.items()}
 
 
 @cache
@@ -176,8 +177,8 @@ def _dress(look: Look) -> tuple[np.ndarray, np.ndarray]:
 
 def _gape(portrait: np.ndarray) -> np.ndarray:
     """Return the portrait with a dark gap below the upper teeth, for an open mouth."""
-    grid = _grid()
-    across, down = (grid[..., 0] - _MOUTH_X) / 13, (grid[..., 1] - 147.8) / 1.6
+    x, y = _grid()
+    across, down = (x - _MOUTH_X) / 13, (y - 147.8) / 1.6
     gap = np.exp(-0.5 * (across**4 + down**2))[..., None]
     return (portrait * (1 - 0.85 * gap)).astype(np.float32)
 
@@ -188,11 +189,11 @@ def _backdrop(look: Look) -> np.ndarray:
     return np.broadcast_to(light * np.array(look.background, np.float32), (FRAME_HEIGHT, FRAME_WIDTH, 3)).copy()
 
 
-def _pose(look: Look, shift_x: float, shift_y: float, roll_degrees: float) -> np.ndarray:
+def _pose(look: Look, performance: Performance, frame: int) -> np.ndarray:
     """Return the (2, 3) matrix from the portrait's pixels to the frame's."""
-    angle = np.deg2rad(roll_degrees)
+    angle = np.deg2rad(performance.roll_degrees[frame])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    shape = np.diag([look.zoom * look.aspect * (-1 if look.mirrored else 1), look.zoom])
-    linear = turn @ shape
-    middle = np.array([FRAME_WIDTH / 2, FRAME_HEIGHT / 2]) + look.position + np.array([shift_x, shift_y])
+    linear = turn @ np.diag([look.zoom * look.aspect * (-1 if look.mirrored else 1), look.zoom])
+    shift = np.array([performance.shift_x[frame], performance.shift_y[frame]])
+    middle = np.array([FRAME_WIDTH, FRAME_HEIGHT]) / 2 + look.position + shift
     return np.column_stack([linear, middle - linear @ np.array(_HEAD_CENTRE)])

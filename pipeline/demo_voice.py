@@ -5,6 +5,7 @@ means (arousal, valence) is decided in `pipeline.demo`; this module only knows p
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.signal import lfilter
@@ -90,7 +91,7 @@ def synthesise_speech(voice: Voice, delivery: Delivery, rng: np.random.Generator
     num_samples = round(delivery.duration_seconds * SAMPLE_RATE)
     onsets = _syllable_onsets(delivery, rng)
     vowels = rng.integers(0, len(_VOWELS), size=len(onsets) - 1)
-    weights = np.stack([_syllable_envelope(num_samples, *pair) for pair in zip(onsets, onsets[1:], strict=False)])
+    weights = np.stack([_syllable_envelope(num_samples, *pair) for pair in pairwise(onsets)])
     source = _glottal_source(voice, delivery, weights.sum(axis=0), rng)
     samples = np.zeros(num_samples)
     scale = voice.formant_scale * np.array([1 + 0.4 * delivery.smile, *[1 + delivery.smile] * 3])
@@ -98,7 +99,7 @@ def synthesise_speech(voice: Voice, delivery: Delivery, rng: np.random.Generator
         share = weights[vowels == vowel].sum(axis=0)
         samples += share * _resonate(source, _VOWELS[vowel] * scale)
     samples = samples / np.sqrt(np.mean(samples**2)) + _consonants(num_samples, onsets, rng)
-    samples += 0.01 * rng.standard_normal(num_samples)
+    samples += 0.003 * rng.standard_normal(num_samples)
     opening = (weights * _JAW[vowels][:, None]).sum(axis=0)
     samples *= delivery.peak / np.abs(samples).max()
     return Speech(samples.astype(np.float32), np.clip(opening, 0, 1).astype(np.float32))
@@ -136,8 +137,9 @@ def _glottal_source(voice: Voice, delivery: Delivery, loudness: np.ndarray, rng:
     flow = np.where(phase < opening, rise, np.where(phase < opening + closing, fall, 0.0)) * shimmer[number]
     source = np.diff(flow, prepend=0.0)
     source += voice.breathiness * source.std() * rng.standard_normal(len(source))
-    tilt = 0.85 - 0.6 * delivery.effort  # pole of a low pass: relaxed voices have a steeper spectrum
-    return lfilter([1 - tilt], [1, -tilt], source)
+    tilt = 0.4 - 0.5 * delivery.effort  # pole of a low pass: relaxed voices have a steeper spectrum
+    # A bright microphone: a map is divided by its largest value, and formants 40 dB below it could not be learnt from.
+    return lfilter([1.0, -0.9], [1, -tilt], source)
 
 
 def _resonate(source: np.ndarray, formants: np.ndarray) -> np.ndarray:
