@@ -24,6 +24,9 @@ from models.sampling import split_batches
 from models.seeding import seeded
 from models.settings import TrainingSettings
 
+METRICS = "metrics.jsonl"
+NO_VALIDATION = "last epoch: no validation utterance has a usable label and something the network can see"
+
 log = logging.getLogger(__name__)
 
 
@@ -123,7 +126,48 @@ def fit(
         FileExistsError: the folder holds a finished training.
         TrainingError: nothing to train on, or the loss is no number any more.
     """
-    settings, network = job.settings, job.network
+    members = _claim_folder(job, train, folder)
+    settings = job.settings
+    place_network(job.network, device=device)
+    # One optimiser throughout: its momentum survives a step of the schedule.
+    optimiser = torch.optim.SGD(
+        job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+    )
+    best_total = -math.inf
+    with (folder / METRICS).open("w", encoding="utf-8") as file:
+        for epoch in range(settings.epochs):
+            start = time.perf_counter()
+            rate = _set_learning_rate(optimiser, settings, epoch)
+            loss = _train_epoch(job, optimiser, train, members, epoch=epoch, seed=seed, device=device)
+            train_seconds = time.perf_counter() - start
+            scores = _validate(job, validation, device=device)
+            metrics = EpochMetrics(
+                kind=job.kind,
+                epoch=epoch,
+                num_epochs=settings.epochs,
+                loss=loss,
+                learning_rate=rate,
+                **scores,
+                is_best=scores["total_ccc"] > best_total,
+                num_train=len(members),
+                seconds=time.perf_counter() - start,
+                train_seconds=train_seconds,
+            )
+            if metrics.is_best:
+                best_total = metrics.total_ccc
+                save_checkpoint(folder / BEST, _make_checkpoint(job, metrics, selected_by="total validation CCC"))
+            file.write(json.dumps(metrics.as_plain(), allow_nan=False) + "\n")
+            file.flush()
+            if on_epoch is not None:
+                on_epoch(metrics)
+    if best_total == -math.inf:
+        log.warning("%s: the best checkpoint is that of the %s", job.kind, NO_VALIDATION)
+        save_checkpoint(folder / BEST, _make_checkpoint(job, metrics, selected_by=NO_VALIDATION))
+    save_checkpoint(folder / LAST, _make_checkpoint(job, metrics, selected_by="last epoch"))
+
+
+def _claim_folder(job: Job, train: Clips, folder: Path) -> np.ndarray:
+    """Return the positions of the utterances to train on, (M,), once nothing stands in the way of the training."""
     if (folder / LAST).exists():
         raise FileExistsError(f"{folder / LAST} exists: this training is finished; delete the folder to train again")
     members = np.flatnonzero(train.find_labelled() & job.train_plan.find_visible(train))
@@ -131,49 +175,7 @@ def fit(
         raise TrainingError(_describe_emptiness(job, train))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BEST).unlink(missing_ok=True)
-    place_network(network, device=device)
-    optimiser = torch.optim.SGD(
-        network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
-    )
-    best_total = -math.inf
-    with (folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
-        for epoch in range(settings.epochs):
-            start = time.perf_counter()
-            # One optimiser throughout: its momentum survives a step of the schedule.
-            rate = _learning_rate(settings, epoch)
-            optimiser.param_groups[0]["lr"] = rate
-            loss = _train_epoch(job, optimiser, train, members, epoch=epoch, seed=seed, device=device)
-            train_seconds = time.perf_counter() - start
-            ccc, num_validation = _validate(job, validation, device=device)
-            total = float(np.nansum(ccc)) if np.isfinite(ccc).any() else math.nan
-            is_best = total > best_total
-            metrics = EpochMetrics(
-                kind=job.kind,
-                epoch=epoch,
-                num_epochs=settings.epochs,
-                loss=loss,
-                learning_rate=rate,
-                ccc_arousal=ccc[0],
-                ccc_valence=ccc[1],
-                total_ccc=total,
-                is_best=is_best,
-                num_train=len(members),
-                num_validation=num_validation,
-                seconds=time.perf_counter() - start,
-                train_seconds=train_seconds,
-            )
-            if is_best:
-                best_total = total
-                save_checkpoint(folder / BEST, _make_checkpoint(job, metrics, selected_by="total validation CCC"))
-            file.write(json.dumps(metrics.as_plain(), allow_nan=False) + "\n")
-            file.flush()
-            if on_epoch is not None:
-                on_epoch(metrics)
-    if best_total == -math.inf:
-        reason = "last epoch: no validation utterance has a usable label and something the network can see"
-        log.warning("%s: the best checkpoint is that of the %s", job.kind, reason)
-        save_checkpoint(folder / BEST, _make_checkpoint(job, metrics, selected_by=reason))
-    save_checkpoint(folder / LAST, _make_checkpoint(job, metrics, selected_by="last epoch"))
+    return members
 
 
 def _train_epoch(
@@ -212,21 +214,28 @@ def _train_epoch(
     return total / len(members)
 
 
-def _validate(job: Job, validation: Clips, *, device: str) -> tuple[tuple[float, float], int]:
-    """Return the CCC of arousal and of valence over all validation utterances at once, and how many there were."""
+def _validate(job: Job, validation: Clips, *, device: str) -> dict[str, Any]:
+    """Return the scores over all validation utterances at once, and how many there were, as `EpochMetrics` has them."""
     counted = validation.find_labelled() & job.evaluation_plan.find_visible(validation)
-    if validation.labels is None or not counted.any():
-        return (math.nan, math.nan), 0
-    prediction = predict_clips(
-        job.network, validation, job.evaluation_plan, device=device, batch_size=job.settings.batch_size
-    )[counted]
-    truth = validation.labels[counted]
-    return (compute_ccc(truth[:, 0], prediction[:, 0]), compute_ccc(truth[:, 1], prediction[:, 1])), int(counted.sum())
+    ccc = np.full(2, math.nan)
+    if validation.labels is not None and counted.any():
+        prediction = predict_clips(
+            job.network, validation, job.evaluation_plan, device=device, batch_size=job.settings.batch_size
+        )
+        ccc = np.array([compute_ccc(validation.labels[counted, i], prediction[counted, i]) for i in range(2)])
+    return {
+        "ccc_arousal": float(ccc[0]),
+        "ccc_valence": float(ccc[1]),
+        "total_ccc": float(np.nansum(ccc)) if np.isfinite(ccc).any() else math.nan,
+        "num_validation": int(counted.sum()),
+    }
 
 
-def _learning_rate(settings: TrainingSettings, epoch: int) -> float:
+def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSettings, epoch: int) -> float:
     passed = sum(epoch >= step for step in settings.learning_rate_steps)
-    return settings.learning_rate * settings.learning_rate_factor**passed
+    rate = settings.learning_rate * settings.learning_rate_factor**passed
+    optimiser.param_groups[0]["lr"] = rate
+    return rate
 
 
 def _make_checkpoint(job: Job, metrics: EpochMetrics, *, selected_by: str) -> Checkpoint:
