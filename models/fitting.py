@@ -106,7 +106,8 @@ def fit(
     folder: Path,
     seed: int,
     device: str,
-    on_epoch: Callable[[EpochMetrics], None] | None,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Train and leave best.pt, metrics.jsonl and, at the very end, last.pt in the folder.
 
@@ -121,12 +122,13 @@ def fit(
         seed: of the order, the sampling and dropout.
         device: "cpu", "cuda", ...
         on_epoch: called after each epoch.
+        overwrite: whether a finished training in the folder is replaced as well.
 
     Raises:
-        FileExistsError: the folder holds a finished training.
+        FileExistsError: the folder holds a finished training and `overwrite` is not set.
         TrainingError: nothing to train on, or the loss is no number any more.
     """
-    members = _claim_folder(job, train, folder)
+    members = _claim_folder(job, train, folder, overwrite=overwrite)
     settings = job.settings
     place_network(job.network, device=device)
     # One optimiser throughout: its momentum survives a step of the schedule.
@@ -166,15 +168,17 @@ def fit(
     save_checkpoint(folder / LAST, _make_checkpoint(job, metrics, selected_by="last epoch"))
 
 
-def _claim_folder(job: Job, train: Clips, folder: Path) -> np.ndarray:
+def _claim_folder(job: Job, train: Clips, folder: Path, *, overwrite: bool) -> np.ndarray:
     """Return the positions of the utterances to train on, (M,), once nothing stands in the way of the training."""
-    if (folder / LAST).exists():
-        raise FileExistsError(f"{folder / LAST} exists: this training is finished; delete the folder to train again")
+    if (folder / LAST).exists() and not overwrite:
+        raise FileExistsError(f"{folder / LAST} exists: this training is finished; set overwrite to train again")
     members = np.flatnonzero(train.find_labelled() & job.train_plan.find_visible(train))
     if not len(members):
         raise TrainingError(_describe_emptiness(job, train))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BEST).unlink(missing_ok=True)
+    # last.pt tells that a training is finished, so it goes first.
+    for name in (LAST, BEST):
+        (folder / name).unlink(missing_ok=True)
     return members
 
 

@@ -41,6 +41,7 @@ def train_anet(
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -54,6 +55,7 @@ def train_anet(
         device: "cpu", "cuda", ...
         on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
+        overwrite: see `fitting.fit`.
     """
     job = Job(
         kind="anet",
@@ -65,7 +67,7 @@ def train_anet(
         weights={"vgg16": describe_weights(weights)},
         provenance=provenance or {},
     )
-    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch)
+    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch, overwrite=overwrite)
 
 
 def train_vnet(
@@ -79,6 +81,7 @@ def train_vnet(
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -93,6 +96,7 @@ def train_vnet(
         device: "cpu", "cuda", ...
         on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
+        overwrite: see `fitting.fit`.
     """
     plan = settings.plan_inputs(evaluation=False)
     network = build_vnet(weights, backbone=settings.backbone, seed=seed)
@@ -108,7 +112,7 @@ def train_vnet(
         weights={"sphereface": describe_weights(weights)} if settings.backbone == "finetune" else {},
         provenance=provenance or {},
     )
-    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch)
+    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch, overwrite=overwrite)
 
 
 def train_joint(
@@ -123,6 +127,7 @@ def train_joint(
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
 
@@ -137,6 +142,7 @@ def train_joint(
         device: "cpu", "cuda", ...
         on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
+        overwrite: see `fitting.fit`.
 
     Raises:
         CheckpointError: a checkpoint holds another network.
@@ -157,4 +163,4 @@ def train_joint(
         weights={**anet_checkpoint.weights, **vnet_checkpoint.weights},
         provenance=provenance or {},
     )
-    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch)
+    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch, overwrite=overwrite)

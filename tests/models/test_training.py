@@ -228,9 +228,17 @@ def test_infinite_gradient_stops_too(tmp_path):
 
 def test_finished_training_is_not_overwritten(trained):
     before = (trained / "vnet" / "last.pt").read_bytes()
-    with pytest.raises(FileExistsError, match=r"last.pt exists: this training is finished; delete the folder"):
+    with pytest.raises(FileExistsError, match=r"last.pt exists: this training is finished; set overwrite"):
         train_vnet(make_clips(4), make_clips(4), VNET, folder=trained / "vnet", seed=0)
     assert (trained / "vnet" / "last.pt").read_bytes() == before
+
+
+def test_finished_training_is_replaced_when_asked(tmp_path):
+    for learning_rate in (0.1, 0.2):
+        settings = replace(VNET, learning_rate=learning_rate)
+        train_vnet(make_clips(4), make_clips(4), settings, folder=tmp_path, seed=0, overwrite=True)
+    assert load_checkpoint(tmp_path).settings["learning_rate"] == 0.2
+    assert load_checkpoint(tmp_path / "last.pt").settings["learning_rate"] == 0.2
 
 
 def test_leftovers_of_an_interrupted_training_are_replaced(tmp_path):
