@@ -115,18 +115,23 @@ class Experiment:
         """Give the file that is there when the report is whole."""
         return self.report_folder / "report.json"
 
+    def labels(self, split: str) -> np.ndarray | None:
+        """Give a split's labels as in its CSV file: (U, 2) float64, NaN where there is none; None without any."""
+        pairs = [
+            [np.nan if label is None else label for label in (u.arousal, u.valence)] for u in self.utterances(split)
+        ]
+        labels = np.array(pairs, np.float64).reshape(-1, 2)
+        return None if np.isnan(labels).all() else labels
+
     def load_clips(self, split: str) -> "Clips":
         """Give a split's labels and views of its features; nothing is read before it is touched."""
         from models.clips import Clips
 
-        utterances = self.utterances(split)
-        labels = np.array(
-            [[np.nan if label is None else label for label in (u.arousal, u.valence)] for u in utterances], np.float32
-        ).reshape(-1, 2)
+        utterances, labels = self.utterances(split), self.labels(split)
         finetune = config.vnet().backbone == "finetune"
         return Clips(
             names=[u.name for u in utterances],
-            labels=None if np.isnan(labels).all() else labels,
+            labels=None if labels is None else labels.astype(np.float32),
             stft=[self._rows("stft", "stft", u.name) for u in utterances],
             embeddings=[self._rows("embeddings", "embedding", u.name) for u in utterances],
             crops=[self._crops(u.name) if finetune else None for u in utterances],

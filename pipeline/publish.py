@@ -21,7 +21,7 @@ def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
     """
     listings = [_list_split(experiment, split) for split in experiment.splits]
     predictions = [found for split in experiment.splits for found in _predict_split(experiment, split)]
-    labels = experiment.load_clips("train").labels
+    labels = experiment.labels("train")
     assert labels is not None  # check_trainable has seen some
     report = build_report(
         predictions,
@@ -59,7 +59,7 @@ def _list_split(experiment: Experiment, split: str) -> SplitListing:
         names=[u.name for u in utterances],
         videos=[u.video for u in utterances],
         utterances=[u.utterance for u in utterances],
-        labels=experiment.load_clips(split).labels,
+        labels=experiment.labels(split),
         sound=[row.sound for row in rows],
         picture=[row.picture for row in rows],
     )
