@@ -137,6 +137,7 @@ class vnet(luigi.Config):
     """The visual network."""
 
     backbone = _choice("frozen", ["frozen", "finetune"], "cached embeddings, or SphereFace trained along from crops")
+    standardise = _switch(False, "shift and scale the cached embeddings by their training statistics")
     num_frames = _integer(paper.NUM_FRAMES, 1, 4096, "segments of an utterance, one frame drawn from each")
     epochs = _integer(paper.VNET_EPOCHS, 1, 10000, "passes over the training split")
     batch_size = _integer(paper.VNET_BATCH_SIZE, 1, 4096, "utterances per step")
