@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.ccc import compute_score
+from models.ccc_intervals import compute_score
 
 DIMENSIONS = ("arousal", "valence")
 

@@ -1,19 +1,13 @@
 import doctest
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from models import ccc
-from models.ccc import (
-    bootstrap_interval,
-    ccc_or_zero,
-    compute_ccc,
-    compute_ccc_per_video,
-    compute_mse,
-    compute_pearson,
-    compute_score,
-)
+from models.ccc import ccc_or_zero, compute_ccc, compute_ccc_per_video, compute_mse, compute_pearson
 
 NAN = float("nan")
 
@@ -115,60 +109,6 @@ def test_per_video_leaves_out_what_has_no_ccc():
     assert np.isnan(compute_ccc_per_video(np.array([]), np.array([]), []))
 
 
-def test_interval_equals_a_plain_bootstrap():
-    rng = np.random.default_rng(5)
-    videos = [f"v{i // 4}" for i in range(40)]
-    truth = rng.normal(size=40) + 7
-    prediction = 0.5 * truth + rng.normal(size=40)
-    low, high = bootstrap_interval(truth, prediction, videos, num_resamples=4000)
-    rows = np.arange(40).reshape(10, 4)
-    chosen = rows[rng.integers(10, size=(4000, 10))].reshape(4000, 40)
-    plain = [compute_ccc(truth[c], prediction[c]) for c in chosen]
-    np.testing.assert_allclose([low, high], np.quantile(plain, [0.025, 0.975]), atol=0.02)
-    assert low < compute_ccc(truth, prediction) < high
-
-
-def test_interval_is_seeded():
-    rng = np.random.default_rng(5)
-    truth, prediction = rng.normal(size=(2, 30))
-    videos = [f"v{i % 6}" for i in range(30)]
-    assert bootstrap_interval(truth, prediction, videos) == bootstrap_interval(truth, prediction, videos)
-    assert bootstrap_interval(truth, prediction, videos) != bootstrap_interval(truth, prediction, videos, seed=1)
-
-
-def test_interval_of_perfect_predictions_is_one():
-    truth = np.arange(12) / 12
-    np.testing.assert_allclose(bootstrap_interval(truth, truth, [f"v{i // 3}" for i in range(12)]), (1, 1))
-
-
-@pytest.mark.parametrize(
-    ("truth", "prediction", "videos"),
-    [
-        ([0.1, 0.4], [0.2, 0.3], ["a", "a"]),  # one video
-        ([0.4, 0.4], [0.2, 0.3], ["a", "b"]),  # constant
-        ([0.1, 0.4], [NAN, 0.3], ["a", "b"]),
-        ([], [], []),
-    ],
-)
-def test_interval_is_undefined(truth, prediction, videos):
-    assert np.isnan(bootstrap_interval(np.array(truth), np.array(prediction), videos)).all()
-
-
-def test_resamples_without_ccc_do_not_count():
-    # With two videos of one utterance each, half of the resamples hold one utterance twice.
-    assert bootstrap_interval(np.array([0.0, 1.0]), np.array([0.0, 1.0]), ["a", "b"]) == pytest.approx((1, 1))
-
-
-def test_score_has_all_measures():
-    truth, prediction = np.array([0, 1, 0, 1.0]), np.array([0, 1, 0, 0.5])
-    score = compute_score(truth, prediction, ["a", "a", "b", "b"])
-    assert score.ccc == pytest.approx(compute_ccc(truth, prediction))
-    assert score.ccc_per_video == pytest.approx((1 + 2 / 3) / 2)
-    assert score.mse == pytest.approx(0.0625)
-    assert score.pearson == pytest.approx(np.corrcoef(truth, prediction)[0, 1])
-    assert score.ccc_low <= score.ccc <= score.ccc_high
-
-
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"truth has shape \(3,\) and prediction \(2,\)"):
         compute_ccc(np.zeros(3), np.zeros(2))
@@ -176,3 +116,55 @@ def test_shapes_that_differ_are_refused():
         compute_mse(np.zeros((3, 2)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="1 videos named for 2 utterances"):
         compute_ccc_per_video(np.zeros(2), np.zeros(2), ["a"])
+
+
+def as_the_challenge_does(truth, prediction):
+    """Its formula with NumPy's own measures: population standard deviations."""
+    rho = np.corrcoef(truth, prediction)[0, 1]
+    spread = np.var(truth) + np.var(prediction) + (np.mean(prediction) - np.mean(truth)) ** 2
+    return 2 * rho * np.std(truth) * np.std(prediction) / spread
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equals_the_challenge_on_random_cases_to_twelve_digits(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(-1, 1, 617)
+    prediction = np.clip(rng.normal() * truth + rng.normal(0, rng.uniform(0, 1), 617) + rng.normal(), -1, 1)
+    assert abs(compute_ccc(truth, prediction) - as_the_challenge_does(truth, prediction)) < 1e-12
+
+
+def exact_ccc(truth, prediction):
+    """The formula in exact fractions."""
+    t, p = ([Fraction(float(value)) for value in values] for values in (truth, prediction))
+    n = len(t)
+    t_mean, p_mean = sum(t) / n, sum(p) / n
+    covariance = sum((a - t_mean) * (b - p_mean) for a, b in zip(t, p, strict=True)) / n
+    variances = sum((a - t_mean) ** 2 for a in t) / n + sum((b - p_mean) ** 2 for b in p) / n
+    return float(2 * covariance / (variances + (t_mean - p_mean) ** 2))
+
+
+HARD = {
+    "far from zero": (1e6 + np.arange(50) / 7, 1e6 + np.arange(50)[::-1] / 9 + np.arange(50) % 3),
+    "tiny spread": (0.3 + 1e-9 * np.arange(30), 0.3 + 1e-9 * (np.arange(30) % 7)),
+    "almost equal": (np.linspace(-1, 1, 100), np.linspace(-1, 1, 100) + 1e-14),
+    "one outlier": (np.r_[np.zeros(99), 1.0], np.r_[np.zeros(98), 1.0, 0.9]),
+    "many alike": (np.repeat([0.0, 0.1], [999, 1]), np.full(1000, 0.1) + np.arange(1000) * 1e-6),
+    "float32": (np.linspace(0, 1, 33, dtype=np.float32) ** 2, np.linspace(0, 1, 33, dtype=np.float32)),
+    "two": (np.array([0.1, 0.1 + 1e-6]), np.array([-1.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_equals_the_formula_in_exact_fractions_on_hard_cases(name):
+    assert abs(compute_ccc(*HARD[name]) - exact_ccc(*HARD[name])) < 1e-12
+
+
+def test_equals_audmetric_and_scipy():
+    audmetric = pytest.importorskip("audmetric")
+    rng = np.random.default_rng(8)
+    for _ in range(5):
+        truth = rng.uniform(-1, 1, 200)
+        prediction = 0.4 * truth + rng.normal(0, 0.3, 200)
+        assert abs(compute_ccc(truth, prediction) - audmetric.concordance_cc(truth, prediction)) < 1e-12
+        assert abs(compute_mse(truth, prediction) - audmetric.mean_squared_error(truth, prediction)) < 1e-12
+        assert abs(compute_pearson(truth, prediction) - scipy.stats.pearsonr(truth, prediction).statistic) < 1e-12
