@@ -188,6 +188,8 @@ class Experiment:
             "device": find_device(),
             "seed": config.run().seed,
             "on_epoch": on_epoch,
+            # training.json is not there, so whatever is in the folder is of a training that was stopped.
+            "overwrite": True,
             "provenance": self.describe(),
         }
         train, validation = self.load_clips("train"), self.load_clips("validation")

@@ -194,8 +194,12 @@ def _run_name() -> str:
 
 
 def _read_root(run: Run) -> Root | None:
+    """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
     path = roots_folder(run.store) / f"{_run_name()}.json"
-    return Root.read(path) if path.exists() else None
+    others = sorted(roots_folder(run.store).glob("*.json"), key=lambda other: other.stat().st_mtime_ns)
+    if path.exists() or not others:
+        return Root.read(path) if path.exists() else None
+    return Root.read(others[-1])
 
 
 def _write_root(run: Run) -> None:

@@ -49,12 +49,11 @@ class Session:
         self.progress = Progress()
         self.log = open_log(run.folder / "logs", self.progress.console)
         self._started = time.monotonic()
-        self._clips = {shard: len(plan.members) for shard, plan in run.plan.shards.items()}
         self._reused: dict[str, int] = {}
         for stage, title in STAGE_TITLES.items():
-            waiting = [shard for shard in run.pending if not self.is_done(stage, shard)]
-            self.progress.expect(title, sum(self._clips[shard] for shard in waiting))
-            self._reused[title] = sum(self._clips.values()) - self.progress.stages[title].total
+            waiting = {shard for shard in run.pending if not self.is_done(stage, shard)}
+            self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
+            self._reused[title] = sum(shard not in waiting for shard in run.plan.assigned.values())
         for warning in run.dataset.warnings:
             logger.warning("%s", warning)
         if run.plan.new:

@@ -14,9 +14,11 @@ from store.lock import locked
 
 
 def done_counts(ended):
-    """Read stage -> (done, reused) from the closing table."""
-    rows = [line.strip("│ \n").split("│") for line in ended.stderr.splitlines() if line.startswith("│")]
-    return {row[0].strip(): (row[1].strip(), row[2].strip()) for row in rows if len(row) == 5 and row[1].strip()}
+    """Read stage -> (done, reused) from the table of stages at the end."""
+    table = ended.stderr.rpartition("Stages")[2]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line[:1] == "│"]
+    assert len(rows) >= 5, ended.stderr
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def read_rows(path):
