@@ -33,8 +33,8 @@ class Speaker:
 def invent_speaker(rng: np.random.Generator) -> Speaker:
     """Draw a person; equal generators give equal persons."""
     voice = Voice(
-        pitch_hertz=float(rng.uniform(105, 135)),
-        formant_scale=float(rng.uniform(0.94, 1.06)),
+        pitch_hertz=float(rng.uniform(108, 132)),
+        formant_scale=float(rng.uniform(0.95, 1.05)),
         breathiness=float(rng.uniform(0.02, 0.1)),
     )
     brightness = rng.uniform(0.75, 1.05)
@@ -65,11 +65,11 @@ def direct_delivery(arousal: float, valence: float, rng: np.random.Generator) ->
     heard_arousal = np.clip(arousal + rng.normal(0, _VOICE_AROUSAL_ERROR), -0.1, 1.1)
     heard_valence = np.clip(valence + rng.normal(0, _VOICE_VALENCE_ERROR), -1.4, 1.4)
     return Delivery(
-        duration_seconds=float(rng.uniform(2, 2.95)),
-        pitch_factor=float(2 ** (1.3 * heard_arousal)),
-        syllables_per_second=float(2.5 + 4 * np.clip(heard_arousal + rng.normal(0, 0.05), -0.1, 1.1)),
+        duration_seconds=float(rng.uniform(2, 2.6)),
+        pitch_factor=float(2 ** (1.5 * heard_arousal)),
+        syllables_per_second=float(2 + 5 * np.clip(heard_arousal + rng.normal(0, 0.05), -0.1, 1.1)),
         effort=float(np.clip(heard_arousal, 0, 1)),
-        smile=float(0.14 * heard_valence),
+        smile=float(0.18 * heard_valence),
         peak=float(10 ** rng.uniform(-1.2, -0.05)),
     )
 
