@@ -15,7 +15,8 @@ def make_clips(num, *, seed=0, stft_frames=20, num_faces=5, labelled=True, crops
         names=[f"video{i % 3}/utterance_{i}" for i in range(num)],
         labels=labels if labelled else None,
         stft=[
-            (rng.normal(size=(stft_frames, 257, 2)) * (frequencies < 20 + 200 * a)).astype(np.float32) for a, _ in labels
+            (rng.normal(size=(stft_frames, 257, 2)) * (frequencies < 20 + 200 * arousal)).astype(np.float32)
+            for arousal, _ in labels
         ],
         embeddings=[(rng.normal(size=(num_faces, 512)) * 0.3 + v * direction).astype(np.float32) for _, v in labels],
         crops=[

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.anet import normalise_maps
-from models.batches import InputPlan, draw_rows, gather_rows, prepare_inputs
+from models.batches import InputPlan, draw_rows, gather_rows, mask_maps, merge_maps, prepare_inputs
 from tests.models.data import make_clips
 
 BOTH = InputPlan(num_maps=4, num_frames=16)
@@ -41,10 +41,21 @@ def test_visible(clips, plan, expected):
 
 def test_evaluation_draws_centres_and_equal_maps_once(clips):
     draw = draw_rows(clips, np.array([3, 0]), BOTH, None)
-    assert draw.map_owners.tolist() == [3, 0, 0, 0, 0]
-    assert draw.map_starts.tolist() == [0, 100, 300, 500, 700]
-    assert draw.map_index.tolist() == [[0, 0, 0, 0], [1, 2, 3, 4]]
+    assert draw.map_starts.tolist() == [[0] * 4, [100, 300, 500, 700]]
     assert draw.frames.tolist() == [[0] * 16, [3 * i + 1 for i in range(16)]]
+    maps = merge_maps(draw, BOTH)
+    assert maps.owners.tolist() == [3, 0, 0, 0, 0]
+    assert maps.starts.tolist() == [0, 100, 300, 500, 700]
+    assert maps.index.tolist() == [[0, 0, 0, 0], [1, 2, 3, 4]]
+
+
+def test_a_batch_of_an_epochs_draw():
+    clips = make_clips(5, stft_frames=400)
+    whole = draw_rows(clips, np.array([4, 2, 0]), BOTH, np.random.default_rng(0))
+    part = whole.take(np.array([2, 0]))
+    assert part.members.tolist() == [0, 4]
+    np.testing.assert_array_equal(part.map_starts, whole.map_starts[[2, 0]])
+    np.testing.assert_array_equal(part.frames, whole.frames[[2, 0]])
 
 
 def test_training_draws_at_random_and_seeded(clips):
@@ -56,13 +67,22 @@ def test_training_draws_at_random_and_seeded(clips):
 def test_map_index_names_the_drawn_starts(clips):
     rng = np.random.default_rng(0)
     clips = replace(clips, stft=[np.zeros((302, 257, 2), np.float32)] * 4)  # three starts for four maps
+    plan = InputPlan(num_maps=4, num_frames=0)
     starts_seen = set()
     for _ in range(20):
-        draw = draw_rows(clips, np.array([1, 2]), InputPlan(num_maps=4, num_frames=0), rng)
-        assert draw.map_owners[draw.map_index].tolist() == [[1] * 4, [2] * 4]
-        starts_seen |= set(draw.map_starts[draw.map_index].flatten().tolist())
-        assert len({*zip(draw.map_owners, draw.map_starts, strict=True)}) == len(draw.map_owners)
+        draw = draw_rows(clips, np.array([1, 2]), plan, rng)
+        maps = merge_maps(draw, plan)
+        assert maps.owners[maps.index].tolist() == [[1] * 4, [2] * 4]
+        assert maps.starts[maps.index].tolist() == draw.map_starts.tolist()
+        assert len({*zip(maps.owners, maps.starts, strict=True)}) == len(maps.owners)
+        starts_seen |= set(draw.map_starts.ravel().tolist())
     assert starts_seen == {0, 1, 2}
+
+
+def test_starts_are_evaluations_when_asked(clips):
+    plan = InputPlan(num_maps=4, num_frames=0, random_starts=False)
+    draw = draw_rows(clips, np.array([0]), plan, np.random.default_rng(0))
+    assert draw.map_starts.tolist() == [[100, 300, 500, 700]]
 
 
 def test_gathered_rows_are_the_stored_ones(clips):
@@ -111,3 +131,40 @@ def test_memory_mapped_arrays_are_read(tmp_path):
     plan = InputPlan(num_maps=1, num_frames=0)
     gathered = gather_rows(replace(clips, stft=list(mapped)), draw_rows(clips, np.array([1]), plan, None), plan)
     np.testing.assert_array_equal(gathered.maps[0].numpy(), clips.stft[1][5:305])
+
+
+def test_masks_by_hand():
+    maps = torch.ones(2, 2, 257, 300)
+    masked = mask_maps(maps, torch.tensor([[3, 2, 299, 1], [0, 0, 10, 0]]))
+    zeros = (masked[0] == 0).nonzero()[:, 1:].tolist()
+    assert {f for f, t in zeros if t < 299} == {3, 4}
+    assert {t for f, t in zeros if f > 4} == {299}
+    assert len(zeros) == 2 * (2 * 300 + 257 - 2)
+    assert torch.equal(masked[1], maps[1])
+
+
+def test_masks_are_no_wider_than_asked_and_reach_all_of_the_map(clips):
+    plan = InputPlan(num_maps=4, num_frames=0, mask_frequencies=27, mask_frames=1000)
+    draw = draw_rows(clips, np.zeros(500, dtype=np.int64), plan, np.random.default_rng(0))
+    first, width, start, length = draw.masks.reshape(-1, 4).T
+    assert (width.min(), width.max(), length.min()) == (0, 27, 0)
+    assert length.max() > 290
+    assert (first + width).max() == 257
+    assert (start + length).max() == 300
+    assert (draw_rows(clips, np.array([0]), plan, None).masks == 0).all(), "never in evaluation"
+    gathered = gather_rows(clips, draw.take(np.array([0, 1])), plan)
+    assert len(gathered.masks) == len(gathered.maps)
+    assert (prepare_inputs(gathered, plan, "cpu")[0] == 0).any()
+
+
+def test_half_of_the_utterances_are_mirrored():
+    clips = make_clips(2, crops=True)
+    plan = InputPlan(num_maps=0, num_frames=3, faces="crops", mirror=True)
+    draw = draw_rows(clips, np.zeros(1000, dtype=np.int64), plan, np.random.default_rng(0))
+    assert 440 < draw.mirrored.sum() < 560  # 500 +- 4 standard deviations
+    pair = draw.take(np.array([np.flatnonzero(draw.mirrored)[0], np.flatnonzero(~draw.mirrored)[0]]))
+    (faces,) = prepare_inputs(gather_rows(clips, pair, plan), plan, "cpu")
+    stored = (clips.crops[0][pair.frames].astype(np.float32) - 127.5) / 128
+    np.testing.assert_array_equal(faces[0].numpy(), stored[0][:, :, ::-1].transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(faces[1].numpy(), stored[1].transpose(0, 3, 1, 2))
+    assert not draw_rows(clips, np.arange(2), plan, None).mirrored.any(), "never in evaluation"

@@ -66,6 +66,16 @@ def test_maps_are_spread_evenly(num_stft_frames, num_maps, expected):
     assert draw_map_starts(num_stft_frames, num_maps, None).tolist() == expected
 
 
+def test_many_clips_at_once_are_sampled_as_each_alone():
+    counts = np.array([1, 7, 16, 17, 48, 2850])
+    assert draw_frames(counts, 16, None).tolist() == [draw_frames(n, 16, None).tolist() for n in counts]
+    starts = draw_map_starts(counts, 4, None)
+    assert starts.tolist() == [draw_map_starts(n, 4, None).tolist() for n in counts]
+    assert draw_frames(counts, 16, np.random.default_rng(0)).shape == (6, 16)
+    with pytest.raises(ValueError, match=r"num_frames \(0\) must be at least 1"):
+        draw_frames(np.array([3, 0]), 16, None)
+
+
 def test_random_maps_reach_both_ends():
     rng = np.random.default_rng(0)
     drawn = np.concatenate([draw_map_starts(303, 4, rng) for _ in range(50)])
