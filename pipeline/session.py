@@ -19,6 +19,7 @@ from pipeline.progress import Progress, format_seconds, open_log
 from pipeline.run import Run, current_run
 from pipeline.tables import print_tables
 from store.errors import StoreError
+from store.files import write_json
 
 if TYPE_CHECKING:
     from pipeline.stages import ShardJob
@@ -37,6 +38,17 @@ NETWORK_TITLES = {"anet": "train ANet", "vnet": "train VNet", "joint": "train Jo
 logger = logging.getLogger("valar")
 
 
+def find_outputs(run: Run, stage: str, shard: str) -> list[Path]:
+    """Give the files that make a stage of a shard complete under the current settings."""
+    kept = set(run.kept_stages)
+    beside = {
+        "frames": ["pixels"] if "pixels" in kept else [],
+        "faces": ["crops"],
+        "embeddings": sorted(kept & {"crops", "crops_jpeg"}),
+    }
+    return [run.path(name, shard) for name in [stage, *beside.get(stage, [])]]
+
+
 class Session:
     """What the tasks of this process share.
 
@@ -50,6 +62,7 @@ class Session:
         self.log = open_log(run.folder / "logs", self.progress.console)
         self._started = time.monotonic()
         self._reused: dict[str, int] = {}
+        self.failures: list[str] = []
         for stage, title in STAGE_TITLES.items():
             waiting = {shard for shard in run.pending if not self.is_done(stage, shard)}
             self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
@@ -62,13 +75,7 @@ class Session:
 
     def outputs(self, stage: str, shard: str) -> list[Path]:
         """Give the files that make a stage of a shard complete under the current settings."""
-        kept = set(self.run.kept_stages)
-        beside = {
-            "frames": ["pixels"] if "pixels" in kept else [],
-            "faces": ["crops"],
-            "embeddings": sorted(kept & {"crops", "crops_jpeg"}),
-        }
-        return [self.run.path(name, shard) for name in [stage, *beside.get(stage, [])]]
+        return find_outputs(self.run, stage, shard)
 
     def is_done(self, stage: str, shard: str) -> bool:
         """Tell whether a stage of a shard is complete."""
@@ -145,6 +152,9 @@ class Session:
         if not self.run.pending:
             self._print_clips()
         self._print_stages()
+        for failure in self.failures:
+            console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
+        write_json(self.run.folder / "failures.json", self.failures)
         if not self.run.pending and self.experiment.report_path.exists():
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
             print(f"report: {self.run.folder / 'latest' / 'report.json'}", flush=True)

@@ -45,6 +45,13 @@ class ShardTask(luigi.Task):
         current_session().work(self.stage, self.shard)
 
 
+@luigi.Task.event_handler(luigi.Event.FAILURE)
+def note_failure(task: luigi.Task, error: BaseException) -> None:
+    """Keep one sentence of what failed for the end of the run and for `python -m pipeline status`."""
+    shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
+    current_session().failures.append(f"{type(task).__name__}{shard}: {error}")
+
+
 class ExtractWav(ShardTask):
     """Video to 16 kHz mono WAV."""
 

@@ -67,6 +67,17 @@ class Workplace:
             check=False,
         )
 
+    def command(self, *arguments):
+        """Run `python -m pipeline ARGUMENTS`."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def configure(self, text):
         """Append settings to the overlay; a later section replaces an earlier one's option."""
         path = self.folder / "mine.cfg"

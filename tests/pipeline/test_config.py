@@ -21,7 +21,12 @@ def load_in_process(folder, overlay=None, show="''"):
     if overlay is not None:
         environment["LUIGI_CONFIG_PATH"] = str(overlay)
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

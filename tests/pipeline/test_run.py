@@ -73,6 +73,7 @@ def test_the_report_scores_the_predictions_it_wrote(first_run):
 
 
 def test_the_same_run_again_does_nothing(finished):
+    assert finished.run().returncode == 0  # in its new place the run has a listing of its own
     before = finished.digests(".")
     ended = finished.run()
     assert ended.returncode == 0, ended.stderr
@@ -113,7 +114,7 @@ def test_a_touched_clip_is_known_again_and_a_changed_one_is_not(finished):
     os.utime(clip, (1_700_000_000, 1_700_000_000))
     assert {done for done, _ in done_counts(finished.run()).values()} == {"0"}
     shutil.copy(finished.folder / "videos" / "speaker00_1" / "utterance_2.mp4", clip)
-    assert done_counts(finished.run())["find faces"] == ("1", "9")
+    assert done_counts(finished.run())["find faces"] == ("1", "8")
 
 
 def test_an_unmounted_disk_stops_the_run_and_nothing_is_lost(finished):
