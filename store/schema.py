@@ -28,6 +28,7 @@ class Column:
         dimensions: Names of the dataset's dimensions, the rows' first.
         unit: Unit of the values; "1" for plain numbers.
         description: One sentence for people who open the file without our documentation.
+        finite: Whether a NaN or an infinity among the values is damage.
 
     """
 
@@ -35,6 +36,23 @@ class Column:
     dtype: str
     shape: tuple[int, ...]
     dimensions: tuple[str, ...]
+    unit: str
+    description: str
+    finite: bool = True
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The positions along a dimension; a dimension without them is only counted.
+
+    Args:
+        values: One per position: numbers, or names.
+        unit: Unit of the numbers; "1" for names.
+        description: One sentence.
+
+    """
+
+    values: tuple[float, ...] | tuple[str, ...]
     unit: str
     description: str
 
@@ -76,11 +94,21 @@ _BLOB = (
     Column("size", "<i8", (), ("row",), "byte", "number of bytes of this row's image"),
 )
 
+#: Dimensions whose positions have a value or a name.
+SCALES = {
+    "frequency": Scale(tuple(31.25 * k for k in range(257)), "Hz", "centre of the bin"),
+    "part": Scale(("real", "imaginary"), "1", "part of the complex number"),
+    "corner": Scale(("x1", "y1", "x2", "y2"), "1", "left, top, right and bottom edge"),
+    "point": Scale(("left_eye", "right_eye", "nose", "mouth_left", "mouth_right"), "1", "as the viewer sees them"),
+    "coordinate": Scale(("x", "y"), "1", "x to the right, y down"),
+    "channel": Scale(("blue", "green", "red"), "1", "colour"),
+}
+
 SCHEMAS = {
     schema.name: schema
     for schema in (
         # The samples themselves are WAV files beside the shard's file: offset and length count 16 kHz samples.
-        StageSchema("wav", ()),
+        StageSchema("wav", (), (_fact("wav_sha256", "S64", "1", "digest of the WAV file, hexadecimal"),)),
         StageSchema(
             "stft",
             (
@@ -102,7 +130,7 @@ SCHEMAS = {
                 _fact("height", "<i4", "pixel", "upright and with square pixels"),
                 _fact("rotation", "<i4", "degree", "by which the stored picture is turned to be upright"),
                 _fact("sample_aspect_ratio", "<f8", "1", "width of a stored pixel divided by its height"),
-                _fact("frame_rate", "<f8", "1/s", "average"),
+                _fact("frame_rate", "<f8", "Hz", "average frames per second"),
                 _fact("num_frames_listed", "<i8", "frame", "as the container claims; -1 where it does not"),
                 _fact("codec", "S16", "1", "the video stream's codec"),
             ),

@@ -8,51 +8,57 @@ from typing import Any
 import h5py
 import numpy as np
 
-from store.errors import ShardError
-from store.schema import FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS
-from store.writer import sidecar_path
+from store.errors import ShardError, UtteranceNotFoundError
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS, Column
+from store.sidecar import Sidecar, read_sidecar
 
 
 class Shard:
     """One stage's rows of a fixed group of utterances, read-only.
 
-    Opening reads the table of utterances and the places of the datasets; rows are mapped when first touched. Holds no
-    open file, so it may be pickled or inherited by a forked process.
+    Opening compares the file's size and the digests of its structure with the sidecar, then reads the table of
+    utterances and the places of the datasets; rows are mapped when first touched. Holds no open file, so it may be
+    pickled or inherited by a forked process.
 
     Args:
         path: The shard's HDF5 file.
+        mapped: False reads copies instead of mapping the file: slower, but whatever happens to the file later, even
+            while a view of it is in use, is an error and never a signal that ends the process.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ShardError: The file is cut short, of another product, or of a later format version.
+        ShardError: The file is cut short, damaged, of another product, of a later format version, or reaches outside
+            of itself.
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mapped: bool = True) -> None:
         self.path = path
-        self._check_size()
+        self.mapped = mapped
+        self._size = path.stat().st_size
+        sidecar = read_sidecar(path)
+        self._check_bytes(sidecar)
         try:
             with h5py.File(path, "r", locking=False) as file:
                 self._read(file)
-        except OSError as error:
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
             raise ShardError(
                 f"{path} cannot be read as HDF5 ({error}); remove it, and the next run makes it again"
             ) from error
         self._maps: dict[str, np.ndarray] = {}
 
-    def _check_size(self) -> None:
-        size = self.path.stat().st_size
-        try:
-            expected = json.loads(sidecar_path(self.path).read_text())["size"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+    def _check_bytes(self, sidecar: Sidecar) -> None:
+        if self._size != sidecar.size:
             raise ShardError(
-                f"{sidecar_path(self.path)} is missing or unreadable ({error}); remove both files of this shard, "
-                "and the next run makes them again"
-            ) from error
-        if size != expected:
+                f"{self.path} has {self._size} bytes, it was written with {sidecar.size}; remove it, and the next run "
+                "makes it again"
+            )
+        # A flipped bit in HDF5's own structures can hang libhdf5, so it sees them only when they are whole.
+        damage = next(sidecar.find_damage(self.path, sidecar.structural_blocks), None)
+        if damage is not None:
             raise ShardError(
-                f"{self.path} has {size} bytes, it was written with {expected}; remove it, and the next run makes it "
-                "again"
+                f"{self.path} is damaged between its bytes {damage[0]} and {damage[1]}; "
+                "`python -m store verify --repair` sets it aside, and the next run makes it again"
             )
 
     def _read(self, file: h5py.File) -> None:
@@ -69,10 +75,44 @@ class Shard:
         self.fingerprint = _text(file.attrs["fingerprint"])
         self.provenance: dict[str, Any] = json.loads(_text(file.attrs["provenance"]))
         schema = SCHEMAS[self.stage]
-        table = file["utterances"]
-        self._columns = {column.name: table[column.name][()] for column in (*UTTERANCE_COLUMNS, *schema.facts)}
-        names = [column.name for column in schema.rows] + (["bytes"] if schema.bytes_of else [])
-        self._places = {name: (file[name].id.get_offset(), file[name].shape, file[name].dtype) for name in names}
+        self._columns: dict[str, np.ndarray] = {}
+        for column in UTTERANCE_COLUMNS:
+            self._columns[column.name] = self._inside(file, f"utterances/{column.name}")[()]
+        for column in schema.facts:  # one that a later release has added is not in earlier files
+            if column.name in file["utterances"]:
+                self._columns[column.name] = self._inside(file, f"utterances/{column.name}")[()]
+        columns = [*schema.rows, BYTES] if schema.bytes_of else schema.rows
+        self._places = {column.name: self._place(file, column) for column in columns}
+
+    def _inside(self, file: h5py.File, name: str) -> h5py.Dataset:
+        """Open a dataset, unless it or its data are somewhere else."""
+        place = file
+        for part in name.split("/"):
+            if part not in place:
+                raise ShardError(f"{self.path} has no dataset {name}, which the stage {self.stage} must have")
+            link = place.get(part, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                target = f" to {link.filename}" if isinstance(link, h5py.ExternalLink) else ""
+                raise ShardError(f"{self.path}: {name} is a link{target}; a shard must hold its data itself")
+            place = place[part]
+        if not isinstance(place, h5py.Dataset):
+            raise ShardError(f"{self.path}: {name} is no dataset")
+        layout = place.id.get_create_plist()
+        if place.is_virtual or layout.get_external_count():
+            raise ShardError(f"{self.path}: the data of {name} lie in another file; a shard must hold its data itself")
+        return place
+
+    def _place(self, file: h5py.File, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
+        dataset = self._inside(file, column.name)
+        if dataset.shape[1:] != column.shape or dataset.dtype != np.dtype(column.dtype):
+            raise ShardError(
+                f"{self.path}: {column.name} has rows {dataset.shape[1:]} {dataset.dtype}, they must be {column.shape} "
+                f"{np.dtype(column.dtype)}"
+            )
+        offset = dataset.id.get_offset()
+        if dataset.size and (dataset.chunks or offset is None or offset + dataset.nbytes > self._size):
+            raise ShardError(f"{self.path}: {column.name} is not one piece of this file; it must be contiguous")
+        return offset, dataset.shape, dataset.dtype
 
     @cached_property
     def names(self) -> list[str]:
@@ -88,16 +128,31 @@ class Shard:
 
     def fact(self, name: str, fact: str) -> Any:
         """Give one value of the table of utterances; strings as str, numbers as Python's."""
+        if name not in self._index:
+            raise UtteranceNotFoundError(f"{name} is not in {self.path}")
         value = self._columns[fact][self._index[name]]
         return _text(value) if isinstance(value, bytes) else value.item()
+
+    @property
+    def fact_names(self) -> list[str]:
+        """Names of the columns of the table of utterances."""
+        return list(self._columns)
 
     def facts(self, fact: str) -> np.ndarray:
         """Give one column of the table of utterances, as stored (strings as bytes)."""
         return self._columns[fact]
 
     def rows(self, name: str, dataset: str) -> np.ndarray:
-        """Give an utterance's rows of one dataset as a read-only view of the file, without a copy."""
+        """Give an utterance's rows of one dataset as a read-only view of the file, without a copy.
+
+        Raises:
+            ShardError: The file is shorter by now: touching the view would end the process (SIGBUS).
+
+        """
         offset, length = self.fact(name, "offset"), self.fact(name, "length")
+        if not self.mapped:
+            return self._copy(dataset, offset, length)
+        self._check_length()
         return self.dataset(dataset)[offset : offset + length]
 
     def images(self, name: str) -> list[bytes]:
@@ -108,13 +163,43 @@ class Shard:
 
     def dataset(self, dataset: str) -> np.ndarray:
         """Give the rows of all utterances end to end, as a read-only view of the file."""
+        offset, shape, dtype = self._places[dataset]
+        if not self.mapped:
+            return self._copy(dataset, 0, shape[0])
         if dataset not in self._maps:
-            offset, shape, dtype = self._places[dataset]
             if offset is None or 0 in shape:  # HDF5 gives no place to a dataset without rows
                 self._maps[dataset] = np.zeros(shape, dtype)
+            elif offset % dtype.itemsize:  # less than a page, which HDF5 puts anywhere
+                self._maps[dataset] = self._copy(dataset, 0, shape[0])
             else:
+                self._check_length()
                 self._maps[dataset] = np.memmap(self.path, dtype, "r", offset, shape).view(np.ndarray)
         return self._maps[dataset]
+
+    def _check_length(self) -> None:
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError:
+            return  # removed by gc or erase: what is mapped stays whole
+        if size != self._size:
+            raise ShardError(
+                f"{self.path} has {size} bytes, it had {self._size} when it was opened; restore it, or remove it and "
+                "run again"
+            )
+
+    def _copy(self, dataset: str, start: int, length: int) -> np.ndarray:
+        offset, shape, dtype = self._places[dataset]
+        rows = np.empty((max(0, min(length, shape[0] - start)), *shape[1:]), dtype)
+        if rows.nbytes:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek((offset or 0) + start * (rows.nbytes // len(rows)))
+                view, done = memoryview(rows).cast("B"), 0
+                while done < len(view) and (count := file.readinto(view[done:])):  # one call reads 2 GiB at most
+                    done += count
+            if done < len(view):
+                raise ShardError(f"{self.path} ends {len(view) - done} bytes early in {dataset}; restore or remove it")
+        rows.flags.writeable = False
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""

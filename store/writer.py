@@ -1,7 +1,6 @@
 """Writing one shard of one stage: rows are spooled to scratch, then written at their exact size."""
 
 import contextlib
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,12 +13,13 @@ import numpy as np
 
 from store import files
 from store.errors import ShardError
-from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCALES, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
+from store.sidecar import compute_sidecar, write_sidecar
 
-#: Datasets start at multiples of this, so that a reader can map them (FORMAT.md, section 4).
+#: Datasets of this size and more start at multiples of it, so that a reader can map them (FORMAT.md, section 4).
 ALIGNMENT = 4096
-#: Bytes that one digest of the sidecar covers.
-DIGEST_BLOCK = 1 << 20
+#: NetCDF's name for a dimension whose positions have no values; its readers (xarray among them) know it.
+_COUNTED = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _COPY_BYTES = 16 << 20
 
 
@@ -146,18 +146,23 @@ class ShardWriter:
         return starts[:-1]
 
     def _write(self) -> None:
+        places: dict[str, tuple[int, int]] = {}
         with files.replacing(self.path) as partial:
             with h5py.File(partial, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
                 for name, value in self._attributes.items():
-                    file.attrs[name] = _fixed(value)
+                    _set_attribute(file, name, value)
                 self._write_utterances(file.create_group("utterances"))
                 total = sum(rows.length for rows in self._utterances)
-                for column in self._schema.rows:
-                    self._copy_spool(file, column, total)
+                columns = [(column, total, column.description) for column in self._schema.rows]
                 if self._schema.bytes_of:
-                    self._copy_spool(file, BYTES, self._bytes_spooled, self._schema.bytes_of)
+                    columns.append((BYTES, self._bytes_spooled, self._schema.bytes_of))
+                for column, num_rows, description in columns:
+                    dataset = self._copy_spool(file, column, num_rows)
+                    _describe(file, dataset, column, description)
+                    if dataset.id.get_offset() is not None:
+                        places[column.name] = (dataset.id.get_offset(), dataset.nbytes)
             # The digests come first: a shard that exists has them.
-            files.write_json(sidecar_path(self.path), digest_file(partial))
+            write_sidecar(self.path, compute_sidecar(partial, places))
 
     def _write_utterances(self, group: h5py.Group) -> None:
         lengths = np.array([rows.length for rows in self._utterances], "<i8")
@@ -175,11 +180,11 @@ class ShardWriter:
                 value = [rows.facts.get(column.name, empty) for rows in self._utterances]
             else:
                 value = values[column.name]
-            _describe(group.create_dataset(column.name, data=_as_array(value, column.dtype)), column)
+            dataset = group.create_dataset(column.name, data=_as_array(value, column.dtype))
+            _describe(group, dataset, column, column.description)
 
-    def _copy_spool(self, file: h5py.File, column: Column, num_rows: int, description: str = "") -> None:
+    def _copy_spool(self, file: h5py.File, column: Column, num_rows: int) -> h5py.Dataset:
         dataset = file.create_dataset(column.name, (num_rows, *column.shape), column.dtype)
-        _describe(dataset, column, description)
         spool = self._spools[column.name]
         spool.seek(0)
         rows_at_once = max(1, _COPY_BYTES // max(1, int(np.prod(column.shape)) * np.dtype(column.dtype).itemsize))
@@ -189,25 +194,7 @@ class ShardWriter:
             if spool.readinto(block.data.cast("B")) != block.nbytes:
                 raise OSError(f"the spool of {column.name} in {self._scratch} is shorter than what was written to it")
             dataset[start : start + len(block)] = block
-
-
-def sidecar_path(path: Path) -> Path:
-    """Give the place of a shard's digests."""
-    return path.with_name(path.name + ".sums")
-
-
-def digest_file(path: Path) -> dict[str, Any]:
-    """Digest a file block by block, so that damage can be placed.
-
-    Returns:
-        `size` in bytes, `block` in bytes, `sha256` as a list of hexadecimal digests, one a block.
-
-    """
-    digests = []
-    with path.open("rb") as file:
-        while block := file.read(DIGEST_BLOCK):
-            digests.append(hashlib.sha256(block).hexdigest())
-    return {"size": path.stat().st_size, "block": DIGEST_BLOCK, "sha256": digests}
+        return dataset
 
 
 def _as_array(values: Any, dtype: str) -> np.ndarray:
@@ -215,7 +202,7 @@ def _as_array(values: Any, dtype: str) -> np.ndarray:
         return np.asarray(values, dtype)
     encoded = [str(value).encode() for value in values]
     width = int(dtype[1:] or 0) or max([1, *map(len, encoded)])
-    return np.array([_cut(value, width) for value in encoded], f"S{width}")
+    return np.array([_cut(value, width) for value in encoded], f"S{width}").astype(_text_type(width))
 
 
 def _cut(text: bytes, width: int) -> bytes:
@@ -223,12 +210,37 @@ def _cut(text: bytes, width: int) -> bytes:
     return text if len(text) <= width else text[:width].decode(errors="ignore").encode()
 
 
-def _fixed(value: str | int) -> Any:
-    # h5py makes variable-length strings of str, whose heap a single flipped bit turns into a trap for readers.
-    return np.bytes_(value.encode() or b"\0") if isinstance(value, str) else value
+def _text_type(width: int) -> np.dtype:
+    # Of fixed length: h5py makes variable-length strings of str, and a single flipped bit turns their heap into a trap.
+    return h5py.string_dtype("utf-8", max(1, width))
 
 
-def _describe(dataset: h5py.Dataset, column: Column, description: str = "") -> None:
-    dataset.attrs["dimensions"] = _fixed(", ".join(column.dimensions))
-    dataset.attrs["unit"] = _fixed(column.unit)
-    dataset.attrs["description"] = _fixed(description or column.description)
+def _set_attribute(place: h5py.Group | h5py.Dataset, name: str, value: str | int) -> None:
+    if isinstance(value, int):
+        place.attrs[name] = value
+    else:
+        text = value.encode()
+        place.attrs.create(name, np.bytes_(text or b"\0"), dtype=_text_type(len(text)))
+
+
+def _describe(group: h5py.Group, dataset: h5py.Dataset, column: Column, description: str) -> None:
+    """Say what a dataset is, in the words that netCDF's readers know, and name its dimensions."""
+    _set_attribute(dataset, "long_name", description)
+    _set_attribute(dataset, "units", column.unit)
+    for axis, dimension in enumerate(column.dimensions):
+        if dimension not in group:
+            _add_dimension(group, dimension, dataset.shape[axis])
+        dataset.dims[axis].attach_scale(group[dimension])
+
+
+def _add_dimension(group: h5py.Group, name: str, length: int) -> None:
+    if name not in SCALES:
+        # Never written to, so it takes no room however long it is.
+        group.create_dataset(name, (length,), "|u1").make_scale(_COUNTED.format(length))
+        return
+    scale = SCALES[name]
+    kind = "S" if isinstance(scale.values[0], str) else "<f4"
+    dataset = group.create_dataset(name, data=_as_array(scale.values, kind))
+    dataset.make_scale(name)
+    _set_attribute(dataset, "long_name", scale.description)
+    _set_attribute(dataset, "units", scale.unit)

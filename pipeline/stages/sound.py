@@ -37,6 +37,9 @@ def extract_wav(job: ShardJob) -> None:
             with writer.utterance(member.name, source_sha256=digest) as rows:
                 rows.set_status(status, message)
                 rows.length = num_samples
+                if status == "ok":
+                    path = wav_path(job.run.store, fingerprint, job.shard, member.name)
+                    rows.facts = {"wav_sha256": compute_file_digest(path)}
             job.tick()
 
 

@@ -15,7 +15,9 @@ def make_store(folder):
     write_stft(shard_path(folder, "stft", "f1", "s1"), {"v/a": 5, "v/b": 2})
     write_stft(shard_path(folder, "stft", "f1", "s2"), {"w/a": 3}, shard="s2")
     shards = {"v/a": "s1", "v/b": "s1", "w/a": "s2"}
-    root = Root("runs-1", {"stft": "f1", "embeddings": "e1"}, shards, dict.fromkeys(shards, (10, 20)), frozenset({"w/a"}))
+    root = Root(
+        "runs-1", {"stft": "f1", "embeddings": "e1"}, shards, dict.fromkeys(shards, (10, 20)), frozenset({"w/a"})
+    )
     root.write(folder)
     return root
 
@@ -43,7 +45,7 @@ def test_a_stage_that_is_not_there_is_named(tmp_path):
 
 def test_a_missing_name_gets_the_nearest(tmp_path):
     make_store(tmp_path)
-    with pytest.raises(KeyError, match="'v/c' is not among the 3 utterances .* the nearest names are v/") as caught:
+    with pytest.raises(KeyError, match=r"'v/c' is not among the 3 utterances .* the nearest names are v/") as caught:
         FeatureStore(tmp_path)["v/c"]
     assert isinstance(caught.value, StoreError)
 

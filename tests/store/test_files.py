@@ -15,9 +15,14 @@ from store.lock import locked
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     target = tmp_path / "a.json"
     files.write_json(target, {"ä": 1})
-    with pytest.raises(OSError, match="disk full"), files.replacing(target) as partial:
-        partial.write_text("half")
-        raise OSError("disk full")
+
+    def fail():
+        with files.replacing(target) as partial:
+            partial.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
     assert target.read_text(encoding="utf-8") == '{"ä":1}\n'
     assert list(tmp_path.iterdir()) == [target]
 
@@ -35,7 +40,10 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, elsewhere.name, "a.h5"])
 
 
-HOLD = "import sys; from pathlib import Path; from store.lock import locked\nwith locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+HOLD = (
+    "import sys; from pathlib import Path; from store.lock import locked\n"
+    "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+)
 
 
 def test_a_second_run_is_refused_and_told_who_holds_the_lock(tmp_path):

@@ -1,0 +1,121 @@
+"""The small file beside each shard: its size, where its bulk data lie, and a digest of every block (FORMAT.md, 5)."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from store import files
+from store.errors import ShardError
+
+_SMALL_BLOCK, _LARGE_BLOCK = 1 << 16, 1 << 20
+#: Files up to this size are digested in small blocks, which place damage more finely; larger ones in large blocks, so
+#: that the sidecar itself stays small.
+_SMALL_FILE = 64 << 20
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a sidecar says of its shard.
+
+    Args:
+        size: Bytes of the shard's file.
+        block: Bytes that one digest covers; the last block may be shorter.
+        sha256: Hexadecimal digests, one a block.
+        places: Dataset of rows to (first byte, number of bytes).
+
+    """
+
+    size: int
+    block: int
+    sha256: tuple[str, ...]
+    places: Mapping[str, tuple[int, int]]
+
+    def render(self) -> str:
+        """Give the file's text: one form only, so that any flipped bit in it shows."""
+        content: dict[str, Any] = {
+            "size": self.size,
+            "block": self.block,
+            "sha256": list(self.sha256),
+            "places": {name: list(place) for name, place in self.places.items()},
+        }
+        own = hashlib.sha256(_canonical(content).encode()).hexdigest()
+        return _canonical({**content, "own_sha256": own}) + "\n"
+
+    def find_damage(self, path: Path, blocks: Iterable[int] | None = None) -> Iterator[tuple[int, int]]:
+        """Compare a shard's blocks with their digests.
+
+        Args:
+            path: The shard's file.
+            blocks: Numbers of the blocks to look at; all by default.
+
+        Yields:
+            First byte and end (exclusive) of each block that differs.
+
+        """
+        with path.open("rb", buffering=0) as file:
+            for number in range(len(self.sha256)) if blocks is None else blocks:
+                file.seek(number * self.block)
+                data = file.read(self.block)
+                if hashlib.sha256(data).hexdigest() != self.sha256[number]:
+                    yield number * self.block, min((number + 1) * self.block, self.size)
+
+    @property
+    def structural_blocks(self) -> list[int]:
+        """Numbers of the blocks that hold more than the rows of one dataset: what libhdf5 looks at when it opens."""
+        bulk: set[int] = set()
+        for start, length in self.places.values():
+            bulk.update(range(-(-start // self.block), (start + length) // self.block))
+        return [number for number in range(len(self.sha256)) if number not in bulk]
+
+
+def sidecar_path(path: Path) -> Path:
+    """Give the place of a shard's digests."""
+    return path.with_name(path.name + ".sums")
+
+
+def compute_sidecar(path: Path, places: Mapping[str, tuple[int, int]]) -> Sidecar:
+    """Digest a file block by block, so that damage can be placed."""
+    size = path.stat().st_size
+    block = _SMALL_BLOCK if size <= _SMALL_FILE else _LARGE_BLOCK
+    digests = []
+    with path.open("rb", buffering=0) as file:
+        while data := file.read(block):
+            digests.append(hashlib.sha256(data).hexdigest())
+    return Sidecar(size, block, tuple(digests), dict(sorted(places.items())))
+
+
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Write the sidecar of the shard at `path`."""
+    files.write_text(sidecar_path(path), sidecar.render())
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Read the sidecar of the shard at `path`.
+
+    Raises:
+        ShardError: It is missing, unreadable or damaged.
+
+    """
+    place = sidecar_path(path)
+    try:
+        text = place.read_text(encoding="utf-8")
+        value = json.loads(text)
+        places = {name: (int(start), int(length)) for name, (start, length) in value["places"].items()}
+        sidecar = Sidecar(int(value["size"]), int(value["block"]), tuple(value["sha256"]), places)
+        if sidecar.render() != text:
+            raise ValueError("its own digest differs")
+        if sidecar.block < 1 or len(sidecar.sha256) != -(-sidecar.size // sidecar.block):
+            raise ValueError(f"{len(sidecar.sha256)} digests for {sidecar.size} bytes")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ShardError(
+            f"{place} is missing or unreadable ({error}); remove both files of this shard, and the next run makes "
+            "them again"
+        ) from error
+    return sidecar
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
