@@ -141,8 +141,7 @@ def resample_ccc(
         return np.full(num_resamples, np.nan)
     sums = _sum_units(truth, prediction, members, num_units)  # (V, 6)
     rng = np.random.default_rng(seed)
-    equal = np.full(num_units, 1 / num_units)
-    counts = (rng.multinomial(num_units, equal, size=size) for size in _split_work(num_resamples, num_units))
+    counts = (_draw_counts(rng, size, num_units) for size in _split_work(num_resamples, num_units))
     return np.concatenate([_ccc_of_sums(part @ sums, truth.var()) for part in counts])
 
 
@@ -225,6 +224,12 @@ def _swap(
         mixed = (kept @ first + swap @ second, kept @ second + swap @ first)
         parts.append(_ccc_of_sums(mixed[0], variance) - _ccc_of_sums(mixed[1], variance))
     return np.concatenate(parts), is_exact
+
+
+def _draw_counts(rng: np.random.Generator, size: int, num_units: int) -> np.ndarray:
+    """Draw as many units as there are, with replacement, and count each: (R, V)."""
+    drawn = rng.integers(num_units, size=(size, num_units)) + num_units * np.arange(size)[:, None]
+    return np.bincount(drawn.ravel(), minlength=size * num_units).reshape(size, num_units)
 
 
 def _index_units(videos: Sequence[str], num_utterances: int, unit: Unit) -> tuple[int, np.ndarray]:

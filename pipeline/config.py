@@ -168,6 +168,9 @@ SECTIONS: dict[str, type[luigi.Config]] = {
     section.__name__: section for section in (dataset, store, run, audio, frames, faces, embeddings, anet, vnet, joint)
 }
 
+#: Sections and options that say where things are and how they are run, not what comes out.
+_PLACES = {"dataset", "store", "audio", "root", "scratch", "threads", "device"}
+
 #: Luigi's own sections; their options are checked where Luigi declares them.
 _LUIGI_SECTIONS = {
     "core", "worker", "scheduler", "resources", "retcode", "execution_summary", "email", "batch_notifier", "logging",
@@ -284,3 +287,19 @@ def settings_of(section: type[luigi.Config]) -> dict[str, Any]:
     """Give a section's values as plain data."""
     instance = section()
     return {name: getattr(instance, name) for name, _ in section.get_params()}
+
+
+def find_changed() -> dict[str, list[Any]]:
+    """Give "[section] option" -> [default, value] of the settings that are not the defaults, places left out."""
+    found = {}
+    for name, section in SECTIONS.items():
+        values = settings_of(section)
+        for option, parameter in section.get_params():
+            default = parameter._default
+            if name not in _PLACES and option not in _PLACES and values[option] != default:
+                found[f"[{name}] {option}"] = [_as_plain(default), _as_plain(values[option])]
+    return found
+
+
+def _as_plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from models.ccc import compute_ccc
 from pipeline.csv_files import find_columns, read_rows
 from pipeline.dataset import DatasetError, Utterance, read_dataset, utterance_name
-from pipeline.scoring import DIMENSIONS, finite_or_none, format_score, score_both
+from pipeline.scoring import DIMENSIONS, format_score, score_both, score_videos
 
 HELP = "score a file of predictions as the OMG-Emotion challenge does"
 COLUMNS = ("video", "utterance", *DIMENSIONS)
@@ -148,7 +147,7 @@ def evaluate_predictions(
     values = np.array([pair for _, pair in scored], dtype=np.float64).reshape(-1, 2)
     videos = [row.video for row, _ in scored]
     scores = score_both(labels, values, videos)
-    return {"listed": len(truth), **scores, "videos": _score_videos(labels, values, videos), "problems": problems}
+    return {"listed": len(truth), **scores, "videos": score_videos(labels, values, videos), "problems": problems}
 
 
 def _find_problems(
@@ -210,17 +209,6 @@ def format_result(result: dict[str, Any]) -> str:
     if result.get("warnings"):
         lines += ["", f"{len(result['warnings'])} rows of the truth file have warnings (--json lists them)"]
     return "\n".join(lines)
-
-
-def _score_videos(labels: np.ndarray, values: np.ndarray, videos: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the CCC of each video, None where it is undefined (one utterance, or equal labels)."""
-    names = np.array(videos, dtype=object)
-    found: dict[str, dict[str, Any]] = {}
-    for video in dict.fromkeys(videos):
-        rows = names == video
-        scores = [finite_or_none(compute_ccc(labels[rows, i], values[rows, i])) for i in range(len(DIMENSIONS))]
-        found[video] = {"scored": int(rows.sum()), **dict(zip(DIMENSIONS, scores, strict=True))}
-    return found
 
 
 def _as_number(text: str) -> float:

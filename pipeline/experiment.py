@@ -24,7 +24,7 @@ NETWORKS = ("anet", "vnet", "joint")
 #: Raised when the code of models/ changes what a training gives.
 MODELS_VERSION = 1
 #: Raised when the report's files change.
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 @dataclass

@@ -1,15 +1,23 @@
 """From checkpoints to the report: every split predicted by every network, written whole, linked as the newest."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from models import paper
+from pipeline import config
 from pipeline.experiment import NETWORKS, Experiment
 from pipeline.fingerprints import describe_packages
-from pipeline.ledger import format_ledger
-from pipeline.report import ModelPredictions, Report, SplitListing, build_report, write_report
+from pipeline.ledger import LedgerRow, count_statuses, format_ledger
+from pipeline.page import render_page
+from pipeline.report import ModelPredictions, SplitListing, build_report, write_report
+from pipeline.run import Run
+from pipeline.stages.device import find_device
 
 
 def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
@@ -27,19 +35,66 @@ def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
         predictions,
         listings,
         training_mean=np.nanmean(labels, axis=0),
-        provenance={
-            **experiment.describe(),
-            "packages": {
-                name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
-            },
-            "checkpoints": {network: str(experiment.folder(network)) for network in NETWORKS},
-            "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        provenance=_describe_making(experiment, seconds),
+        notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
+        extra={
+            "coverage": count_coverage(experiment.ledger.values()),
+            "curves": {network: read_curve(experiment.folder(network)) for network in NETWORKS},
+            "changed": config.find_changed(),
         },
-        notes=experiment.notes(),
     )
-    files = {**report.files, "ledger.csv": format_ledger(experiment.ledger.values())}
-    write_report(experiment.report_folder, Report(report.content, files), replace=True)
+    report.files["ledger.csv"] = format_ledger(experiment.ledger.values())
+    report.files["report.html"] = render_page(report)
+    write_report(experiment.report_folder, report, replace=True)
     link_latest(experiment.report_folder)
+
+
+def count_coverage(rows: Iterable[LedgerRow]) -> dict[str, dict[str, Any]]:
+    """Count what there is of each split: "listed", and the statuses of "sound" and "picture"."""
+    found: dict[str, dict[str, Any]] = {}
+    for (split, part), statuses in count_statuses(rows).items():
+        found.setdefault(split, {"listed": statuses.total()})[part] = dict(statuses.most_common())
+    return found
+
+
+def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
+    """Say which splits are not whole."""
+    for split, found in count_coverage(rows).items():
+        missing = found["sound"].get("missing_file", 0)
+        if missing:
+            yield f"PARTIAL DATA: {missing} of the {found['listed']} listed {split} utterances have no file"
+
+
+def read_curve(folder: Path) -> list[dict[str, Any]]:
+    """Read a training's metrics.jsonl; nothing where it is gone."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "written": f"{datetime.now():%Y-%m-%d %H:%M}",
+        "device": describe_device(),
+        "store": str(experiment.run.store),
+        **experiment.describe(),
+        "packages": {
+            name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
+        },
+        "checkpoints": {network: str(experiment.folder(network)) for network in NETWORKS},
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+    }
+
+
+def describe_device() -> str:
+    """Name what the networks run on."""
+    import torch
+
+    threads = f"{config.number_of_threads()} threads"
+    if find_device() == "cpu":
+        return f"CPU, {threads}"
+    return f"{torch.cuda.get_device_name()}, {threads}"
 
 
 def link_latest(folder: Path) -> None:
@@ -62,7 +117,28 @@ def _list_split(experiment: Experiment, split: str) -> SplitListing:
         labels=experiment.labels(split),
         sound=[row.sound for row in rows],
         picture=[row.picture for row in rows],
+        seconds=[_measure_seconds(experiment.run, row) for row in rows],
+        face_shares=[_measure_face_share(experiment.run, row) for row in rows],
     )
+
+
+def _measure_seconds(run: Run, row: LedgerRow) -> float | None:
+    """Give a clip's length by its sound, else by its last frame; None where it has neither."""
+    if row.has_sound:
+        return row.num_stft_frames * paper.STFT_HOP_SECONDS
+    frames = run.shard("frames", row.shard) if row.shard else None
+    if frames is None or row.utterance not in frames or not frames.fact(row.utterance, "length"):
+        return None
+    return float(frames.rows(row.utterance, "time")[-1])
+
+
+def _measure_face_share(run: Run, row: LedgerRow) -> float | None:
+    """Give the share of a clip's frames with the speaker's face; None where none was looked at."""
+    faces = run.shard("faces", row.shard) if row.shard else None
+    if faces is None or row.utterance not in faces:
+        return None
+    num_frames = faces.fact(row.utterance, "num_frames")
+    return row.num_faces / num_frames if num_frames > 0 else None
 
 
 def _predict_split(experiment: Experiment, split: str) -> Iterator[ModelPredictions]:

@@ -1,24 +1,21 @@
-"""Predictions to `report.json`, the challenge's files and the table beside the paper's."""
+"""Predictions to `report.json` and the challenge's files, written as one folder."""
 
-import csv
-import io
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.scoring import score_both
+from pipeline.report_rows import DECIMALS, MEAN, DetailRow, format_details, format_predictions
+from pipeline.scoring import compare_both, score_both, score_videos
 from store.files import flush_file, flush_folder
 
 MODELS = ("anet", "vnet", "joint")
-DECIMALS = 6  # of a prediction in the files: below what float32 carries, and the scores are those of the files
-MEAN = "mean"  # what a row rests on when its model could see nothing: the mean label of the training split
-COLUMNS = ("video", "utterance", "arousal", "valence")
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,8 @@ class SplitListing:
         labels: (U, 2) arousal and valence, NaN rows where an utterance has none; None for a split without labels.
         sound: the ledger's status of each utterance's sound.
         picture: likewise of its picture.
+        seconds: each clip's length, None where it is not known; empty when none is.
+        face_shares: share of each clip's frames with the speaker's face, likewise.
 
     """
 
@@ -43,6 +42,8 @@ class SplitListing:
     labels: np.ndarray | None
     sound: Sequence[str]
     picture: Sequence[str]
+    seconds: Sequence[float | None] = ()
+    face_shares: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ModelPredictions:
     """What one model says of one split.
 
     Attributes:
-        model: "anet", "vnet" or "joint".
+        model: "anet", "vnet" or "joint", or a baseline's name.
         split: the split.
         names: the split's identities in the file's order.
         values: (U, 2) arousal and valence; NaN rows where the model could see nothing.
@@ -67,10 +68,17 @@ class ModelPredictions:
 
 @dataclass(frozen=True)
 class Report:
-    """A report in memory: report.json's content, and the files' texts by their path relative to it."""
+    """A report in memory.
+
+    Attributes:
+        content: report.json's.
+        files: texts by their path relative to the report's folder.
+        rows: of each (model, split), baselines included, in the order of the split's file.
+    """
 
     content: dict[str, Any]
     files: dict[str, str]
+    rows: dict[tuple[str, str], list[DetailRow]] = field(default_factory=dict)
 
 
 def build_report(
@@ -80,9 +88,11 @@ def build_report(
     training_mean: np.ndarray,
     provenance: Mapping[str, Any],
     notes: Sequence[str],
+    baselines: Sequence[ModelPredictions] = (),
+    extra: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Report:
-    """Score every model on every split and compose all files; pure.
+    """Score every model on every split and compose all files but the page; pure.
 
     Values are rounded to six decimals first, so that scoring a written file gives the report's own digits.
 
@@ -92,6 +102,8 @@ def build_report(
         training_mean: (2,) mean arousal and valence of the training split, for rows whose model could see nothing.
         provenance: plain data: what the results rest on.
         notes: what has to be read before the numbers, such as random weights.
+        baselines: as `predictions`, of models that are shown beside; they do not count in what all models could see.
+        extra: further keys of report.json.
         seed: of the bootstrap intervals.
 
     Raises:
@@ -104,18 +116,25 @@ def build_report(
         raise ValueError(f"training_mean is {mean.tolist()}; it must be two finite numbers, arousal and valence")
     by_split = {listing.split: listing for listing in listings}
     values = {(p.model, p.split): _checked(p, by_split[p.split]) for p in predictions}
-    models: dict[str, dict[str, Any]] = {}
-    files: dict[str, str] = {}
-    for prediction in predictions:
-        listing = by_split[prediction.split]
-        own = values[prediction.model, prediction.split]
-        seen_by_all = np.all([_seen(v) for (_, split), v in values.items() if split == prediction.split], axis=0)
-        filled = np.where(_seen(own)[:, None], own, mean)
-        models.setdefault(prediction.model, {})[prediction.split] = _score(own, filled, seen_by_all, listing, seed)
-        stem = f"predictions/{prediction.model}-{prediction.split}"
-        files[f"{stem}.csv"], files[f"{stem}.detail.csv"] = _files(prediction, own, filled, listing)
-    content = {"models": models, "notes": list(notes), "provenance": dict(provenance)}
-    return Report(content, {**files, "report.json": _as_json(content)})
+    common = {
+        listing.split: np.all([_seen(v) for (_, split), v in values.items() if split == listing.split], axis=0)
+        for listing in listings
+    }
+    content: dict[str, Any] = {"models": {}, "baselines": {}}
+    rows: dict[tuple[str, str], list[DetailRow]] = {}
+    for kind, given in (("models", predictions), ("baselines", baselines)):
+        for prediction in given:
+            listing = by_split[prediction.split]
+            own = _checked(prediction, listing)
+            filled = np.where(_seen(own)[:, None], own, mean)
+            entry = _score(own, filled, common[prediction.split], listing, seed)
+            content[kind].setdefault(prediction.model, {})[prediction.split] = entry
+            rows[prediction.model, prediction.split] = _rows(prediction, own, filled, listing)
+    content["comparisons"] = {
+        listing.split: list(_compare_models(values, common[listing.split], listing, seed)) for listing in listings
+    }
+    content |= {**(extra or {}), "notes": list(notes), "provenance": dict(provenance)}
+    return Report(content, _compose_files(content, rows), rows)
 
 
 def write_report(folder: Path, report: Report, *, replace: bool = False) -> None:
@@ -148,6 +167,16 @@ def write_report(folder: Path, report: Report, *, replace: bool = False) -> None
         flush_folder(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _compose_files(content: dict[str, Any], rows: dict[tuple[str, str], list[DetailRow]]) -> dict[str, str]:
+    files = {}
+    for (model, split), found in rows.items():
+        stem = f"predictions/{model}-{split}"
+        files[f"{stem}.csv"], files[f"{stem}.detail.csv"] = format_predictions(found), format_details(found)
+    # Strict JSON: no NaN, keys in the order given.
+    files["report.json"] = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return files
 
 
 def _checked(prediction: ModelPredictions, listing: SplitListing) -> np.ndarray:
@@ -185,37 +214,54 @@ def _score(
     labels = np.asarray(listing.labels, dtype=np.float64)
     labelled = ~np.isnan(labels).any(axis=1)
 
-    def score(values: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def choose(rows: np.ndarray) -> tuple[list[int], list[str]]:
         chosen = np.flatnonzero(rows & labelled).tolist()
-        videos = [listing.videos[i] for i in chosen]
+        return chosen, [listing.videos[i] for i in chosen]
+
+    def score(values: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        chosen, videos = choose(rows)
         return {"listed": listed, **score_both(labels[chosen], values[chosen], videos, seed=seed)}
 
-    everything = np.ones(listed, dtype=bool)
+    chosen, videos = choose(_seen(own))
     return {
         **score(own, _seen(own)),
         "predicted": int(_seen(own).sum()),
-        "common": score(own, seen_by_all),
-        "filled": score(filled, everything),
+        "common": score(own, seen_by_all & _seen(own)),
+        "filled": score(filled, np.ones(listed, dtype=bool)),
+        "videos": score_videos(labels[chosen], own[chosen], videos),
     }
 
 
-def _files(prediction: ModelPredictions, own: np.ndarray, filled: np.ndarray, listing: SplitListing) -> tuple[str, str]:
-    """Return the challenge's file and the one that says what each row rests on."""
-    plain, detail = [list(COLUMNS)], [[*COLUMNS, "rests_on", "sound", "picture"]]
-    for i, seen in enumerate(_seen(own).tolist()):
-        row = [listing.videos[i], listing.utterances[i], *(f"{value:.{DECIMALS}f}" for value in filled[i])]
-        plain.append(row)
-        detail.append([*row, prediction.rests_on[i] if seen else MEAN, listing.sound[i], listing.picture[i]])
-    return _as_csv(plain), _as_csv(detail)
+def _compare_models(
+    values: Mapping[tuple[str, str], np.ndarray], common: np.ndarray, listing: SplitListing, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Compare each pair of models on what all models could see."""
+    if listing.labels is None:
+        return
+    labels = np.asarray(listing.labels, dtype=np.float64)
+    chosen = np.flatnonzero(common & ~np.isnan(labels).any(axis=1)).tolist()
+    videos = [listing.videos[i] for i in chosen]
+    models = [model for model, split in values if split == listing.split]
+    for other, one in combinations(models, 2):
+        first, second = (values[model, listing.split][chosen] for model in (one, other))
+        yield {"one": one, "other": other, **compare_both(labels[chosen], first, second, videos, seed=seed)}
 
 
-def _as_csv(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as CSV text."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _as_json(content: Mapping[str, Any]) -> str:
-    """Return strict JSON: no NaN, keys in the order given."""
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def _rows(prediction: ModelPredictions, own: np.ndarray, filled: np.ndarray, listing: SplitListing) -> list[DetailRow]:
+    """Return a row for each utterance of the split."""
+    unknown = [None] * len(listing.names)
+    labels = np.full_like(filled, np.nan) if listing.labels is None else np.asarray(listing.labels, np.float64)
+    return [
+        DetailRow(
+            video=listing.videos[i],
+            utterance=listing.utterances[i],
+            values=(float(filled[i, 0]), float(filled[i, 1])),
+            rests_on=prediction.rests_on[i] if seen else MEAN,
+            sound=listing.sound[i],
+            picture=listing.picture[i],
+            truth=None if np.isnan(labels[i]).any() else (float(labels[i, 0]), float(labels[i, 1])),
+            seconds=(listing.seconds or unknown)[i],
+            face_share=(listing.face_shares or unknown)[i],
+        )
+        for i, seen in enumerate(_seen(own).tolist())
+    ]

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from models.ccc_intervals import compute_score
+from models.ccc import compute_ccc
+from models.ccc_intervals import Unit, compare_ccc, compute_score, quantiles, resample_ccc
 
 DIMENSIONS = ("arousal", "valence")
 
 
-def score_both(truth: np.ndarray, prediction: np.ndarray, videos: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
+def score_both(
+    truth: np.ndarray, prediction: np.ndarray, videos: Sequence[str], *, seed: int = 0, unit: Unit = "videos"
+) -> dict[str, Any]:
     """Score both dimensions on the rows given, without choosing any.
 
     Args:
@@ -20,18 +23,78 @@ def score_both(truth: np.ndarray, prediction: np.ndarray, videos: Sequence[str],
         prediction: (N, 2), finite.
         videos: the video of each row.
         seed: of the bootstrap intervals.
+        unit: what the bootstrap draws.
 
     Returns:
-        "arousal" and "valence", each with `ccc ccc_low ccc_high pearson mse ccc_per_video`, "total_ccc", their sum, and
-        "scored", N. What is undefined is None: JSON has no NaN.
+        "arousal" and "valence", each with `ccc ccc_low ccc_high pearson mse ccc_per_video`, "total_ccc", their sum,
+        "total_ccc_low" and "total_ccc_high", its interval, and "scored", N. What is undefined is None: JSON has no NaN.
     """
-    scores = [asdict(compute_score(truth[:, i], prediction[:, i], videos, seed=seed)) for i in range(len(DIMENSIONS))]
-    total = sum(score["ccc"] for score in scores)
-    found: dict[str, Any] = {
-        dimension: {key: finite_or_none(value) for key, value in score.items()}
-        for dimension, score in zip(DIMENSIONS, scores, strict=True)
+    scores: dict[str, Any] = {}
+    total, resampled = 0.0, np.zeros(1)
+    for i, dimension in enumerate(DIMENSIONS):
+        score = asdict(compute_score(truth[:, i], prediction[:, i], videos, seed=seed, unit=unit))
+        scores[dimension] = {key: finite_or_none(value) for key, value in score.items()}
+        total += score["ccc"]
+        resampled = resampled + resample_ccc(truth[:, i], prediction[:, i], videos, seed=seed, unit=unit)
+    low, high = quantiles(resampled)
+    return {
+        **scores,
+        "total_ccc": finite_or_none(total),
+        "total_ccc_low": finite_or_none(low),
+        "total_ccc_high": finite_or_none(high),
+        "scored": len(videos),
     }
-    return {**found, "total_ccc": finite_or_none(total), "scored": len(videos)}
+
+
+def score_videos(truth: np.ndarray, prediction: np.ndarray, videos: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Score each video by itself.
+
+    Args:
+        truth: (N, 2) arousal and valence.
+        prediction: (N, 2), finite.
+        videos: the video of each row.
+
+    Returns:
+        For each video, in the order of its first row, "scored" and the CCC of "arousal" and "valence", None where it is
+        undefined (one utterance, or equal labels).
+    """
+    names = np.array(videos, dtype=object)
+    found: dict[str, dict[str, Any]] = {}
+    for video in dict.fromkeys(videos):
+        rows = names == video
+        scores = [finite_or_none(compute_ccc(truth[rows, i], prediction[rows, i])) for i in range(len(DIMENSIONS))]
+        found[video] = {"scored": int(rows.sum()), **dict(zip(DIMENSIONS, scores, strict=True))}
+    return found
+
+
+def compare_both(
+    truth: np.ndarray,
+    one: np.ndarray,
+    other: np.ndarray,
+    videos: Sequence[str],
+    *,
+    seed: int = 0,
+    unit: Unit = "videos",
+) -> dict[str, Any]:
+    """Compare two models on the same rows.
+
+    Args:
+        truth: (N, 2) arousal and valence.
+        one: (N, 2), finite.
+        other: (N, 2), finite.
+        videos: the video of each row.
+        seed: of bootstrap and permutation test.
+        unit: what they draw and swap.
+
+    Returns:
+        "arousal" and "valence", each with `difference low high p_value` (see `models.ccc_intervals.compare_ccc`), None
+        where undefined, and "scored", N.
+    """
+    found: dict[str, Any] = {}
+    for i, dimension in enumerate(DIMENSIONS):
+        compared = compare_ccc(truth[:, i], one[:, i], other[:, i], videos, seed=seed, unit=unit)
+        found[dimension] = {key: finite_or_none(value) for key, value in asdict(compared).items()}
+    return {**found, "scored": len(videos)}
 
 
 def finite_or_none(value: float) -> float | None:
@@ -43,15 +106,43 @@ def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def format_number(value: float | None, digits: int = 4) -> str:
+    """Return a number as text.
+
+    >>> format_number(0.25), format_number(None)
+    ('0.2500', 'undefined')
+    """
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def format_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a number with its interval as text.
+
+    >>> format_interval(0.28, 0.2, 0.36), format_interval(0.28, None, None)
+    ('0.2800 [0.20, 0.36]', '0.2800')
+    """
+    if value is None or low is None or high is None:
+        return format_number(value)
+    return f"{value:.4f} [{low:.2f}, {high:.2f}]"
+
+
 def format_score(score: dict[str, Any]) -> str:
     """Return CCC and interval as text.
 
     >>> format_score({"ccc": 0.28, "ccc_low": 0.2, "ccc_high": None})
     '0.2800'
     """
-    if score["ccc"] is None:
+    return format_interval(score["ccc"], score["ccc_low"], score["ccc_high"])
+
+
+def format_comparison(found: dict[str, Any]) -> str:
+    """Return a difference of CCC, its interval and p-value as text.
+
+    >>> format_comparison({"difference": 0.05, "low": 0.01, "high": 0.09, "p_value": 0.02})
+    '+0.0500 [+0.01, +0.09], p = 0.02'
+    """
+    if found["difference"] is None:
         return "undefined"
-    interval = [score["ccc_low"], score["ccc_high"]]
-    if None in interval:
-        return f"{score['ccc']:.4f}"
-    return f"{score['ccc']:.4f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+    if found["p_value"] is None:
+        return f"{found['difference']:+.4f}"
+    return f"{found['difference']:+.4f} [{found['low']:+.2f}, {found['high']:+.2f}], p = {found['p_value']:.2g}"

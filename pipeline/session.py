@@ -157,7 +157,7 @@ class Session:
         write_json(self.run.folder / "failures.json", self.failures)
         if not self.run.pending and self.experiment.report_path.exists():
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
-            print(f"report: {self.run.folder / 'latest' / 'report.json'}", flush=True)
+            print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
         console.print(
             f"{format_seconds(time.monotonic() - self._started)} in all; log: {self.log}",
             highlight=False,

@@ -3,12 +3,20 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
-from pipeline.scoring import format_score
+from pipeline.scoring import format_number, format_score
 
-TITLES = {"anet": "ANet", "vnet": "VNet", "joint": "Joint"}
+TITLES = {
+    "anet": "ANet",
+    "vnet": "VNet",
+    "joint": "Joint",
+    "mean": "mean of the training labels",
+    "ridge": "ridge on pooled embeddings",
+    "fusion": "late fusion of ANet and VNet",
+}
 HEADER = ("", "arousal", "valence", "total", "scored/listed")
+Kind = Literal["quoted", "run", "view", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -36,46 +44,86 @@ PUBLISHED = (
 )
 
 
-def make_rows(models: Mapping[str, Mapping[str, Any]], split: str) -> list[tuple[str, ...]]:
-    """Return the table's rows of a split: for each model what was published, then this run's scores.
+@dataclass(frozen=True)
+class ResultRow:
+    """A row of a table of results.
+
+    Attributes:
+        name: what the row is of.
+        kind: "quoted" from others, this "run", another "view" of it, or a "baseline".
+        scores: report.json's entry; of quoted rows the three CCC only, as "arousal", "valence" and "total_ccc".
+    """
+
+    name: str
+    kind: Kind
+    scores: Mapping[str, Any]
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row's five texts, as HEADER."""
+        if self.kind == "quoted":
+            return (self.name, *(f"{self.scores[key]:.4f}" for key in ("arousal", "valence", "total_ccc")), "")
+        coverage = f"{self.scores['scored']}/{self.scores['listed']}"
+        if "arousal" not in self.scores:
+            return self.name, "no labels", "no labels", "", coverage
+        dimensions = [format_score(self.scores[key]) for key in ("arousal", "valence")]
+        return self.name, *dimensions, format_number(self.scores["total_ccc"]), coverage
+
+
+def title_of(model: str) -> str:
+    """Return what people call a model."""
+    return TITLES.get(model, model)
+
+
+def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False) -> list[ResultRow]:
+    """Return the rows of a split: for each model what was published, then this run's scores; baselines last.
 
     Args:
-        models: report.json's "models".
+        content: report.json's.
         split: train, validation or test.
+        all_views: also each model on what all models could see, and its file as it is, where they differ.
 
     Returns:
-        Rows of five texts, as HEADER. A split without labels has no scores but says how many are listed.
+        The rows. A split without labels has no scores but says how many are listed.
     """
-    rows: list[tuple[str, ...]] = []
-    for model, splits in models.items():
+    rows: list[ResultRow] = []
+    for model, splits in content["models"].items():
         entry = splits.get(split)
         if entry is None:
             continue
         rows += [
-            (p.name, f"{p.arousal:.4f}", f"{p.valence:.4f}", f"{p.total:.4f}", "")
+            ResultRow(p.name, "quoted", {"arousal": p.arousal, "valence": p.valence, "total_ccc": p.total})
             for p in PUBLISHED
             if (p.model, p.split) == (model, split)
         ]
-        title = TITLES.get(model, model)
-        views = [(f"{title}, this run", entry)]
-        if entry["scored"] < entry["listed"] and "filled" in entry:
-            views += [(f"{title}, seen by all models", entry["common"]), (f"{title}, rest filled", entry["filled"])]
-        for name, scores in views:
-            rows.append((name, *_cells(scores), f"{scores['scored']}/{scores['listed']}"))
+        rows.append(ResultRow(f"{title_of(model)}, this run", "run", entry))
+        if all_views and entry["scored"] < entry["listed"] and "filled" in entry:
+            rows.append(ResultRow(f"{title_of(model)}, on what all models could see", "view", entry["common"]))
+            rows.append(ResultRow(f"{title_of(model)}, the rest filled in", "view", entry["filled"]))
+    baselines = content.get("baselines", {})
+    rows += [ResultRow(title_of(name), "baseline", found[split]) for name, found in baselines.items() if split in found]
     return rows
+
+
+def list_splits(content: Mapping[str, Any]) -> list[str]:
+    """Return the splits in the order in which the models have them."""
+    return list(dict.fromkeys(split for splits in content["models"].values() for split in splits))
 
 
 def format_tables(content: Mapping[str, Any]) -> str:
     """Return report.json's scores and notes as plain text, columns aligned."""
     lines = [f"! {note}" for note in content["notes"]]
-    for split in _splits(content["models"]):
-        rows = [HEADER, *make_rows(content["models"], split)]
+    for split in list_splits(content):
+        rows = [HEADER, *(row.cells() for row in make_rows(content, split))]
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
         lines += ["", f"CCC on {split}"] if lines else [f"CCC on {split}"]
-        for row in rows:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            lines.append(f"  {'  '.join(cells)}".rstrip())
+        lines += [format_cells(row, widths) for row in rows]
     return "\n".join(lines)
+
+
+def format_cells(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of a plain table."""
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    return f"  {'  '.join(padded)}".rstrip()
 
 
 def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None:
@@ -91,25 +139,10 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
     console = Console(file=out)
     for note in content["notes"]:
         console.print(Text(f"! {note}", style="bold yellow"))
-    for split in _splits(content["models"]):
+    for split in list_splits(content):
         table = Table(title=f"CCC on {split}", title_justify="left")
         for name in HEADER:
             table.add_column(name)
-        for row in make_rows(content["models"], split):
-            style = "bold" if row[-1] else "dim"
-            table.add_row(*(Text(cell) for cell in row), style=style)
+        for row in make_rows(content, split):
+            table.add_row(*(Text(cell) for cell in row.cells()), style="bold" if row.kind == "run" else "dim")
         console.print(table)
-
-
-def _splits(models: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-    """Return the splits in the order in which the models have them."""
-    return list(dict.fromkeys(split for splits in models.values() for split in splits))
-
-
-def _cells(scores: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return arousal, valence and total as text."""
-    if "arousal" not in scores:
-        return "no labels", "no labels", ""
-    total = scores["total_ccc"]
-    arousal, valence = format_score(scores["arousal"]), format_score(scores["valence"])
-    return arousal, valence, "undefined" if total is None else f"{total:.4f}"

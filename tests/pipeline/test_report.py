@@ -8,6 +8,7 @@ import pytest
 from pipeline.dataset import DatasetError
 from pipeline.evaluate import evaluate_files
 from pipeline.report import ModelPredictions, SplitListing, build_report, write_report
+from pipeline.report_rows import parse_details
 from pipeline.tables import PUBLISHED, format_tables, make_rows, print_tables
 
 U = 12
@@ -56,17 +57,20 @@ def test_scores_what_each_saw_what_all_saw_and_the_filled_file():
             expected = [official_ccc(LABELS[rows, i], filled[rows, i]) for i in (0, 1)]
             assert [view["arousal"]["ccc"], view["valence"]["ccc"]] == pytest.approx(expected)
             assert view["total_ccc"] == pytest.approx(sum(expected))
+            assert view["total_ccc_low"] <= view["total_ccc"] <= view["total_ccc_high"]
             assert set(view["arousal"]) == {"ccc", "ccc_low", "ccc_high", "pearson", "mse", "ccc_per_video"}
 
 
 def test_report_json_has_the_contracts_shape_and_is_strict_json():
     report = build(predictions("anet", unseen=range(U)), predictions("joint"), notes=["RANDOM WEIGHTS: x"])
     content = json.loads(report.files["report.json"], parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
-    assert set(content) == {"models", "notes", "provenance"}
+    assert set(content) == {"models", "baselines", "comparisons", "notes", "provenance"}
     assert content["provenance"] == {"seed": 7}
     assert content["notes"] == ["RANDOM WEIGHTS: x"]
     entry = content["models"]["anet"]["validation"]
-    assert set(entry) == {"arousal", "valence", "total_ccc", "listed", "scored", "predicted", "common", "filled"}
+    scores = {"arousal", "valence", "total_ccc", "total_ccc_low", "total_ccc_high", "listed", "scored"}
+    assert set(entry["common"]) == set(entry["filled"]) == scores
+    assert set(entry) == scores | {"predicted", "common", "filled", "videos"}
     assert (entry["scored"], entry["predicted"], entry["total_ccc"]) == (0, 0, None)
     assert entry["filled"]["scored"] == U
     assert entry["filled"]["arousal"]["ccc"] == 0  # one constant for everything agrees with nothing
@@ -181,6 +185,59 @@ def test_published_totals_are_the_sums_of_their_parts():
         assert p.total == pytest.approx(p.arousal + p.valence, abs=1e-9)
 
 
+def test_baselines_are_beside_and_do_not_count_in_what_all_models_could_see():
+    ridge = predictions("ridge", unseen=[0, 1, 2, 3, 4], seed=5)
+    report = build(predictions("anet", unseen=[7]), predictions("vnet", seed=2), baselines=[ridge])
+    models, baselines = report.content["models"], report.content["baselines"]
+    assert set(models) == {"anet", "vnet"}
+    assert models["vnet"]["validation"]["common"]["scored"] == U - 1
+    assert baselines["ridge"]["validation"]["scored"] == U - 5
+    assert baselines["ridge"]["validation"]["common"]["scored"] == U - 6
+    assert "predictions/ridge-validation.csv" in report.files
+
+
+def test_models_are_compared_in_pairs_on_what_all_could_see():
+    anet, vnet, joint = (
+        predictions(model, unseen, seed=seed)
+        for model, unseen, seed in (("anet", [0], 1), ("vnet", [11], 2), ("joint", [], 3))
+    )
+    found = build(anet, vnet, joint).content["comparisons"]["validation"]
+    assert [(c["one"], c["other"]) for c in found] == [("vnet", "anet"), ("joint", "anet"), ("joint", "vnet")]
+    rows = list(range(1, 11))
+    values = {p.model: np.round(p.values.astype(float), 6)[rows] for p in (anet, vnet, joint)}
+    for compared in found:
+        assert compared["scored"] == 10
+        for i, dimension in enumerate(("arousal", "valence")):
+            ccc = [official_ccc(LABELS[rows, i], values[compared[key]][:, i]) for key in ("one", "other")]
+            assert compared[dimension]["difference"] == pytest.approx(ccc[0] - ccc[1])
+            assert compared[dimension]["low"] <= compared[dimension]["difference"] <= compared[dimension]["high"]
+            assert 0 < compared[dimension]["p_value"] <= 1
+
+
+def test_each_videos_score_is_there():
+    found = build(predictions("vnet", unseen=[4, 5, 6])).content["models"]["vnet"]["validation"]["videos"]
+    values = np.round(predictions("vnet").values.astype(float), 6)
+    assert {video: entry["scored"] for video, entry in found.items()} == {"v0": 4, "v1": 1, "v2": 4}
+    assert found["v1"]["arousal"] is None
+    assert found["v2"]["valence"] == pytest.approx(official_ccc(LABELS[8:, 1], values[8:, 1]))
+
+
+def test_details_can_be_read_back():
+    given = listing()
+    given = SplitListing(**{**given.__dict__, "seconds": [1.5, None] * 6, "face_shares": [None, 0.25] * 6})
+    report = build(predictions("vnet", unseen=[2]), listings=[given])
+    rows = parse_details(report.files["predictions/vnet-validation.detail.csv"])
+    assert rows == report.rows["vnet", "validation"]
+    assert [row.is_seen for row in rows] == [True, True, False, *[True] * 9]
+    assert (rows[0].seconds, rows[0].face_share, rows[1].face_share) == (1.5, None, 0.25)
+    assert np.allclose([row.truth for row in rows], LABELS, atol=0)
+
+
+def test_details_of_an_earlier_release_are_refused():
+    with pytest.raises(ValueError, match="column true_arousal is missing; run FullRun again"):
+        parse_details("video,utterance,arousal,valence,rests_on,sound,picture\n")
+
+
 def entry(listed, scored, ccc):
     both = {"ccc": ccc, "ccc_low": 0.1, "ccc_high": 0.5, "pearson": ccc, "mse": 0.1, "ccc_per_video": ccc}
     return {"arousal": both, "valence": both, "total_ccc": 2 * ccc, "listed": listed, "scored": scored}
@@ -190,6 +247,7 @@ def test_table_as_text():
     whole = {**entry(617, 600, 0.25), "common": entry(617, 590, 0.26), "filled": entry(617, 617, 0.2)}
     content = {
         "models": {"vnet": {"validation": whole, "test": {"listed": 2229, "predicted": 2000, "scored": 0}}},
+        "baselines": {"mean": {"validation": entry(617, 617, 0.0)}},
         "notes": ["RANDOM WEIGHTS: sphereface20 was not trained"],
         "provenance": {},
     }
@@ -202,8 +260,7 @@ def test_table_as_text():
             "  video baseline (Barros & Wermter)  0.1200               0.2300               0.3500",
             "  VNet, paper                        0.2798               0.4688               0.7486",
             "  VNet, this run                     0.2500 [0.10, 0.50]  0.2500 [0.10, 0.50]  0.5000  600/617",
-            "  VNet, seen by all models           0.2600 [0.10, 0.50]  0.2600 [0.10, 0.50]  0.5200  590/617",
-            "  VNet, rest filled                  0.2000 [0.10, 0.50]  0.2000 [0.10, 0.50]  0.4000  617/617",
+            "  mean of the training labels        0.0000 [0.10, 0.50]  0.0000 [0.10, 0.50]  0.0000  617/617",
             "",
             "CCC on test",
             "                          arousal    valence    total   scored/listed",
@@ -213,12 +270,18 @@ def test_table_as_text():
     )
 
 
-def test_full_coverage_needs_one_row_of_this_run():
+def test_other_views_are_shown_only_where_they_differ():
+    part = {**entry(9, 5, 0.2), "common": entry(9, 4, 0.2), "filled": entry(9, 9, 0.2)}
     whole = {**entry(5, 5, 0.2), "common": entry(5, 5, 0.2), "filled": entry(5, 5, 0.2)}
-    assert [row[0] for row in make_rows({"joint": {"validation": whole}}, "validation")] == [
-        "Joint, paper",
-        "Joint, this run",
+    content = {"models": {"vnet": {"validation": part}, "joint": {"validation": whole}}}
+    assert [(row.name, row.kind) for row in make_rows(content, "validation", all_views=True)][2:] == [
+        ("VNet, this run", "run"),
+        ("VNet, on what all models could see", "view"),
+        ("VNet, the rest filled in", "view"),
+        ("Joint, paper", "quoted"),
+        ("Joint, this run", "run"),
     ]
+    assert "view" not in {row.kind for row in make_rows(content, "validation")}
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,103 @@
+"""The report's files of one model and split: the challenge's, and the one that says what each row rests on."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+DECIMALS = 6  # of a prediction in the files: below what float32 carries, and the scores are those of the files
+MEAN = "mean"  # what a row rests on when its model could see nothing: the mean label of the training split
+COLUMNS = ("video", "utterance", "arousal", "valence")
+DETAIL_COLUMNS = (
+    *COLUMNS,
+    *("rests_on", "sound", "picture", "true_arousal", "true_valence", "seconds", "face_share"),
+)
+
+
+@dataclass(frozen=True)
+class DetailRow:
+    """One row of `<model>-<split>.detail.csv`.
+
+    Attributes:
+        video: as in the truth file.
+        utterance: likewise.
+        values: arousal and valence as submitted.
+        rests_on: the network that made them, or "mean".
+        sound: the ledger's status.
+        picture: likewise.
+        truth: true arousal and valence; None where the utterance has none.
+        seconds: length of the clip; None where it is not known.
+        face_share: share of its frames with the speaker's face; likewise.
+    """
+
+    video: str
+    utterance: str
+    values: tuple[float, float]
+    rests_on: str
+    sound: str
+    picture: str
+    truth: tuple[float, float] | None = None
+    seconds: float | None = None
+    face_share: float | None = None
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether a network could see something of the clip."""
+        return self.rests_on != MEAN
+
+
+def format_predictions(rows: Iterable[DetailRow]) -> str:
+    """Return the challenge's file."""
+    return as_csv([COLUMNS, *([row.video, row.utterance, *_numbers(row.values)] for row in rows)])
+
+
+def format_details(rows: Iterable[DetailRow]) -> str:
+    """Return the file that says what each row rests on."""
+    return as_csv([DETAIL_COLUMNS, *(_detail_cells(row) for row in rows)])
+
+
+def parse_details(text: str) -> list[DetailRow]:
+    """Return the rows that `format_details` wrote.
+
+    Raises:
+        ValueError: A column is missing (a report of an earlier release).
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [name for name in DETAIL_COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise ValueError(f"column {missing[0]} is missing; run FullRun again with this release")
+    return [_parse_row(row) for row in reader]
+
+
+def as_csv(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV text."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _detail_cells(row: DetailRow) -> list[str]:
+    truth = ["", ""] if row.truth is None else [repr(value) for value in row.truth]
+    extra = ["" if value is None else f"{value:.4g}" for value in (row.seconds, row.face_share)]
+    return [row.video, row.utterance, *_numbers(row.values), row.rests_on, row.sound, row.picture, *truth, *extra]
+
+
+def _numbers(values: tuple[float, float]) -> list[str]:
+    return [f"{value:.{DECIMALS}f}" for value in values]
+
+
+def _parse_row(row: dict[str, str]) -> DetailRow:
+    truth = None
+    if row["true_arousal"]:
+        truth = (float(row["true_arousal"]), float(row["true_valence"]))
+    return DetailRow(
+        video=row["video"],
+        utterance=row["utterance"],
+        values=(float(row["arousal"]), float(row["valence"])),
+        rests_on=row["rests_on"],
+        sound=row["sound"],
+        picture=row["picture"],
+        truth=truth,
+        seconds=float(row["seconds"]) if row["seconds"] else None,
+        face_share=float(row["face_share"]) if row["face_share"] else None,
+    )
