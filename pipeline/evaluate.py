@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from models.ccc_intervals import Unit
 from pipeline.csv_files import find_columns, read_rows
-from pipeline.dataset import DatasetError, Utterance, read_dataset, utterance_name
-from pipeline.scoring import DIMENSIONS, format_score, score_both, score_videos
+from pipeline.dataset import Dataset, DatasetError, Utterance, read_dataset, utterance_name
+from pipeline.evaluation_text import format_result, format_side_by_side
+from pipeline.scoring import DIMENSIONS, compare_both, score_both, score_videos
 
 HELP = "score a file of predictions as the OMG-Emotion challenge does"
 COLUMNS = ("video", "utterance", *DIMENSIONS)
-MOST_PROBLEMS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -43,26 +44,46 @@ class Prediction:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("truth", type=Path, help="CSV file with labels")
-    parser.add_argument("predictions", type=Path, help="CSV file with video, utterance, arousal, valence")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        metavar="PREDICTIONS",
+        help="CSV file with video, utterance, arousal, valence; several are set side by side",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "--resample",
+        choices=["videos", "utterances"],
+        default="videos",
+        help="what intervals and tests draw (utterances: as if those of one video were independent; too narrow)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the score; return 1 when something does not fit, else 0."""
     try:
-        result = evaluate_files(arguments.truth, arguments.predictions)
+        if len(arguments.predictions) == 1:
+            result = evaluate_files(arguments.truth, arguments.predictions[0], unit=arguments.resample)
+            text, problems = format_result(result), result["problems"]
+        else:
+            result = evaluate_side_by_side(arguments.truth, arguments.predictions, unit=arguments.resample)
+            text = format_side_by_side(result)
+            problems = [problem for found in result["files"] for problem in found["problems"]]
     except DatasetError as error:
         print(error, file=sys.stderr)
         return 1
-    if arguments.json:
-        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        print(format_result(result))
-    return 1 if result["problems"] else 0
+    print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) if arguments.json else text)
+    return 1 if problems else 0
 
 
-def evaluate_files(truth_path: Path, predictions_path: Path) -> dict[str, Any]:
+def evaluate_files(truth_path: Path, predictions_path: Path, *, unit: Unit = "videos") -> dict[str, Any]:
     """Score a file of predictions against a file of labels.
+
+    Args:
+        truth_path: CSV file with labels.
+        predictions_path: CSV file with predictions.
+        unit: what the intervals draw.
 
     Returns:
         What `evaluate_predictions` gives, with the two paths and the truth file's warnings.
@@ -71,20 +92,62 @@ def evaluate_files(truth_path: Path, predictions_path: Path) -> dict[str, Any]:
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
 
     """
-    dataset = read_dataset({"truth": truth_path})
-    labelled = [row for row in dataset.utterances if row.arousal is not None]
-    if not labelled:
-        raise DatasetError([f"{truth_path}: no labels in it; arousal and valence are needed to score"])
-    problems: list[str] = []
-    predictions = read_predictions(predictions_path, problems)
-    found = evaluate_predictions(dataset.utterances, predictions, source=str(predictions_path))
+    dataset = _read_truth(truth_path)
+    return {"truth": str(truth_path), **_evaluate(dataset, predictions_path, unit)[0]}
+
+
+def evaluate_side_by_side(truth_path: Path, paths: Sequence[Path], *, unit: Unit = "videos") -> dict[str, Any]:
+    """Score several files of predictions against one file of labels.
+
+    Args:
+        truth_path: CSV file with labels.
+        paths: CSV files with predictions.
+        unit: what intervals and tests draw.
+
+    Returns:
+        "truth", "files" (what `evaluate_files` gives of each) and "common": on the utterances scored in all files
+            "scored", "files" (their scores) and "comparisons" (each later file minus the first, see `compare_both`).
+
+    Raises:
+        DatasetError: one of the files cannot be used at all, or the truth has no labels.
+
+    """
+    dataset = _read_truth(truth_path)
+    files, scored = zip(*(_evaluate(dataset, path, unit) for path in paths), strict=True)
+    common = [row for row in dataset.utterances if all(row.name in values for values in scored)]
+    videos = [row.video for row in common]
+    labels = np.array([[row.arousal, row.valence] for row in common], dtype=np.float64).reshape(-1, 2)
+    values = [np.array([found[row.name] for row in common], dtype=np.float64).reshape(-1, 2) for found in scored]
     return {
         "truth": str(truth_path),
-        "predictions": str(predictions_path),
+        "files": list(files),
+        "common": {
+            "scored": len(common),
+            "files": [score_both(labels, found, videos, unit=unit) for found in values],
+            "comparisons": [compare_both(labels, found, values[0], videos, unit=unit) for found in values[1:]],
+        },
+    }
+
+
+def _read_truth(path: Path) -> Dataset:
+    dataset = read_dataset({"truth": path})
+    if all(row.arousal is None for row in dataset.utterances):
+        raise DatasetError([f"{path}: no labels in it; arousal and valence are needed to score"])
+    return dataset
+
+
+def _evaluate(dataset: Dataset, path: Path, unit: Unit) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
+    """Score one file; also give the predictions that are scored, by name."""
+    problems: list[str] = []
+    predictions = read_predictions(path, problems)
+    found = evaluate_predictions(dataset.utterances, predictions, source=str(path), unit=unit)
+    result = {
+        "predictions": str(path),
         **found,
         "problems": problems + found["problems"],
         "warnings": list(dataset.warnings),
     }
+    return result, {row.name: values for row, values in _choose_scored(dataset.utterances, predictions)}
 
 
 def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
@@ -116,7 +179,7 @@ def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
 
 
 def evaluate_predictions(
-    truth: Sequence[Utterance], predictions: Sequence[Prediction], *, source: str
+    truth: Sequence[Utterance], predictions: Sequence[Prediction], *, source: str, unit: Unit = "videos"
 ) -> dict[str, Any]:
     """Join by name, tell what does not fit, and score the rest.
 
@@ -126,38 +189,48 @@ def evaluate_predictions(
         truth: the listed utterances, in order.
         predictions: rows in the order of their file.
         source: what to call that file in messages.
+        unit: what the intervals draw.
 
     Returns:
         Plain data: "listed", "scored", the scores (see `score_both`), "videos" (CCC of each), and "problems",
             sentences.
     """
-    place = {row.name: index for index, row in enumerate(truth)}
+    scored = _choose_scored(truth, predictions)
+    labels = np.array([[row.arousal, row.valence] for row, _ in scored], dtype=np.float64).reshape(-1, 2)
+    values = np.array([pair for _, pair in scored], dtype=np.float64).reshape(-1, 2)
+    videos = [row.video for row, _ in scored]
+    return {
+        "listed": len(truth),
+        **score_both(labels, values, videos, unit=unit),
+        "videos": score_videos(labels, values, videos),
+        "problems": _find_problems(truth, predictions, source),
+    }
+
+
+def _group_by_name(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     by_name: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         by_name.setdefault(prediction.name, []).append(prediction)
-    problems = _find_problems(truth, predictions, by_name, place, source)
-    scored = [
+    return by_name
+
+
+def _choose_scored(
+    truth: Sequence[Utterance], predictions: Sequence[Prediction]
+) -> list[tuple[Utterance, tuple[float, float]]]:
+    """Return every labelled utterance with exactly one prediction, of two finite numbers, and that prediction."""
+    by_name = _group_by_name(predictions)
+    return [
         (row, by_name[row.name][0].values)
         for row in truth
         if row.arousal is not None
         and len(by_name.get(row.name, [])) == 1
         and all(map(math.isfinite, by_name[row.name][0].values))
     ]
-    labels = np.array([[row.arousal, row.valence] for row, _ in scored], dtype=np.float64).reshape(-1, 2)
-    values = np.array([pair for _, pair in scored], dtype=np.float64).reshape(-1, 2)
-    videos = [row.video for row, _ in scored]
-    scores = score_both(labels, values, videos)
-    return {"listed": len(truth), **scores, "videos": score_videos(labels, values, videos), "problems": problems}
 
 
-def _find_problems(
-    truth: Sequence[Utterance],
-    predictions: Sequence[Prediction],
-    by_name: dict[str, list[Prediction]],
-    place: dict[str, int],
-    source: str,
-) -> list[str]:
+def _find_problems(truth: Sequence[Utterance], predictions: Sequence[Prediction], source: str) -> list[str]:
     """Return a sentence for everything in the predictions that does not fit the truth."""
+    place, by_name = {row.name: index for index, row in enumerate(truth)}, _group_by_name(predictions)
     problems = []
     latest = -1
     in_order = True
@@ -190,27 +263,6 @@ def _find_problems(
     return problems
 
 
-def format_result(result: dict[str, Any]) -> str:
-    """Return the evaluation as text."""
-    share = result["scored"] / result["listed"] if result["listed"] else 0.0
-    lines = [f"scored {result['scored']} of {result['listed']} listed utterances ({share:.1%})", ""]
-    lines.append(f"{'':8}  {'CCC [95 % interval]':22}  {'Pearson':>9}  {'MSE':>9}  {'per video':>9}")
-    for dimension in DIMENSIONS:
-        score = result[dimension]
-        cells = [_cell(score[key]) for key in ("pearson", "mse", "ccc_per_video")]
-        lines.append(f"{dimension:8}  {format_score(score):22}  {cells[0]:>9}  {cells[1]:>9}  {cells[2]:>9}")
-    lines.append(f"{'total':8}  {_cell(result['total_ccc'])}")
-    problems = result["problems"]
-    if problems:
-        lines += ["", f"{len(problems)} problems:"]
-        lines += [f"  {problem}" for problem in problems[:MOST_PROBLEMS_SHOWN]]
-        if len(problems) > MOST_PROBLEMS_SHOWN:
-            lines.append(f"  ... and {len(problems) - MOST_PROBLEMS_SHOWN} more (--json lists all)")
-    if result.get("warnings"):
-        lines += ["", f"{len(result['warnings'])} rows of the truth file have warnings (--json lists them)"]
-    return "\n".join(lines)
-
-
 def _as_number(text: str) -> float:
     """Return the number a cell holds; NaN for what is none."""
     try:
@@ -222,8 +274,3 @@ def _as_number(text: str) -> float:
 def _same_text(one: tuple[str, str], other: tuple[str, str]) -> bool:
     """Compare names in composed form."""
     return [unicodedata.normalize("NFC", part) for part in one] == [unicodedata.normalize("NFC", p) for p in other]
-
-
-def _cell(value: float | None) -> str:
-    """Return a number with four digits."""
-    return "undefined" if value is None else f"{value:.4f}"

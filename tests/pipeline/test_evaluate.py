@@ -172,3 +172,47 @@ def test_json_from_the_shell(tmp_path, rows):
     result = json.loads(done.stdout)
     assert (result["listed"], result["scored"], len(result["problems"])) == (12, 11, 1)
     assert set(result["arousal"]) == {"ccc", "ccc_low", "ccc_high", "pearson", "mse", "ccc_per_video"}
+
+
+def other_file(tmp_path, rows, shift=0.3, skip=0, name="other.csv"):
+    path = tmp_path / name
+    lines = [f"{v},{u},{p[0] + shift},{p[1] * (1 - shift)}" for v, u, _, p in rows[skip:]]
+    path.write_text("\n".join(["video,utterance,arousal,valence", *lines]) + "\n")
+    return path
+
+
+def test_several_files_side_by_side(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    other = other_file(tmp_path, rows)
+    assert main(["evaluate", str(truth), str(predicted), str(other), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    alone = evaluate_files(truth, other)
+    assert result["files"][1] == {key: value for key, value in alone.items() if key != "truth"}
+    first, second = result["common"]["files"]
+    (compared,) = result["common"]["comparisons"]
+    for dimension in ("arousal", "valence"):
+        difference = second[dimension]["ccc"] - first[dimension]["ccc"]
+        assert compared[dimension]["difference"] == pytest.approx(difference)
+        assert 0 < compared[dimension]["p_value"] <= 1
+
+
+def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    other = other_file(tmp_path, rows, shift=0, skip=3)
+    assert main(["evaluate", str(truth), str(predicted), str(other)]) == 1
+    printed = capsys.readouterr().out
+    assert "12/12" in printed
+    assert "9/12" in printed
+    assert "on the 9 utterances that all files have" in printed
+    assert "+0.0000 [+0.00, +0.00], p = 1" in printed
+    assert "3 problems:" in printed
+
+
+def test_intervals_over_utterances_on_demand(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    found = []
+    for unit in ("videos", "utterances"):
+        assert main(["evaluate", str(truth), str(predicted), "--json", "--resample", unit]) == 0
+        found.append(json.loads(capsys.readouterr().out)["valence"])
+    assert found[0]["ccc"] == found[1]["ccc"]
+    assert found[0]["ccc_low"] != found[1]["ccc_low"]
