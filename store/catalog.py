@@ -1,9 +1,11 @@
 """A whole store: from an utterance's name to its rows in every stage."""
 
 import difflib
+import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ class Root:
         shards: Utterance to the id of the shard that holds its rows.
         sources: Utterance to (size in bytes, time of change in ns) of its file when it was last seen.
         vanished: Utterances whose rows are kept although their file is gone.
+        runs: The run's own folder (checkpoints, reports), "" where it is not known.
 
     """
 
@@ -35,6 +38,7 @@ class Root:
     shards: dict[str, str]
     sources: dict[str, tuple[int, int]]
     vanished: frozenset[str] = frozenset()
+    runs: str = ""
 
     def write(self, store: Path) -> Path:
         """Write to `<store>/roots/<run>.json`, in columns, a third of the size of a row each."""
@@ -54,6 +58,7 @@ class Root:
                 "size": [self.sources[name][0] for name in names],
                 "mtime_ns": [self.sources[name][1] for name in names],
                 "vanished": sorted(self.vanished),
+                "runs": self.runs,
             },
         )
         return path
@@ -81,22 +86,35 @@ class Root:
                 shards={name: ids[i] for name, i in zip(names, value["shard"], strict=True)},
                 sources=dict(zip(names, zip(value["size"], value["mtime_ns"], strict=True), strict=True)),
                 vanished=frozenset(value["vanished"]),
+                runs=value.get("runs", ""),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise StoreError(f"{path} is damaged ({error!r}); remove it, and the next run writes it again") from error
 
 
 class Clip:
-    """One utterance's rows; each attribute is a read-only view, mapped when first touched."""
+    """One utterance's rows; each attribute is a read-only view, its file opened and mapped when first touched."""
 
-    def __init__(self, name: str, shards: dict[str, Shard]) -> None:
+    def __init__(self, store: "FeatureStore", name: str, shard: str) -> None:
         self.name = name
-        self._shards = shards
+        self.shard = shard
+        self._store = store
+
+    def find_shard(self, stage: str) -> Shard | None:
+        """Open a stage's file; None where the stage has not been there yet."""
+        rows = self._store.shard(stage, self.shard)
+        return rows if rows is not None and self.name in rows else None
+
+    @cached_property
+    def _shards(self) -> dict[str, Shard]:
+        found = {stage: self.find_shard(stage) for stage in self._store.root.fingerprints}
+        return {stage: rows for stage, rows in found.items() if rows is not None}
 
     def _rows(self, stage: str, dataset: str) -> np.ndarray:
-        if stage not in self._shards:
+        rows = self.find_shard(stage)
+        if rows is None:
             raise UtteranceNotFoundError(f"{self.name} has no rows of the stage {stage} in this store")
-        return self._shards[stage].rows(self.name, dataset)
+        return rows.rows(self.name, dataset)
 
     @property
     def stft(self) -> np.ndarray:
@@ -110,8 +128,15 @@ class Clip:
 
     @property
     def crops(self) -> np.ndarray:
-        """(N, 112, 96, 3) uint8, blue, green, red; only where the run keeps them raw."""
+        """(N, 112, 96, 3) uint8, blue, green, red; only where the run keeps them raw (else see `images`)."""
         return self._rows("crops", "crop")
+
+    def images(self, stage: str) -> list[bytes]:
+        """Give the JPEG images of `crops_jpeg` or `pixels`, where the run keeps those."""
+        rows = self.find_shard(stage)
+        if rows is None:
+            raise UtteranceNotFoundError(f"{self.name} has no rows of the stage {stage} in this store")
+        return rows.images(self.name)
 
     @property
     def landmarks(self) -> np.ndarray:
@@ -152,6 +177,7 @@ class FeatureStore:
     Args:
         folder: The store's folder, `[store] root` of tasks.cfg.
         run: Name of the run whose listing counts; the newest by default.
+        mapped: False reads copies instead of mapping the files (see `Shard`).
 
     Raises:
         StoreError: The folder is no store, or no run has written what it lists.
@@ -163,8 +189,9 @@ class FeatureStore:
 
     """
 
-    def __init__(self, folder: str | Path, run: str | None = None) -> None:
+    def __init__(self, folder: str | Path, run: str | None = None, *, mapped: bool = True) -> None:
         self.folder = Path(folder)
+        self.mapped = mapped
         paths = sorted(roots_folder(self.folder).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         if run is not None:
             paths = [path for path in paths if path.stem == run]
@@ -191,25 +218,32 @@ class FeatureStore:
             near = difflib.get_close_matches(name, self.root.shards, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
             raise UtteranceNotFoundError(f"{name!r} is not among the {len(self)} utterances of {self.folder}{hint}")
-        found = {stage: self.shard(stage, shard) for stage in self.root.fingerprints}
-        return Clip(name, {stage: rows for stage, rows in found.items() if rows is not None})
+        return Clip(self, name, shard)
 
     def shard(self, stage: str, shard: str) -> Shard | None:
         """Open one stage's file of a shard; None where the stage has not been there yet."""
         key = (stage, shard)
-        if key not in self._shards:
+        if key not in self._shards and stage in self.root.fingerprints:
             path = shard_path(self.folder, stage, self.root.fingerprints[stage], shard)
-            self._shards[key] = Shard(path) if path.exists() else None
-        return self._shards[key]
+            self._shards[key] = Shard(path, mapped=self.mapped) if path.exists() else None
+        return self._shards.get(key)
 
-    def utterances(self) -> list[dict[str, Any]]:
-        """List every utterance with its shard, and status, length and message of each stage."""
+    def utterances(self) -> Any:
+        """Give `list_utterances` as a pandas DataFrame, or as it is where pandas is not installed."""
+        table = self.list_utterances()
+        if importlib.util.find_spec("pandas") is None:
+            return table
+        return importlib.import_module("pandas").DataFrame(table)
+
+    def list_utterances(self) -> list[dict[str, Any]]:
+        """List every utterance with its shard and source, and status, length and message of each stage."""
         table = []
         for name in self:
-            row: dict[str, Any] = {"utterance": name, "shard": self.root.shards[name]}
+            row: dict[str, Any] = {"utterance": name, "shard": self.root.shards[name], "source_sha256": ""}
             for stage in self.root.fingerprints:
                 shard = self.shard(stage, row["shard"])
                 if shard is not None and name in shard:
+                    row["source_sha256"] = row["source_sha256"] or shard.fact(name, "source_sha256")
                     row |= {f"{stage}_{fact}": shard.fact(name, fact) for fact in ("status", "length", "message")}
             table.append(row)
         return table

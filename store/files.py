@@ -57,13 +57,18 @@ def write_json(target: Path, value: Any) -> None:
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove what killed processes of this host left half-written in `folder`; what is at work is let alone."""
     removed = []
-    host = socket.gethostname()
     for path in folder.glob(f".*{_MARK}*") if folder.is_dir() else ():
-        owner, _, process = path.name.rpartition(_MARK)[2].rpartition("-")
-        if owner == host and process.isdigit() and not _is_running(int(process)):
+        if is_leftover(path):
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
+
+
+def is_leftover(path: Path) -> bool:
+    """Tell whether a file is what a process of this host had half-written when it was killed."""
+    owner, _, process = path.name.rpartition(_MARK)[2].rpartition("-")
+    ours = path.name.startswith(".") and _MARK in path.name and owner == socket.gethostname()
+    return ours and process.isdigit() and not _is_running(int(process))
 
 
 def _is_running(process: int) -> bool:

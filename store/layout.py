@@ -1,6 +1,10 @@
 """Where things lie in a store (FORMAT.md, section 1)."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from store.schema import SCHEMAS
 
 
 def stage_folder(root: Path, stage: str, fingerprint: str) -> Path:
@@ -26,3 +30,30 @@ def plans_folder(root: Path) -> Path:
 def roots_folder(root: Path) -> Path:
     """Give the folder in which each run writes what it lists."""
     return root / "roots"
+
+
+def damaged_folder(root: Path) -> Path:
+    """Give the folder of what `verify --repair` has set aside."""
+    return root / "damaged"
+
+
+@dataclass(frozen=True, order=True)
+class StageSet:
+    """All shards of one stage under one fingerprint, as they lie on the disk."""
+
+    stage: str
+    fingerprint: str
+    folder: Path
+
+    @property
+    def shards(self) -> dict[str, Path]:
+        """The ids of its shards and their files, sorted."""
+        return {path.stem: path for path in sorted(self.folder.glob("*.h5")) if not path.name.startswith(".")}
+
+
+def find_stage_sets(root: Path) -> Iterator[StageSet]:
+    """Find the stage sets of a store, in the order of the chain."""
+    for stage in SCHEMAS:
+        for folder in sorted((root / stage).glob("*")):
+            if folder.is_dir() and not folder.name.startswith("."):
+                yield StageSet(stage, folder.name, folder)

@@ -114,6 +114,10 @@ class Shard:
             raise ShardError(f"{self.path}: {column.name} is not one piece of this file; it must be contiguous")
         return offset, dataset.shape, dataset.dtype
 
+    def num_rows(self, dataset: str) -> int:
+        """Give the number of rows of one dataset, of all utterances."""
+        return int(self._places[dataset][1][0])
+
     @cached_property
     def names(self) -> list[str]:
         """Names of the utterances, in the order of their rows."""
@@ -193,7 +197,7 @@ class Shard:
         if rows.nbytes:
             with self.path.open("rb", buffering=0) as file:
                 file.seek((offset or 0) + start * (rows.nbytes // len(rows)))
-                view, done = memoryview(rows).cast("B"), 0
+                view, done = rows.data.cast("B"), 0
                 while done < len(view) and (count := file.readinto(view[done:])):  # one call reads 2 GiB at most
                     done += count
             if done < len(view):

@@ -1,5 +1,6 @@
 """A whole store by utterance."""
 
+import importlib.util
 import os
 
 import numpy as np
@@ -72,10 +73,31 @@ def test_a_damaged_root_is_named(tmp_path):
 
 def test_the_table_of_utterances(tmp_path):
     make_store(tmp_path)
-    assert FeatureStore(tmp_path).utterances()[1] == {
+    store = FeatureStore(tmp_path)
+    table = store.list_utterances()
+    assert table[1] == {
         "utterance": "v/b",
         "shard": "s1",
+        "source_sha256": "a" * 64,
         "stft_status": "ok",
         "stft_length": 2,
         "stft_message": "",
     }
+    if importlib.util.find_spec("pandas"):
+        assert store.utterances().to_dict("records") == table
+    else:
+        assert store.utterances() == table
+
+
+def test_finding_a_clip_opens_no_file(tmp_path, monkeypatch):
+    make_store(tmp_path)
+    store = FeatureStore(tmp_path)
+    monkeypatch.setattr("store.catalog.Shard", None)
+    assert store["v/a"].shard == "s1"
+
+
+def test_a_store_of_copies_reads_the_same(tmp_path):
+    make_store(tmp_path)
+    rows = FeatureStore(tmp_path, mapped=False)["v/b"].stft
+    np.testing.assert_array_equal(rows[:, 0, 0], [1000, 1001])
+    assert not isinstance(rows.base, np.memmap)
