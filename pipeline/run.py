@@ -113,9 +113,21 @@ def current_run() -> Run:
     for plan in run.plan.shards.values():
         plan.write(run.store)
     _write_root(run)
+    _remove_leftovers(run)
+    return run
+
+
+def _remove_leftovers(run: Run) -> None:
+    """Remove what runs that were killed left half-written where this one will work."""
+    if not run.pending:
+        return
     for stage, fingerprint in run.fingerprints.items():
         files.remove_leftovers(run.store / stage / fingerprint)
-    return run
+    for shard in run.pending:
+        # Not below all of the stage set: there are as many WAV files as clips.
+        files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
+    if config.run().scratch:
+        files.remove_leftovers(Path(config.run().scratch))
 
 
 _locks = contextlib.ExitStack()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,18 @@ def replacing(target: Path) -> Iterator[Path]:
         flush_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Make a folder for scratch and remove it afterwards; named as `replacing` names files, for the same reason."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f".{name}{_MARK}{socket.gethostname()}-{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def flush_file(path: Path) -> None:
@@ -54,12 +67,19 @@ def write_json(target: Path, value: Any) -> None:
     write_text(target, json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def remove_leftovers(folder: Path) -> list[Path]:
-    """Remove what killed processes of this host left half-written in `folder`; what is at work is let alone."""
+def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
+    """Remove what killed processes of this host left half-written in `folder`, with `below` also in its folders.
+
+    What is at work is let alone.
+    """
     removed = []
-    for path in folder.glob(f".*{_MARK}*") if folder.is_dir() else ():
+    pattern = f".*{_MARK}*"
+    for path in list(folder.rglob(pattern) if below else folder.glob(pattern)):
         if is_leftover(path):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
             removed.append(path)
     return removed
 

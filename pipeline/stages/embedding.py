@@ -28,7 +28,7 @@ def cache_face_features(job: ShardJob) -> None:
 
 
 def _write_embeddings(job: ShardJob, crops: Shard) -> None:
-    blocks = _embed_blocks(crops.dataset("crop"), job.run)
+    blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path)
     left = np.empty((0, FEATURE_SIZE), np.float32)
     with job.writer("embeddings") as writer:
         for name in crops.names:
@@ -41,14 +41,21 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
             job.tick()
 
 
-def _embed_blocks(crops: np.ndarray, run: Run) -> Iterator[np.ndarray]:
+def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
     """Embed all crops of a shard end to end: batches are full however short the clips are.
 
     On a CPU one batch per core, each on one thread; on a GPU one after the other.
+
+    Args:
+        crops: (N, 112, 96, 3) uint8 BGR; may be memory-mapped.
+        weights: SphereFace's file; None for random weights.
+
+    Returns:
+        Blocks of (at most `[embeddings] batch_size`, 512) float32, in order.
     """
     settings = config.embeddings()
     device = find_device()
-    network = load_embedder(run.weights["sphereface20"].path, settings.precision, device)
+    network = load_embedder(weights, settings.precision, device)
 
     def embed(start: int) -> np.ndarray:
         return embed_crops(

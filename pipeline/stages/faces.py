@@ -4,7 +4,6 @@ import contextlib
 import functools
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pipeline.plan import Member
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames, read_table
 from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, scratch_folder
+from store.files import temporary_folder
 from store.shard import Shard
 from store.writer import UtteranceRows
 
@@ -45,7 +45,9 @@ def align_faces(job: ShardJob) -> None:
         # Closed in the opposite order: the crops are whole when the table of faces appears.
         writer = job.missing_writer(stack, "faces")
         crops = job.missing_writer(stack, "faces", beside="crops")
-        scratch = stack.enter_context(_scratch_for(job.run.path("faces", job.shard)))
+        scratch = stack.enter_context(
+            temporary_folder(scratch_folder() or job.run.path("faces", job.shard).parent, job.shard)
+        )
         stack.enter_context(torch_threads(1))
         load_detector()
         find = functools.partial(_find_faces, job, frames, scratch)
@@ -60,14 +62,6 @@ def align_faces(job: ShardJob) -> None:
             if found.scratch is not None:
                 shutil.rmtree(found.scratch)
             job.tick()
-
-
-@contextlib.contextmanager
-def _scratch_for(path: Path) -> Iterator[Path]:
-    folder = scratch_folder() or path.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.crops-", dir=folder) as name:
-        yield Path(name)
 
 
 def _find_faces(job: ShardJob, frames: Shard, scratch: Path, member: Member) -> _Found:
@@ -101,7 +95,9 @@ def _open_pictures(job: ShardJob, frames: Shard, name: str, source: Path | None)
     """Open a clip's frames: from the clip, else from the kept pixels, else None."""
     table = read_table(frames, name)
     if source is not None:
-        return media.read_frames(source, table, threads=1)
+        # One thread a clip, unless there are cores to spare.
+        threads = max(1, config.number_of_threads() // len(job.members))
+        return media.read_frames(source, table, threads=threads)
     pixels = job.run.shard("pixels", job.shard)
     if pixels is None or name not in pixels or pixels.fact(name, "length") == 0:
         return None

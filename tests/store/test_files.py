@@ -34,9 +34,15 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     dead = tmp_path / f".a.h5.partial-{host}-{ended.pid}"
     mine = tmp_path / f".a.h5.partial-{host}-{os.getpid()}"
     elsewhere = tmp_path / f".a.h5.partial-another-host-{ended.pid}"
-    for path in (dead, mine, elsewhere, tmp_path / "a.h5"):
+    deeper = tmp_path / "videos" / f".a.wav.partial-{host}-{ended.pid}"
+    deeper.parent.mkdir()
+    for path in (mine, elsewhere, tmp_path / "a.h5", deeper):
         path.touch()
+    dead.mkdir()
+    (dead / "crops").touch()
     assert files.remove_leftovers(tmp_path) == [dead]
+    assert files.remove_leftovers(tmp_path, below=True) == [deeper]
+    deeper.parent.rmdir()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, elsewhere.name, "a.h5"])
 
 
