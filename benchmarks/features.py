@@ -1,0 +1,261 @@
+"""FullRun's feature stages beside the paper's recipe, and beside decoding and embedding alone.
+
+For each clip, and for all of them as one shard: seconds of the stages as FullRun calls them, by what factor the recipe
+takes longer (one image a call of the detector, or several), and which share of the bound is reached: decoding alone and
+embedding alone on all cores, in seconds ("bound") and in core seconds ("cores").
+"""
+
+import argparse
+import configparser
+import contextlib
+import csv
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.recipe import MtcnnProcess, run_recipe
+from models.paper import CROP_HEIGHT, CROP_WIDTH
+from models.sphereface import build_sphereface
+from pipeline import config, media, stages
+from pipeline.run import Run, open_run
+from pipeline.stages.embedding import embed_all
+from pipeline.stages.faces import load_detector
+
+SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "RAVDESS_01-01-01")
+STAGES = ("extract_wav", "compute_stft", "extract_frames", "align_faces", "cache_face_features")
+EMBEDDED = 512  # crops by which the best rate of embedding is taken
+COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """What the stages took for a set of clips: seconds by stage, frames in the clips, faces of the speakers."""
+
+    seconds: dict[str, float]
+    core_seconds: float
+    num_frames: int
+    num_faces: int
+
+    @property
+    def total(self) -> float:
+        """All stages together, in seconds."""
+        return sum(self.seconds.values())
+
+
+def core_seconds() -> float:
+    """Return the seconds of processor time spent so far, ffmpeg's included: on a busy machine the fairer measure."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def run_stages(clips: Sequence[Path], folder: Path, settings: dict[str, dict[str, Any]]) -> StageTimes:
+    """Run the five feature stages on clips as one shard in a new store below `folder`, as FullRun does."""
+    videos = folder / "videos" / "clips"
+    videos.mkdir(parents=True)
+    with (folder / "clips.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for clip in clips:
+            (videos / clip.name).symlink_to(clip.resolve())
+            writer.writerow(["", 0, 1, "clips", clip.name, 0.1, 0.2, 1])
+    run = _open_run(folder, len(clips), settings)
+    (shard,) = run.plan.shards
+    seconds, core_seconds_before = {}, core_seconds()
+    for stage in STAGES:
+        started = time.perf_counter()
+        getattr(stages, stage)(stages.ShardJob(run, shard))
+        seconds[stage] = time.perf_counter() - started
+    core_seconds_spent = core_seconds() - core_seconds_before
+    frames, embeddings = run.shard("frames", shard), run.shard("embeddings", shard)
+    assert frames is not None
+    assert embeddings is not None
+    return StageTimes(
+        seconds,
+        core_seconds=core_seconds_spent,
+        num_frames=sum(frames.fact(name, "length") for name in frames.names),
+        num_faces=sum(embeddings.fact(name, "length") for name in embeddings.names),
+    )
+
+
+def _open_run(folder: Path, shard_size: int, settings: dict[str, dict[str, Any]]) -> Run:
+    values = {
+        "dataset": {"videos": folder / "videos", "train": folder / "clips.csv", "validation": "", "test": ""},
+        "store": {"root": folder / "store", "shard_size": shard_size},
+        **settings,
+    }
+    values["run"] = {**values["run"], "root": folder / "runs"}
+    _load_settings(values, folder / "benchmark.cfg")
+    return open_run()
+
+
+def _load_settings(values: dict[str, dict[str, Any]], path: Path) -> None:
+    """Lay settings over tasks.cfg the way a user does."""
+    overlay = configparser.ConfigParser()
+    overlay.read_dict(
+        {section: {key: str(value) for key, value in options.items()} for section, options in values.items()}
+    )
+    with path.open("w", encoding="utf-8") as file:
+        overlay.write(file)
+    os.environ[config.OVERLAY_VARIABLE] = str(path)
+    config.load()
+
+
+def measure_decoding(clips: Sequence[Path]) -> tuple[float, float]:
+    """Return the seconds, and core seconds, in which the clips decode to BGR images on all cores.
+
+    Of several clips the better of two ways of spreading: the cores share one clip, or each has a clip of its own.
+    """
+    cores = config.number_of_threads()
+    tables = [media.scan_frames(clip) for clip in clips]
+
+    def decode(workers: int) -> tuple[float, float]:
+        started, spent = time.perf_counter(), core_seconds()
+        with ThreadPoolExecutor(workers) as pool:
+            threads = cores // workers
+            readers = [
+                media.read_frames(clip, table, threads=threads) for clip, table in zip(clips, tables, strict=True)
+            ]
+            list(pool.map(lambda reader: sum(1 for _ in reader), readers))
+        return time.perf_counter() - started, core_seconds() - spent
+
+    return min(decode(workers) for workers in sorted({1, min(cores, len(clips))}))
+
+
+def measure_embedding() -> tuple[float, float]:
+    """Return how many faces a second, and a core second, the stage's own engine embeds on all cores, best of three."""
+    noise = np.random.default_rng(0).integers(0, 256, (EMBEDDED, CROP_HEIGHT // 8, CROP_WIDTH // 8, 3), dtype=np.uint8)
+    crops = np.stack([cv2.resize(one, (CROP_WIDTH, CROP_HEIGHT), interpolation=cv2.INTER_CUBIC) for one in noise])
+    rates = []
+    for _ in range(3):
+        started, spent = time.perf_counter(), core_seconds()
+        num_faces = sum(len(block) for block in embed_all(crops, None))
+        rates.append((num_faces / (time.perf_counter() - started), num_faces / (core_seconds() - spent)))
+    return max(rates)
+
+
+def measure(
+    name: str,
+    clips: Sequence[Path],
+    embedding_rate: tuple[float, float],
+    recipe: MtcnnProcess | None,
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    """Measure the stages, the bound and, where there is one, the recipe (of a single clip); returns seconds by name."""
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as name_of_folder:
+        folder = Path(name_of_folder)
+        ours = run_stages(clips, folder / "stages", _settings(arguments))
+        row: dict[str, Any] = {"name": name, "frames": ours.num_frames, "faces": ours.num_faces, "ours": ours.total}
+        row["stages"] = ours.seconds
+        row["core_seconds"] = ours.core_seconds
+        row["decoding"], row["decoding_core_seconds"] = measure_decoding(clips)
+        row["embedding"], row["embedding_core_seconds"] = (ours.num_faces / rate for rate in embedding_rate)
+        if recipe is not None:
+            embedder = build_sphereface(None, seed=0).eval()
+            for column, batch in {"recipe": 0, "batched": arguments.batch}.items():
+                (folder / column).mkdir()
+                times = run_recipe(
+                    clips[0],
+                    folder / column,
+                    recipe,
+                    embedder,
+                    smallest_face_px=arguments.smallest_face,
+                    batch=batch,
+                )
+                row[column] = times.total
+                row[f"{column}_steps"] = times.seconds
+        return row
+
+
+def format_row(row: dict[str, Any]) -> str:
+    """Lay a row out for the table."""
+    bound = (row["decoding"] + row["embedding"]) / row["ours"]
+    core_bound = (row["decoding_core_seconds"] + row["embedding_core_seconds"]) / row["core_seconds"]
+    ratios = [f"{row[name] / row['ours']:8.1f}x" if name in row else " " * 9 for name in ("recipe", "batched")]
+    stage_seconds = " ".join(f"{seconds:7.2f}" for seconds in row["stages"].values())
+    return (
+        f"{row['name'][:34]:34} {row['frames']:6} {row['faces']:6} {row['ours']:8.2f}"
+        f" {row['frames'] / row['ours']:8.1f} {' '.join(ratios)} {bound:6.0%} {core_bound:6.0%}"
+        f" | {row['decoding']:7.2f} {row['embedding']:7.2f} | {stage_seconds}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; with --json keep the raw seconds too."""
+    arguments = _parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        _load_settings(_settings(arguments), Path(folder) / "benchmark.cfg")
+    clips = _choose_clips(arguments)
+    load_detector()
+    embedding_rate = measure_embedding()
+    print(
+        f"{len(clips)} clips, smallest face {arguments.smallest_face} px, {arguments.precision}, "
+        f"{config.number_of_threads()} threads; embedding alone {embedding_rate[0]:.0f} faces/s\n"
+        f"{'clip':34} {'frames':>6} {'faces':>6} {'seconds':>8} {'frames/s':>8} {'recipe':>9} {'batched':>9} "
+        f"{'bound':>6} {'cores':>6} | {'decode':>7} {'embed':>7} | "
+        + " ".join(f"{name:>7}" for name in ("wav", "stft", "frames", "faces", "embed")),
+        flush=True,
+    )
+    rows = []
+    with contextlib.ExitStack() as stack:
+        recipe = None if arguments.no_recipe else stack.enter_context(MtcnnProcess(arguments.python))
+        for clip in clips:
+            rows.append(measure(clip.stem, [clip], embedding_rate, recipe, arguments))
+            print(format_row(rows[-1]), flush=True)
+    every = measure("all, as one shard", clips, embedding_rate, None, arguments)
+    for name in () if arguments.no_recipe else ("recipe", "batched"):
+        every[name] = sum(row[name] for row in rows)
+    print(format_row(every), flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([*rows, every], indent=1), encoding="utf-8")
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks features", description=__doc__)
+    parser.add_argument("clips", nargs="*", type=Path, help="clips or folders; by default the real speech clips")
+    parser.add_argument("--short", action="store_true", help="one clip of each size")
+    parser.add_argument("--no-recipe", action="store_true", help="only the stages and their bound")
+    parser.add_argument("--python", type=Path, help="a Python that has mtcnn and TensorFlow")
+    parser.add_argument("--smallest-face", type=int, default=20, help="pixels; the package finds nothing above 24")
+    parser.add_argument("--batch", type=int, default=8, help="images a call of the package in the batched recipe")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--threads", type=int, default=0, help="0 for one per core")
+    parser.add_argument("--scratch", type=Path, help="folder for everything that is written")
+    parser.add_argument("--json", type=Path, help="file for the raw seconds")
+    return parser.parse_args(argv)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    return {
+        "faces": {"smallest_face_px": arguments.smallest_face},
+        "embeddings": {"weights": "random", "precision": arguments.precision},
+        "anet": {"vgg_weights": "random"},
+        "run": {"device": arguments.device, "threads": arguments.threads},
+    }
+
+
+def _choose_clips(arguments: argparse.Namespace) -> list[Path]:
+    media_folder = Path(os.environ.get("VALAR_TEST_MEDIA", config.ROOT.parent / "shared" / "media"))
+    given = arguments.clips or [media_folder / "speech"]
+    clips = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
+    if arguments.short:
+        clips = [clip for clip in clips if clip.name.startswith(SHORT)]
+    if not clips:
+        raise SystemExit(f"no clips in {', '.join(map(str, given))}; name some, or set VALAR_TEST_MEDIA")
+    return clips
+
+
+if __name__ == "__main__":
+    sys.exit(main())
