@@ -24,6 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.clips import choose_clips
 from benchmarks.recipe import MtcnnProcess, run_recipe
 from models.paper import CROP_HEIGHT, CROP_WIDTH
 from models.sphereface import build_sphereface
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
         _load_settings(_settings(arguments), Path(folder) / "benchmark.cfg")
-    clips = _choose_clips(arguments)
+    clips = choose_clips(arguments.clips, SHORT if arguments.short else ())
     load_detector()
     embedding_rate = measure_embedding()
     print(
@@ -244,17 +245,6 @@ def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         "anet": {"vgg_weights": "random"},
         "run": {"device": arguments.device, "threads": arguments.threads},
     }
-
-
-def _choose_clips(arguments: argparse.Namespace) -> list[Path]:
-    media_folder = Path(os.environ.get("VALAR_TEST_MEDIA", config.ROOT.parent / "shared" / "media"))
-    given = arguments.clips or [media_folder / "speech"]
-    clips = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
-    if arguments.short:
-        clips = [clip for clip in clips if clip.name.startswith(SHORT)]
-    if not clips:
-        raise SystemExit(f"no clips in {', '.join(map(str, given))}; name some, or set VALAR_TEST_MEDIA")
-    return clips
 
 
 if __name__ == "__main__":

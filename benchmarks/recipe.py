@@ -71,7 +71,10 @@ class MtcnnProcess:
         self._process.wait()
 
     def detect(self, folder: Path, *, batch: int, smallest_face_px: int) -> tuple[float, list[Any]]:
-        """Return the seconds taken and the largest face of each JPEG file; `batch` 0 is one image a call."""
+        """Return the seconds taken and the faces of each image of a folder; `batch` 0 is one image a call.
+
+        A face is 14 numbers: x1, y1, x2, y2, then five landmarks x, y.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         request = {"folder": str(folder), "batch": batch, "smallest_face_px": smallest_face_px}
@@ -147,10 +150,11 @@ def _write_frames(clip: Path, folder: Path) -> int:
 
 def _cut_crops(frames: Path, faces: list[Any], folder: Path) -> list[Path]:
     crops = []
-    for path, face in zip(sorted(frames.glob("*.jpg")), faces, strict=True):
-        if face is None:
+    for path, found in zip(sorted(frames.glob("*.jpg")), faces, strict=True):
+        if not found:
             continue
-        landmarks = np.array(face[4:], dtype=np.float32).reshape(5, 2)
+        largest = max(found, key=lambda face: (face[2] - face[0]) * (face[3] - face[1]))
+        landmarks = np.array(largest[4:], dtype=np.float32).reshape(5, 2)
         transform, _ = cv2.estimateAffinePartial2D(landmarks, TEMPLATE.astype(np.float32), method=cv2.LMEDS)
         crop = cv2.warpAffine(cv2.imread(str(path)), transform, (CROP_WIDTH, CROP_HEIGHT))
         crops.append(folder / f"crop_{path.name}")
