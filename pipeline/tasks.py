@@ -8,7 +8,7 @@ import luigi
 
 from pipeline import config
 from pipeline.errors import UserError
-from pipeline.session import current_session
+from pipeline.session import current_session, start_session
 
 try:
     config.load()
@@ -17,7 +17,11 @@ except UserError as error:
 
 
 class ShardTask(luigi.Task):
-    """One stage of one shard. The store's folder is a parameter, since one luigid may serve several stores."""
+    """One stage of one shard. The store's folder is a parameter, since one luigid may serve several stores.
+
+    The later stage goes first: a shard's crops are embedded while they are still in memory, and where crops are not
+    kept no more than one shard's are ever on the disk.
+    """
 
     store = luigi.Parameter(description="folder of the feature store")
     shard = luigi.Parameter(description="id of the shard")
@@ -55,31 +59,31 @@ def note_failure(task: luigi.Task, error: BaseException) -> None:
 class ExtractWav(ShardTask):
     """Video to 16 kHz mono WAV."""
 
-    stage = "wav"
+    stage, priority = "wav", 1
 
 
 class ComputeStft(ShardTask):
     """WAV to short-time Fourier transform."""
 
-    stage, before = "stft", ExtractWav
+    stage, before, priority = "stft", ExtractWav, 2
 
 
 class ExtractFrames(ShardTask):
     """Video to frame table, and JPEG frames where they are to be kept."""
 
-    stage = "frames"
+    stage, priority = "frames", 3
 
 
 class AlignFaces(ShardTask):
     """Frames to the speaker's aligned faces."""
 
-    stage, before = "faces", ExtractFrames
+    stage, before, priority = "faces", ExtractFrames, 4
 
 
 class CacheFaceFeatures(ShardTask):
     """Aligned faces to SphereFace embeddings."""
 
-    stage, before = "embeddings", AlignFaces
+    stage, before, priority = "embeddings", AlignFaces, 5
 
 
 class StoreTask(luigi.Task):
@@ -147,13 +151,13 @@ class TrainTask(luigi.Task):
 class TrainANet(TrainTask):
     """STFT maps to arousal and valence."""
 
-    network = "anet"
+    network, priority = "anet", 2
 
 
 class TrainVNet(TrainTask):
     """Faces to arousal and valence."""
 
-    network = "vnet"
+    network, priority = "vnet", 1
 
 
 class TrainJoint(TrainTask):
@@ -198,3 +202,30 @@ class FullRun(_AllShards):
         session = current_session()
         session.check_features()
         yield Report(store=self.store, fingerprint=session.experiment.fingerprints["report"])
+
+
+class Predict(StoreTask):
+    """Arousal and valence of clips without labels."""
+
+    videos = luigi.Parameter(description="folder of clips, or of folders of clips")
+    checkpoint = luigi.Parameter(description="folder of a trained network, such as runs/checkpoints/joint-...")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        from pipeline.prediction import PredictionSession, open_prediction
+
+        session = start_session(lambda: open_prediction(Path(self.videos), Path(self.checkpoint)))
+        assert isinstance(session, PredictionSession)
+        self.session = session
+
+    def requires(self) -> list[ShardTask]:
+        """Need the features that are not there yet."""
+        return [task.of(shard) for shard in self.session.run.pending for task in (ComputeStft, CacheFaceFeatures)]
+
+    def complete(self) -> bool:
+        """Be complete when the predictions are there."""
+        return self.session.is_predicted
+
+    def run(self) -> None:
+        """Predict."""
+        self.session.predict()
