@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from models.loading import build_empty, load_strictly
+from models.outputs import ArousalOutput, check_arousal_output, squash
 from models.paper import (
     ANET_HIDDEN,
     DROPOUT,
@@ -82,23 +83,28 @@ class AcousticFeature(nn.Module):
 class ANet(nn.Module):
     """The network of the sound alone."""
 
-    def __init__(self, channel_scale: float = 1.0) -> None:
+    def __init__(self, channel_scale: float = 1.0, arousal_output: ArousalOutput = "tanh") -> None:
         super().__init__()
+        check_arousal_output(arousal_output)
+        self.arousal_output = arousal_output
         self.feature = AcousticFeature(channel_scale)
         self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Predict (B, 2), arousal and valence in [-1, 1]; arguments as in `AcousticFeature.forward`."""
-        return torch.tanh(self.head(self.feature(maps, index)))
+        return squash(self.head(self.feature(maps, index)), self.arousal_output)
 
 
-def build_anet(weights: Path | None, *, channel_scale: float = 1.0, seed: int) -> ANet:
+def build_anet(
+    weights: Path | None, *, channel_scale: float = 1.0, arousal_output: ArousalOutput = "tanh", seed: int
+) -> ANet:
     """Build ANet with VGG-16's ImageNet weights below, or with random ones.
 
     Args:
         weights: torchvision's vgg16 file (its digest is the caller's to check); None is an explicit choice of
             random weights (Kaiming). The fully connected layers are random in both cases, as in the paper.
         channel_scale: see `AcousticFeature`; must be 1 with weights.
+        arousal_output: see `squash`.
         seed: of the random weights.
 
     Raises:
@@ -108,7 +114,7 @@ def build_anet(weights: Path | None, *, channel_scale: float = 1.0, seed: int) -
         raise ValueError(
             f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
         )
-    network = build_empty(lambda: ANet(channel_scale))
+    network = build_empty(lambda: ANet(channel_scale, arousal_output))
     with seeded(seed):
         _initialise(network)
     if weights is not None:

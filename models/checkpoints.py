@@ -18,6 +18,7 @@ from models.vnet import VNet
 
 FORMAT = "valar-checkpoint/1"
 BEST, LAST = "best.pt", "last.pt"
+UNFINISHED = ".tmp"
 NETWORKS: Mapping[str, type[nn.Module]] = {"anet": ANet, "vnet": VNet, "joint": Joint}
 PLAIN = (str, int, float, bool, type(None))
 
@@ -40,6 +41,7 @@ class Checkpoint:
         weights: what its layers started from, for example {"vgg16": "random"}.
         provenance: whatever the caller wants to know later; plain data.
         state: the network's tensors.
+        identity: of the training: a digest of all that decides on its outcome; empty where it is not known.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Checkpoint:
     weights: dict[str, str]
     provenance: dict[str, Any]
     state: dict[str, torch.Tensor]
+    identity: str = ""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -69,16 +72,48 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     for name, value in content.items():
         if name != "state":
             _check_plain(value, where=name)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_tensors(path, content)
+
+
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain data to a file whole: beside its place, flushed to the disk, then renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         with beside.open("wb") as file:
-            torch.save(content, file)
+            torch.save(dict(content), file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def read_tensors(file: Path, *, format_name: str) -> dict[str, Any]:
+    """Read such a file; only tensors and plain data are unpickled, and the tensors are on the CPU.
+
+    Args:
+        file: must exist.
+        format_name: what it must say of itself.
+
+    Raises:
+        CheckpointError: it cannot be read, or is of another format.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{file} cannot be read as a checkpoint of tensors and plain data: {reason}") from error
+    found = content.pop("format", None) if isinstance(content, dict) else None
+    if found != format_name:
+        raise CheckpointError(f"{file} has format {found!r}: it must be {format_name!r}; train again with this version")
+    return dict(content)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for path in folder.glob(f".*.pt.*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -94,14 +129,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     file = path / BEST if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(f"no checkpoint at {file}: a training writes {BEST} and {LAST} into its folder")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{file} cannot be read as a checkpoint of tensors and plain data: {reason}") from error
-    found = content.pop("format", None) if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise CheckpointError(f"{file} has format {found!r}: it must be {FORMAT!r}; train again with this version")
+    content = read_tensors(file, format_name=FORMAT)
     content["inputs"] = InputPlan(**content["inputs"])
     return Checkpoint(**content)
 

@@ -1,101 +1,37 @@
 """The training loop that ANet, VNet and Joint share."""
 
-import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from models.batches import InputPlan, draw_rows, gather_rows, prepare_inputs
 from models.ccc import compute_ccc
-from models.checkpoints import BEST, LAST, Checkpoint, save_checkpoint
+from models.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, remove_unfinished, save_checkpoint
 from models.clips import Clips
+from models.feeding import choose_source
+from models.job import Job, TrainingError
 from models.loading import place_network
-from models.losses import LOSSES
-from models.prediction import predict_clips
-from models.sampling import split_batches
-from models.seeding import seeded
+from models.metrics import EpochMetrics, count_epochs_since_best, find_best_total
+from models.parallel import Group, find_group
+from models.prediction import BATCH_SIZE, predict_members
+from models.resuming import STATE, TrainingState, add_to_average, load_state, write_metrics
 from models.settings import TrainingSettings
+from models.stepping import Losses, Setup, train_epoch
+
+__all__ = ["EpochMetrics", "Job", "TrainingError", "fit"]
 
 METRICS = "metrics.jsonl"
+AVERAGE = "average.pt"
+BY_TOTAL = "total validation CCC"
 NO_VALIDATION = "last epoch: no validation utterance has a usable label and something the network can see"
 
 log = logging.getLogger(__name__)
-
-
-class TrainingError(RuntimeError):
-    """A training cannot go on; the message says what to try."""
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One line of metrics.jsonl.
-
-    Attributes:
-        kind: "anet", "vnet" or "joint".
-        epoch: counted from 0.
-        num_epochs: of this training.
-        loss: mean over the training utterances, each counted in its batch.
-        learning_rate: of this epoch.
-        ccc_arousal: on the validation split; NaN where undefined, as are the next two.
-        ccc_valence: likewise.
-        total_ccc: sum of those that are defined.
-        is_best: no epoch before had a higher total.
-        num_train: utterances trained on.
-        num_validation: utterances validated on.
-        seconds: wall time of the epoch, validation included.
-        train_seconds: wall time of its steps.
-    """
-
-    kind: str
-    epoch: int
-    num_epochs: int
-    loss: float
-    learning_rate: float
-    ccc_arousal: float
-    ccc_valence: float
-    total_ccc: float
-    is_best: bool
-    num_train: int
-    num_validation: int
-    seconds: float
-    train_seconds: float
-
-    def as_plain(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold: undefined values are None."""
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that tells one training from another.
-
-    Attributes:
-        kind: "anet", "vnet" or "joint".
-        network: as it starts; changed by the training.
-        architecture: arguments of its constructor.
-        settings: of the optimisation.
-        train_plan: what it looks at in training.
-        evaluation_plan: what it looks at in evaluation.
-        weights: what its layers started from.
-        provenance: recorded with the checkpoints.
-    """
-
-    kind: str
-    network: nn.Module
-    architecture: dict[str, Any]
-    settings: TrainingSettings
-    train_plan: InputPlan
-    evaluation_plan: InputPlan
-    weights: dict[str, str]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -108,131 +44,249 @@ def fit(
     device: str,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
     overwrite: bool = False,
+    save_every_steps: int = 0,
 ) -> None:
     """Train and leave best.pt, metrics.jsonl and, at the very end, last.pt in the folder.
 
     Utterances without both labels, or without what the network looks at, are left out. The best checkpoint is that of
     the highest total validation CCC, the earlier one of two equal; where no epoch has one it is the last.
 
+    Killed at any moment, the next call with the same arguments goes on from the last finished epoch and ends with the
+    weights that an uninterrupted training would have: the same to the bit on the same machine's CPU with the same
+    number of threads. An unfinished training with other arguments is replaced.
+
     Args:
         job: what to train.
         train: training split.
         validation: validation split, may be empty.
-        folder: made where it is missing; files of an interrupted training in it are replaced.
+        folder: made where it is missing.
         seed: of the order, the sampling and dropout.
         device: "cpu", "cuda", ...
-        on_epoch: called after each epoch.
-        overwrite: whether a finished training in the folder is replaced as well.
+        on_epoch: called after each epoch, and at once for those that were finished before.
+        overwrite: train anew, whatever the folder holds.
+        save_every_steps: also go on from the last step whose number within its epoch is a multiple of this; 0 for
+            whole epochs only.
 
     Raises:
-        FileExistsError: the folder holds a finished training and `overwrite` is not set.
-        TrainingError: nothing to train on, or the loss is no number any more.
+        FileExistsError: the folder holds another finished training and `overwrite` is not set.
+        TrainingError: nothing to train on, fewer utterances in a batch than processes, no memory left on the device,
+            or the loss is no number any more.
     """
-    members = _claim_folder(job, train, folder, overwrite=overwrite)
-    settings = job.settings
+    group = find_group()
+    members = _find_members(job, train, group)
+    identity = job.identify(train, validation, seed=seed, processes=group.size)
+    if not overwrite and _is_finished(folder, identity):
+        (folder / STATE).unlink(missing_ok=True)
+        return
     place_network(job.network, device=device)
     # One optimiser throughout: its momentum survives a step of the schedule.
+    settings = job.settings
     optimiser = torch.optim.SGD(
         job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
-    best_total = -math.inf
-    with (folder / METRICS).open("w", encoding="utf-8") as file:
-        for epoch in range(settings.epochs):
-            start = time.perf_counter()
-            rate = _set_learning_rate(optimiser, settings, epoch)
-            loss = _train_epoch(job, optimiser, train, members, epoch=epoch, seed=seed, device=device)
-            train_seconds = time.perf_counter() - start
-            scores = _validate(job, validation, device=device)
-            metrics = EpochMetrics(
-                kind=job.kind,
-                epoch=epoch,
-                num_epochs=settings.epochs,
-                loss=loss,
-                learning_rate=rate,
-                **scores,
-                is_best=scores["total_ccc"] > best_total,
-                num_train=len(members),
-                seconds=time.perf_counter() - start,
-                train_seconds=train_seconds,
-            )
-            if metrics.is_best:
-                best_total = metrics.total_ccc
-                save_checkpoint(folder / BEST, _make_checkpoint(job, metrics, selected_by="total validation CCC"))
-            file.write(json.dumps(metrics.as_plain(), allow_nan=False) + "\n")
-            file.flush()
-            if on_epoch is not None:
-                on_epoch(metrics)
-    if best_total == -math.inf:
-        log.warning("%s: the best checkpoint is that of the %s", job.kind, NO_VALIDATION)
-        save_checkpoint(folder / BEST, _make_checkpoint(job, metrics, selected_by=NO_VALIDATION))
-    save_checkpoint(folder / LAST, _make_checkpoint(job, metrics, selected_by="last epoch"))
+    state = _start(job, optimiser, folder, identity, group, overwrite=overwrite)
+    report = on_epoch or (lambda metrics: None)
+    for metrics in state.history:
+        report(metrics)
+    setup = Setup(
+        job=job,
+        network=group.wrap(job.network),
+        optimiser=optimiser,
+        train=train,
+        source=choose_source(train, job.train_plan, device),
+        members=members,
+        seed=seed,
+        device=device,
+        group=group,
+    )
+    validate = _make_validation(job, validation, device, group)
+
+    def save_step(losses: Losses) -> None:
+        if save_every_steps and losses.num_steps % save_every_steps == 0:
+            losses.look()
+            state.step, state.losses = losses.num_steps, list(losses.values)
+            _save_state(state, setup, folder)
+
+    while not _is_over(state.history, settings):
+        epoch = state.epoch
+        start = time.perf_counter()
+        rate = _set_learning_rate(optimiser, settings, epoch)
+        loss, wait_seconds = train_epoch(setup, epoch, state.losses, save_step)
+        train_seconds = time.perf_counter() - start
+        scores = validate()
+        metrics = EpochMetrics(
+            kind=job.kind,
+            epoch=epoch,
+            num_epochs=settings.epochs,
+            loss=loss,
+            learning_rate=rate,
+            **scores,
+            is_best=scores["total_ccc"] > find_best_total(state.history),
+            num_train=len(members),
+            seconds=time.perf_counter() - start,
+            train_seconds=train_seconds,
+            wait_seconds=wait_seconds,
+        )
+        _finish_epoch(state, setup, metrics, folder)
+        report(metrics)
+    _finish(state, setup, validate, folder)
+    group.wait()
 
 
-def _claim_folder(job: Job, train: Clips, folder: Path, *, overwrite: bool) -> np.ndarray:
-    """Return the positions of the utterances to train on, (M,), once nothing stands in the way of the training."""
-    if (folder / LAST).exists() and not overwrite:
-        raise FileExistsError(f"{folder / LAST} exists: this training is finished; set overwrite to train again")
+def _find_members(job: Job, train: Clips, group: Group) -> np.ndarray:
+    """Return the positions of the utterances to train on, (M,)."""
     members = np.flatnonzero(train.find_labelled() & job.train_plan.find_visible(train))
     if not len(members):
-        raise TrainingError(_describe_emptiness(job, train))
-    folder.mkdir(parents=True, exist_ok=True)
-    # last.pt tells that a training is finished, so it goes first.
-    for name in (LAST, BEST):
-        (folder / name).unlink(missing_ok=True)
+        raise TrainingError(
+            f"{job.kind} has nothing to train on: of {len(train)} training utterances {train.find_labelled().sum()} "
+            f"have both labels and {job.train_plan.find_visible(train).sum()} what the network looks at; see their "
+            "statuses with `python -m pipeline status`"
+        )
+    smallest = len(members) // -(-len(members) // job.settings.batch_size)
+    if smallest < group.size:
+        raise TrainingError(
+            f"{job.kind}: {group.size} processes cannot share a batch of {smallest} utterances ({len(members)} in all, "
+            f"batch_size {job.settings.batch_size}); start fewer processes or raise batch_size"
+        )
     return members
 
 
-def _train_epoch(
-    job: Job,
-    optimiser: torch.optim.Optimizer,
-    train: Clips,
-    members: np.ndarray,
-    *,
-    epoch: int,
-    seed: int,
-    device: str,
-) -> float:
-    """Run one epoch and return its mean loss. Its random numbers depend on the seed and the epoch alone."""
-    network, settings, plan = job.network, job.settings, job.train_plan
-    assert train.labels is not None, "members are labelled"
-    rng = np.random.default_rng((seed, epoch))
-    compute_loss = LOSSES[settings.loss]
-    network.train()
-    total = 0.0
-    with seeded(seed, epoch, device=device):
-        for step, positions in enumerate(split_batches(len(members), settings.batch_size, rng)):
-            batch = members[positions]
-            gathered = gather_rows(train, draw_rows(train, batch, plan, rng), plan)
-            labels = torch.from_numpy(train.labels[batch].astype(np.float32)).to(device)  # (B, 2)
-            prediction = network(*prepare_inputs(gathered, plan, device))  # (B, 2)
-            loss = compute_loss(prediction, labels)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
-            value = float(loss.detach())
-            if not (math.isfinite(value) and math.isfinite(float(norm))):
-                names = [train.names[member] for member in batch]
-                raise TrainingError(_describe_explosion(job, epoch, step, value, float(norm), names))
-            optimiser.step()
-            total += value * len(batch)
-    return total / len(members)
+def _is_finished(folder: Path, identity: str) -> bool:
+    """Tell whether the folder holds this very training, finished."""
+    if not (folder / LAST).exists():
+        return False
+    try:
+        if load_checkpoint(folder / LAST).identity == identity:
+            return True
+    except CheckpointError as error:
+        raise FileExistsError(
+            f"{folder / LAST} exists and is not ours: {error}; set overwrite to replace it"
+        ) from error
+    raise FileExistsError(
+        f"{folder / LAST} exists: a training with other data or settings is finished there; set overwrite to replace it"
+    )
 
 
-def _validate(job: Job, validation: Clips, *, device: str) -> dict[str, Any]:
-    """Return the scores over all validation utterances at once, and how many there were, as `EpochMetrics` has them."""
-    counted = validation.find_labelled() & job.evaluation_plan.find_visible(validation)
-    ccc = np.full(2, math.nan)
-    if validation.labels is not None and counted.any():
-        prediction = predict_clips(
-            job.network, validation, job.evaluation_plan, device=device, batch_size=job.settings.batch_size
+def _start(
+    job: Job, optimiser: torch.optim.Optimizer, folder: Path, identity: str, group: Group, *, overwrite: bool
+) -> TrainingState:
+    """Go on from what the folder holds of this training, or begin it; leaves the folder's files in step with that."""
+    state = None if overwrite else load_state(folder)
+    goes_on = state is not None and state.identity == identity
+    group.wait()
+    if state is not None and goes_on:
+        job.network.load_state_dict(state.network)
+        optimiser.load_state_dict(state.optimiser)
+    else:
+        if state is not None:
+            log.warning("%s: %s is of another training (data or settings); it is replaced", job.kind, folder / STATE)
+        state = TrainingState(identity, job.network.state_dict(), optimiser.state_dict())
+    if group.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+        # last.pt tells that a training is finished, so it goes first.
+        for name in (LAST, AVERAGE) if goes_on else (LAST, AVERAGE, STATE, BEST):
+            (folder / name).unlink(missing_ok=True)
+        write_metrics(folder / METRICS, state.history)
+        is_best = bool(state.history) and state.history[-1].is_best and not state.step
+        if is_best and not _holds(folder / BEST, state.epoch - 1):
+            _write_best(state, job, folder)
+    return state
+
+
+def _holds(path: Path, epoch: int) -> bool:
+    return path.exists() and load_checkpoint(path).epoch == epoch
+
+
+def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, folder: Path) -> None:
+    """Save how far the training is, then what follows from it."""
+    settings = setup.job.settings
+    first_averaged = settings.epochs - settings.average_last
+    if settings.average_last > 1 and metrics.epoch >= first_averaged:
+        weights = setup.job.network.state_dict()
+        state.average = add_to_average(state.average, weights, metrics.epoch - first_averaged)
+    state.history.append(metrics)
+    state.epoch, state.step, state.losses = metrics.epoch + 1, 0, []
+    _save_state(state, setup, folder)
+    if setup.group.is_first:
+        if metrics.is_best:
+            _write_best(state, setup.job, folder)
+        write_metrics(folder / METRICS, state.history)
+
+
+def _save_state(state: TrainingState, setup: Setup, folder: Path) -> None:
+    state.network, state.optimiser = setup.job.network.state_dict(), setup.optimiser.state_dict()
+    if setup.group.is_first:
+        state.save(folder)
+
+
+def _write_best(state: TrainingState, job: Job, folder: Path) -> None:
+    checkpoint = job.make_checkpoint(state.history[-1], identity=state.identity, selected_by=BY_TOTAL)
+    save_checkpoint(folder / BEST, checkpoint)
+
+
+def _is_over(history: list[EpochMetrics], settings: TrainingSettings) -> bool:
+    if len(history) >= settings.epochs:
+        return True
+    return bool(settings.patience) and bool(history) and count_epochs_since_best(history) >= settings.patience
+
+
+def _finish(state: TrainingState, setup: Setup, validate: Callable[[], dict[str, Any]], folder: Path) -> None:
+    """Write what belongs to the end of a training, last.pt last."""
+    job, last = setup.job, state.history[-1]
+    checkpoints = {LAST: job.make_checkpoint(last, identity=state.identity, selected_by="last epoch")}
+    best_total = find_best_total(state.history)
+    if best_total == -math.inf:
+        log.warning("%s: the best checkpoint is that of the %s", job.kind, NO_VALIDATION)
+        checkpoints[BEST] = replace(checkpoints[LAST], scores={**last.as_plain(), "selected_by": NO_VALIDATION})
+    if state.average:
+        # The network is about to hold other weights.
+        weights = {key: value.clone() for key, value in checkpoints[LAST].state.items()}
+        checkpoints = {name: replace(checkpoint, state=weights) for name, checkpoint in checkpoints.items()}
+        count = job.settings.average_last
+        job.network.load_state_dict(state.average)
+        scores = validate()
+        metrics = replace(last, **scores, is_best=scores["total_ccc"] > best_total)
+        selected_by = f"mean of the weights after the last {count} epochs"
+        checkpoints[AVERAGE] = job.make_checkpoint(metrics, identity=state.identity, selected_by=selected_by)
+        if metrics.is_best or best_total == -math.inf:
+            checkpoints[BEST] = checkpoints[AVERAGE]
+    if setup.group.is_first:
+        for name in sorted(checkpoints, key=[AVERAGE, BEST, LAST].index):
+            save_checkpoint(folder / name, checkpoints[name])
+        (folder / STATE).unlink(missing_ok=True)
+
+
+def _make_validation(job: Job, validation: Clips, device: str, group: Group) -> Callable[[], dict[str, Any]]:
+    """Make a function that returns the scores over all validation utterances at once, as `EpochMetrics` has them."""
+    plan = job.evaluation_plan
+    members = np.flatnonzero(validation.find_labelled() & plan.find_visible(validation))
+    source = choose_source(validation, plan, device)
+
+    def validate() -> dict[str, Any]:
+        own = predict_members(
+            job.network,
+            validation,
+            source,
+            group.take_share(members),
+            plan,
+            device=device,
+            batch_size=BATCH_SIZE,
+            precision=job.settings.precision,
         )
-        ccc = np.array([compute_ccc(validation.labels[counted, i], prediction[counted, i]) for i in range(2)])
-    return {
-        "ccc_arousal": float(ccc[0]),
-        "ccc_valence": float(ccc[1]),
-        "total_ccc": float(np.nansum(ccc)) if np.isfinite(ccc).any() else math.nan,
-        "num_validation": int(counted.sum()),
-    }
+        ccc = np.full(2, math.nan)
+        if len(members):
+            assert validation.labels is not None, "some have been found to have labels"
+            predicted = group.join(own.to(device), len(members)).cpu().numpy()
+            ccc = np.array([compute_ccc(validation.labels[members, d], predicted[:, d]) for d in range(2)])
+        return {
+            "ccc_arousal": float(ccc[0]),
+            "ccc_valence": float(ccc[1]),
+            "total_ccc": float(np.nansum(ccc)) if np.isfinite(ccc).any() else math.nan,
+            "num_validation": len(members),
+        }
+
+    return validate
 
 
 def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSettings, epoch: int) -> float:
@@ -240,34 +294,3 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, settings: TrainingSetti
     rate = settings.learning_rate * settings.learning_rate_factor**passed
     optimiser.param_groups[0]["lr"] = rate
     return rate
-
-
-def _make_checkpoint(job: Job, metrics: EpochMetrics, *, selected_by: str) -> Checkpoint:
-    return Checkpoint(
-        kind=job.kind,
-        architecture=job.architecture,
-        inputs=job.evaluation_plan,
-        settings=asdict(job.settings),
-        epoch=metrics.epoch,
-        scores={**metrics.as_plain(), "selected_by": selected_by},
-        weights=job.weights,
-        provenance=dict(job.provenance),
-        state=job.network.state_dict(),
-    )
-
-
-def _describe_emptiness(job: Job, train: Clips) -> str:
-    return (
-        f"{job.kind} has nothing to train on: of {len(train)} training utterances {train.find_labelled().sum()} have "
-        f"both labels and {job.train_plan.find_visible(train).sum()} what the network looks at; see their statuses "
-        "with `python -m pipeline status`"
-    )
-
-
-def _describe_explosion(job: Job, epoch: int, step: int, loss: float, norm: float, names: list[str]) -> str:
-    return (
-        f"{job.kind}: the loss ({loss}) or the norm of its gradient ({norm}) is no finite number in epoch {epoch}, "
-        f"step {step}, with the utterances {', '.join(names)}; try a lower learning_rate "
-        f"({job.settings.learning_rate}) or gradient_clip ({job.settings.gradient_clip}), and look for NaN in the "
-        "features of these utterances"
-    )

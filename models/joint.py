@@ -5,6 +5,7 @@ from torch import nn
 
 from models.anet import AcousticFeature, ANet
 from models.loading import build_empty
+from models.outputs import ArousalOutput, check_arousal_output, squash
 from models.paper import FEATURE_SIZE, HEAD_STD, NUM_DIMENSIONS
 from models.seeding import seeded
 from models.vnet import Backbone, VisualFeature, VNet
@@ -13,8 +14,12 @@ from models.vnet import Backbone, VisualFeature, VNet
 class Joint(nn.Module):
     """ANet's and VNet's 512 each, concatenated into one fully connected layer; everything is trainable."""
 
-    def __init__(self, channel_scale: float = 1.0, backbone: Backbone = "frozen") -> None:
+    def __init__(
+        self, channel_scale: float = 1.0, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh"
+    ) -> None:
         super().__init__()
+        check_arousal_output(arousal_output)
+        self.arousal_output = arousal_output
         self.acoustic = AcousticFeature(channel_scale)
         self.visual = VisualFeature(backbone)
         self.head = nn.Linear(2 * FEATURE_SIZE, NUM_DIMENSIONS)
@@ -28,10 +33,18 @@ class Joint(nn.Module):
             faces: (B, N_V, ...), see `VisualFeature.forward`.
         """
         both = torch.cat([self.acoustic(maps, index), self.visual(faces)], dim=1)  # (B, 1024)
-        return torch.tanh(self.head(both))
+        return squash(self.head(both), self.arousal_output)
 
 
-def build_joint(anet: ANet, vnet: VNet, *, channel_scale: float, backbone: Backbone, seed: int) -> Joint:
+def build_joint(
+    anet: ANet,
+    vnet: VNet,
+    *,
+    channel_scale: float,
+    backbone: Backbone,
+    arousal_output: ArousalOutput = "tanh",
+    seed: int,
+) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
 
     Args:
@@ -39,9 +52,10 @@ def build_joint(anet: ANet, vnet: VNet, *, channel_scale: float, backbone: Backb
         vnet: trained, of the given `backbone`.
         channel_scale: ANet's.
         backbone: VNet's.
+        arousal_output: see `squash`; its own, whatever the two had.
         seed: of the head's weights (small and normal; zero biases).
     """
-    network = build_empty(lambda: Joint(channel_scale, backbone))
+    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output))
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)

@@ -20,5 +20,14 @@ def seeded(*seed: int, device: str = "cpu") -> Iterator[None]:
     target = torch.device(device)
     cuda_devices = [target] if target.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda_devices):
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        torch.manual_seed(mix_seed(*seed))
         yield
+
+
+def mix_seed(*seed: int) -> int:
+    """Make one seed of several non-negative numbers; those of different sequences have nothing in common.
+
+    Returns:
+        In [0, 2**63).
+    """
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

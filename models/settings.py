@@ -5,12 +5,21 @@ from typing import Literal
 
 from models import paper
 from models.batches import InputPlan
+from models.outputs import AROUSAL_OUTPUTS, ArousalOutput
+from models.precision import ARITHMETICS, Arithmetic
 from models.sphereface import ChannelOrder
 from models.vnet import Backbone
 
 Loss = Literal["mse", "ccc"]
-CHOICES = {"loss": ("mse", "ccc"), "backbone": ("frozen", "finetune"), "channel_order": ("bgr", "rgb")}
-AT_LEAST_ONE = ("epochs", "batch_size", "num_maps", "num_evaluation_maps", "num_frames")
+CHOICES = {
+    "loss": ("mse", "ccc"),
+    "backbone": ("frozen", "finetune"),
+    "channel_order": ("bgr", "rgb"),
+    "arousal_output": AROUSAL_OUTPUTS,
+    "precision": ARITHMETICS,
+}
+AT_LEAST_ONE = ("epochs", "batch_size", "num_maps", "num_evaluation_maps", "num_frames", "average_last")
+AT_LEAST_ZERO = ("patience", "mask_frequencies", "mask_frames")
 ABOVE_ZERO = ("learning_rate", "learning_rate_factor", "gradient_clip")
 
 
@@ -28,6 +37,10 @@ class TrainingSettings:
         weight_decay: of SGD, on all parameters.
         gradient_clip: largest norm over all gradients; clipped before the step.
         loss: "mse" or "ccc" (see models/losses.py).
+        arousal_output: "tanh" (the paper's) or "sigmoid" (see `squash`).
+        patience: stop when so many epochs in a row have not raised the total validation CCC; 0 never stops early.
+        average_last: also try the mean of the weights after each of the last so many epochs; 1 does not.
+        precision: of the arithmetic (see `computing_in`).
     """
 
     epochs: int
@@ -39,6 +52,10 @@ class TrainingSettings:
     weight_decay: float = paper.WEIGHT_DECAY
     gradient_clip: float = paper.GRADIENT_CLIP
     loss: Loss = "mse"
+    arousal_output: ArousalOutput = "tanh"
+    patience: int = 0
+    average_last: int = 1
+    precision: Arithmetic = "float32"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
@@ -53,6 +70,9 @@ class TrainingSettings:
         for name in AT_LEAST_ONE:
             if getattr(self, name, 1) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        for name in AT_LEAST_ZERO:
+            if getattr(self, name, 0) < 0:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0")
         for name in ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be above 0")
@@ -60,6 +80,13 @@ class TrainingSettings:
             raise ValueError(f"momentum ({self.momentum}) must be at least 0 and below 1")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay ({self.weight_decay}) must be at least 0")
+        if self.average_last > self.epochs:
+            raise ValueError(f"average_last ({self.average_last}) must be at most epochs ({self.epochs})")
+        if self.average_last > 1 and self.patience:
+            raise ValueError(
+                f"average_last ({self.average_last}) needs patience = 0, not {self.patience}: which epochs are the "
+                "last has to be known before"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +97,9 @@ class ANetSettings(TrainingSettings):
         num_maps: random STFT maps per utterance and epoch in training.
         num_evaluation_maps: evenly spread maps per utterance in evaluation.
         channel_scale: see `anet.AcousticFeature`.
+        random_starts: see `InputPlan`, as are the next two.
+        mask_frequencies: likewise.
+        mask_frames: likewise.
     """
 
     epochs: int = paper.ANET_EPOCHS
@@ -79,6 +109,9 @@ class ANetSettings(TrainingSettings):
     num_maps: int = paper.ANET_NUM_MAPS
     num_evaluation_maps: int = paper.ANET_NUM_EVALUATION_MAPS
     channel_scale: float = 1.0
+    random_starts: bool = True
+    mask_frequencies: int = 0
+    mask_frames: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work; see `TrainingSettings`."""
@@ -88,7 +121,13 @@ class ANetSettings(TrainingSettings):
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at in training or evaluation."""
-        return InputPlan(num_maps=self.num_evaluation_maps if evaluation else self.num_maps, num_frames=0)
+        return InputPlan(
+            num_maps=self.num_evaluation_maps if evaluation else self.num_maps,
+            num_frames=0,
+            random_starts=self.random_starts,
+            mask_frequencies=self.mask_frequencies,
+            mask_frames=self.mask_frames,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +141,7 @@ class VNetSettings(TrainingSettings):
         standardise: shift and scale the embeddings so that over the training split each of the 512 has mean 0 and
             their mean standard deviation is 1; `frozen` only. Off in the paper. Embeddings of a random SphereFace
             differ by a hundredth of their length, which VNet takes hundreds of epochs to see through.
+        mirror: see `InputPlan`; `finetune` only.
     """
 
     epochs: int = paper.VNET_EPOCHS
@@ -112,12 +152,15 @@ class VNetSettings(TrainingSettings):
     backbone: Backbone = "frozen"
     channel_order: ChannelOrder = "bgr"
     standardise: bool = False
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work; see `TrainingSettings`."""
         super().__post_init__()
         if self.standardise and self.backbone != "frozen":
             raise ValueError(f"standardise ({self.standardise}) needs backbone = frozen: it is about cached embeddings")
+        if self.mirror and self.backbone != "finetune":
+            raise ValueError(f"mirror ({self.mirror}) needs backbone = finetune: embeddings cannot be mirrored")
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at, in training and evaluation alike."""
@@ -126,6 +169,7 @@ class VNetSettings(TrainingSettings):
             num_frames=self.num_frames,
             faces="crops" if self.backbone == "finetune" else "embeddings",
             channel_order=self.channel_order,
+            mirror=self.mirror,
         )
 
 
@@ -136,6 +180,10 @@ class JointSettings(TrainingSettings):
     Attributes:
         num_maps: N_A, STFT maps per utterance: random in training, evenly spread in evaluation.
         num_frames: N_V, faces per utterance.
+        random_starts: see `InputPlan`, as are the next three.
+        mask_frequencies: likewise.
+        mask_frames: likewise.
+        mirror: likewise; needs a VNet trained with `finetune`.
     """
 
     epochs: int = paper.JOINT_EPOCHS
@@ -145,12 +193,26 @@ class JointSettings(TrainingSettings):
     loss: Loss = "ccc"
     num_maps: int = paper.NUM_MAPS
     num_frames: int = paper.NUM_FRAMES
+    random_starts: bool = True
+    mask_frequencies: int = 0
+    mask_frames: int = 0
+    mirror: bool = False
 
     def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder) -> InputPlan:
-        """Say what the network looks at, in training and evaluation alike."""
+        """Say what the network looks at, in training and evaluation alike.
+
+        Raises:
+            ValueError: crops are to be mirrored where there are none.
+        """
+        if self.mirror and backbone != "finetune":
+            raise ValueError(f"mirror ({self.mirror}) needs a VNet of backbone = finetune, not {backbone}")
         return InputPlan(
             num_maps=self.num_maps,
             num_frames=self.num_frames,
             faces="crops" if backbone == "finetune" else "embeddings",
             channel_order=channel_order,
+            random_starts=self.random_starts,
+            mask_frequencies=self.mask_frequencies,
+            mask_frames=self.mask_frames,
+            mirror=self.mirror,
         )

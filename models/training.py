@@ -42,6 +42,7 @@ def train_anet(
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    save_every_steps: int = 0,
 ) -> None:
     """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -56,18 +57,30 @@ def train_anet(
         on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
         overwrite: see `fitting.fit`.
+        save_every_steps: see `fitting.fit`.
     """
+    architecture: dict[str, Any] = {"channel_scale": settings.channel_scale, "arousal_output": settings.arousal_output}
     job = Job(
         kind="anet",
-        network=build_anet(weights, channel_scale=settings.channel_scale, seed=seed),
-        architecture={"channel_scale": settings.channel_scale},
+        network=build_anet(weights, **architecture, seed=seed),
+        architecture=architecture,
         settings=settings,
         train_plan=settings.plan_inputs(evaluation=False),
         evaluation_plan=settings.plan_inputs(evaluation=True),
         weights={"vgg16": describe_weights(weights)},
         provenance=provenance or {},
     )
-    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch, overwrite=overwrite)
+    fit(
+        job,
+        train,
+        validation,
+        folder=folder,
+        seed=seed,
+        device=device,
+        on_epoch=on_epoch,
+        overwrite=overwrite,
+        save_every_steps=save_every_steps,
+    )
 
 
 def train_vnet(
@@ -82,6 +95,7 @@ def train_vnet(
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    save_every_steps: int = 0,
 ) -> None:
     """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -97,22 +111,34 @@ def train_vnet(
         on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
         overwrite: see `fitting.fit`.
+        save_every_steps: see `fitting.fit`.
     """
     plan = settings.plan_inputs(evaluation=False)
-    network = build_vnet(weights, backbone=settings.backbone, seed=seed)
+    architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
+    network = build_vnet(weights, **architecture, seed=seed)
     if settings.standardise:
         network.feature.set_standardisation(*measure_embeddings(train.embeddings))
     job = Job(
         kind="vnet",
         network=network,
-        architecture={"backbone": settings.backbone},
+        architecture=architecture,
         settings=settings,
         train_plan=plan,
         evaluation_plan=plan,
         weights={"sphereface": describe_weights(weights)} if settings.backbone == "finetune" else {},
         provenance=provenance or {},
     )
-    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch, overwrite=overwrite)
+    fit(
+        job,
+        train,
+        validation,
+        folder=folder,
+        seed=seed,
+        device=device,
+        on_epoch=on_epoch,
+        overwrite=overwrite,
+        save_every_steps=save_every_steps,
+    )
 
 
 def train_joint(
@@ -128,6 +154,7 @@ def train_joint(
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    save_every_steps: int = 0,
 ) -> None:
     """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
 
@@ -143,6 +170,7 @@ def train_joint(
         on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
         overwrite: see `fitting.fit`.
+        save_every_steps: see `fitting.fit`.
 
     Raises:
         CheckpointError: a checkpoint holds another network.
@@ -151,7 +179,11 @@ def train_joint(
     vnet_network, vnet_checkpoint = load_network(vnet, kind="vnet")
     assert isinstance(anet_network, ANet), "load_network has checked the kind"
     assert isinstance(vnet_network, VNet), "load_network has checked the kind"
-    architecture = {**anet_checkpoint.architecture, **vnet_checkpoint.architecture}
+    architecture = {
+        **anet_checkpoint.architecture,
+        **vnet_checkpoint.architecture,
+        "arousal_output": settings.arousal_output,
+    }
     plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
     job = Job(
         kind="joint",
@@ -161,6 +193,17 @@ def train_joint(
         train_plan=plan,
         evaluation_plan=plan,
         weights={**anet_checkpoint.weights, **vnet_checkpoint.weights},
+        parents=tuple(f"{c.identity} {c.epoch} {c.scores['selected_by']}" for c in (anet_checkpoint, vnet_checkpoint)),
         provenance=provenance or {},
     )
-    fit(job, train, validation, folder=folder, seed=seed, device=device, on_epoch=on_epoch, overwrite=overwrite)
+    fit(
+        job,
+        train,
+        validation,
+        folder=folder,
+        seed=seed,
+        device=device,
+        on_epoch=on_epoch,
+        overwrite=overwrite,
+        save_every_steps=save_every_steps,
+    )

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from models.loading import build_empty
+from models.outputs import ArousalOutput, check_arousal_output, squash
 from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
 from models.seeding import seeded
 from models.sphereface import SphereFace20, build_sphereface
@@ -69,26 +70,31 @@ class VisualFeature(nn.Module):
 class VNet(nn.Module):
     """The network of the picture alone."""
 
-    def __init__(self, backbone: Backbone = "frozen") -> None:
+    def __init__(self, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh") -> None:
         super().__init__()
+        check_arousal_output(arousal_output)
+        self.arousal_output = arousal_output
         self.feature = VisualFeature(backbone)
         self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Predict (B, 2), arousal and valence in [-1, 1]; argument as in `VisualFeature.forward`."""
-        return torch.tanh(self.head(self.feature(faces)))
+        return squash(self.head(self.feature(faces)), self.arousal_output)
 
 
-def build_vnet(weights: Path | None, *, backbone: Backbone = "frozen", seed: int) -> VNet:
+def build_vnet(
+    weights: Path | None, *, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh", seed: int
+) -> VNet:
     """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights of a file or random ones.
 
     Args:
         weights: SphereFace's (see `build_sphereface`), used with `finetune` only; None is an explicit choice of
             random ones.
         backbone: see `VisualFeature`.
+        arousal_output: see `squash`.
         seed: of the random weights.
     """
-    network = build_empty(lambda: VNet(backbone))
+    network = build_empty(lambda: VNet(backbone, arousal_output))
     with seeded(seed):
         for name, parameter in network.feature.lstm.named_parameters():
             if name.startswith("weight"):

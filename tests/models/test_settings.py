@@ -18,6 +18,15 @@ def test_defaults_are_the_papers():
     assert (vnet.backbone, vnet.channel_order, vnet.standardise) == ("frozen", "bgr", False)
 
 
+def test_nothing_beyond_the_paper_is_on():
+    for settings in (ANetSettings(), VNetSettings(), JointSettings()):
+        assert (settings.arousal_output, settings.patience, settings.average_last) == ("tanh", 0, 1)
+        assert settings.precision == "float32"
+        assert getattr(settings, "random_starts", True)
+        for name in ("mirror", "mask_frequencies", "mask_frames"):
+            assert not getattr(settings, name, 0)
+
+
 def test_plans():
     anet = ANetSettings(num_maps=2, num_evaluation_maps=3)
     assert (anet.plan_inputs(evaluation=False).num_maps, anet.plan_inputs(evaluation=True).num_maps) == (2, 3)
@@ -49,6 +58,21 @@ def test_plans():
             lambda: VNetSettings(backbone="finetune", standardise=True),
             r"standardise \(True\) needs backbone = frozen",
         ),
+        (
+            lambda: VNetSettings(mirror=True),
+            r"mirror \(True\) needs backbone = finetune: embeddings cannot be mirrored",
+        ),
+        (
+            lambda: JointSettings(mirror=True).plan_inputs(backbone="frozen", channel_order="bgr"),
+            r"mirror \(True\) needs a VNet of backbone = finetune, not frozen",
+        ),
+        (lambda: ANetSettings(arousal_output="relu"), r"arousal_output \('relu'\) must be one of tanh, sigmoid"),
+        (lambda: ANetSettings(precision="fp16"), r"precision \('fp16'\) must be one of float32, tf32, bfloat16"),
+        (lambda: ANetSettings(patience=-1), r"patience \(-1\) must be at least 0"),
+        (lambda: ANetSettings(mask_frames=-1), r"mask_frames \(-1\) must be at least 0"),
+        (lambda: ANetSettings(average_last=0), r"average_last \(0\) must be at least 1"),
+        (lambda: ANetSettings(average_last=31), r"average_last \(31\) must be at most epochs \(30\)"),
+        (lambda: ANetSettings(average_last=3, patience=2), r"average_last \(3\) needs patience = 0, not 2"),
     ],
 )
 def test_values_that_cannot_work_are_refused(make, message):

@@ -62,7 +62,7 @@ def test_checkpoints_tell_where_they_come_from(trained):
     assert anet.settings["learning_rate"] == 0.01
     assert vnet.weights == {}
     assert joint.weights == {"vgg16": "random"}
-    assert joint.architecture == {"channel_scale": 1 / 64, "backbone": "frozen"}
+    assert joint.architecture == {"channel_scale": 1 / 64, "backbone": "frozen", "arousal_output": "tanh"}
 
 
 def test_best_checkpoint_gives_the_validation_scores_it_names(trained):
@@ -226,9 +226,9 @@ def test_infinite_gradient_stops_too(tmp_path):
         train_vnet(clips, clips, VNET, folder=tmp_path, seed=0)
 
 
-def test_finished_training_is_not_overwritten(trained):
+def test_another_finished_training_is_not_overwritten(trained):
     before = (trained / "vnet" / "last.pt").read_bytes()
-    with pytest.raises(FileExistsError, match=r"last.pt exists: this training is finished; set overwrite"):
+    with pytest.raises(FileExistsError, match=r"last.pt exists: a training with other data or settings is finished"):
         train_vnet(make_clips(4), make_clips(4), VNET, folder=trained / "vnet", seed=0)
     assert (trained / "vnet" / "last.pt").read_bytes() == before
 
@@ -241,20 +241,12 @@ def test_finished_training_is_replaced_when_asked(tmp_path):
     assert load_checkpoint(tmp_path / "last.pt").settings["learning_rate"] == 0.2
 
 
-def test_leftovers_of_an_interrupted_training_are_replaced(tmp_path):
-    (tmp_path / "best.pt").write_bytes(b"old")
-    (tmp_path / "metrics.jsonl").write_text("old\n")
-    train_vnet(make_clips(4), make_clips(1), VNET, folder=tmp_path, seed=0)
-    assert len(read_metrics(tmp_path)) == 2
-    assert load_checkpoint(tmp_path).epoch == 1
-
-
 def test_epochs_are_reported(tmp_path):
     seen = []
     train_vnet(make_clips(4), make_clips(4), VNET, folder=tmp_path, seed=0, on_epoch=seen.append)
     assert [metrics.as_plain() for metrics in seen] == read_metrics(tmp_path)
     assert seen[0].num_epochs == 2
-    assert 0 < seen[0].train_seconds <= seen[0].seconds
+    assert 0 <= seen[0].wait_seconds < seen[0].train_seconds <= seen[0].seconds
 
 
 def test_prediction_does_not_depend_on_batches_or_neighbours(trained):
@@ -280,6 +272,64 @@ def test_finetune_trains_from_crops(tmp_path):
     assert joint.weights == {"vgg16": "random", "sphereface": "random"}
     assert joint.inputs.faces == "crops"
     assert np.isfinite(predict(tmp_path / "j", clips)).all()
+
+
+def test_sigmoid_keeps_arousal_above_zero(tmp_path):
+    """As a whole: set, trained, saved, loaded, and joint's own choice whatever its parents had."""
+    clips = make_clips(4)
+    train_anet(clips, clips, replace(ANET, arousal_output="sigmoid"), folder=tmp_path / "a", seed=0, weights=None)
+    train_vnet(clips, clips, replace(VNET, arousal_output="sigmoid"), folder=tmp_path / "v", seed=0)
+    parents = {"anet": tmp_path / "a", "vnet": tmp_path / "v"}
+    train_joint(clips, clips, JOINT, folder=tmp_path / "tanh", seed=0, **parents)
+    train_joint(clips, clips, replace(JOINT, arousal_output="sigmoid"), folder=tmp_path / "sigmoid", seed=0, **parents)
+    for name, expected in (("a", "sigmoid"), ("v", "sigmoid"), ("tanh", "tanh"), ("sigmoid", "sigmoid")):
+        network, checkpoint = load_network(tmp_path / name)
+        assert network.arousal_output == checkpoint.architecture["arousal_output"] == expected
+    assert (predict(tmp_path / "v", clips)[:, 0] > 0).all()
+
+
+def test_training_stops_early_after_patience(tmp_path):
+    settings = replace(VNET, epochs=20, learning_rate=1e-30, patience=2)  # nothing ever gets better
+    train_vnet(make_clips(4), make_clips(4), settings, folder=tmp_path, seed=0)
+    assert [line["is_best"] for line in read_metrics(tmp_path)] == [True, False, False]
+    assert load_checkpoint(tmp_path / "last.pt").epoch == 2
+
+
+def test_average_of_the_last_weights(tmp_path):
+    train, validation = make_clips(8), make_clips(6, seed=1)
+    states = []
+    for epochs in (2, 3, 4):
+        settings = replace(VNET, epochs=epochs, learning_rate=0.1)
+        train_vnet(train, validation, settings, folder=tmp_path / str(epochs), seed=0)
+        states.append(load_checkpoint(tmp_path / str(epochs) / "last.pt").state)
+    settings = replace(VNET, epochs=4, learning_rate=0.1, average_last=3)
+    train_vnet(train, validation, settings, folder=tmp_path / "mean", seed=0)
+    average, last, best = (load_checkpoint(tmp_path / "mean" / f"{n}.pt") for n in ("average", "last", "best"))
+    for key, value in average.state.items():
+        torch.testing.assert_close(value, sum(state[key] for state in states) / 3, rtol=1e-5, atol=1e-6)
+        assert torch.equal(last.state[key], states[-1][key])
+    assert average.scores["selected_by"] == "mean of the weights after the last 3 epochs"
+    highest = max(line["total_ccc"] for line in read_metrics(tmp_path / "mean"))
+    assert best.scores["total_ccc"] == max(highest, average.scores["total_ccc"])
+
+
+def test_ensemble_is_the_mean_of_its_predictions(trained, tmp_path):
+    clips = make_clips(5, seed=2)
+    train_vnet(make_clips(8), make_clips(6, seed=1), VNET, folder=tmp_path, seed=1)
+    alone = [predict(folder, clips) for folder in (trained / "vnet", tmp_path)]
+    np.testing.assert_allclose(predict([trained / "vnet", tmp_path], clips), (alone[0] + alone[1]) / 2, atol=1e-7)
+    with pytest.raises(ValueError, match="no checkpoint to predict with"):
+        predict([], clips)
+
+
+def test_bfloat16_trains_and_predicts_close_to_float32(tmp_path):
+    train, validation = make_clips(40), make_clips(30, seed=1)
+    for precision in ("float32", "bfloat16"):
+        settings = replace(VNET, epochs=4, precision=precision)
+        train_vnet(train, validation, settings, folder=tmp_path / precision, seed=0)
+    full, half = (predict(tmp_path / name, validation) for name in ("float32", "bfloat16"))
+    assert load_checkpoint(tmp_path / "bfloat16").state["head.weight"].dtype == torch.float32
+    assert 0 < np.abs(full - half).max() < 0.05
 
 
 def test_standardised_embeddings(tmp_path):

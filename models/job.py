@@ -1,0 +1,78 @@
+"""What tells one training from another."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import nn
+
+from models.batches import InputPlan
+from models.checkpoints import Checkpoint
+from models.clips import Clips
+from models.metrics import EpochMetrics
+from models.resuming import compute_identity
+from models.settings import TrainingSettings
+
+#: Raised when a training with the same settings and seed ends with other weights.
+VERSION = 2
+
+
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message says what to try."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that tells one training from another.
+
+    Attributes:
+        kind: "anet", "vnet" or "joint".
+        network: as it starts; changed by the training.
+        architecture: arguments of its constructor.
+        settings: of the optimisation.
+        train_plan: what it looks at in training.
+        evaluation_plan: what it looks at in evaluation.
+        weights: what its layers started from.
+        parents: identities and epochs of the checkpoints it starts from.
+        provenance: recorded with the checkpoints.
+    """
+
+    kind: str
+    network: nn.Module
+    architecture: dict[str, Any]
+    settings: TrainingSettings
+    train_plan: InputPlan
+    evaluation_plan: InputPlan
+    weights: dict[str, str]
+    parents: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def identify(self, train: Clips, validation: Clips, *, seed: int, processes: int) -> str:
+        """Digest all that decides on the training's outcome; the provenance does not."""
+        description = {
+            "version": VERSION,
+            "kind": self.kind,
+            "architecture": self.architecture,
+            "settings": asdict(self.settings),
+            "plans": [asdict(self.train_plan), asdict(self.evaluation_plan)],
+            "weights": self.weights,
+            "parents": self.parents,
+            "seed": seed,
+            "processes": processes,
+        }
+        return compute_identity(description, {"train": train, "validation": validation})
+
+    def make_checkpoint(self, metrics: EpochMetrics, *, identity: str, selected_by: str) -> Checkpoint:
+        """Describe the network as it is now."""
+        return Checkpoint(
+            kind=self.kind,
+            architecture=self.architecture,
+            inputs=self.evaluation_plan,
+            settings=asdict(self.settings),
+            epoch=metrics.epoch,
+            scores={**metrics.as_plain(), "selected_by": selected_by},
+            weights=self.weights,
+            provenance=dict(self.provenance),
+            state=self.network.state_dict(),
+            identity=identity,
+        )

@@ -1,0 +1,63 @@
+"""What is known of each epoch of a training."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One line of metrics.jsonl.
+
+    Attributes:
+        kind: "anet", "vnet" or "joint".
+        epoch: counted from 0.
+        num_epochs: of this training.
+        loss: mean over the training utterances, each counted in its batch.
+        learning_rate: of this epoch.
+        ccc_arousal: on the validation split; NaN where undefined, as are the next two.
+        ccc_valence: likewise.
+        total_ccc: sum of those that are defined.
+        is_best: no epoch before had a higher total.
+        num_train: utterances trained on.
+        num_validation: utterances validated on.
+        seconds: wall time of the epoch, validation included.
+        train_seconds: wall time of its steps.
+        wait_seconds: of these, what the loop stood waiting for data.
+    """
+
+    kind: str
+    epoch: int
+    num_epochs: int
+    loss: float
+    learning_rate: float
+    ccc_arousal: float
+    ccc_valence: float
+    total_ccc: float
+    is_best: bool
+    num_train: int
+    num_validation: int
+    seconds: float
+    train_seconds: float
+    wait_seconds: float
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold: undefined values are None."""
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> "EpochMetrics":
+        """Make what `as_plain` was made of, as far as it tells: infinities come back as NaN."""
+        known: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
+        return cls(**known)
+
+
+def find_best_total(history: list[EpochMetrics]) -> float:
+    """Give the highest total CCC of some epochs; minus infinity where none has one."""
+    return max((m.total_ccc for m in history if math.isfinite(m.total_ccc)), default=-math.inf)
+
+
+def count_epochs_since_best(history: list[EpochMetrics]) -> int:
+    """Count the epochs after the best one; 0 where none has a score."""
+    best = [m.epoch for m in history if m.is_best]
+    return history[-1].epoch - best[-1] if best else 0

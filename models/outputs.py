@@ -1,0 +1,32 @@
+"""The networks' last step: two numbers without limits become arousal and valence."""
+
+from typing import Literal
+
+import torch
+
+ArousalOutput = Literal["tanh", "sigmoid"]
+AROUSAL_OUTPUTS = ("tanh", "sigmoid")
+
+
+def squash(x: torch.Tensor, arousal_output: ArousalOutput) -> torch.Tensor:
+    """Bring predictions into their range: valence by tanh to [-1, 1], arousal by tanh or by sigmoid to [0, 1].
+
+    The paper has tanh for both, although its arousal labels lie in [0, 1].
+
+    Args:
+        x: (B, 2) arousal and valence.
+        arousal_output: of the two.
+    """
+    if arousal_output == "tanh":
+        return torch.tanh(x)
+    return torch.stack([torch.sigmoid(x[:, 0]), torch.tanh(x[:, 1])], dim=1)
+
+
+def check_arousal_output(arousal_output: str) -> None:
+    """Refuse another function.
+
+    Raises:
+        ValueError: names it and what it may be.
+    """
+    if arousal_output not in AROUSAL_OUTPUTS:
+        raise ValueError(f"arousal_output ({arousal_output!r}) must be one of {', '.join(AROUSAL_OUTPUTS)}")

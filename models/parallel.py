@@ -1,0 +1,104 @@
+"""Several processes that train one network: who does which part, and how the parts become a whole again.
+
+Every process draws the same random samples and takes its share of each batch. Predictions are put together before the
+loss, so that a CCC is that of the whole batch, and the gradients of the shares add up to the whole batch's.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of a training.
+
+    Attributes:
+        rank: this process, counted from 0; the first one writes the files.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def take_share(self, rows: np.ndarray) -> np.ndarray:
+        """Give this process's rows, in order; sizes differ by at most one."""
+        return np.array_split(rows, self.size)[self.rank]
+
+    def join(self, own: torch.Tensor, total: int) -> torch.Tensor:
+        """Put all shares of `total` rows together, in order; gradients reach this process's own only.
+
+        Args:
+            own: (share, ...) of this process.
+            total: rows of all processes.
+
+        Returns:
+            (total, ...).
+        """
+        if self.size == 1:
+            return own
+        sizes = [len(part) for part in np.array_split(np.arange(total), self.size)]
+        # Every process has to send equally much.
+        padded = torch.zeros((max(sizes), *own.shape[1:]), dtype=own.dtype, device=own.device)
+        padded[: len(own)] = own.detach()
+        received = [torch.empty_like(padded) for _ in sizes]
+        distributed.all_gather(received, padded)
+        parts = [part[:size] for part, size in zip(received, sizes, strict=True)]
+        parts[self.rank] = own
+        return torch.cat(parts)
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Have the processes start from the first one's weights and average their gradients after each backward."""
+        return network if self.size == 1 else nn.parallel.DistributedDataParallel(network)
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def find_group() -> Group:
+    """Give the group this process belongs to; a group of one outside `grouped`."""
+    if distributed.is_available() and distributed.is_initialized():
+        return Group(distributed.get_rank(), distributed.get_world_size())
+    return Group()
+
+
+@contextmanager
+def grouped(device: str) -> Iterator[str]:
+    """Join the group that torchrun has started this process for (RANK, WORLD_SIZE, LOCAL_RANK in the environment).
+
+    Args:
+        device: "cpu", where the processes talk through gloo, or "cuda", where each has a GPU and they use NCCL.
+
+    Yields:
+        The device of this process.
+
+    Raises:
+        RuntimeError: there are more processes than GPUs on this machine.
+    """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda":
+        count = torch.cuda.device_count()
+        if local >= count:
+            raise RuntimeError(f"process {local} has no GPU: this machine has {count}; start at most one process each")
+        device = f"cuda:{local}"
+        torch.cuda.set_device(device)
+    if "RANK" not in os.environ:
+        yield device
+        return
+    distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,30 @@
+"""In which arithmetic a network computes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+Arithmetic = Literal["float32", "tf32", "bfloat16"]
+ARITHMETICS = ("float32", "tf32", "bfloat16")
+
+
+@contextmanager
+def computing_in(precision: Arithmetic, device: str) -> Iterator[None]:
+    """Let the networks inside the block compute in the given arithmetic; weights and optimiser stay float32.
+
+    Args:
+        precision: "float32" means it: torch's own default rounds the factors of CUDA's convolutions to TF32 (10 bits
+            instead of 23). "tf32" allows that, and for matrix products too; on a CPU it is float32. "bfloat16" has
+            convolutions, matrix products and the LSTM take 8 bits and add up in float32 (autocast).
+        device: "cpu", "cuda", ...
+    """
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    allowed = precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allowed, allowed
+    try:
+        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
