@@ -1,5 +1,6 @@
 """From the store to checkpoints and predictions: which utterances, under which fingerprints."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -123,12 +124,24 @@ class Experiment:
         labels = np.array(pairs, np.float64).reshape(-1, 2)
         return None if np.isnan(labels).all() else labels
 
-    def load_clips(self, split: str) -> "Clips":
-        """Give a split's labels and views of its features; nothing is read before it is touched."""
+    def training_mean(self) -> np.ndarray:
+        """Give the mean arousal and valence of the training split, (2,)."""
+        labels = self.labels("train")
+        assert labels is not None  # check_trainable has seen some
+        return np.nanmean(labels, axis=0)
+
+    def load_clips(self, split: str, *, finetune: bool | None = None) -> "Clips":
+        """Give a split's labels and views of its features; nothing is read before it is touched.
+
+        Args:
+            split: Its name.
+            finetune: Whether crops are needed; by default as the settings say.
+        """
         from models.clips import Clips
 
         utterances, labels = self.utterances(split), self.labels(split)
-        finetune = config.vnet().backbone == "finetune"
+        if finetune is None:
+            finetune = config.vnet().backbone == "finetune"
         return Clips(
             names=[u.name for u in utterances],
             labels=None if labels is None else labels.astype(np.float32),
@@ -190,7 +203,7 @@ class Experiment:
             "on_epoch": on_epoch,
             # training.json is not there, so whatever is in the folder is of a training that was stopped.
             "overwrite": True,
-            "provenance": self.describe(),
+            "provenance": {**self.describe(), "training_mean": self.training_mean().tolist()},
         }
         train, validation = self.load_clips("train"), self.load_clips("validation")
         with torch_threads(config.number_of_threads()):
@@ -205,6 +218,9 @@ class Experiment:
                 joint = training.JointSettings(**values)
                 parents: dict[str, Any] = {"anet": self.folder("anet"), "vnet": self.folder("vnet")}
                 training.train_joint(train, validation, joint, **parents, **common)
+                for parent, place in parents.items():
+                    # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
+                    _link_or_copy(place / "best.pt", folder / f"{parent}.pt")
         files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
 
     def predict(self, network: str, split: str) -> np.ndarray:
@@ -221,6 +237,7 @@ class Experiment:
         return {
             "seed": config.run().seed,
             "stages": self.run.fingerprints,
+            "features": self.run.stages,
             "weights": {name: found.sha256 for name, found in weights.items()},
             "settings": {name: _plain(config.settings_of(section)) for name, section in config.SECTIONS.items()},
         }
@@ -260,10 +277,21 @@ class JpegCrops:
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+    def __getitem__(self, rows: "np.ndarray | slice") -> Any:
+        if isinstance(rows, slice):
+            return JpegCrops(self._images[rows])
         from pipeline.stages.frames import decode_jpeg
 
         return np.stack([decode_jpeg(self._images[row]) for row in np.asarray(rows)])
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or where the file system has none a copy."""
+    with files.replacing(target) as partial:
+        try:
+            partial.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, partial)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

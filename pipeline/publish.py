@@ -27,14 +27,12 @@ def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
         experiment: With its three networks trained.
         seconds: Time spent per stage in this run, for the record.
     """
-    listings = [_list_split(experiment, split) for split in experiment.splits]
+    listings = [list_split(experiment, split) for split in experiment.splits]
     predictions = [found for split in experiment.splits for found in _predict_split(experiment, split)]
-    labels = experiment.labels("train")
-    assert labels is not None  # check_trainable has seen some
     report = build_report(
         predictions,
         listings,
-        training_mean=np.nanmean(labels, axis=0),
+        training_mean=experiment.training_mean(),
         provenance=_describe_making(experiment, seconds),
         notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
         extra={
@@ -106,7 +104,8 @@ def link_latest(folder: Path) -> None:
     beside.replace(link)
 
 
-def _list_split(experiment: Experiment, split: str) -> SplitListing:
+def list_split(experiment: Experiment, split: str) -> SplitListing:
+    """Give a split as its CSV file lists it, with what the ledger and the store know of each clip."""
     utterances = experiment.utterances(split)
     rows = [experiment.ledger[u.name] for u in utterances]
     return SplitListing(

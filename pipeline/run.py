@@ -17,6 +17,7 @@ from pipeline.fingerprints import (
     describe_stages,
 )
 from pipeline.plan import Member, Plan, make_plan, read_plans
+from pipeline.unlabelled import list_unlabelled
 from store import files
 from store.catalog import Root
 from store.errors import StoreError
@@ -26,6 +27,8 @@ from store.shard import Shard
 
 #: The stages that training reads; everything else is on the way to them or kept beside.
 FEATURE_STAGES = ("stft", "embeddings")
+#: Begins the names of listings of clips to predict.
+_PREDICTION = "predict-"
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Run:
         fingerprints: Stage to the name of its stage set.
         clips: The clips that are there, by utterance.
         plan: Which utterance is in which shard.
+        name: Of its listing in the store.
     """
 
     store: Path
@@ -53,6 +57,7 @@ class Run:
     fingerprints: dict[str, str]
     clips: dict[str, Member]
     plan: Plan
+    name: str
     _shards: dict[tuple[str, str], Shard] = field(default_factory=dict)
 
     def path(self, stage: str, shard: str) -> Path:
@@ -102,13 +107,16 @@ class Run:
 
 
 @functools.cache
-def current_run() -> Run:
+def current_run(unlabelled: Path | None = None) -> Run:
     """Open the run of this process, once: checks everything, plans, takes the store's lock.
+
+    Args:
+        unlabelled: See `open_run`.
 
     Raises:
         UserError: Settings, data or weights have to be mended first; nothing has been changed.
     """
-    run = open_run()
+    run = open_run(unlabelled)
     _locks.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
     for plan in run.plan.shards.values():
         plan.write(run.store)
@@ -133,20 +141,26 @@ def _remove_leftovers(run: Run) -> None:
 _locks = contextlib.ExitStack()
 
 
-def open_run() -> Run:
+def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Run:
     """Read settings, CSV files, weights and plan, writing nothing.
+
+    Args:
+        unlabelled: A folder of clips to predict, instead of those of the CSV files.
+        store: Instead of `[store] root`.
 
     Raises:
         UserError: Something has to be mended first; says what, where and how.
     """
     try:
         config.load()
-        weights = {
-            "sphereface20": resolve_weights("sphereface20", config.embeddings().weights),
-            "vgg16": resolve_weights("vgg16", config.anet().vgg_weights),
-        }
+        store = store or Path(config.store().root)
+        weights = {"sphereface20": resolve_weights("sphereface20", config.embeddings().weights)}
+        if unlabelled is not None:
+            videos, dataset = list_unlabelled(unlabelled)
+            return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
+        weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
         dataset = read_dataset(_csv_paths())
-        return _plan_run(dataset, weights)
+        return _plan_run(dataset, weights, Path(config.dataset().videos), store, _name_run(Path(config.run().root)))
     except (WeightsError, DatasetError, StoreError) as error:
         raise UserError(str(error)) from error
 
@@ -164,8 +178,7 @@ def _csv_paths() -> dict[str, Path]:
     return {split: Path(path) for split, path in named.items() if path}
 
 
-def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights]) -> Run:
-    videos, store = Path(config.dataset().videos), Path(config.store().root)
+def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights], videos: Path, store: Path, name: str) -> Run:
     if not videos.is_dir():
         raise UserError(
             f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
@@ -183,6 +196,7 @@ def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights]) -> Run:
         fingerprints=compute_stage_fingerprints(stages),
         clips={name: Member(name, str(clip.path), clip.size, clip.mtime_ns) for name, clip in found.items()},
         plan=Plan({}, {}, frozenset(), frozenset(), {}),
+        name=name,
     )
     before = _read_root(run)
     run.plan = make_plan(
@@ -199,16 +213,17 @@ def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights]) -> Run:
     return run
 
 
-def _run_name() -> str:
-    # One listing per folder of runs: two configurations that share a store keep what either needs.
-    folder = Path(config.run().root).resolve()
+def _name_run(folder: Path) -> str:
+    # One listing per folder of runs or of clips to predict: all that share a store keep what each needs.
+    folder = folder.resolve()
     return f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
 def _read_root(run: Run) -> Root | None:
     """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
-    path = roots_folder(run.store) / f"{_run_name()}.json"
-    others = sorted(roots_folder(run.store).glob("*.json"), key=lambda other: other.stat().st_mtime_ns)
+    path = roots_folder(run.store) / f"{run.name}.json"
+    others = [other for other in roots_folder(run.store).glob("*.json") if not other.name.startswith(_PREDICTION)]
+    others.sort(key=lambda other: other.stat().st_mtime_ns)
     if path.exists() or not others:
         return Root.read(path) if path.exists() else None
     return Root.read(others[-1])
@@ -216,7 +231,7 @@ def _read_root(run: Run) -> Root | None:
 
 def _write_root(run: Run) -> None:
     plan = run.plan
-    Root(_run_name(), run.fingerprints, plan.assigned, plan.stamps, plan.vanished).write(run.store)
+    Root(run.name, run.fingerprints, plan.assigned, plan.stamps, plan.vanished).write(run.store)
 
 
 def _holds(run: Run, shard: str, name: str) -> bool:

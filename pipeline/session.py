@@ -155,14 +155,18 @@ class Session:
         for failure in self.failures:
             console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
         write_json(self.run.folder / "failures.json", self.failures)
-        if not self.run.pending and self.experiment.report_path.exists():
-            print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
-            print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
+        self.print_results()
         console.print(
             f"{format_seconds(time.monotonic() - self._started)} in all; log: {self.log}",
             highlight=False,
             soft_wrap=True,
         )
+
+    def print_results(self) -> None:
+        """Print the scores and where the report is."""
+        if not self.run.pending and self.experiment.report_path.exists():
+            print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
+            print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
 
     def _print_clips(self) -> None:
         table = Table("split", "listed", "", "ok", "not ok", title="Clips")
@@ -185,20 +189,32 @@ class Session:
         self.progress.console.print(table)
 
 
-@functools.cache
+_sessions: list[Session] = []
+
+
 def current_session() -> Session:
-    """Open this process's session, once.
+    """Give this process's session; without one, open that of the settings.
 
     Raises:
         SystemExit: Settings, data or weights have to be mended first; the message says what, where and how.
     """
-    try:
-        session = Session(current_run())
-    except (UserError, StoreError) as error:
-        # Luigi would print a traceback of anything else.
-        raise SystemExit(f"{error}") from None
-    atexit.register(session.close)
-    return session
+    return _sessions[0] if _sessions else start_session(lambda: Session(current_run()))
 
 
-__all__ = ["NETWORKS", "Session", "current_session"]
+def start_session(make: Callable[[], Session]) -> Session:
+    """Open this process's session, unless there is one.
+
+    Raises:
+        SystemExit: As `current_session`.
+    """
+    if not _sessions:
+        try:
+            _sessions.append(make())
+        except (UserError, StoreError) as error:
+            # Luigi would print a traceback of anything else.
+            raise SystemExit(f"{error}") from None
+        atexit.register(_sessions[0].close)
+    return _sessions[0]
+
+
+__all__ = ["NETWORKS", "Session", "current_session", "start_session"]
