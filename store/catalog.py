@@ -14,6 +14,7 @@ import numpy as np
 from store import files
 from store.errors import StoreError, UtteranceNotFoundError
 from store.layout import roots_folder, shard_path
+from store.schema import SCHEMAS
 from store.shard import Shard
 
 _ROOT_VERSION = 1
@@ -107,7 +108,7 @@ class Clip:
 
     @cached_property
     def _shards(self) -> dict[str, Shard]:
-        found = {stage: self.find_shard(stage) for stage in self._store.root.fingerprints}
+        found = {stage: self.find_shard(stage) for stage in SCHEMAS}
         return {stage: rows for stage, rows in found.items() if rows is not None}
 
     def _rows(self, stage: str, dataset: str) -> np.ndarray:
@@ -176,7 +177,7 @@ class FeatureStore:
 
     Args:
         folder: The store's folder, `[store] root` of tasks.cfg.
-        run: Name of the run whose listing counts; the newest by default.
+        run: Name of the run whose listing counts; the newest by default, prediction runs (`predict-…`) last.
         mapped: False reads copies instead of mapping the files (see `Shard`).
 
     Raises:
@@ -192,7 +193,8 @@ class FeatureStore:
     def __init__(self, folder: str | Path, run: str | None = None, *, mapped: bool = True) -> None:
         self.folder = Path(folder)
         self.mapped = mapped
-        paths = sorted(roots_folder(self.folder).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        paths = [path for path in roots_folder(self.folder).glob("*.json") if not path.name.startswith(".")]
+        paths.sort(key=lambda path: (not path.name.startswith("predict-"), path.stat().st_mtime_ns))
         if run is not None:
             paths = [path for path in paths if path.stem == run]
         if not paths:
@@ -240,7 +242,7 @@ class FeatureStore:
         table = []
         for name in self:
             row: dict[str, Any] = {"utterance": name, "shard": self.root.shards[name], "source_sha256": ""}
-            for stage in self.root.fingerprints:
+            for stage in SCHEMAS:
                 shard = self.shard(stage, row["shard"])
                 if shard is not None and name in shard:
                     row["source_sha256"] = row["source_sha256"] or shard.fact(name, "source_sha256")

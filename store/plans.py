@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from store import files
 from store.errors import StoreError
@@ -12,8 +13,8 @@ from store.layout import plans_folder
 
 _PLAN_VERSION = 1
 
-#: Name, path relative to the folder of videos, size in bytes, time of change in ns.
-Member = tuple[str, str, int, int]
+#: Name, path relative to the folder of videos, size in bytes, time of change in ns; and the user's override, if any.
+Member = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class StoredPlan:
 
     @property
     def shard(self) -> str:
-        """The shard's id: a digest of its members' names, sizes and times."""
-        canonical = json.dumps([[name, size, mtime] for name, _, size, mtime in self.members], ensure_ascii=False)
+        """The shard's id: a digest of its members' names, sizes, times and overrides."""
+        canonical = json.dumps([[name, *facts] for name, _, *facts in self.members], ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
@@ -51,8 +52,9 @@ class StoredPlan:
         """
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-            members = tuple(
-                (str(name), str(place), int(size), int(time)) for name, place, size, time in value["members"]
+            members: tuple[Any, ...] = tuple(
+                (str(name), str(place), int(size), int(time), *map(str, override))
+                for name, place, size, time, *override in value["members"]
             )
             plan = cls(members, tuple(value.get("supersedes", ())))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,7 +10,7 @@ from store import files
 from store.catalog import Root
 from store.check import Fault, check_shard, check_wavs
 from store.errors import StoreError
-from store.layout import damaged_folder, find_stage_sets, plans_folder, roots_folder
+from store.layout import find_stage_sets, plans_folder, roots_folder
 from store.plans import StoredPlan
 from store.schema import SCHEMAS
 from store.shard import Shard
@@ -101,9 +101,8 @@ def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
     stages = {stage_set.folder: stage_set for stage_set in find_stage_sets(root)}
     for folder, subfolders, names in os.walk(root):
         here = Path(folder)
-        subfolders[:] = sorted(
-            name for name in subfolders if not name.startswith(".") and here / name != damaged_folder(root)
-        )
+        scratch = [name for name in subfolders if files.is_leftover(here / name)]
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "damaged")
         if here in stages:
             shards = stages[here].shards
             # The WAV files of a shard are checked with it; the folder of one that is not there is an orphan.
@@ -111,7 +110,7 @@ def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
                 subfolders.remove(name)
                 if name not in shards:
                     yield Fault(str((here / name).relative_to(root)), "orphan", f"WAV files without {name}.h5")
-        for name in sorted(names):
+        for name in sorted([*names, *scratch]):
             message = _orphaned(root, here / name, here in stages, plans)
             if message:
                 yield Fault(str((here / name).relative_to(root)), "orphan", message)

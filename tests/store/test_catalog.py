@@ -59,6 +59,14 @@ def test_the_newest_run_counts_unless_one_is_named(tmp_path):
     assert len(FeatureStore(tmp_path, run="runs-1")) == 3
 
 
+def test_a_prediction_does_not_hide_the_data_set(tmp_path):
+    make_store(tmp_path)
+    path = Root("predict-1", {"stft": "f1"}, {"v/a": "s1"}, {"v/a": (1, 2)}).write(tmp_path)
+    os.utime(path, (2**31, 2**31))
+    assert len(FeatureStore(tmp_path)) == 3
+    assert len(FeatureStore(tmp_path, run="predict-1")) == 1
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(StoreError, match="holds no listing; check the path"):
         FeatureStore(tmp_path)

@@ -1,0 +1,29 @@
+"""What the commands of `python -m store` share."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class Command:
+    """One command; never made, only its class methods are used."""
+
+    HELP: ClassVar[str]
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's arguments."""
+        parser.description = cls.HELP
+        parser.add_argument("store", type=Path, help="the store's folder, [store] root of tasks.cfg")
+        parser.add_argument("--json", action="store_true", help="print plain data for programs")
+
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> int:
+        """Do it and give the exit code."""
+        raise NotImplementedError
+
+
+def show(arguments: argparse.Namespace, value: Any, text: str) -> None:
+    """Print a result, as text or, where asked for, as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False) if arguments.json else text)
