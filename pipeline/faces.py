@@ -9,7 +9,7 @@ import numpy as np
 
 from models.mtcnn import Mtcnn
 from pipeline.alignment import CROP_HEIGHT, CROP_WIDTH, DegenerateLandmarksError, align_crop
-from pipeline.speaker import choose_speaker
+from pipeline.speaker import Likeness, Wish, choose_speaker
 from pipeline.tracking import FaceTracker
 
 CROP_SHAPE = (CROP_HEIGHT, CROP_WIDTH, 3)
@@ -72,8 +72,10 @@ def find_speaker(
     detect_every: int,
     scratch: Path,
     smallest_face_px: float = 0.0,
+    likeness: Likeness | None = None,
+    wish: Wish | None = None,
 ) -> SpeakerFaces:
-    """Find the face of the one who speaks: the person who is seen longest and largest.
+    """Find the face of the one who speaks: the person who is seen longest and largest, or whom the user wants.
 
     Memory does not grow with the clip's length: the crops of all faces go to files in `scratch`, 32 kB each, since who
     is the speaker is known only when the clip is over.
@@ -84,6 +86,8 @@ def find_speaker(
         detect_every: frames from one full detection to the next while faces are followed, at least 1.
         scratch: an existing folder for this clip alone; the caller removes it when done with the crops.
         smallest_face_px: longer side of a box below which no face is followed.
+        likeness: by which tracks are joined to persons, see `choose_speaker`.
+        wish: whom the user wants; nobody is chosen when there is no such face.
 
     Returns:
         The speaker's faces; N is 0 when there is no face.
@@ -113,7 +117,8 @@ def find_speaker(
                 rows.append(face.track, frame.index, face.box, face.landmarks, face.score)
     table = rows.finish()
     crops = _map_crops(spool, len(table))
-    chosen = np.flatnonzero(np.isin(table["track"], choose_speaker(table, crops, np.array(cut_frames))))
+    tracks = choose_speaker(table, crops, np.array(cut_frames), likeness=likeness, wish=wish)
+    chosen = np.flatnonzero(np.isin(table["track"], tracks))
     speaker = table[chosen]
     return SpeakerFaces(
         frame_indices=speaker["frame_index"].copy(),

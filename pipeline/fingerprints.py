@@ -47,6 +47,8 @@ def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
             "smallest_face_px": face_settings.smallest_face_px,
             "detect_every": face_settings.detect_every,
             "weights": networks,
+            # Tracks are joined by embeddings, for which random weights are no use.
+            "joined_by": "looks" if sphereface.is_random else sphereface.sha256,
         },
         "embeddings": {
             "channel_order": embedding_settings.channel_order,

@@ -23,12 +23,14 @@ class Member:
         path: The clip's file, relative to the folder of videos.
         size: Bytes.
         mtime_ns: Time of its last change, ns since 1970.
+        override: What the user says of it (`pipeline.overrides`), as text; "" for nothing.
     """
 
     name: str
     path: str
     size: int
     mtime_ns: int
+    override: str = ""
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -44,15 +46,16 @@ class ShardPlan:
 
     @property
     def id(self) -> str:
-        """Digest of the members' names, sizes and times: machines that plan the same write the same file."""
-        canonical = json.dumps([[m.name, m.size, m.mtime_ns] for m in self.members], ensure_ascii=False)
+        """Digest of the members' names, sizes, times and overrides: machines that plan the same write the same file."""
+        facts = [[m.name, *m.stamp, *([m.override] if m.override else [])] for m in self.members]
+        canonical = json.dumps(facts, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def write(self, store: Path) -> None:
         """Write to `<store>/shards/<id>.json`; an existing file is the same one and stays."""
         path = plans_folder(store) / f"{self.id}.json"
         if not path.exists():
-            members = [[m.name, m.path, m.size, m.mtime_ns] for m in self.members]
+            members = [[m.name, m.path, *m.stamp, *([m.override] if m.override else [])] for m in self.members]
             files.write_json(path, {"format_version": _PLAN_VERSION, "members": members})
 
     @classmethod
@@ -127,8 +130,11 @@ def make_plan(
     vanished: set[str] = set()
     for name in listed:
         planned = sorted(holders.get(name, ()), key=lambda pair: (not is_finished(pair[0]), pair[0]))
-        held = [(shard, member) for shard, member in planned if holds(shard, name)]
         clip = clips.get(name)
+        if clip is not None:
+            # What the user says of a clip is part of it: other words, another clip.
+            planned = [(shard, member) for shard, member in planned if member.override == clip.override]
+        held = [(shard, member) for shard, member in planned if holds(shard, name)]
         if clip is None:
             found = _shard_of_vanished(held or planned, seen.get(name))
         else:

@@ -3,8 +3,10 @@
 import contextlib
 import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from models.weights import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
@@ -16,6 +18,7 @@ from pipeline.fingerprints import (
     describe_packages,
     describe_stages,
 )
+from pipeline.overrides import Override, read_overrides
 from pipeline.plan import Member, Plan, make_plan, read_plans
 from pipeline.unlabelled import list_unlabelled
 from store import files
@@ -160,7 +163,9 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Ru
             return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
         weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
         dataset = read_dataset(_csv_paths())
-        return _plan_run(dataset, weights, Path(config.dataset().videos), store, _name_run(Path(config.run().root)))
+        overrides = _read_overrides(dataset)
+        name = _name_run(Path(config.run().root))
+        return _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)
     except (WeightsError, DatasetError, StoreError) as error:
         raise UserError(str(error)) from error
 
@@ -178,14 +183,32 @@ def _csv_paths() -> dict[str, Path]:
     return {split: Path(path) for split, path in named.items() if path}
 
 
-def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights], videos: Path, store: Path, name: str) -> Run:
+def _read_overrides(dataset: Dataset) -> dict[str, Override]:
+    path = config.dataset().overrides
+    return read_overrides(Path(path), [utterance.name for utterance in dataset.utterances]) if path else {}
+
+
+def _find_members(videos: Path, dataset: Dataset, overrides: Mapping[str, Override]) -> dict[str, Member]:
+    return {
+        name: Member(name, str(clip.path), clip.size, clip.mtime_ns, overrides.get(name, Override()).text)
+        for name, clip in find_clips(videos, dataset.utterances).items()
+    }
+
+
+def _plan_run(
+    dataset: Dataset,
+    weights: dict[str, ResolvedWeights],
+    videos: Path,
+    store: Path,
+    name: str,
+    overrides: Mapping[str, Override] = MappingProxyType({}),
+) -> Run:
     if not videos.is_dir():
         raise UserError(
             f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
             "what it has"
         )
     stages = describe_stages(weights["sphereface20"])
-    found = find_clips(videos, dataset.utterances)
     run = Run(
         store=store,
         videos=videos,
@@ -194,7 +217,7 @@ def _plan_run(dataset: Dataset, weights: dict[str, ResolvedWeights], videos: Pat
         weights=weights,
         stages=stages,
         fingerprints=compute_stage_fingerprints(stages),
-        clips={name: Member(name, str(clip.path), clip.size, clip.mtime_ns) for name, clip in found.items()},
+        clips=_find_members(videos, dataset, overrides),
         plan=Plan({}, {}, frozenset(), frozenset(), {}),
         name=name,
     )

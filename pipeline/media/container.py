@@ -90,8 +90,12 @@ def origin_seconds(container: Any) -> float:
     return (container.start_time or 0) / av.time_base
 
 
-def video_stream(container: Any) -> Any:
-    """Return the picture stream ffmpeg thinks best; cover art does not count.
+def video_stream(container: Any, ordinal: int | None = None) -> Any:
+    """Return the picture stream ffmpeg thinks best, or the one asked for; cover art does not count.
+
+    Args:
+        container: an opened clip.
+        ordinal: which of the picture streams, counted from 0.
 
     Raises:
         MediaError: no_stream when there is none, decode_error when no decoder knows its codec.
@@ -102,15 +106,18 @@ def video_stream(container: Any) -> Any:
         stills = len(container.streams.video)
         detail = " (cover art does not count)" if stills else ""
         raise MediaError("no_stream", f"the file has no video stream{detail}")
+    if ordinal is not None and ordinal >= len(films):
+        raise MediaError("no_stream", f"video stream {ordinal} was asked for; the file has {len(films)}, from 0")
     best = container.streams.best("video")
     chosen = best if best in films else max(films, key=lambda stream: _area(stream))
+    chosen = chosen if ordinal is None else films[ordinal]
     if chosen.codec_context is None:
         raise MediaError("decode_error", f"no decoder for the codec of video stream {chosen.index}")
     return chosen
 
 
-def audio_ordinal(container: Any) -> int:
-    """Return which of the sound streams, counted from 0 among them, ffmpeg thinks best.
+def audio_ordinal(container: Any, ordinal: int | None = None) -> int:
+    """Return which of the sound streams, counted from 0 among them, ffmpeg thinks best, or the one asked for.
 
     Raises:
         MediaError: no_stream when there is none.
@@ -119,6 +126,11 @@ def audio_ordinal(container: Any) -> int:
     best = container.streams.best("audio")
     if best is None:
         raise MediaError("no_stream", "the file has no audio stream")
+    if ordinal is not None:
+        num_streams = len(container.streams.audio)
+        if ordinal >= num_streams:
+            raise MediaError("no_stream", f"audio stream {ordinal} was asked for; the file has {num_streams}, from 0")
+        return ordinal
     return [stream.index for stream in container.streams.audio].index(best.index)
 
 

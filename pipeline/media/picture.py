@@ -73,7 +73,7 @@ class FrameTable:
     message: str
 
 
-def scan_frames(source: Path) -> FrameTable:
+def scan_frames(source: Path, *, stream: int | None = None) -> FrameTable:
     """Read when each frame is shown; decode only the first, for size and rotation (Section II-B).
 
     Files whose packets carry no times, or the same time twice, are decoded as a whole, and their frames are timed by
@@ -82,6 +82,7 @@ def scan_frames(source: Path) -> FrameTable:
 
     Args:
         source: a clip in any container ffmpeg reads.
+        stream: which of the picture streams, counted from 0; by default the one ffmpeg thinks best.
 
     Raises:
         MediaError: no_stream without a video stream (cover art is none); decode_error when not one frame can be
@@ -90,25 +91,25 @@ def scan_frames(source: Path) -> FrameTable:
 
     """
     with opened(source) as container:
-        stream = video_stream(container)
-        first, pts, num_hidden = _scan_packets(container, stream)
+        film = video_stream(container, stream)
+        first, pts, num_hidden = _scan_packets(container, film)
         origin = origin_seconds(container)
-        listed = stream.frames or -1
+        listed = film.frames or -1
         notes = []
-        guessed = has_guessed_times(container.format.name, stream)
+        guessed = has_guessed_times(container.format.name, film)
         if guessed or None in pts or len(set(pts)) < len(pts):
-            times = _decoded_times(source)
+            times = _decoded_times(source, stream)
             notes.append("the packets carry no usable times, so frames are timed by decoding")
         else:
-            times = np.array(sorted(float(value * stream.time_base) - origin for value in pts), dtype=np.float64)
+            times = np.array(sorted(float(value * film.time_base) - origin for value in pts), dtype=np.float64)
         if listed > len(times) + num_hidden:
             notes.append(f"the container lists {listed} frames, {len(times)} are there")
         if first.interlaced_frame:
             notes.append("interlaced, fields are not separated")
         upright = orientation(first)
-        width, height, aspect, note = square_size(stream, first.width, first.height)
+        width, height, aspect, note = square_size(film, first.width, first.height)
         notes += [note] if note else []
-        rate = stream.average_rate or stream.guessed_rate or 0
+        rate = film.average_rate or film.guessed_rate or 0
         return FrameTable(
             times_seconds=times,
             width=height if upright.transpose else width,
@@ -116,19 +117,20 @@ def scan_frames(source: Path) -> FrameTable:
             rotation_degrees=upright.degrees,
             sample_aspect_ratio=aspect,
             num_frames_listed=listed,
-            codec=stream.codec_context.codec.canonical_name,
+            codec=film.codec_context.codec.canonical_name,
             frame_rate=float(rate),
             message="; ".join(notes),
         )
 
 
-def read_frames(source: Path, table: FrameTable, *, threads: int = 0) -> "FrameReader":
+def read_frames(source: Path, table: FrameTable, *, threads: int = 0, stream: int | None = None) -> "FrameReader":
     """Decode a clip's frames in order, in constant memory.
 
     Args:
         source: the clip.
         table: what `scan_frames` gave for it; a frame's index is its place there.
         threads: how many decode; 0 for as many as ffmpeg thinks right.
+        stream: the one that `scan_frames` was told.
 
     Returns:
         An iterator of Frame, indices strictly ascending. It also counts what went wrong: see FrameReader. Its `close`
@@ -139,7 +141,7 @@ def read_frames(source: Path, table: FrameTable, *, threads: int = 0) -> "FrameR
         OSError: while iterating, when the system cannot read the file.
 
     """
-    return FrameReader(source, table, threads)
+    return FrameReader(source, table, threads, stream)
 
 
 class FrameReader(Iterator[Frame]):
@@ -159,10 +161,11 @@ class FrameReader(Iterator[Frame]):
 
     """
 
-    def __init__(self, source: Path, table: FrameTable, threads: int) -> None:
+    def __init__(self, source: Path, table: FrameTable, threads: int, stream: int | None = None) -> None:
         self.num_frames = self.num_bad_packets = self.num_corrupt = self.num_untimed = 0
         self.last_error = ""
         self._table = table
+        self._stream = stream
         self._previous = -1
         self._damaged = False
         self._frames = self._read(source, threads)
@@ -200,7 +203,7 @@ class FrameReader(Iterator[Frame]):
     def _decode(self, source: Path, threads: int) -> Generator[Frame, None, None]:
         """Give the frames after the newest given one; with several threads stop before the first damage."""
         with opened(source) as container:
-            stream = video_stream(container)
+            stream = video_stream(container, self._stream)
             clock = Clock(container, stream, origin_seconds(container))
             convert = Converter(self._table.width, self._table.height)
             pictures = decode_frames(container, stream, threads, self._note)
@@ -270,10 +273,10 @@ def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], i
     return first, pts, num_hidden
 
 
-def _decoded_times(source: Path) -> np.ndarray:
+def _decoded_times(source: Path, ordinal: int | None) -> np.ndarray:
     """Return the times of the frames that decode, (F,) float64, for files without usable times."""
     with opened(source) as container:
-        stream = video_stream(container)
+        stream = video_stream(container, ordinal)
         clock = Clock(container, stream, origin_seconds(container))
         times = [clock.time_of(picture.pts) for picture in decode_frames(container, stream, 1, lambda error: None)]
     return np.array(times, dtype=np.float64)

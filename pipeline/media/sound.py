@@ -45,7 +45,9 @@ def ffmpeg_binary() -> str:
         ) from error
 
 
-def extract_wav(source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg: str | None = None) -> int:
+def extract_wav(
+    source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg: str | None = None, stream: int | None = None
+) -> int:
     """Write the best sound stream as mono PCM-16 WAV, aligned to the clip's origin (Section II-A).
 
     The origin is the start of the clip's earliest stream: sound that starts later gets silence before it, gaps of
@@ -58,6 +60,7 @@ def extract_wav(source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg:
         target: the WAV file to make; its folder exists.
         sample_rate: in Hz.
         ffmpeg: the binary to run; by default `ffmpeg_binary()`.
+        stream: which of the sound streams, counted from 0; by default the one ffmpeg thinks best.
 
     Returns:
         The number of samples written, at least 1.
@@ -69,7 +72,7 @@ def extract_wav(source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg:
 
     """
     with opened(source) as container:
-        ordinal, origin = audio_ordinal(container), origin_seconds(container)
+        ordinal, origin = audio_ordinal(container, stream), origin_seconds(container)
         limit = LEAST_TIME_LIMIT_SECONDS + (container.duration or 0) / 1e6
     with replacing(target) as partial:
         command = _command(source, partial, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())

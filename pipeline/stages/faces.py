@@ -12,15 +12,22 @@ import numpy as np
 
 from models.mtcnn import Mtcnn
 from models.mtcnn_networks import load_networks
+from models.sphereface import embed_crops
 from pipeline import config, media
 from pipeline.faces import SpeakerFaces, find_speaker
+from pipeline.overrides import Override, parse_text
 from pipeline.plan import Member
+from pipeline.speaker import LOOKS, Likeness, Wish, embedding_likeness
 from pipeline.stages.device import find_device, torch_threads
+from pipeline.stages.embedding import load_embedder
 from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames, read_table
 from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, scratch_folder
 from store.files import temporary_folder
 from store.shard import Shard
 from store.writer import UtteranceRows
+
+# Crops of a track that are embedded to tell whose it is, padded to one size.
+_LIKENESS_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,9 @@ def _find_faces(job: ShardJob, frames: Shard, scratch: Path, member: Member) -> 
     status, note = frames.fact(member.name, "status"), frames.fact(member.name, "message")
     if status != "ok":
         return _Found(status, note)
-    settings = config.faces()
+    settings, override = config.faces(), parse_text(member.override)
     with job.reading(member) as source:
-        pictures = _open_pictures(job, frames, member.name, source)
+        pictures = _open_pictures(job, frames, member.name, source, override.video_stream)
         if pictures is None:
             return _Found("missing_file", GONE)
         folder = Path(tempfile.mkdtemp(dir=scratch))
@@ -81,23 +88,34 @@ def _find_faces(job: ShardJob, frames: Shard, scratch: Path, member: Member) -> 
                 detect_every=settings.detect_every,
                 smallest_face_px=settings.smallest_face_px,
                 scratch=folder,
+                likeness=load_likeness(job.run.weights["sphereface20"].path),
+                wish=_wish(override, frames.rows(member.name, "time")),
             )
         except media.MediaError as error:
             return _Found(error.status, str(error))
     notes = [note, getattr(pictures, "message", "read from the kept frames")]
     if len(faces.frame_indices) == 0:
-        notes.insert(0, f"no face of {settings.smallest_face_px} pixels or more in {faces.num_frames} frames")
+        where = " where the overrides name one" if override.names_speaker and faces.num_faces else ""
+        notes.insert(0, f"no face of {settings.smallest_face_px} pixels or more in {faces.num_frames} frames{where}")
     status = "ok" if len(faces.frame_indices) else "no_face"
     return _Found(status, "; ".join(filter(None, notes)), faces, folder)
 
 
-def _open_pictures(job: ShardJob, frames: Shard, name: str, source: Path | None) -> Any:
+def _wish(override: Override, times: np.ndarray) -> Wish | None:
+    """Turn what the user says of the speaker into a frame of the clip."""
+    if not override.names_speaker:
+        return None
+    frame_index = None if override.seconds is None else int(np.abs(times - override.seconds).argmin())
+    return Wish(override.point, frame_index)
+
+
+def _open_pictures(job: ShardJob, frames: Shard, name: str, source: Path | None, stream: int | None) -> Any:
     """Open a clip's frames: from the clip, else from the kept pixels, else None."""
     table = read_table(frames, name)
     if source is not None:
         # One thread a clip, unless there are cores to spare.
         threads = max(1, config.number_of_threads() // len(job.members))
-        return media.read_frames(source, table, threads=threads)
+        return media.read_frames(source, table, threads=threads, stream=stream)
     pixels = job.run.shard("pixels", job.shard)
     if pixels is None or name not in pixels or pixels.fact(name, "length") == 0:
         return None
@@ -125,3 +143,16 @@ def _write_faces(frames: Shard, faces: SpeakerFaces, rows: UtteranceRows) -> Non
 def load_detector() -> Mtcnn:
     """Load MTCNN once a process: networks and the GPU's context live across shards."""
     return Mtcnn(load_networks(), smallest_face_px=config.faces().smallest_face_px, device=find_device())
+
+
+def load_likeness(weights: Path | None) -> Likeness:
+    """Give the way tracks are compared: by embeddings in float32, or by looks where SphereFace's weights are random."""
+    if weights is None:
+        return LOOKS
+    device = find_device()
+
+    def embed(crops: np.ndarray) -> np.ndarray:
+        network = load_embedder(weights, "float32", device)
+        return embed_crops(network, crops, batch_size=_LIKENESS_BATCH, device=device)
+
+    return embedding_likeness(embed)

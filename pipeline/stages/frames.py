@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline import config, media
+from pipeline.overrides import parse_text
 from pipeline.run import compute_file_digest
 from pipeline.stages.job import GONE, ShardJob
 from store.shard import Shard
@@ -26,7 +27,8 @@ def extract_frames(job: ShardJob) -> None:
         for member in job.members:
             with job.reading(member) as source:
                 digest = "" if source is None else compute_file_digest(source)
-                table, status, message = _scan(source)
+                stream = parse_text(member.override).video_stream
+                table, status, message = _scan(source, stream)
                 if writer is not None:
                     with writer.utterance(member.name, source_sha256=digest) as rows:
                         rows.set_status(status, message)
@@ -35,15 +37,15 @@ def extract_frames(job: ShardJob) -> None:
                     with pixels.utterance(member.name, source_sha256=digest) as images:
                         images.set_status(status, message)
                         if source is not None and table is not None:
-                            _keep_pixels(source, table, images)
+                            _keep_pixels(source, table, images, stream)
             job.tick()
 
 
-def _scan(source: Path | None) -> tuple[media.FrameTable | None, str, str]:
+def _scan(source: Path | None, stream: int | None) -> tuple[media.FrameTable | None, str, str]:
     if source is None:
         return None, "missing_file", GONE
     try:
-        table = media.scan_frames(source)
+        table = media.scan_frames(source, stream=stream)
     except media.MediaError as error:
         return None, error.status, str(error)
     return table, "ok", table.message
@@ -79,9 +81,9 @@ def read_table(frames: Shard, name: str) -> media.FrameTable:
     )
 
 
-def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows) -> None:
+def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows, stream: int | None) -> None:
     """Keep one image per row of the frame table; a frame that cannot be decoded has no bytes."""
-    frames = media.read_frames(source, table, threads=config.number_of_threads())
+    frames = media.read_frames(source, table, threads=config.number_of_threads(), stream=stream)
     try:
         for frame in media.prefetch(frames, FRAMES_AHEAD):
             missing = frame.index - images.length

@@ -8,6 +8,7 @@ import soundfile
 
 from models.paper import SAMPLE_RATE
 from pipeline import audio, config, media
+from pipeline.overrides import parse_text
 from pipeline.plan import Member
 from pipeline.run import compute_file_digest
 from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
@@ -27,7 +28,7 @@ def extract_wav(job: ShardJob) -> None:
                 return "missing_file", GONE, "", 0
             digest = compute_file_digest(source)
             try:
-                return "ok", "", digest, media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg)
+                return "ok", "", digest, _extract(source, target, member, ffmpeg)
             except media.MediaError as error:
                 return error.status, str(error), digest, 0
 
@@ -41,6 +42,11 @@ def extract_wav(job: ShardJob) -> None:
                     path = wav_path(job.run.store, fingerprint, job.shard, member.name)
                     rows.facts = {"wav_sha256": compute_file_digest(path)}
             job.tick()
+
+
+def _extract(source: Path, target: Path, member: Member, ffmpeg: str) -> int:
+    stream = parse_text(member.override).audio_stream
+    return media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg, stream=stream)
 
 
 def compute_stft(job: ShardJob) -> None:

@@ -10,6 +10,7 @@ import torch
 from models.mtcnn import Mtcnn
 from models.mtcnn_networks import load_networks
 from pipeline.faces import find_speaker
+from pipeline.speaker import Wish
 from tests.golden.mtcnn_images import make_images, reduce_image
 
 
@@ -166,3 +167,15 @@ def test_following_agrees_with_detecting_in_every_frame_of_a_real_clip(detector,
     eyes = np.linalg.norm(truth[:, 1] - truth[:, 0], axis=1)
     distance = np.linalg.norm(followed.landmarks - truth, axis=2).mean(axis=1) / eyes
     assert distance.mean() < 0.03
+
+
+def test_the_user_chooses_between_two_real_faces(detector, media, tmp_path):
+    images = read_images(media / "odd" / "two_faces_same_size.mp4")[:12]
+    for x, is_left in ((180, True), (540, False)):
+        found = find_speaker(
+            frames_of(images), detector, detect_every=12, scratch=tmp_path, wish=Wish((x, 170.0), frame_index=3)
+        )
+        assert len(found.crops) == 12
+        assert (found.boxes[:, 2] < 360).all() == is_left
+    nobody = find_speaker(frames_of(images), detector, detect_every=12, scratch=tmp_path, wish=Wish((2.0, 2.0), None))
+    assert (nobody.num_faces, len(nobody.crops)) == (24, 0)

@@ -586,3 +586,24 @@ def test_every_odd_clip_has_the_status_its_index_implies(media, tmp_path):
         assert (path.name, found) == (path.name, {"picture": picture, "sound": sound})
         seen += 1
     assert seen >= 60
+
+
+def test_a_stream_can_be_asked_for(media, tmp_path):
+    two = media / "odd" / "two_audio_tracks.mp4"
+    sounds = []
+    for stream in (None, 0, 1):
+        extract_wav(two, tmp_path / "sound.wav", stream=stream)
+        sounds.append((tmp_path / "sound.wav").read_bytes())
+    assert sounds[0] == sounds[1] != sounds[2]
+    with pytest.raises(MediaError, match=r"audio stream 2 was asked for; the file has 2, from 0"):
+        extract_wav(two, tmp_path / "sound.wav", stream=2)
+
+    many = media / "odd" / "nasa_multistream.mp4"
+    tables = [scan_frames(many, stream=stream) for stream in (0, 1)]
+    assert tables[0].width != tables[1].width
+    for stream, table in enumerate(tables):
+        reader = read_frames(many, table, threads=1, stream=stream)
+        assert next(reader).image.shape[1] == table.width
+        reader.close()
+    with pytest.raises(MediaError, match=r"video stream 2 was asked for; the file has 2, from 0"):
+        scan_frames(many, stream=2)

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.plan import Member, ShardPlan, make_plan, read_plans
 from store.errors import StoreError
+from store.plans import StoredPlan
 
 
 def clip(name, size=100, time=1):
@@ -136,3 +137,19 @@ def test_plans_come_back_and_damage_is_seen(tmp_path):
     path.write_text(path.read_text(encoding="utf-8").replace("100", "101"), encoding="utf-8")
     with pytest.raises(StoreError, match=rf"{plan.id}\.json is damaged: its members' digest is"):
         read_plans(tmp_path)
+
+
+def test_what_the_user_says_of_a_clip_is_part_of_it(tmp_path):
+    said = dataclasses.replace(clip("v/a"), override='{"audio_stream": 1}')
+    first = plan_of(ABC[:2], [clip("v/a"), clip("v/b")])
+    second = plan_of(ABC[:2], [said, clip("v/b")], first.shards.values())
+    (new,) = second.new
+    assert second.shards[new].members == (said,)
+    assert second.assigned["v/b"] == first.assigned["v/b"]
+    # Taken back, the old shard holds again; kept, nothing is planned anew.
+    known = list((first.shards | second.shards).values())
+    assert plan_of(ABC[:2], [clip("v/a"), clip("v/b")], known).assigned == first.assigned
+    assert plan_of(ABC[:2], [said, clip("v/b")], known).new == frozenset()
+    second.shards[new].write(tmp_path)
+    assert read_plans(tmp_path) == [second.shards[new]]
+    assert StoredPlan.read(tmp_path / "shards" / f"{new}.json").shard == new

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.speaker import choose_speaker, compute_look, is_same_place
+from pipeline.speaker import Wish, choose_speaker, compute_look, embedding_likeness, is_same_place
 
 TABLE = np.dtype([("track", np.int32), ("frame_index", np.int32), ("box", np.float32, (4,))])
 NO_CUTS = np.empty(0, int)
@@ -85,3 +85,42 @@ def test_same_place():
     assert is_same_place(box, box + 20)
     assert not is_same_place(box, box + 60)
     assert not is_same_place(box, np.array([0.0, 0, 90, 90]))
+
+
+def embed_mean_colour(crops: np.ndarray) -> np.ndarray:
+    """Stand-in of a network: tells pictures apart by their mean colour, of any length."""
+    return 7.0 * (crops.reshape(len(crops), -1, 3).mean(axis=1) - 100)
+
+
+def test_tracks_are_joined_by_embeddings_where_there_are_some():
+    table, crops = make_clip((1, range(10), (0, 0, 40)), (2, range(15), (200, 0, 40)), (3, range(50, 60), (90, 0, 40)))
+    for track, colour in enumerate([(200, 100, 100), (100, 200, 100), (190, 110, 100)]):
+        crops[table["track"] == track] = colour
+    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(embed_mean_colour)) == [0, 2]
+    crops[table["track"] == 2] = (100, 100, 200)
+    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(embed_mean_colour)) == [1]
+
+
+def test_one_track_needs_no_embedding():
+    def refuse(crops: np.ndarray) -> np.ndarray:
+        raise AssertionError("embedded for nothing")
+
+    table, crops = make_clip((1, range(5), (0, 0, 40)))
+    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(refuse)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("wish", "tracks"),
+    [
+        (Wish((110, 10), None), [1, 2]),  # a point: whoever is there, and comes back elsewhere
+        (Wish((10, 10), None), [0]),
+        (Wish(None, 3), [0]),  # a time alone: the largest face then
+        (Wish(None, 29), [1, 2]),  # nobody in that frame: the nearest one with a face
+        (Wish((310, 10), 0), [1, 2]),
+        (Wish((500, 10), None), []),
+    ],
+)
+def test_the_user_overrules_the_choice(wish: Wish, tracks: list[int]):
+    clip = make_clip((1, range(20), (0, 0, 80)), (2, range(10), (100, 0, 40)), (2, range(30, 40), (300, 0, 40)))
+    assert choose_speaker(*clip, NO_CUTS) == [0]
+    assert choose_speaker(*clip, NO_CUTS, wish=wish) == tracks
