@@ -1,7 +1,6 @@
 """From checkpoints to the report: every split predicted by every network, written whole, linked as the newest."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from pipeline.stages.device import find_device
 
 
 def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
-    """Predict, score and write `<[run] root>/reports/<fingerprint>/`, then link `<[run] root>/latest` to it.
+    """Predict, score and write `<[run] root>/reports/<fingerprint>/`.
 
     Args:
         experiment: With its three networks trained.
@@ -44,7 +43,6 @@ def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
     report.files["ledger.csv"] = format_ledger(experiment.ledger.values())
     report.files["report.html"] = render_page(report)
     write_report(experiment.report_folder, report, replace=True)
-    link_latest(experiment.report_folder)
 
 
 def count_coverage(rows: Iterable[LedgerRow]) -> dict[str, dict[str, Any]]:
@@ -93,15 +91,6 @@ def describe_device() -> str:
     if find_device() == "cpu":
         return f"CPU, {threads}"
     return f"{torch.cuda.get_device_name()}, {threads}"
-
-
-def link_latest(folder: Path) -> None:
-    """Let `latest`, beside the reports' folder, point to a report; the link is replaced, never absent."""
-    link = folder.parent.parent / "latest"
-    beside = link.with_name(f".latest-{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(Path(folder.parent.name) / folder.name)
-    beside.replace(link)
 
 
 def list_split(experiment: Experiment, split: str) -> SplitListing:

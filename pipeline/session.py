@@ -19,7 +19,7 @@ from pipeline.progress import Progress, format_seconds, open_log
 from pipeline.run import Run, current_run
 from pipeline.tables import print_tables
 from store.errors import StoreError
-from store.files import write_json
+from store.files import point_link, write_json
 
 if TYPE_CHECKING:
     from pipeline.stages import ShardJob
@@ -112,7 +112,12 @@ class Session:
         title = NETWORK_TITLES[network]
         with self.progress.working(title):
             self.experiment.train(
-                network, lambda m: self.progress.tick(title, f"loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}")
+                network,
+                lambda m: self.progress.tick(
+                    title,
+                    f"loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}, "
+                    f"{m.num_train / m.train_seconds:.3g} utterances/s",
+                ),
             )
 
     def write_report(self) -> None:
@@ -163,8 +168,10 @@ class Session:
         )
 
     def print_results(self) -> None:
-        """Print the scores and where the report is."""
+        """Print the scores and where the report is; link it as the newest, also where an earlier run had made it."""
         if not self.run.pending and self.experiment.report_path.exists():
+            folder = self.experiment.report_folder
+            point_link(self.run.folder / "latest", Path(folder.parent.name) / folder.name)
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
             print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
 

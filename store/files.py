@@ -29,6 +29,16 @@ def replacing(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def point_link(link: Path, target: Path) -> None:
+    """Let a symbolic link point to `target`, relative to the link's folder; it is replaced, never absent."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    beside = link.with_name(f".{link.name}{_MARK}{socket.gethostname()}-{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    beside.replace(link)
+
+
 @contextlib.contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     """Make a folder for scratch and remove it afterwards; named as `replacing` names files, for the same reason."""

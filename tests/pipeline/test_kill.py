@@ -26,10 +26,10 @@ def tick_and_die(self, name, note=""):
 progress.Progress.tick = tick_and_die
 """
 
-KILL_BEFORE_THE_REPORT_IS_LINKED = """
+KILL_BEFORE_THE_REPORT_IS_WRITTEN = """
 import os, signal
 from pipeline import publish
-publish.link_latest = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+publish.write_report = lambda *what, **how: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -44,7 +44,7 @@ def test_killed_in_every_stage_the_run_ends_as_if_it_had_not_been(first_run, wor
     for title in TITLES:
         ended = workplace.run(code=KILL_AT_FIRST_TICK.format(title=title))
         assert ended.returncode == -9, f"{title}: {ended.stderr}"
-    assert workplace.run(code=KILL_BEFORE_THE_REPORT_IS_LINKED).returncode == -9
+    assert workplace.run(code=KILL_BEFORE_THE_REPORT_IS_WRITTEN).returncode == -9
     ended = workplace.run()
     assert ended.returncode == 0, ended.stderr
     whole, _ = first_run

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     assert files.remove_leftovers(tmp_path, below=True) == [deeper]
     deeper.parent.rmdir()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, elsewhere.name, "a.h5"])
+
+
+def test_a_link_is_replaced(tmp_path):
+    link = tmp_path / "latest"
+    for target in (Path("reports/a"), Path("reports/b"), Path("reports/b")):
+        files.point_link(link, target)
+        assert link.readlink() == target
+    assert list(tmp_path.iterdir()) == [link]
 
 
 HOLD = (
