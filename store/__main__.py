@@ -16,6 +16,7 @@ COMMANDS = {
     "gc": ("store.cli_tend", "CollectGarbage"),
     "compact": ("store.cli_tend", "Compact"),
     "erase": ("store.cli_tend", "Erase"),
+    "export": ("store.cli_export", "Export"),
 }
 
 
