@@ -62,7 +62,7 @@ def read_ledger(run: Run) -> dict[str, LedgerRow]:
 def _read_row(run: Run, name: str, split: str) -> LedgerRow:
     shard = run.plan.assigned.get(name)
     if shard is None:
-        message = f"no file of that name in {run.videos}"
+        message = run.erased.get(name, f"no file of that name in {run.videos}")
         return LedgerRow(name, split, "missing_file", "missing_file", 0, 0, message, message)
     stft, embeddings = run.shard("stft", shard), run.shard("embeddings", shard)
     sound, sound_message, num_stft_frames, sound_digest = _state(stft, name, name in run.plan.vanished)

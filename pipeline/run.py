@@ -1,6 +1,7 @@
 """Opening a run: settings, CSV files, weights, plan and lock, before any work starts."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from pipeline.plan import Member, Plan, make_plan, read_plans
 from pipeline.unlabelled import list_unlabelled
 from store import files
 from store.catalog import Root
+from store.erased import read_erased
 from store.errors import StoreError
 from store.layout import roots_folder, shard_path
 from store.lock import locked
@@ -49,6 +51,7 @@ class Run:
         clips: The clips that are there, by utterance.
         plan: Which utterance is in which shard.
         name: Of its listing in the store.
+        erased: Listed utterances that the store refuses, each with the sentence that says so.
     """
 
     store: Path
@@ -61,6 +64,7 @@ class Run:
     clips: dict[str, Member]
     plan: Plan
     name: str
+    erased: dict[str, str] = field(default_factory=dict)
     _shards: dict[tuple[str, str], Shard] = field(default_factory=dict)
 
     def path(self, stage: str, shard: str) -> Path:
@@ -195,6 +199,17 @@ def _find_members(videos: Path, dataset: Dataset, overrides: Mapping[str, Overri
     }
 
 
+def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
+    """Find whom `python -m store erase` has removed and the CSV files still list: name to a sentence."""
+    erased = read_erased(store)
+    dates = {utterance.name: erased.find_date(utterance.name) for utterance in dataset.utterances}
+    return {
+        name: f"{name} was erased from {store} on {date} and is not taken up again; remove its clip and its CSV row"
+        for name, date in dates.items()
+        if date
+    }
+
+
 def _plan_run(
     dataset: Dataset,
     weights: dict[str, ResolvedWeights],
@@ -209,6 +224,9 @@ def _plan_run(
             "what it has"
         )
     stages = describe_stages(weights["sphereface20"])
+    erased = _find_erased(store, dataset)
+    dataset = dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values()))
+    clips = _find_members(videos, dataset, overrides)
     run = Run(
         store=store,
         videos=videos,
@@ -217,9 +235,10 @@ def _plan_run(
         weights=weights,
         stages=stages,
         fingerprints=compute_stage_fingerprints(stages),
-        clips=_find_members(videos, dataset, overrides),
+        clips={name: clip for name, clip in clips.items() if name not in erased},
         plan=Plan({}, {}, frozenset(), frozenset(), {}),
         name=name,
+        erased=erased,
     )
     before = _read_root(run)
     run.plan = make_plan(
@@ -254,7 +273,8 @@ def _read_root(run: Run) -> Root | None:
 
 def _write_root(run: Run) -> None:
     plan = run.plan
-    Root(run.name, run.fingerprints, plan.assigned, plan.stamps, plan.vanished).write(run.store)
+    folder = str(run.folder.resolve())
+    Root(run.name, run.fingerprints, plan.assigned, plan.stamps, plan.vanished, folder).write(run.store)
 
 
 def _holds(run: Run, shard: str, name: str) -> bool:
