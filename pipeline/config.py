@@ -82,6 +82,9 @@ class run(luigi.Config):
     device = _choice("auto", ["auto", "cpu", "cuda"], "where networks run; auto takes CUDA where there is one")
     seed = _integer(0, 0, 2**31 - 1, "seed of every random number")
     threads = _integer(0, 0, 1024, "threads of networks and decoders; 0 for one per core")
+    precision = _choice("float32", ["float32", "tf32", "bfloat16"], "arithmetic of training and prediction")
+    processes = _integer(1, 1, 1024, "processes that share a training on this machine, one GPU each where it has GPUs")
+    save_every_steps = _integer(0, 0, 1 << 30, "steps after which a training can be gone on with; 0 for whole epochs")
     scratch = _text("", "folder for temporary rows; empty for the place of the file itself")
     max_vanished = _number(0.1, 0.0, 1.0, "share of the sources that may be gone at once before the run stops")
     max_bad_fraction = _number(0.2, 0.0, 1.0, "share of the files that may be bad before the run stops")
@@ -132,6 +135,12 @@ class anet(luigi.Config):
     weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
     gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("mse", ["mse", "ccc"], "what training minimises")
+    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
+    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
+    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
+    random_starts = _switch(True, "draw the maps of training at random; otherwise evenly spread as in evaluation")
+    mask_frequencies = _integer(0, 0, 257, "widest band of frequencies set to zero in each map of training; 0 for none")
+    mask_frames = _integer(0, 0, 300, "most STFT frames in a row set to zero in each map of training; 0 for none")
 
 
 class vnet(luigi.Config):
@@ -148,6 +157,10 @@ class vnet(luigi.Config):
     weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
     gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("mse", ["mse", "ccc"], "what training minimises")
+    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
+    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
+    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
+    mirror = _switch(False, "mirror the crops of every second utterance in training; finetune only")
 
 
 class joint(luigi.Config):
@@ -163,6 +176,13 @@ class joint(luigi.Config):
     weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
     gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("ccc", ["mse", "ccc"], "what training minimises")
+    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
+    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
+    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
+    random_starts = _switch(True, "draw the maps of training at random; otherwise evenly spread as in evaluation")
+    mask_frequencies = _integer(0, 0, 257, "widest band of frequencies set to zero in each map of training; 0 for none")
+    mask_frames = _integer(0, 0, 300, "most STFT frames in a row set to zero in each map of training; 0 for none")
+    mirror = _switch(False, "mirror the crops of every second utterance in training; finetune only")
 
 
 SECTIONS: dict[str, type[luigi.Config]] = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("anet", "vnet", "joint")
 #: Raised when the code of models/ changes what a training gives.
-MODELS_VERSION = 1
+MODELS_VERSION = 2
 #: Raised when the report's files change.
 REPORT_VERSION = 2
 
@@ -92,8 +92,8 @@ class Experiment:
                 "members": members,
                 "settings": config.settings_of(config.SECTIONS[network]),
                 "seed": config.run().seed,
-                "precision": "float32",
-                "processes": 1,
+                "precision": config.run().precision,
+                "processes": config.run().processes,
                 "weights": weights,
             }
         )
@@ -187,26 +187,43 @@ class Experiment:
                 )
 
     def train(self, network: str, on_epoch: "Callable[[EpochMetrics], None]") -> None:
-        """Train one network and leave its checkpoints; `training.json` appears last."""
-        from models import training
-        from pipeline.stages.device import find_device, torch_threads
+        """Train one network and leave its checkpoints; `training.json` appears last.
+
+        A training that was stopped goes on from its last finished epoch.
+        """
+        from pipeline import training_processes
+        from pipeline.stages.device import find_device
 
         self.check_trainable()
         folder = self.folder(network)
         folder.mkdir(parents=True, exist_ok=True)
-        values = config.settings_of(config.SECTIONS[network])
+        if config.run().processes > 1:
+            training_processes.train(network, self.fingerprints[network], on_epoch)
+        else:
+            self.train_here(network, on_epoch, device=find_device())
+        if network == "joint":
+            for parent in ("anet", "vnet"):
+                # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
+                _link_or_copy(self.folder(parent) / "best.pt", folder / f"{parent}.pt")
+        files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
+
+    def train_here(self, network: str, on_epoch: "Callable[[EpochMetrics], None]", *, device: str) -> None:
+        """Train one network in this process, or in this process's share of several."""
+        from models import training
+        from pipeline.stages.device import torch_threads
+
+        values = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
         weights = self.run.weights
         common: dict[str, Any] = {
-            "folder": folder,
-            "device": find_device(),
+            "folder": self.folder(network),
+            "device": device,
             "seed": config.run().seed,
             "on_epoch": on_epoch,
-            # training.json is not there, so whatever is in the folder is of a training that was stopped.
-            "overwrite": True,
+            "save_every_steps": config.run().save_every_steps,
             "provenance": {**self.describe(), "training_mean": self.training_mean().tolist()},
         }
         train, validation = self.load_clips("train"), self.load_clips("validation")
-        with torch_threads(config.number_of_threads()):
+        with torch_threads(_count_training_threads(network)):
             if network == "anet":
                 values.pop("vgg_weights")
                 settings = training.ANetSettings(**values)
@@ -218,10 +235,6 @@ class Experiment:
                 joint = training.JointSettings(**values)
                 parents: dict[str, Any] = {"anet": self.folder("anet"), "vnet": self.folder("vnet")}
                 training.train_joint(train, validation, joint, **parents, **common)
-                for parent, place in parents.items():
-                    # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
-                    _link_or_copy(place / "best.pt", folder / f"{parent}.pt")
-        files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
@@ -296,3 +309,14 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _count_training_threads(network: str) -> int:
+    """Give the threads of each operation in a training on the CPU.
+
+    The LSTM of VNet on cached embeddings is hundreds of small operations, after each of which several threads wait for
+    each other: on a busy machine of two cores it takes five times as long with two threads as with one.
+    """
+    if network == "vnet" and config.vnet().backbone == "frozen":
+        return 1
+    return max(1, config.number_of_threads() // config.run().processes)
