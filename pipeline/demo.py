@@ -140,7 +140,7 @@ def write_demo(folder: Path, *, seed: int = 0, sizes: dict[str, SplitSize] = SIZ
     clips = plan_clips(seed, sizes)
     missing = [clip for clip in clips if not (folder / "videos" / clip.path).exists()]
     if missing:
-        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
             list(pool.map(lambda clip: write_demo_clip(folder / "videos" / clip.path, clip, seed), missing))
     for split, name in CSV_NAMES.items():
         if not (folder / name).exists():
