@@ -6,7 +6,12 @@ import sys
 from collections.abc import Sequence
 
 # Each module has HELP, add_arguments(parser) and run(arguments) -> exit code.
-COMMANDS = {"evaluate": "pipeline.evaluate", "predict": "pipeline.predict", "status": "pipeline.status"}
+COMMANDS = {
+    "evaluate": "pipeline.evaluate",
+    "predict": "pipeline.predict",
+    "report": "pipeline.compare",
+    "status": "pipeline.status",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
