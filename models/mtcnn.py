@@ -87,11 +87,12 @@ class Mtcnn:
         self._rnet = networks.rnet.to(self.device)
         self._onet = networks.onet.to(self.device)
 
-    def detect(self, image: np.ndarray) -> Detections:
+    def detect(self, image: np.ndarray, *, smallest_face_px: float | None = None) -> Detections:
         """Find all faces of an image.
 
         Args:
             image: (H, W, 3) uint8 in the networks' channel order (BGR by default).
+            smallest_face_px: instead of the detector's own, when it is larger.
 
         Returns:
             The faces, best first; none for an image smaller than the smallest face.
@@ -100,7 +101,7 @@ class Mtcnn:
             ValueError: the image has another shape or dtype.
         """
         _check_image(image)
-        boxes = self._propose(image)
+        boxes = self._propose(image, max(self.smallest_face_px, smallest_face_px or 0.0))
         if len(boxes) == 0:
             return _no_detections()
         scores, corrections, _ = self._judge(self._rnet, image, boxes, _RNET_PX)
@@ -137,12 +138,10 @@ class Mtcnn:
             return _no_detections()
         return _finish(self._refine_squares(image, make_square(boxes)), image)
 
-    def _propose(self, image: np.ndarray) -> np.ndarray:
+    def _propose(self, image: np.ndarray, smallest_face_px: float) -> np.ndarray:
         """Run P-Net over the pyramid; return square boxes (N, 4)."""
         height, width = image.shape[:2]
-        scales = compute_pyramid_scales(
-            height, width, smallest_face_px=self.smallest_face_px, factor=self.pyramid_factor
-        )
+        scales = compute_pyramid_scales(height, width, smallest_face_px=smallest_face_px, factor=self.pyramid_factor)
         # Not uint8: rounding the reduced levels would move the final boxes by a few tenths of a pixel. Nor are small
         # levels made from larger ones: that is faster at 1080p, but loses or adds one face in a hundred.
         pixels = image.astype(np.float32)

@@ -16,6 +16,9 @@ _SAME_FACE_OVERLAP = 0.7
 # lie 1.6 % of the eye distance from a full detection's (2.5 % jitter without the first, 1.8 % without the second).
 _WINDOW_GAIN = 0.5
 _WINDOW_SHARE = 0.95
+# While all followed faces are in sight, a detection looks for faces at least this large compared with the smallest of
+# them: who is smaller than that beside them is not the speaker, and the pyramid's cost goes with the square.
+_NEWCOMER_SHARE = 0.5
 # While no face is in sight, the pause between detections grows to this part of the time without a face.
 _IDLE_SHARE = 8
 # A cut is a change (see measure_change) this large, or a smaller one that stands out by this factor from those before.
@@ -90,7 +93,7 @@ class FaceTracker:
             pause = min(self.detect_every, 1 + self._without_face // _IDLE_SHARE)
             faces = self._detect(image) if self._since_detection + 1 >= pause else self._wait()
         elif self._since_detection + 1 >= self.detect_every:
-            faces = self._detect(image)
+            faces = self._renew(image) if self.detect_every > 1 else self._detect(image)
         else:
             faces = self._refine(image)
         self._without_face = 0 if faces else self._without_face + 1
@@ -102,13 +105,47 @@ class FaceTracker:
 
     def _refine(self, image: np.ndarray) -> list[TrackedFace]:
         """Look again at the followed faces; detect when one of them was not found again."""
-        windows = np.stack([track.window for track in self._tracks])  # (K, 4)
-        found = self.detector.refine(image, scale_boxes(windows, _WINDOW_SHARE))
-        overlaps = np.diagonal(compute_overlaps(windows, found.boxes.astype(np.float64)))
-        if (found.scores <= self.detector.thresholds[2]).any() or (overlaps < _LEAST_OVERLAP).any():
+        found = self._look_again(image)
+        if found is None:
             return self._detect(image)
         self._since_detection += 1
         return self._continue(self._tracks, found, range(len(self._tracks)))
+
+    def _look_again(self, image: np.ndarray) -> Detections | None:
+        """Look with O-Net alone at the followed faces; None when one of them was not found again."""
+        windows = np.stack([track.window for track in self._tracks])  # (K, 4)
+        found = self.detector.refine(image, scale_boxes(windows, _WINDOW_SHARE))
+        overlaps = np.diagonal(compute_overlaps(windows, found.boxes.astype(np.float64)))
+        is_lost = (found.scores <= self.detector.thresholds[2]).any() or (overlaps < _LEAST_OVERLAP).any()
+        return None if is_lost else found
+
+    def _renew(self, image: np.ndarray) -> list[TrackedFace]:
+        """Look for newcomers and whether what is followed still is a face; detect in full when something is lost."""
+        windows = np.stack([track.window for track in self._tracks])  # (K, 4)
+        smallest = float((windows[:, 2:] - windows[:, :2]).max(axis=1).min())
+        seen = self.detector.detect(image, smallest_face_px=_NEWCOMER_SHARE * smallest)
+        matches = match_boxes(windows, seen.boxes)
+        again = self._look_again(image) if len(matches) == len(windows) else None
+        if again is None:
+            return self._detect(image)
+        self.num_detections += 1
+        self._since_detection = 0
+        newcomers = [row for row in range(len(seen)) if row not in matches and self._is_large(seen.boxes[row])]
+        tracks = [*self._tracks, *(self._begin(seen.boxes[row]) for row in newcomers)]
+        found = Detections(
+            boxes=np.concatenate([again.boxes, seen.boxes[newcomers]]),
+            landmarks=np.concatenate([again.landmarks, seen.landmarks[newcomers]]),
+            scores=np.concatenate([again.scores, seen.scores[newcomers]]),
+        )
+        return self._continue(tracks, found, range(len(tracks)))
+
+    def _is_large(self, box: np.ndarray) -> bool:
+        return float((box[2:] - box[:2]).max()) >= self.smallest_face_px
+
+    def _begin(self, box: np.ndarray) -> _Track:
+        track = _Track(self.num_tracks, box.astype(np.float64))
+        self.num_tracks += 1
+        return track
 
     def _detect(self, image: np.ndarray) -> list[TrackedFace]:
         """Detect all faces; continue the tracks that overlap one of them, end the others and begin new ones."""
@@ -120,9 +157,8 @@ class FaceTracker:
         for row in range(len(found)):
             if row in matches:
                 track = self._tracks[matches[row]]
-            elif float((found.boxes[row, 2:] - found.boxes[row, :2]).max()) >= self.smallest_face_px:
-                track = _Track(self.num_tracks, found.boxes[row].astype(np.float64))
-                self.num_tracks += 1
+            elif self._is_large(found.boxes[row]):
+                track = self._begin(found.boxes[row])
             else:
                 continue
             tracks.append(track)

@@ -14,6 +14,7 @@ class ScriptedDetector:
         self.script, self.scores = script, scores or {}
         self.detected: list[int] = []
         self.refined: list[int] = []
+        self.smallest: list[float | None] = []
 
     def find(self, frame: int) -> Detections:
         faces = np.array(self.script.get(frame, []), np.float32).reshape(-1, 3)  # x, y, side
@@ -21,9 +22,12 @@ class ScriptedDetector:
         landmarks = np.repeat(boxes[:, None, :2], 5, axis=1) + np.arange(10, dtype=np.float32).reshape(5, 2)
         return Detections(boxes, landmarks, np.full(len(faces), self.scores.get(frame, 0.99), np.float32))
 
-    def detect(self, image: np.ndarray) -> Detections:
+    def detect(self, image: np.ndarray, *, smallest_face_px: float | None = None) -> Detections:
         self.detected.append(int(image[0, 0, 0]))
-        return self.find(int(image[0, 0, 0]))
+        self.smallest.append(smallest_face_px)
+        found = self.find(int(image[0, 0, 0]))
+        large = np.flatnonzero(found.boxes[:, 2] - found.boxes[:, 0] >= (smallest_face_px or 0.0))
+        return Detections(found.boxes[large], found.landmarks[large], found.scores[large])
 
     def refine(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
         frame = int(image[0, 0, 0])
@@ -52,7 +56,31 @@ def test_detection_is_rare_while_the_face_is_followed():
     detector = ScriptedDetector({frame: [(20 + frame, 30, 40)] for frame in range(30)})
     assert follow(detector, 30) == [[0]] * 30
     assert detector.detected == [0, 10, 20]
-    assert detector.refined == [frame for frame in range(30) if frame % 10]
+    assert detector.refined == list(range(1, 30))
+
+
+def test_while_a_face_is_followed_only_newcomers_of_half_its_size_are_looked_for():
+    faces = {frame: [(20, 30, 40)] for frame in range(30)}
+    for frame in range(5, 30):
+        faces[frame] = [(20, 30, 40), (100, 30, 25), (150, 30, 12)]
+    detector = ScriptedDetector(faces)
+    assert follow(detector, 30) == [[0]] * 10 + [[0, 1]] * 20
+    # The second time the smallest of those followed is 25 px.
+    assert detector.smallest == [None, pytest.approx(20), pytest.approx(12.5)]
+
+
+def test_a_followed_face_that_the_regular_detection_misses_is_looked_for_in_full():
+    # It shrinks between two frames; what is half as large as it was is not enough any more.
+    detector = ScriptedDetector({frame: [(20, 30, 40 if frame < 10 else 18)] for frame in range(12)})
+    assert follow(detector, 12)[-1] == [1]
+    assert detector.smallest == [None, pytest.approx(20), None]
+
+
+def test_detection_in_every_frame_is_always_in_full():
+    detector = ScriptedDetector({frame: [(20, 30, 40)] for frame in range(5)})
+    assert follow(detector, 5, detect_every=1) == [[0]] * 5
+    assert detector.smallest == [None] * 5
+    assert detector.refined == []
 
 
 def test_a_face_that_is_not_found_again_is_detected_at_once_and_its_track_ends():
