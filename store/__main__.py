@@ -17,6 +17,7 @@ COMMANDS = {
     "compact": ("store.cli_tend", "Compact"),
     "erase": ("store.cli_tend", "Erase"),
     "export": ("store.cli_export", "Export"),
+    "browse": ("store.cli_export", "Browse"),
 }
 
 

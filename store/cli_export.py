@@ -49,3 +49,26 @@ def _parse_labels(given: list[str]) -> dict[str, Path]:
             raise StoreError(f"--labels {text} must be SPLIT=CSV, where SPLIT is one of {', '.join(SPLITS)}")
         labels[split] = Path(path)
     return labels
+
+
+class Browse(Command):
+    """`browse`."""
+
+    HELP = "write static pages: an index with search, sorting and filters, and a page per clip"
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Take the folder of the pages, and the ledger."""
+        super().add_arguments(parser)
+        parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the pages")
+        parser.add_argument("--ledger", type=Path, help="ledger.csv that names the splits (default: of the newest run)")
+
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> int:
+        """Write the pages."""
+        from store.browse import write_pages
+
+        count = write_pages(FeatureStore(arguments.store), arguments.output, arguments.ledger)
+        index = arguments.output / "index.html"
+        show(arguments, {"clips": count, "index": str(index)}, f"{count} clips: open {index}")
+        return 0

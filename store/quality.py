@@ -1,0 +1,144 @@
+"""How good one utterance's sound and picture are, in numbers that need no model: what to look at first."""
+
+import csv
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from store.catalog import Clip, FeatureStore
+from store.layout import wav_path
+
+#: A sample this close to full scale counts as clipped.
+_CLIPPED = 32700
+#: Sound quieter than this is silence, dB relative to full scale.
+SILENCE_DB = -55.0
+#: Positions of the waveform's outline.
+_OUTLINE = 400
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A WAV file in numbers.
+
+    Args:
+        path: The file.
+        seconds: Its length.
+        level_db: Root mean square relative to full scale, dB; -inf for zeros.
+        clipped: Share of its samples at full scale.
+        outline: (400, 2) lowest and highest sample of each stretch, in [-1, 1].
+
+    """
+
+    path: Path
+    seconds: float
+    level_db: float
+    clipped: float
+    outline: np.ndarray
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What an index says of one utterance; NaN where it has no such thing.
+
+    Args:
+        utterance: Its name.
+        split: train, validation or test, "" where no ledger says so.
+        sound: Status of its sound, "" where no stage has been there yet.
+        picture: Status of its picture.
+        seconds: Length of its sound.
+        coverage: Share of its frames with a face of the speaker.
+        score: Mean probability of a face.
+        level_db: Of its sound.
+        clipped: Share of its samples at full scale.
+        notes: What is wrong, in words.
+        badness: 0 for nothing to complain of; the worst come first.
+
+    """
+
+    utterance: str
+    split: str
+    sound: str
+    picture: str
+    seconds: float
+    coverage: float
+    score: float
+    level_db: float
+    clipped: float
+    notes: tuple[str, ...]
+    badness: float
+
+
+def read_sound(store: FeatureStore, clip: Clip) -> Sound | None:
+    """Read an utterance's WAV file; None where there is none."""
+    if "wav" not in store.root.fingerprints:
+        return None
+    path = wav_path(store.folder, store.root.fingerprints["wav"], clip.shard, clip.name)
+    try:
+        with wave.open(str(path)) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+            rate = file.getframerate()
+    except (OSError, EOFError, wave.Error):
+        return None
+    if not len(samples):
+        return None
+    starts = np.linspace(0, len(samples), min(_OUTLINE, len(samples)), endpoint=False).astype(int)
+    outline = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)], axis=1) / 32768
+    level = float(np.sqrt(np.square(samples.astype(np.float64)).mean())) / 32768
+    clipped = float((np.abs(samples.astype(np.int32)) >= _CLIPPED).mean())
+    return Sound(path, len(samples) / rate, 20 * float(np.log10(level)) if level else -np.inf, clipped, outline)
+
+
+def rate_clip(clip: Clip, sound: Sound | None, split: str = "") -> Quality:
+    """Judge an utterance by its statuses, its face track and its sound."""
+    status = clip.status
+    sound_status = status.get("stft", status.get("wav", ""))
+    picture_status = next((status[s] for s in ("embeddings", "faces", "frames") if s in status), "")
+    coverage, score = _rate_track(clip)
+    said = clip.messages
+    notes = [said.get("stft") or said.get("wav") or sound_status] if sound_status not in ("ok", "") else []
+    if picture_status not in ("ok", ""):
+        notes.append(said.get("embeddings") or said.get("faces") or said.get("frames") or picture_status)
+    badness = 2.0 * len(notes)
+    if coverage < 0.9:
+        notes.append(f"a face in {coverage:.0%} of the frames")
+    if score < 0.95:
+        notes.append(f"low score ({score:.2f})")
+    badness += sum(1 - value for value in (coverage, score) if np.isfinite(value))
+    if sound is not None and sound.clipped > 1e-4:
+        notes.append(f"clipping ({sound.clipped:.2%})")
+        badness += min(1.0, 0.2 + 20 * sound.clipped)
+    if sound is not None and sound.level_db < SILENCE_DB:
+        notes.append("silence")
+        badness += 1
+    return Quality(
+        clip.name,
+        split,
+        sound_status,
+        picture_status,
+        np.nan if sound is None else sound.seconds,
+        coverage,
+        score,
+        np.nan if sound is None else sound.level_db,
+        np.nan if sound is None else sound.clipped,
+        tuple(notes),
+        badness,
+    )
+
+
+def _rate_track(clip: Clip) -> tuple[float, float]:
+    faces = clip.find_shard("faces")
+    if faces is None or faces.fact(clip.name, "length") == 0:
+        return np.nan, np.nan
+    decoded = faces.fact(clip.name, "num_frames")
+    coverage = faces.fact(clip.name, "length") / decoded if decoded > 0 else np.nan
+    return coverage, float(faces.rows(clip.name, "score").mean())
+
+
+def read_splits(ledger: Path) -> dict[str, str]:
+    """Read which utterance is in which split from a run's ledger.csv; nothing where there is none."""
+    if not ledger.is_file():
+        return {}
+    with ledger.open(newline="", encoding="utf-8") as file:
+        return {row["utterance"]: row["split"] for row in csv.DictReader(file)}
