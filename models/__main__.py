@@ -1,0 +1,29 @@
+"""`python -m models summary anet|vnet|joint`: look at a network."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from models import paper
+from models.summary import NETWORKS, render, summarise
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the layers of a network with shapes, parameters and arithmetic of one forward pass."""
+    parser = argparse.ArgumentParser(prog="python -m models", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    summary = commands.add_parser("summary", help="layers, shapes, parameters, GFLOP of a forward pass")
+    summary.add_argument("network", choices=list(NETWORKS))
+    summary.add_argument("--batch-size", type=int, default=1, help="utterances (%(default)s)")
+    summary.add_argument("--num-maps", type=int, help="STFT maps of each (1 for ANet, 4 for Joint)")
+    summary.add_argument("--num-frames", type=int, default=paper.NUM_FRAMES, help="faces of each (%(default)s)")
+    summary.add_argument("--channel-scale", type=float, default=1.0, help="factor on VGG-16's channels (%(default)s)")
+    summary.add_argument("--backbone", choices=["frozen", "finetune"], default="frozen", help="(%(default)s)")
+    options = vars(parser.parse_args(argv))
+    del options["command"]
+    print(render(summarise(options.pop("network"), **options)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
