@@ -25,7 +25,7 @@ NETWORKS = ("anet", "vnet", "joint")
 #: Raised when the code of models/ changes what a training gives.
 MODELS_VERSION = 2
 #: Raised when the report's files change.
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 
 
 @dataclass

@@ -10,6 +10,7 @@ import numpy as np
 
 from models import paper
 from pipeline import config
+from pipeline.baselines import make_baselines
 from pipeline.experiment import NETWORKS, Experiment
 from pipeline.fingerprints import describe_packages
 from pipeline.ledger import LedgerRow, count_statuses, format_ledger
@@ -33,6 +34,7 @@ def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
         listings,
         training_mean=experiment.training_mean(),
         provenance=_describe_making(experiment, seconds),
+        baselines=list(make_baselines(experiment, predictions, listings)),
         notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
         extra={
             "coverage": count_coverage(experiment.ledger.values()),

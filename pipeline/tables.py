@@ -13,7 +13,7 @@ TITLES = {
     "joint": "Joint",
     "mean": "mean of the training labels",
     "ridge": "ridge on pooled embeddings",
-    "fusion": "late fusion of ANet and VNet",
+    "fusion": "late fusion of ANet and VNet (fitted on validation)",
 }
 HEADER = ("", "arousal", "valence", "total", "scored/listed")
 Kind = Literal["quoted", "run", "view", "baseline"]
