@@ -76,6 +76,7 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
         "written": f"{datetime.now():%Y-%m-%d %H:%M}",
         "device": describe_device(),
         "store": str(experiment.run.store),
+        "pages": str(experiment.run.folder.resolve() / "browse"),
         **experiment.describe(),
         "packages": {
             name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def curve(network, epochs=4):
     ]
 
 
-def make_report(splits=("train", "validation", "test"), *, notes=(EVIL,), labelled=True, unseen=(5,)):
+def make_report(splits=("train", "validation", "test"), *, notes=(EVIL,), labelled=True, unseen=(5,), **provenance):
     labels = LABELS if labelled else None
     shares = [0.9] * U
     listings = [
@@ -55,7 +56,12 @@ def make_report(splits=("train", "validation", "test"), *, notes=(EVIL,), labell
         predictions,
         listings,
         training_mean=np.zeros(2),
-        provenance={"device": "CPU", "settings": {"anet": {"vgg_weights": EVIL}}, "seconds": {"find faces": 62.0}},
+        provenance={
+            "device": "CPU",
+            "settings": {"anet": {"vgg_weights": EVIL}},
+            "seconds": {"find faces": 62.0},
+            **provenance,
+        },
         notes=notes,
         extra={
             "coverage": count_coverage(ledger),
@@ -147,6 +153,16 @@ def test_little_or_nothing_to_show_is_no_error(given):
     reader = Reader(render_page(make_report(**given)))
     assert reader.open == []
     assert "Data and what is missing" in reader.text
+
+
+def test_the_worst_clips_are_linked_to_the_stores_pages():
+    reader = Reader(render_page(make_report(("test",), store="/data/store", pages='/runs/"a b"/browse')))
+    links = [address for address in reader.addresses if address.startswith("file:")]
+    assert len(links) == 6 + 10  # every video and the ten worst utterances
+    assert all(link.startswith("file:///runs/%22a%20b%22/browse/index.html#") for link in links)
+    names = {unquote(link.partition("#")[2]) for link in links}
+    assert names <= {*NAMES, *(f"{video}/" for video in VIDEOS)}
+    assert "python -m store browse /data/store -o" in " ".join(reader.text.split())
 
 
 def test_many_points_are_drawn_as_pixels():
