@@ -85,6 +85,7 @@ class run(luigi.Config):
     precision = _choice("float32", ["float32", "tf32", "bfloat16"], "arithmetic of training and prediction")
     processes = _integer(1, 1, 1024, "processes that share a training on this machine, one GPU each where it has GPUs")
     save_every_steps = _integer(0, 0, 1 << 30, "steps after which a training can be gone on with; 0 for whole epochs")
+    folds = _integer(0, 0, 1000, "folds of cross-validation over the training and validation videos; 0 for none")
     scratch = _text("", "folder for temporary rows; empty for the place of the file itself")
     max_vanished = _number(0.1, 0.0, 1.0, "share of the sources that may be gone at once before the run stops")
     max_bad_fraction = _number(0.2, 0.0, 1.0, "share of the files that may be bad before the run stops")

@@ -68,6 +68,7 @@ class Experiment:
             {
                 "version": REPORT_VERSION,
                 "parents": [anet, vnet, joint],
+                "folds": config.run().folds,
                 "utterances": [
                     [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.source_sha256]
                     for u in self.run.dataset.utterances

@@ -1,7 +1,7 @@
 """From checkpoints to the report: every split predicted by every network, written whole, linked as the newest."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pipeline import config
 from pipeline.baselines import make_baselines
 from pipeline.experiment import NETWORKS, Experiment
 from pipeline.fingerprints import describe_packages
+from pipeline.folds import score_folds
 from pipeline.ledger import LedgerRow, count_statuses, format_ledger
 from pipeline.page import render_page
 from pipeline.report import ModelPredictions, SplitListing, build_report, write_report
@@ -20,12 +21,13 @@ from pipeline.run import Run
 from pipeline.stages.device import find_device
 
 
-def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
+def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[Experiment] = ()) -> None:
     """Predict, score and write `<[run] root>/reports/<fingerprint>/`.
 
     Args:
         experiment: With its three networks trained.
         seconds: Time spent per stage in this run, for the record.
+        folds: Those of cross-validation, trained; empty for none.
     """
     listings = [list_split(experiment, split) for split in experiment.splits]
     predictions = [found for split in experiment.splits for found in _predict_split(experiment, split)]
@@ -40,6 +42,7 @@ def publish(experiment: Experiment, seconds: dict[str, float]) -> None:
             "coverage": count_coverage(experiment.ledger.values()),
             "curves": {network: read_curve(experiment.folder(network)) for network in NETWORKS},
             "changed": config.find_changed(),
+            **({"cross_validation": score_folds(list(folds), seed=0)} if folds else {}),
         },
     )
     report.files["ledger.csv"] = format_ledger(experiment.ledger.values())

@@ -33,6 +33,7 @@ STAGE_TITLES = {
     "embeddings": "embed faces",
 }
 REPORT_TITLE = "report"
+FOLDS_TITLE = "train folds"
 NETWORK_TITLES = {"anet": "train ANet", "vnet": "train VNet", "joint": "train Joint"}
 
 logger = logging.getLogger("valar")
@@ -124,9 +125,22 @@ class Session:
         """Predict every split with every network, and write and link the report."""
         from pipeline.publish import publish
 
+        folds = self.train_folds() if config.run().folds else []
         with self.progress.working(REPORT_TITLE):
-            publish(self.experiment, {title: state.elapsed for title, state in self.progress.stages.items()})
+            publish(self.experiment, {title: state.elapsed for title, state in self.progress.stages.items()}, folds)
             self.progress.tick(REPORT_TITLE)
+
+    def train_folds(self) -> list[Experiment]:
+        """Train each network on each fold; what is trained already is left alone."""
+        from pipeline.folds import make_folds, train_folds
+
+        folds = make_folds(self.experiment, config.run().folds)
+        waiting = [network for fold in folds for network in NETWORKS if not fold.done_path(network).exists()]
+        epochs = [config.settings_of(config.SECTIONS[network])["epochs"] for network in waiting]
+        self.progress.expect(FOLDS_TITLE, sum(epochs), "epochs")
+        with self.progress.working(FOLDS_TITLE):
+            train_folds(folds, lambda metrics: self.progress.tick(FOLDS_TITLE))
+        return folds
 
     def check_features(self) -> None:
         """Stop before training when the features cannot be what the user wants.
@@ -149,6 +163,10 @@ class Session:
                 f"{bad[0].picture}); see {self.run.folder / 'ledger.csv'}, then mend them or raise the limit"
             )
         self.experiment.check_trainable()
+        if config.run().folds:
+            from pipeline.folds import make_folds
+
+            make_folds(self.experiment, config.run().folds)  # refuses what cannot be split before hours of training
 
     def close(self) -> None:
         """Print what there is and what was done."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from pipeline.scoring import format_number, format_score
+from pipeline.scoring import format_interval, format_number, format_score
 
 TITLES = {
     "anet": "ANet",
@@ -117,7 +117,34 @@ def format_tables(content: Mapping[str, Any]) -> str:
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
         lines += ["", f"CCC on {split}"] if lines else [f"CCC on {split}"]
         lines += [format_cells(row, widths) for row in rows]
+    folds = make_fold_rows(content)
+    if folds:
+        widths = [max(len(row[i]) for row in folds) for i in range(len(folds[0]))]
+        lines += ["", fold_title(content), *(format_cells(row, widths) for row in folds)]
     return "\n".join(lines)
+
+
+def fold_title(content: Mapping[str, Any]) -> str:
+    """Say what the rows of cross-validation are."""
+    num_folds = content["cross_validation"]["num_folds"]
+    return f"CCC over {num_folds} folds of the training and validation videos: mean ± deviation of the folds"
+
+
+def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return header and rows of the table of cross-validation; none where there was none."""
+    found = content.get("cross_validation")
+    if found is None:
+        return []
+    rows: list[tuple[str, ...]] = [("", "arousal", "valence", "total", "all held-out clips together: total", "scored")]
+    for model, scores in found["models"].items():
+        cells = [
+            " ± ".join(format_number(scores[part][name], 3) for part in ("mean", "spread"))
+            for name in ("arousal", "valence", "total")
+        ]
+        pooled = scores["pooled"]
+        total = format_interval(pooled["total_ccc"], pooled["total_ccc_low"], pooled["total_ccc_high"])
+        rows.append((title_of(model), *cells, total, str(pooled["scored"])))
+    return rows
 
 
 def format_cells(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -145,4 +172,10 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
             table.add_column(name)
         for row in make_rows(content, split):
             table.add_row(*(Text(cell) for cell in row.cells()), style="bold" if row.kind == "run" else "dim")
+        console.print(table)
+    folds = make_fold_rows(content)
+    if folds:
+        table = Table(*folds[0], title=fold_title(content), title_justify="left")
+        for cells in folds[1:]:
+            table.add_row(*(Text(cell) for cell in cells))
         console.print(table)

@@ -284,6 +284,22 @@ def test_other_views_are_shown_only_where_they_differ():
     assert "view" not in {row.kind for row in make_rows(content, "validation")}
 
 
+def test_folds_are_a_table_of_their_own():
+    pooled = {**entry(9, 9, 0.3), "total_ccc": 0.6, "total_ccc_low": 0.5, "total_ccc_high": 0.7}
+    scores = {
+        "folds": [],
+        "mean": {"arousal": 0.25, "valence": 0.35, "total": 0.6},
+        "spread": {"arousal": 0.05, "valence": None, "total": 0.1},
+        "pooled": pooled,
+    }
+    content = build(
+        predictions("joint"), extra={"cross_validation": {"num_folds": 5, "models": {"joint": scores}}}
+    ).content
+    lines = format_tables(content).splitlines()
+    assert lines[-3] == "CCC over 5 folds of the training and validation videos: mean ± deviation of the folds"
+    assert " ".join(lines[-1].split()) == "Joint 0.250 ± 0.050 0.350 ± undefined 0.600 ± 0.100 0.6000 [0.50, 0.70] 9"
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
