@@ -9,6 +9,7 @@ import numpy as np
 
 from models.mtcnn import Mtcnn
 from pipeline.alignment import CROP_HEIGHT, CROP_WIDTH, DegenerateLandmarksError, align_crop
+from pipeline.mapped import release_pages
 from pipeline.speaker import Likeness, Wish, choose_speaker
 from pipeline.tracking import FaceTracker
 
@@ -163,5 +164,6 @@ def _keep_crops(crops: np.ndarray, chosen: np.ndarray, spool: Path) -> np.ndarra
     with path.open("wb") as file:
         for start in range(0, len(chosen), _COPY_ROWS):
             file.write(crops[chosen[start : start + _COPY_ROWS]].tobytes())
+            release_pages(crops)
     spool.unlink()
     return _map_crops(path, len(chosen))

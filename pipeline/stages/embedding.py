@@ -10,10 +10,11 @@ import numpy as np
 from models.paper import FEATURE_SIZE
 from models.sphereface import SphereFace20, build_sphereface, embed_crops, prepare_embedder
 from pipeline import config
+from pipeline.mapped import release_pages
 from pipeline.run import Run
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.stages.frames import encode_jpeg
-from pipeline.stages.job import ShardJob, carry_on, in_parallel
+from pipeline.stages.job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard import Shard
 
 
@@ -69,7 +70,13 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
 
     workers = config.number_of_threads() if device == "cpu" else 1
     with torch_threads(1 if device == "cpu" else config.number_of_threads()):
-        yield from in_parallel(embed, range(0, len(crops), settings.batch_size), workers=workers)
+        num_read = 0
+        for block in in_parallel(embed, range(0, len(crops), settings.batch_size), workers=workers):
+            yield block
+            num_read += len(block)
+            if num_read >= ROWS_AT_ONCE:
+                release_pages(crops)
+                num_read = 0
 
 
 def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:

@@ -15,6 +15,7 @@ from models.mtcnn_networks import load_networks
 from models.sphereface import embed_crops
 from pipeline import config, media
 from pipeline.faces import SpeakerFaces, find_speaker
+from pipeline.mapped import release_pages
 from pipeline.overrides import Override, parse_text
 from pipeline.plan import Member
 from pipeline.speaker import LOOKS, Likeness, Wish, embedding_likeness
@@ -125,6 +126,7 @@ def _open_pictures(job: ShardJob, frames: Shard, name: str, source: Path | None,
 def _write_crops(faces: SpeakerFaces, rows: UtteranceRows) -> None:
     for start in range(0, len(faces.crops), ROWS_AT_ONCE):
         rows.append(crop=faces.crops[start : start + ROWS_AT_ONCE])
+        release_pages(faces.crops)
 
 
 def _write_faces(frames: Shard, faces: SpeakerFaces, rows: UtteranceRows) -> None:
