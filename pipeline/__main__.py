@@ -8,6 +8,7 @@ from collections.abc import Sequence
 # Each module has HELP, add_arguments(parser) and run(arguments) -> exit code.
 COMMANDS = {
     "evaluate": "pipeline.evaluate",
+    "faces": "pipeline.contact_sheet",
     "predict": "pipeline.predict",
     "report": "pipeline.compare",
     "status": "pipeline.status",

@@ -53,6 +53,10 @@ class SpeakerFaces:
         num_faces: faces found in them, all persons together.
         num_tracks: stretches over which one face could be followed.
         num_cuts: changes of camera.
+        all_faces: rows of `track`, `frame_index`, `box`, `landmarks`, `score` of everyone's faces, in the order of the
+            frames.
+        tracks: the speaker's.
+        cut_frames: ascending indices of the frames that follow a cut.
     """
 
     frame_indices: np.ndarray
@@ -64,6 +68,9 @@ class SpeakerFaces:
     num_faces: int
     num_tracks: int
     num_cuts: int
+    all_faces: np.ndarray
+    tracks: tuple[int, ...]
+    cut_frames: tuple[int, ...]
 
 
 def find_speaker(
@@ -131,6 +138,9 @@ def find_speaker(
         num_faces=len(table),
         num_tracks=tracker.num_tracks,
         num_cuts=tracker.num_cuts,
+        all_faces=table,
+        tracks=tuple(tracks),
+        cut_frames=tuple(cut_frames),
     )
 
 

@@ -102,7 +102,7 @@ def read_overrides(path: Path, names: Collection[str]) -> dict[str, Override]:
 
 
 def _parse_row(values: dict[str, str]) -> Override:
-    point, seconds = _parse_speaker(values.get("speaker", ""))
+    point, seconds = parse_speaker(values.get("speaker", ""))
     return Override(
         point,
         seconds,
@@ -111,7 +111,12 @@ def _parse_row(values: dict[str, str]) -> Override:
     )
 
 
-def _parse_speaker(text: str) -> tuple[tuple[float, float] | None, float | None]:
+def parse_speaker(text: str) -> tuple[tuple[float, float] | None, float | None]:
+    """Read who speaks: point and time, None where they are not said.
+
+    Raises:
+        ValueError: It cannot be understood.
+    """
     if not text:
         return None, None
     match = _SPEAKER.fullmatch(text)

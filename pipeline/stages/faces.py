@@ -90,7 +90,7 @@ def _find_faces(job: ShardJob, frames: Shard, scratch: Path, member: Member) -> 
                 smallest_face_px=settings.smallest_face_px,
                 scratch=folder,
                 likeness=load_likeness(job.run.weights["sphereface20"].path),
-                wish=_wish(override, frames.rows(member.name, "time")),
+                wish=choose_wish(override, frames.rows(member.name, "time")),
             )
         except media.MediaError as error:
             return _Found(error.status, str(error))
@@ -102,8 +102,8 @@ def _find_faces(job: ShardJob, frames: Shard, scratch: Path, member: Member) -> 
     return _Found(status, "; ".join(filter(None, notes)), faces, folder)
 
 
-def _wish(override: Override, times: np.ndarray) -> Wish | None:
-    """Turn what the user says of the speaker into a frame of the clip."""
+def choose_wish(override: Override, times: np.ndarray) -> Wish | None:
+    """Turn what the user says of the speaker, with a time, into a frame of the clip (times (F,) in seconds)."""
     if not override.names_speaker:
         return None
     frame_index = None if override.seconds is None else int(np.abs(times - override.seconds).argmin())

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.__main__ import main
+
+
+def draw(video: Path, sheet: Path, *options: str) -> int:
+    return main(["faces", str(video), "-o", str(sheet), "--smallest-face", "60", "--pictures", "6", *options])
+
+
+def test_a_sheet_of_two_speakers(media, tmp_path, capsys):
+    clip = media / "odd" / "two_faces_same_size.mp4"
+    for name in ("one.png", "again.png"):
+        assert draw(clip, tmp_path / name, "--speaker", "540 170 @1.0") == 0
+    text = capsys.readouterr().out
+    assert "75 frames, 150 faces of all people, 2 tracks, 0 cuts" in text
+    assert "0.0% of the frames are without" in text
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+    sheet = cv2.imread(str(tmp_path / "one.png"))
+    assert sheet.shape[1] == 1440
+    # Both faces have a box of their colour in each of the six pictures; the speaker's crops come last.
+    green, grey = ((sheet == color).all(axis=2).sum() for color in ((60, 170, 60), (150, 150, 150)))
+    assert green > 6 * 300
+    assert grey > 6 * 300
+    assert len(np.unique(sheet[-100:-20, 20:100])) > 50
+
+
+def test_a_clip_without_a_face_has_a_sheet_too(media, tmp_path, capsys):
+    assert draw(media / "odd" / "noface_animation.mp4", tmp_path / "sheet.png") == 1
+    assert "no face in" in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == 1440
+
+
+@pytest.mark.parametrize(
+    ("clip", "options", "code", "words"),
+    [
+        ("odd/none.mp4", (), 2, "No such file"),
+        ("odd/two_faces_same_size.mp4", ("--speaker", "left"), 2, "speaker is 'left'; it must be a point"),
+        ("odd/audioonly_aac.m4a", (), 1, "no_stream: the file has no video stream"),
+    ],
+)
+def test_what_cannot_be_drawn_says_why(media, tmp_path, capsys, clip, options, code, words):
+    assert draw(media / clip, tmp_path / "sheet.png", *options) == code
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "sheet.png").exists()
