@@ -18,6 +18,7 @@ def test_mean_and_spread_of_the_folds():
     assert summarise([score(None, None)])["mean"] == {"arousal": None, "valence": None, "total": None}
 
 
+@pytest.mark.slow  # nine trainings
 def test_cross_validation_holds_every_video_out_once(finished):
     finished.configure("[run]\nfolds = 3\n")
     before = finished.digests("store")
