@@ -23,6 +23,8 @@ from models.prediction import BATCH_SIZE, predict_members
 from models.resuming import STATE, TrainingState, add_to_average, load_state, write_metrics
 from models.settings import TrainingSettings
 from models.stepping import Losses, Setup, train_epoch
+from models.tensorboard import FILE as EVENTS
+from models.tensorboard import append_epoch, write_events
 
 __all__ = ["EpochMetrics", "Job", "TrainingError", "fit"]
 
@@ -46,7 +48,7 @@ def fit(
     overwrite: bool = False,
     save_every_steps: int = 0,
 ) -> None:
-    """Train and leave best.pt, metrics.jsonl and, at the very end, last.pt in the folder.
+    """Train and leave best.pt, metrics.jsonl, TensorBoard's file and, at the very end, last.pt in the folder.
 
     Utterances without both labels, or without what the network looks at, are left out. The best checkpoint is that of
     the highest total validation CCC, the earlier one of two equal; where no epoch has one it is the last.
@@ -188,6 +190,7 @@ def _start(
         for name in (LAST, AVERAGE) if goes_on else (LAST, AVERAGE, STATE, BEST):
             (folder / name).unlink(missing_ok=True)
         write_metrics(folder / METRICS, state.history)
+        write_events(folder / EVENTS, state.history)
         is_best = bool(state.history) and state.history[-1].is_best and not state.step
         if is_best and not _holds(folder / BEST, state.epoch - 1):
             _write_best(state, job, folder)
@@ -212,6 +215,7 @@ def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, fol
         if metrics.is_best:
             _write_best(state, setup.job, folder)
         write_metrics(folder / METRICS, state.history)
+        append_epoch(folder / EVENTS, metrics)
 
 
 def _save_state(state: TrainingState, setup: Setup, folder: Path) -> None:

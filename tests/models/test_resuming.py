@@ -20,7 +20,7 @@ from tests.models import killed_training
 from tests.models.data import make_clips
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ["average.pt", "best.pt", "last.pt", "metrics.jsonl"]
+FILES = ["average.pt", "best.pt", "events.out.tfevents.valar", "last.pt", "metrics.jsonl"]
 
 
 class Killed(BaseException):

@@ -47,7 +47,8 @@ def read_metrics(folder):
 
 def test_files_of_a_training(trained):
     for kind, num_epochs in (("anet", 1), ("vnet", 2), ("joint", 1)):
-        assert sorted(path.name for path in (trained / kind).iterdir()) == ["best.pt", "last.pt", "metrics.jsonl"]
+        names = ["best.pt", "events.out.tfevents.valar", "last.pt", "metrics.jsonl"]
+        assert sorted(path.name for path in (trained / kind).iterdir()) == names
         lines = read_metrics(trained / kind)
         assert [line["epoch"] for line in lines] == list(range(num_epochs))
         assert all(line["kind"] == kind and line["num_train"] == 8 and line["num_validation"] == 6 for line in lines)
