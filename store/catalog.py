@@ -104,7 +104,7 @@ class Clip:
     def find_shard(self, stage: str) -> Shard | None:
         """Open a stage's file; None where the stage has not been there yet."""
         rows = self._store.shard(stage, self.shard)
-        return rows if rows is not None and self.name in rows else None
+        return rows if rows is None or self.name in rows else None
 
     @cached_property
     def _shards(self) -> dict[str, Shard]:

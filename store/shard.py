@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from store.errors import ShardError, UtteranceNotFoundError
+from store.mapped import map_rows
 from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS, Column
 from store.sidecar import Sidecar, read_sidecar
 
@@ -127,6 +128,12 @@ class Shard:
     def _index(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.names)}
 
+    @cached_property
+    def _spans(self) -> dict[str, slice]:
+        """Rows of each utterance: found without a look at the table, since training asks all the time."""
+        places = zip(self.names, self._columns["offset"].tolist(), self._columns["length"].tolist(), strict=True)
+        return {name: slice(offset, offset + length) for name, offset, length in places}
+
     def __contains__(self, name: str) -> bool:
         return name in self._index
 
@@ -150,14 +157,16 @@ class Shard:
         """Give an utterance's rows of one dataset as a read-only view of the file, without a copy.
 
         Raises:
-            ShardError: The file is shorter by now: touching the view would end the process (SIGBUS).
+            ShardError: The file is shorter by now; the view raises it, too (`MappedRows`).
 
         """
-        offset, length = self.fact(name, "offset"), self.fact(name, "length")
+        if name not in self._spans:
+            raise UtteranceNotFoundError(f"{name} is not in {self.path}")
+        span = self._spans[name]
         if not self.mapped:
-            return self._copy(dataset, offset, length)
-        self._check_length()
-        return self.dataset(dataset)[offset : offset + length]
+            return self._copy(dataset, span.start, span.stop - span.start)
+        found = self._maps.get(dataset)
+        return (self.dataset(dataset) if found is None else found)[span]
 
     def images(self, name: str) -> list[bytes]:
         """Give an utterance's compressed images, for the stages that keep those."""
@@ -177,14 +186,11 @@ class Shard:
                 self._maps[dataset] = self._copy(dataset, 0, shape[0])
             else:
                 self._check_length()
-                self._maps[dataset] = np.memmap(self.path, dtype, "r", offset, shape).view(np.ndarray)
+                self._maps[dataset] = map_rows(self.path, dtype, offset, shape)
         return self._maps[dataset]
 
     def _check_length(self) -> None:
-        try:
-            size = self.path.stat().st_size
-        except FileNotFoundError:
-            return  # removed by gc or erase: what is mapped stays whole
+        size = self.path.stat().st_size
         if size != self._size:
             raise ShardError(
                 f"{self.path} has {size} bytes, it had {self._size} when it was opened; restore it, or remove it and "

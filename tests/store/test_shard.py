@@ -247,6 +247,15 @@ def test_a_file_cut_short_under_a_mapping_is_an_error_at_the_next_read(tmp_path)
     shard.rows("v/a", "stft")
     with path.open("r+b") as file:
         file.truncate(5000)
+    with pytest.raises(ShardError, match=r"has 5000 bytes, it had \d+ when it was mapped"):
+        shard.rows("v/a", "stft")
+
+
+def test_a_file_cut_short_before_it_is_mapped_is_an_error(tmp_path):
+    path = write_stft(tmp_path / "s1.h5", {"v/a": 50})
+    shard = Shard(path)
+    with path.open("r+b") as file:
+        file.truncate(5000)
     with pytest.raises(ShardError, match=r"has 5000 bytes, it had \d+ when it was opened"):
         shard.rows("v/a", "stft")
 
