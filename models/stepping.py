@@ -135,7 +135,9 @@ def train_epoch(setup: Setup, epoch: int, done: list[float], on_step: Callable[[
         for step, gathered in enumerate(feed.iterate(shares), start=first):
             # Dropout's numbers: others in each step and process, the same however the training came here.
             torch.manual_seed(mix_seed(setup.seed, epoch, step, setup.group.rank))
-            losses.add(*_take_step(setup, gathered, labels[batches[step]]))
+            # A batch's rows follow each other in the draw; a slice needs no index on the device.
+            rows = slice(int(batches[step][0]), int(batches[step][-1]) + 1)
+            losses.add(*_take_step(setup, gathered, labels[rows]))
             on_step(losses)
     losses.look()
     sizes = [len(batch) for batch in batches]

@@ -13,6 +13,7 @@ import luigi.configuration
 from luigi.task_register import Register
 
 from models import paper
+from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,7 @@ class run(luigi.Config):
     processes = _integer(1, 1, 1024, "processes that share a training on this machine, one GPU each where it has GPUs")
     save_every_steps = _integer(0, 0, 1 << 30, "steps after which a training can be gone on with; 0 for whole epochs")
     folds = _integer(0, 0, 1000, "folds of cross-validation over the training and validation videos; 0 for none")
+    opensmile = _switch(False, "also train the paper's audio baseline; needs pip install -e '.[opensmile]'")
     scratch = _text("", "folder for temporary rows; empty for the place of the file itself")
     max_vanished = _number(0.1, 0.0, 1.0, "share of the sources that may be gone at once before the run stops")
     max_bad_fraction = _number(0.2, 0.0, 1.0, "share of the files that may be bad before the run stops")
@@ -229,7 +231,7 @@ def load() -> list[Path]:
     if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
         # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
         merged.set("core", "local_scheduler", "true")
-    faults = list(_bad_values(paths))
+    faults = list(_bad_values(paths)) or list(find_contradictions(anet(), vnet(), joint()))
     if faults:
         raise UserError("\n".join(faults))
     return paths

@@ -69,6 +69,7 @@ class Experiment:
                 "version": REPORT_VERSION,
                 "parents": [anet, vnet, joint],
                 "folds": config.run().folds,
+                "opensmile": config.run().opensmile,
                 "utterances": [
                     [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.source_sha256]
                     for u in self.run.dataset.utterances
@@ -201,41 +202,12 @@ class Experiment:
         if config.run().processes > 1:
             training_processes.train(network, self.fingerprints[network], on_epoch)
         else:
-            self.train_here(network, on_epoch, device=find_device())
+            training_processes.train_here(self, network, on_epoch, device=find_device())
         if network == "joint":
             for parent in ("anet", "vnet"):
                 # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
                 _link_or_copy(self.folder(parent) / "best.pt", folder / f"{parent}.pt")
         files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
-
-    def train_here(self, network: str, on_epoch: "Callable[[EpochMetrics], None]", *, device: str) -> None:
-        """Train one network in this process, or in this process's share of several."""
-        from models import training
-        from pipeline.stages.device import torch_threads
-
-        values = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
-        weights = self.run.weights
-        common: dict[str, Any] = {
-            "folder": self.folder(network),
-            "device": device,
-            "seed": config.run().seed,
-            "on_epoch": on_epoch,
-            "save_every_steps": config.run().save_every_steps,
-            "provenance": {**self.describe(), "training_mean": self.training_mean().tolist()},
-        }
-        train, validation = self.load_clips("train"), self.load_clips("validation")
-        with torch_threads(_count_training_threads(network)):
-            if network == "anet":
-                values.pop("vgg_weights")
-                settings = training.ANetSettings(**values)
-                training.train_anet(train, validation, settings, weights=weights["vgg16"].path, **common)
-            elif network == "vnet":
-                vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
-                training.train_vnet(train, validation, vnet, weights=weights["sphereface20"].path, **common)
-            else:
-                joint = training.JointSettings(**values)
-                parents: dict[str, Any] = {"anet": self.folder("anet"), "vnet": self.folder("vnet")}
-                training.train_joint(train, validation, joint, **parents, **common)
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
@@ -310,14 +282,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def _count_training_threads(network: str) -> int:
-    """Give the threads of each operation in a training on the CPU.
-
-    The LSTM of VNet on cached embeddings is hundreds of small operations, after each of which several threads wait for
-    each other: on a busy machine of two cores it takes five times as long with two threads as with one.
-    """
-    if network == "vnet" and config.vnet().backbone == "frozen":
-        return 1
-    return max(1, config.number_of_threads() // config.run().processes)

@@ -1,4 +1,4 @@
-"""A training shared by several processes of this machine, started through torchrun.
+"""A network's training: in this process, or shared by several of this machine, started through torchrun.
 
 The tasks' process starts them and reads their progress; each opens the same run, read-only, and takes its share.
 """
@@ -8,13 +8,14 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import config
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from models.metrics import EpochMetrics
+    from pipeline.experiment import Experiment
 
 MARK = "epoch: "
 
@@ -59,6 +60,48 @@ def train(network: str, fingerprint: str, on_epoch: "Callable[[EpochMetrics], No
         raise TrainingProcessError(f"{network} in {count} processes ended with {process.returncode}: {reason}")
 
 
+def train_here(
+    experiment: "Experiment", network: str, on_epoch: "Callable[[EpochMetrics], None]", *, device: str
+) -> None:
+    """Train a network in this process, or in this process's share of several, and leave its checkpoints."""
+    from models import training
+    from pipeline.stages.device import torch_threads
+
+    values = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
+    weights = experiment.run.weights
+    common: dict[str, Any] = {
+        "folder": experiment.folder(network),
+        "device": device,
+        "seed": config.run().seed,
+        "on_epoch": on_epoch,
+        "save_every_steps": config.run().save_every_steps,
+        "provenance": {**experiment.describe(), "training_mean": experiment.training_mean().tolist()},
+    }
+    clips = experiment.load_clips("train"), experiment.load_clips("validation")
+    with torch_threads(_count_threads(network)):
+        if network == "anet":
+            values.pop("vgg_weights")
+            anet = training.ANetSettings(**values)
+            training.train_anet(*clips, anet, weights=weights["vgg16"].path, **common)
+        elif network == "vnet":
+            vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
+            training.train_vnet(*clips, vnet, weights=weights["sphereface20"].path, **common)
+        else:
+            parents: dict[str, Any] = {parent: experiment.folder(parent) for parent in ("anet", "vnet")}
+            training.train_joint(*clips, training.JointSettings(**values), **parents, **common)
+
+
+def _count_threads(network: str) -> int:
+    """Give the threads of each operation in a training on the CPU.
+
+    The LSTM of VNet on cached embeddings is hundreds of small operations, after each of which several threads wait for
+    each other: on a busy machine of two cores it takes five times as long with two threads as with one.
+    """
+    if network == "vnet" and config.vnet().backbone == "frozen":
+        return 1
+    return max(1, config.number_of_threads() // config.run().processes)
+
+
 def main(argv: Sequence[str]) -> None:
     """Be one of the processes."""
     from models.parallel import find_group, grouped
@@ -77,7 +120,7 @@ def main(argv: Sequence[str]) -> None:
             if is_first:
                 print(MARK + json.dumps(metrics.as_plain()), flush=True)
 
-        experiment.train_here(network, report, device=device)
+        train_here(experiment, network, report, device=device)
 
 
 if __name__ == "__main__":

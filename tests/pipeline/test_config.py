@@ -77,6 +77,12 @@ def test_faults_are_named_with_their_file(tmp_path, text, message):
     assert re.search(rf"mine\.cfg.*{re.escape(message)}", ended.stderr)
 
 
+def test_settings_that_contradict_each_other_stop_before_anything_is_done(tmp_path):
+    ended = load_in_process(tmp_path, write(tmp_path / "mine.cfg", "[vnet]\nmirror = true\n"))
+    assert ended.returncode != 0
+    assert "[vnet] mirror = true needs [vnet] backbone = finetune" in ended.stderr
+
+
 def test_all_faults_are_listed_at_once(tmp_path):
     overlay = write(tmp_path / "mine.cfg", "[vnet]\nepoch = 3\n[jont]\nepochs = 3\n")
     ended = load_in_process(tmp_path, overlay)
