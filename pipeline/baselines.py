@@ -91,10 +91,10 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, videos: Sequence[str]) -
             inside, outside = folds != fold, folds == fold
             for penalty, apply in _solve(features[inside], labels[inside], PENALTIES):
                 held_out[penalty][outside] = apply(features[outside])
-    best = max(PENALTIES, key=lambda penalty: _total_ccc(labels, held_out[penalty]))
+    best = max(PENALTIES, key=lambda penalty: total_ccc(labels, held_out[penalty]))
     ((_, apply),) = _solve(features, labels, [best])
     measured = held_out[best] if np.isfinite(held_out[best]).all() else apply(features)
-    return _spread_like(labels, measured, apply)
+    return spread_like(labels, measured, apply)
 
 
 def split_folds(videos: Sequence[str], num_folds: int) -> np.ndarray:
@@ -142,7 +142,7 @@ def _fit_weights(inputs: np.ndarray, labels: np.ndarray, enough: bool) -> Regres
     def apply(given: np.ndarray) -> np.ndarray:
         return np.asarray(given @ weights)
 
-    return _spread_like(labels, apply(inputs), apply) if enough else apply
+    return spread_like(labels, apply(inputs), apply) if enough else apply
 
 
 def _stack(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -168,12 +168,13 @@ def _solve(features: np.ndarray, labels: np.ndarray, penalties: Sequence[float])
         yield penalty, apply
 
 
-def _spread_like(labels: np.ndarray, measured: np.ndarray, apply: Regression) -> Regression:
+def spread_like(labels: np.ndarray, measured: np.ndarray, apply: Regression) -> Regression:
     """Bring a regression to the labels' mean and spread, by what it says of clips with labels."""
     mean, spread = measured.mean(axis=0), measured.std(axis=0)
     factor = np.where(spread > 0, labels.std(axis=0) / np.where(spread > 0, spread, 1), 1)
     return lambda given: np.clip((apply(given) - mean) * factor + labels.mean(axis=0), -1, 1)
 
 
-def _total_ccc(labels: np.ndarray, predicted: np.ndarray) -> float:
+def total_ccc(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Sum the CCC of both dimensions; one without a CCC counts as 0."""
     return float(np.nansum([compute_ccc(labels[:, i], predicted[:, i]) for i in range(2)]))

@@ -11,7 +11,7 @@ from pipeline.baselines import split_folds
 from pipeline.dataset import Dataset
 from pipeline.errors import UserError
 from pipeline.experiment import NETWORKS, Experiment
-from pipeline.scoring import DIMENSIONS, finite_or_none, score_both
+from pipeline.scoring import DIMENSIONS, score_both
 
 if TYPE_CHECKING:
     from models.metrics import EpochMetrics
@@ -99,8 +99,8 @@ def summarise(scores: list[dict[str, Any]]) -> dict[str, Any]:
     defined = {name: [value for value in values if value is not None] for name, values in found.items()}
     return {
         "folds": scores,
-        "mean": {name: finite_or_none(float(np.mean(v))) if v else None for name, v in defined.items()},
-        "spread": {name: finite_or_none(float(np.std(v, ddof=1))) if len(v) > 1 else None for name, v in defined.items()},
+        "mean": {name: float(np.mean(v)) if v else None for name, v in defined.items()},
+        "spread": {name: float(np.std(v, ddof=1)) if len(v) > 1 else None for name, v in defined.items()},
     }
 
 

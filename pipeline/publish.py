@@ -15,6 +15,7 @@ from pipeline.experiment import NETWORKS, Experiment
 from pipeline.fingerprints import describe_packages
 from pipeline.folds import score_folds
 from pipeline.ledger import LedgerRow, count_statuses, format_ledger
+from pipeline.opensmile_baseline import make_opensmile_baselines
 from pipeline.page import render_page
 from pipeline.report import ModelPredictions, SplitListing, build_report, write_report
 from pipeline.run import Run
@@ -36,7 +37,10 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         listings,
         training_mean=experiment.training_mean(),
         provenance=_describe_making(experiment, seconds),
-        baselines=list(make_baselines(experiment, predictions, listings)),
+        baselines=[
+            *make_baselines(experiment, predictions, listings),
+            *(make_opensmile_baselines(experiment, listings) if config.run().opensmile else ()),
+        ],
         notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
         extra={
             "coverage": count_coverage(experiment.ledger.values()),

@@ -163,6 +163,10 @@ class Session:
                 f"{bad[0].picture}); see {self.run.folder / 'ledger.csv'}, then mend them or raise the limit"
             )
         self.experiment.check_trainable()
+        if config.run().opensmile:
+            from pipeline.opensmile_baseline import check_packages
+
+            check_packages()
         if config.run().folds:
             from pipeline.folds import make_folds
 

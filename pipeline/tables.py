@@ -13,6 +13,8 @@ TITLES = {
     "joint": "Joint",
     "mean": "mean of the training labels",
     "ridge": "ridge on pooled embeddings",
+    "egemaps": "openSMILE eGeMAPS, support vectors",
+    "compare": "openSMILE ComParE 2016, support vectors",
     "fusion": "late fusion of ANet and VNet (fitted on validation)",
 }
 HEADER = ("", "arousal", "valence", "total", "scored/listed")
