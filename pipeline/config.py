@@ -231,6 +231,9 @@ def load() -> list[Path]:
     if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
         # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
         merged.set("core", "local_scheduler", "true")
+    elif not merged.has_option("worker", "keep_alive"):
+        # A host without work would leave while others still compute what its FullRun waits for.
+        merged.set("worker", "keep_alive", "true")
     faults = list(_bad_values(paths)) or list(find_contradictions(anet(), vnet(), joint()))
     if faults:
         raise UserError("\n".join(faults))

@@ -87,17 +87,17 @@ class CacheFaceFeatures(ShardTask):
 
 
 class StoreTask(luigi.Task):
-    """A task on the whole store that tasks.cfg names."""
+    """A task on the whole store that tasks.cfg names. Both folders tell it apart where one luigid serves several."""
 
-    store = luigi.Parameter(
-        default="", description="set from [store] root", visibility=luigi.parameter.ParameterVisibility.PRIVATE
-    )
+    store = luigi.Parameter(default="", description="taken from [store] root, whatever is given")
+    root = luigi.Parameter(default="", description="taken from [run] root, whatever is given")
 
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
-        """Take the store from the settings, whatever is given."""
+        """Take the folders from the settings, whatever is given."""
         values = dict(super().get_param_values(params, args, kwargs))
-        return list({**values, "store": str(Path(config.store().root).resolve())}.items())
+        folders = {"store": config.store().root, "root": config.run().root}
+        return list({**values, **{name: str(Path(path).resolve()) for name, path in folders.items()}}.items())
 
 
 class _AllShards(StoreTask):
@@ -124,10 +124,9 @@ class Features(_AllShards):
         _ = current_session().experiment
 
 
-class TrainTask(luigi.Task):
+class TrainTask(StoreTask):
     """One network's training."""
 
-    store = luigi.Parameter(description="folder of the feature store")
     fingerprint = luigi.Parameter(description="name of the checkpoints")
 
     network: ClassVar[str]
@@ -135,9 +134,7 @@ class TrainTask(luigi.Task):
     @classmethod
     def now(cls) -> "TrainTask":
         """Make the task for the current settings and features."""
-        session = current_session()
-        fingerprint = session.experiment.fingerprints[cls.network]
-        return cls(store=str(session.run.store.resolve()), fingerprint=fingerprint)
+        return cls(fingerprint=current_session().experiment.fingerprints[cls.network])
 
     def output(self) -> luigi.LocalTarget:
         """Leave the file that appears when the checkpoints are there."""
@@ -170,10 +167,9 @@ class TrainJoint(TrainTask):
         return [TrainANet.now(), TrainVNet.now()]
 
 
-class Report(luigi.Task):
+class Report(StoreTask):
     """Predictions, scores and tables."""
 
-    store = luigi.Parameter(description="folder of the feature store")
     fingerprint = luigi.Parameter(description="name of the report")
 
     def requires(self) -> list[TrainTask]:
@@ -201,7 +197,7 @@ class FullRun(_AllShards):
         """Go on to the trainings, whose fingerprints are known only when the features are there."""
         session = current_session()
         session.check_features()
-        yield Report(store=self.store, fingerprint=session.experiment.fingerprints["report"])
+        yield Report(fingerprint=session.experiment.fingerprints["report"])
 
 
 class Predict(StoreTask):
