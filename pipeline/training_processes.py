@@ -77,18 +77,18 @@ def train_here(
         "save_every_steps": config.run().save_every_steps,
         "provenance": {**experiment.describe(), "training_mean": experiment.training_mean().tolist()},
     }
-    clips = experiment.load_clips("train"), experiment.load_clips("validation")
+    train, validation = experiment.load_clips("train"), experiment.load_clips("validation")
     with torch_threads(_count_threads(network)):
         if network == "anet":
             values.pop("vgg_weights")
             anet = training.ANetSettings(**values)
-            training.train_anet(*clips, anet, weights=weights["vgg16"].path, **common)
+            training.train_anet(train, validation, anet, weights=weights["vgg16"].path, **common)
         elif network == "vnet":
             vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
-            training.train_vnet(*clips, vnet, weights=weights["sphereface20"].path, **common)
+            training.train_vnet(train, validation, vnet, weights=weights["sphereface20"].path, **common)
         else:
             parents: dict[str, Any] = {parent: experiment.folder(parent) for parent in ("anet", "vnet")}
-            training.train_joint(*clips, training.JointSettings(**values), **parents, **common)
+            training.train_joint(train, validation, training.JointSettings(**values), **parents, **common)
 
 
 def _count_threads(network: str) -> int:
