@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.clips import choose_clips
+from benchmarks.faces_accuracy import compare
+from benchmarks.features import format_row
+from pipeline.faces import SpeakerFaces
+
+
+def test_without_a_name_they_are_listed(capsys):
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    for name in ("features", "faces_accuracy", "memory"):
+        assert f"\n{name} " in f"\n{listed}"
+    assert "mtcnn_worker" not in listed
+    assert main(["featurs"]) == 2
+
+
+def test_clips_that_are_not_there(tmp_path):
+    with pytest.raises(SystemExit, match=r"none.mp4: not there; name clips"):
+        choose_clips([tmp_path / "none.mp4"])
+    with pytest.raises(SystemExit, match="no clips in"):
+        choose_clips([tmp_path])
+
+
+def test_a_row_tells_ratios_and_shares_of_the_bound():
+    row = {
+        "name": "clip",
+        "frames": 100,
+        "faces": 90,
+        "ours": 2.0,
+        "core_seconds": 4.0,
+        "recipe": 30.0,
+        "decoding": 0.5,
+        "embedding": 1.0,
+        "decoding_core_seconds": 1.0,
+        "embedding_core_seconds": 2.0,
+        "stages": {"faces": 1.5, "embed": 0.5},
+    }
+    assert format_row(row).split() == (
+        ["clip", "100", "90", "2.00", "50.0", "15.0x", "75%", "75%", "|", "0.50", "1.00", "|", "1.50", "0.50"]
+    )
+
+
+def make_faces(frames: list[int], shift: float) -> SpeakerFaces:
+    template = np.array([[30, 52], [65, 52], [48, 72], [33, 92], [63, 92]], np.float32)
+    empty = np.empty(0)
+    landmarks = np.repeat(template[None] + shift, len(frames), axis=0)
+    return SpeakerFaces(np.array(frames, np.int32), empty, landmarks, empty, empty, 10, 10, 1, 0, empty, (0,), ())
+
+
+def test_tracking_is_compared_over_the_frames_that_both_have():
+    row = compare(make_faces([0, 1, 2, 5], 3.5), make_faces([1, 2, 5, 6], 0.0))
+    assert row["coverage"] == 0.75
+    # A shift by (3.5, 3.5) px at an eye distance of 35 px; the template's crop has nearly the same scale.
+    assert row["landmarks"] == pytest.approx(0.1 * np.sqrt(2), rel=1e-4)
+    assert len(row["crop_distances"]) == 3
+    assert row["crop_distances"][0] == pytest.approx(3.5 * np.sqrt(2), rel=0.02)
+    assert row["jitter"] == pytest.approx(0)
