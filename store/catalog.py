@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.errors import StoreError, UtteranceNotFoundError
+from store.errors import StoreError, UtteranceNotFoundError, check_version
 from store.layout import roots_folder, shard_path
 from store.schema import SCHEMAS
 from store.shard import Shard
@@ -75,10 +75,7 @@ class Root:
         """
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-            if value["format_version"] > _ROOT_VERSION:
-                raise StoreError(
-                    f"{path} has format version {value['format_version']}, this release reads {_ROOT_VERSION}"
-                )
+            check_version(path, value["format_version"], _ROOT_VERSION)
             names = value["utterances"]
             ids = value["shards"]
             return cls(

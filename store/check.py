@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from store.errors import ShardError, StoreError
+from store.errors import LaterFormatError, ShardError, StoreError
 from store.schema import SCHEMAS, STATUSES
 from store.shard import Shard
 from store.sidecar import Sidecar, read_sidecar, sidecar_path
@@ -24,7 +24,7 @@ class Fault:
 
     Args:
         path: The file, relative to the store's folder.
-        kind: sidecar, size, digest, structure, index, value, wav, plan, root, orphan or unreadable.
+        kind: sidecar, size, digest, structure, version, index, value, wav, plan, root, orphan or unreadable.
         message: What is wrong, in words.
         utterances: Those whose rows are affected, where that can be told.
         first_byte: Where the damage begins, for the kind digest; -1 elsewhere.
@@ -70,6 +70,8 @@ def check_shard(root: Path, path: Path) -> list[Fault]:
             return _place_damage(name, path, sidecar, damage)
         shard = Shard(path, mapped=False)
         return [*_check_identity(name, path, shard), *_check_index(name, shard), *_check_values(name, shard)]
+    except LaterFormatError as error:
+        return [Fault(name, "version", str(error))]
     except StoreError as error:
         return [Fault(name, "structure", str(error))]
     except OSError as error:

@@ -142,7 +142,8 @@ def _remove_pages(root: Path) -> list[str]:
 
 
 def _search_run(folder: Path, names: set[str], result: Erasure) -> None:
-    needles = [name.encode() for name in sorted(names)]
+    # A ledger has video/utterance, a file of predictions the two in columns.
+    needles = [text.encode() for name in sorted(names) for text in {name, name.replace("/", ",", 1)}]
     for path in sorted(folder.rglob("*")):
         if path.name == "training.json" and path.is_file():
             result.checkpoints.append(str(path.parent))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store import files
-from store.errors import StoreError
+from store.errors import StoreError, check_version
 
 _ERASED_VERSION = 1
 
@@ -67,6 +67,7 @@ def read_erased(root: Path) -> Erased:
     path = erased_path(root)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+        check_version(path, value["format_version"], _ERASED_VERSION)
         return Erased(value["salt"], {(digest, kind): date for digest, kind, date in value["erased"]})
     except FileNotFoundError:
         return Erased(secrets.token_hex(16), {})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from store import files
-from store.errors import StoreError
+from store.errors import StoreError, check_version
 from store.layout import plans_folder
 
 _PLAN_VERSION = 1
@@ -52,6 +52,7 @@ class StoredPlan:
         """
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
+            check_version(path, value["format_version"], _PLAN_VERSION)
             members: tuple[Any, ...] = tuple(
                 (str(name), str(place), int(size), int(time), *map(str, override))
                 for name, place, size, time, *override in value["members"]

@@ -44,6 +44,9 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
     vanished = _vanished_by_shard(root)
     for fault in faults:
         parts = Path(fault.path).parts
+        if fault.kind == "version":
+            repaired.left.append((fault.path, "nothing is wrong with it; update Valar"))
+            continue
         if fault.kind == "orphan" or parts[0] not in MADE_FROM:
             _move(root, root / fault.path, repaired)
             continue

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from store.errors import ShardError, UtteranceNotFoundError
+from store.errors import ShardError, UtteranceNotFoundError, check_version
 from store.mapped import map_rows
 from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS, Column
 from store.sidecar import Sidecar, read_sidecar
@@ -42,7 +42,7 @@ class Shard:
         try:
             with h5py.File(path, "r", locking=False) as file:
                 self._read(file)
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ShardError(
                 f"{path} cannot be read as HDF5 ({error}); remove it, and the next run makes it again"
             ) from error
@@ -66,15 +66,13 @@ class Shard:
         product = _text(file.attrs.get("format", b""))
         if product != FORMAT:
             raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
-        version = int(file.attrs["format_version"])
-        if version > FORMAT_VERSION:
-            raise ShardError(
-                f"{self.path} has format version {version}, this release reads up to {FORMAT_VERSION}; update Valar"
-            )
+        check_version(self.path, int(file.attrs["format_version"]), FORMAT_VERSION)
         self.stage = _text(file.attrs["stage"])
         self.shard = _text(file.attrs["shard"])
         self.fingerprint = _text(file.attrs["fingerprint"])
         self.provenance: dict[str, Any] = json.loads(_text(file.attrs["provenance"]))
+        if self.stage not in SCHEMAS:
+            raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
         schema = SCHEMAS[self.stage]
         self._columns: dict[str, np.ndarray] = {}
         for column in UTTERANCE_COLUMNS:

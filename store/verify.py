@@ -9,7 +9,7 @@ from pathlib import Path
 from store import files
 from store.catalog import Root
 from store.check import Fault, check_shard, check_wavs
-from store.errors import StoreError
+from store.errors import LaterFormatError, StoreError
 from store.layout import find_stage_sets, plans_folder, roots_folder
 from store.plans import StoredPlan
 from store.schema import SCHEMAS
@@ -75,6 +75,8 @@ def _check_plans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
     for path in _visible(plans_folder(root), "*.json"):
         try:
             plans[path.stem] = StoredPlan.read(path)
+        except LaterFormatError as error:
+            yield Fault(str(path.relative_to(root)), "version", str(error))
         except StoreError as error:
             yield Fault(str(path.relative_to(root)), "plan", str(error))
 
@@ -84,6 +86,9 @@ def _check_roots(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
         name = str(path.relative_to(root))
         try:
             listing = Root.read(path)
+        except LaterFormatError as error:
+            yield Fault(name, "version", str(error))
+            continue
         except (StoreError, OSError) as error:
             yield Fault(name, "root", str(error))
             continue

@@ -190,9 +190,15 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     (root / "pages").mkdir()
     (root / "pages" / PAGES_MARK).write_text("{}")
     (root / "pages" / "withdrawn_video.html").touch()
-    for path in ("checkpoints/anet-1/training.json", "reports/r/ledger.csv", "reports/r/other.csv"):
+    contents = {
+        "checkpoints/anet-1/training.json": "{}",
+        "reports/r/ledger.csv": f"{name},train",
+        "reports/r/predictions.csv": f"{name.replace('/', ',')}.mp4,0.1,0.2",
+        "reports/r/other.csv": other,
+    }
+    for path, content in contents.items():
         (runs / path).parent.mkdir(parents=True, exist_ok=True)
-        (runs / path).write_text(name if "ledger" in path else "{}")
+        (runs / path).write_text(content)
     before = {other: snapshot_of(root, other), "w/a": snapshot_of(root, "w/a")}
 
     result = erase(root, ["withdrawn_video"])
@@ -203,7 +209,7 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     assert result.utterances == [name]
     assert result.pages == ["pages"]
     assert result.checkpoints == [str(runs / "checkpoints" / "anet-1")]
-    assert result.reports == [str(runs / "reports" / "r" / "ledger.csv")]
+    assert result.reports == [str(runs / "reports" / "r" / file) for file in ("ledger.csv", "predictions.csv")]
     text = render_erasure(result)
     assert "checkpoints that may have been trained on them; remove them and train again:\n  " in text
     assert text.startswith("erased 1 utterances from 1 shards: later runs refuse them\n")

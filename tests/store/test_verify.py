@@ -13,6 +13,7 @@ from store.catalog import Root
 from store.check import check_shard
 from store.layout import shard_path, wav_path
 from store.repair import set_aside
+from store.schema import SCHEMAS
 from store.shard import Shard
 from store.sidecar import compute_sidecar, read_sidecar, sidecar_path, write_sidecar
 from store.verify import Checked, verify_store
@@ -132,6 +133,7 @@ def test_other_kinds_of_fault_are_told_in_words(store):
     assert (faults["stft"].kind, faults["stft"].message) == ("index", "offset is not the running sum of length")
     assert (faults["embeddings"].kind, faults["embeddings"].utterances) == ("value", ("v/a",))
     assert "embedding has NaN or infinite values: v/a" in str(faults["embeddings"])
+    assert faults["faces"].kind == "version"
     assert "has format version 99, this release reads up to 1" in faults["faces"].message
     assert f"it says that it is crops/crops-1/{'0' * 16}; it lies at crops/" in faults["crops"].message
     assert "cannot be read as HDF5" in faults["frames"].message
@@ -253,3 +255,39 @@ def test_a_sidecar_with_faults_leaves_the_shard_readable_by_no_one(store):
     assert fault.kind == "sidecar"
     with pytest.raises(StoreError, match="its own digest differs"):
         Shard(path)
+
+
+def test_repair_leaves_what_a_later_release_has_written(store):
+    root = store[0]
+    path = path_of(store, "faces", "v/a")
+
+    def later(file):
+        file.attrs["format_version"] = 2
+
+    reseal(path, later)
+    plan = root / "shards" / f"{store[1]['w/a']}.json"
+    plan.write_text(plan.read_text().replace('"format_version":1', '"format_version":2'))
+    listing = root / "roots" / "runs-1.json"
+    listing.write_text(listing.read_text().replace('"format_version":1', '"format_version":2'))
+    faults = [fault for fault in verify_store(root) if fault.kind == "version"]
+    assert sorted(fault.path.split("/")[0] for fault in faults) == ["faces", "roots", "shards"]
+    repaired = set_aside(root, faults)
+    assert repaired.moved == []
+    assert {reason for _, reason in repaired.left} == {"nothing is wrong with it; update Valar"}
+
+
+def test_an_unknown_stage_is_told(store):
+    def theirs(file):
+        file.attrs["stage"] = np.bytes_(b"gait")
+
+    reseal(path_of(store, "faces", "v/a"), theirs)
+    [fault] = verify_store(store[0])
+    assert fault.message.endswith("is of the stage 'gait', it must be one of " + ", ".join(SCHEMAS))
+
+
+def test_an_unreadable_file_is_a_fault_and_hides_no_other(store):
+    path = path_of(store, "stft", "v/a")
+    path.unlink()
+    path.mkdir()
+    flip(path_of(store, "stft", "w/a"), 5000, 0)
+    assert sorted(fault.kind for fault in verify_store(store[0])) == ["digest", "size"]
