@@ -1,6 +1,7 @@
 """A store as static pages: an index with search, sorting and filters, and a page per clip; no server, no network."""
 
 import base64
+import functools
 import html
 import io
 import json
@@ -79,12 +80,9 @@ def _write_clip(store: FeatureStore, folder: Path, number: int, name: str, split
     clip = store[name]
     sound = read_sound(store, clip)
     quality = rate_clip(clip, sound, split)
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     path = folder / "clips" / f"{number}.html"
     rows, faces = read_faces(clip)
-    page = environment.get_template("clip.html").render(
+    page = _load_template().render(
         quality=quality,
         description=describe_utterance(store, name),
         audio=quote(os.path.relpath(sound.path, path.parent)) if sound else "",
@@ -98,6 +96,14 @@ def _write_clip(store: FeatureStore, folder: Path, number: int, name: str, split
     )
     files.write_text(path, page)
     return quality
+
+
+@functools.cache
+def _load_template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(_TEMPLATES)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("clip.html")
 
 
 def _with_times(clip: Clip, rows: np.ndarray, faces: list[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:

@@ -253,3 +253,47 @@ def test_a_reader_of_before_keeps_its_rows(store):
     expected = rows.copy()
     erase(root, ["v/a"])
     np.testing.assert_array_equal(rows, expected)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", ["write_merged", "rewrite_roots", "remove_shard"])
+def test_a_compaction_that_is_killed_loses_nothing_and_can_be_finished(store, monkeypatch, step):
+    root = store[0]
+    before = snapshot(root)
+
+    def kill(*arguments):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"store.compact.{step}", kill)
+        with pytest.raises(KilledError):
+            compact_store(root, plan_merges(root, 64))
+    assert snapshot(root) == before
+    compact_store(root, plan_merges(root, 64))
+    remove_garbage(root, find_garbage(root))
+    assert snapshot(root) == before
+    assert len(read_stored_plans(root)) == 1
+    assert list(verify_store(root)) == []
+
+
+@pytest.mark.parametrize("step", ["write_merged", "rewrite_roots", "remove_shard"])
+def test_an_erasure_that_is_killed_is_on_record_and_can_be_finished(store, monkeypatch, step):
+    root = store[0]
+    kept = snapshot(root)["v/b"]
+
+    def kill(*arguments):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"store.erase.{step}", kill)
+        with pytest.raises(KilledError):
+            erase(root, ["v/a"])
+    assert "v/a" in read_erased(root)
+    assert erase(root, ["v/a"]).utterances == ["v/a"]
+    assert occurrences(root, [b"v/a"]) == []
+    assert list(FeatureStore(root)) == ["v/b", "w/a"]
+    assert snapshot(root)["v/b"] == kept
+    assert list(verify_store(root)) == []
