@@ -4,9 +4,11 @@ import atexit
 import functools
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -243,7 +245,16 @@ def start_session(make: Callable[[], Session]) -> Session:
             # Luigi would print a traceback of anything else.
             raise SystemExit(f"{error}") from None
         atexit.register(_sessions[0].close)
+        sys.excepthook = _explain_interrupt
     return _sessions[0]
+
+
+def _explain_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Answer Ctrl-C with a sentence; a traceback of wherever it struck tells nobody anything."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 __all__ = ["NETWORKS", "Session", "current_session", "start_session"]

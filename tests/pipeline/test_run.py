@@ -246,3 +246,24 @@ def test_an_empty_folder_of_videos_is_an_error_that_names_the_first_file(workpla
     assert ended.returncode != 0
     assert "none of the 9 utterances has a file in videos: the first one would be videos/speaker00_1" in ended.stderr
     assert not (workplace.folder / "store").exists()
+
+
+INTERRUPT = """
+from pipeline import progress
+tick = progress.Progress.tick
+def tick_and_stop(self, name, note=""):
+    tick(self, name, note)
+    if name == "find faces":
+        raise KeyboardInterrupt
+progress.Progress.tick = tick_and_stop
+"""
+
+
+def test_ctrl_c_stops_with_a_sentence_and_leaves_nothing_half_written(workplace):
+    ended = workplace.run(task="Features", code=INTERRUPT)
+    assert ended.returncode != 0
+    assert "stopped: what is finished is kept, and the same command goes on from there" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    hidden = [path.name for path in (workplace.folder / "store").rglob(".*")]
+    assert hidden == [".lock"]
+    assert not list((workplace.folder / "store").glob("faces/*/*.h5"))
