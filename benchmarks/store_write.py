@@ -36,9 +36,10 @@ def write_plain(path: Path, rows: np.ndarray, clips: int) -> float:
         spool.seek(0)
         os.sync()
         begin = time.perf_counter()
+        buffer = memoryview(bytearray(_PIECE))
         with path.open("wb", buffering=0) as file:
-            while piece := spool.read(_PIECE):
-                file.write(piece)
+            while count := spool.readinto(buffer):
+                file.write(buffer[:count])
             os.fsync(file.fileno())
         return time.perf_counter() - begin
 

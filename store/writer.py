@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -152,10 +151,13 @@ class ShardWriter:
             places = self._write_structure(partial)
             # Past libhdf5, which copies once more and is no faster.
             with partial.open("r+b", buffering=0) as file:
+                # One buffer for all: fresh memory for each piece costs more than the copying.
+                buffer = memoryview(bytearray(min(_COPY_BYTES, max((size for _, size in places.values()), default=0))))
                 for name, (offset, _) in places.items():
                     self._spools[name].seek(0)
                     file.seek(offset)
-                    shutil.copyfileobj(self._spools[name], file, _COPY_BYTES)
+                    while count := self._spools[name].readinto(buffer):
+                        _write_all(file, buffer[:count])
             # The disk flushes while the processor digests.
             with ThreadPoolExecutor(1) as pool:
                 flushed = pool.submit(files.flush_file, partial)
@@ -224,6 +226,12 @@ def _cut(text: bytes, width: int) -> bytes:
 def _text_type(width: int) -> np.dtype:
     # Of fixed length: h5py makes variable-length strings of str, and a single flipped bit turns their heap into a trap.
     return h5py.string_dtype("utf-8", max(1, width))
+
+
+def _write_all(file: Any, data: memoryview) -> None:
+    # A raw file may take less than it is given.
+    while data:
+        data = data[file.write(data) :]
 
 
 def _allocate(file: h5py.File, column: Column, num_rows: int) -> h5py.Dataset:
