@@ -113,7 +113,7 @@ def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
             # The WAV files of a shard are checked with it; the folder of one that is not there is an orphan.
             for name in [name for name in subfolders if stages[here].stage == "wav"]:
                 subfolders.remove(name)
-                if name not in shards:
+                if name not in shards and name not in plans:
                     yield Fault(str((here / name).relative_to(root)), "orphan", f"WAV files without {name}.h5")
         for name in sorted([*names, *scratch]):
             message = _orphaned(root, here / name, here in stages, plans)
@@ -127,7 +127,9 @@ def _orphaned(root: Path, path: Path, in_stage: bool, plans: dict[str, StoredPla
     if in_stage and path.suffix == ".h5":
         return "" if path.stem in plans else f"no plan names the shard {path.stem}"
     if in_stage and path.name.endswith(".h5.sums"):
-        return "" if path.with_name(path.name.removesuffix(".sums")).exists() else "digests without their file"
+        # The digests, and WAV files, come before the shard's file: of a planned shard they are a run's unfinished work.
+        shard = path.name.removesuffix(".h5.sums")
+        return "" if shard in plans or path.with_suffix("").exists() else "digests without their file"
     if path.parent in (plans_folder(root), roots_folder(root)) and path.suffix == ".json":
         return ""
     return "" if path.parent == root and path.name in _KNOWN_FILES else "it is no part of a store"

@@ -291,3 +291,12 @@ def test_an_unreadable_file_is_a_fault_and_hides_no_other(store):
     path.mkdir()
     flip(path_of(store, "stft", "w/a"), 5000, 0)
     assert sorted(fault.kind for fault in verify_store(store[0])) == ["digest", "size"]
+
+
+def test_what_an_interrupted_run_leaves_is_no_fault(store):
+    root, assigned = store
+    path = path_of(store, "wav", "v/a")
+    path.unlink()
+    assert sidecar_path(path).exists()
+    assert (root / "wav" / "wav-1" / assigned["v/a"] / "v" / "a.wav").exists()
+    assert list(verify_store(root)) == []
