@@ -91,7 +91,7 @@ def draw_scatter(points: Mapping[str, Points]) -> str:
 def draw_plane(points: Mapping[str, Points]) -> str:
     """Draw where truth and predictions lie in the valence-arousal plane, a panel per model."""
     low, high = _limits(array for found in points.values() for array in (found.truth, found.values))
-    with _figure(1, len(points), height=3.4) as (figure, axes):
+    with _figure(1, len(points), height=3.9) as (figure, axes):
         for panel, (model, found) in zip(axes[0], points.items(), strict=True):
             _dots(panel, found.truth[:, 1], found.truth[:, 0], TRUTH_COLOUR, label="truth")
             _dots(panel, found.values[:, 1], found.values[:, 0], colour_of(model), label="prediction")
@@ -118,6 +118,7 @@ def draw_videos(videos: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
                     places, ccc, "o-", color=colour_of(model), markersize=3, linewidth=0.8, label=title_of(model)
                 )
             panel.axhline(0, color=OTHER_COLOUR, linewidth=0.6)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.set(ylim=(-1.05, 1.05), xlabel="video, from worst to best", title=f"CCC of {dimension}")
             panel.legend(loc="lower right", fontsize=7)
         return as_address(figure)

@@ -77,7 +77,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     if step is not None and not (step > 0 and arguments.window > 0):
         raise UserError(f"--over-time {step:g} and --window {arguments.window:g} must both be above 0 seconds")
     config.load()
-    from pipeline.predictor import load_predictor
+    from pipeline.predictor import find_newest_checkpoint, load_predictor
 
     predictor = load_predictor(arguments.checkpoint or find_newest_checkpoint(Path(config.run().root)))
     for note in predictor.notes:
@@ -93,18 +93,6 @@ def _predict(arguments: argparse.Namespace) -> int:
         cut = cut_windows(clips, read_face_times(experiment, row), windows)
         answers = answer_windows(predictor, cut, windows)
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
-
-
-def find_newest_checkpoint(folder: Path) -> Path:
-    """Find Joint's checkpoint of the newest report.
-
-    Raises:
-        UserError: There is no report yet.
-    """
-    path = folder / "latest" / "report.json"
-    if not path.is_file():
-        raise UserError(f"{path} is not there: no network has been trained yet; run FullRun, or name a --checkpoint")
-    return Path(json.loads(path.read_text(encoding="utf-8"))["provenance"]["checkpoints"]["joint"])
 
 
 def extract_features(video: Path, folder: Path, predictor: "Predictor") -> "Experiment":

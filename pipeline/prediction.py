@@ -4,10 +4,12 @@ import functools
 import json
 from pathlib import Path
 
+from pipeline import config
+from pipeline.errors import UserError
 from pipeline.experiment import Experiment
 from pipeline.fingerprints import compute_fingerprint
 from pipeline.ledger import format_ledger
-from pipeline.predictor import Predictor, load_predictor
+from pipeline.predictor import Predictor, find_newest_checkpoint, load_predictor
 from pipeline.publish import count_coverage, describe_device, list_split
 from pipeline.report import ModelPredictions, Report, build_report, write_report
 from pipeline.run import Run, compute_file_digest, current_run, open_run
@@ -105,13 +107,19 @@ def compose_predictions(experiment: Experiment, predictor: Predictor) -> Report:
     return Report(report.content, {**files, "ledger.csv": format_ledger(experiment.ledger.values())}, report.rows)
 
 
-def open_prediction(videos: Path, checkpoint: Path) -> PredictionSession:
+def open_prediction(videos: str, checkpoint: str) -> PredictionSession:
     """Open this process's work on a folder of clips.
+
+    Args:
+        videos: the folder.
+        checkpoint: a trained network's folder; "" for Joint of the newest report.
 
     Raises:
         UserError: Settings, clips or checkpoint have to be mended first, or do not fit each other.
     """
-    predictor = load_predictor(checkpoint)
+    if not videos:
+        raise UserError("Predict needs --videos DIR, a folder of clips or of folders of clips")
+    predictor = load_predictor(Path(checkpoint) if checkpoint else find_newest_checkpoint(Path(config.run().root)))
     # Before anything is planned or locked.
-    predictor.check_features(open_run(videos).stages)
-    return PredictionSession(current_run(videos), predictor)
+    predictor.check_features(open_run(Path(videos)).stages)
+    return PredictionSession(current_run(Path(videos)), predictor)

@@ -1,5 +1,6 @@
 """A checkpoint folder at work on clips it has never seen: what it needs, what it refuses, what it says."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,18 @@ def load_predictor(path: Path) -> Predictor:
         stages=tuple(stages),
         notes=tuple(_find_notes(checkpoint)),
     )
+
+
+def find_newest_checkpoint(folder: Path) -> Path:
+    """Find Joint's checkpoint of the newest report.
+
+    Raises:
+        UserError: There is no report yet.
+    """
+    path = folder / "latest" / "report.json"
+    if not path.is_file():
+        raise UserError(f"{path} is not there: no network has been trained yet; run FullRun, or name a --checkpoint")
+    return Path(json.loads(path.read_text(encoding="utf-8"))["provenance"]["checkpoints"]["joint"])
 
 
 def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:

@@ -203,14 +203,14 @@ class FullRun(_AllShards):
 class Predict(StoreTask):
     """Arousal and valence of clips without labels."""
 
-    videos = luigi.Parameter(description="folder of clips, or of folders of clips")
-    checkpoint = luigi.Parameter(description="folder of a trained network, such as runs/checkpoints/joint-...")
+    videos = luigi.Parameter(default="", description="folder of clips, or of folders of clips")
+    checkpoint = luigi.Parameter(default="", description="folder of a trained network; Joint of the newest report")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         from pipeline.prediction import PredictionSession, open_prediction
 
-        session = start_session(lambda: open_prediction(Path(self.videos), Path(self.checkpoint)))
+        session = start_session(lambda: open_prediction(self.videos, self.checkpoint))
         assert isinstance(session, PredictionSession)
         self.session = session
 

@@ -10,8 +10,9 @@ from pipeline import predict
 from pipeline.__main__ import main
 from pipeline.errors import UserError
 from pipeline.experiment import JpegCrops
-from pipeline.predict import Answer, answer_windows, cut_windows, find_newest_checkpoint, place_windows
-from pipeline.predictor import Predictor, load_predictor
+from pipeline.predict import Answer, answer_windows, cut_windows, place_windows
+from pipeline.prediction import open_prediction
+from pipeline.predictor import Predictor, find_newest_checkpoint, load_predictor
 from pipeline.unlabelled import list_unlabelled
 
 
@@ -114,6 +115,8 @@ def test_no_checkpoint_is_told(tmp_path):
         load_predictor(tmp_path)
     with pytest.raises(UserError, match=r"latest/report.json is not there: no network has been trained yet"):
         find_newest_checkpoint(tmp_path)
+    with pytest.raises(UserError, match="Predict needs --videos DIR"):
+        open_prediction("", str(tmp_path))
 
 
 def make_clip(num_stft=1000, face_times=(0.5, 1.5, 2.5, 7.5)):
@@ -193,7 +196,8 @@ def test_predicts_clips_as_the_report_did(finished, joint):
     assert f"{len(rows) - 1} of {len(rows)} clips predicted" in ended.stdout
 
     before = finished.digests("runs/predictions")
-    again = finished.run(*arguments, task="Predict")
+    elsewhere.rename(joint)
+    again = finished.run("--videos", "new", task="Predict")  # the newest report's Joint
     assert again.returncode == 0, again.stderr
     assert finished.digests("runs/predictions") == before
 
