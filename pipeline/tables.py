@@ -15,7 +15,7 @@ TITLES = {
     "ridge": "ridge on pooled embeddings",
     "egemaps": "openSMILE eGeMAPS, support vectors",
     "compare": "openSMILE ComParE 2016, support vectors",
-    "fusion": "late fusion of ANet and VNet (fitted on validation)",
+    "fusion": "late fusion of ANet and VNet",
 }
 HEADER = ("", "arousal", "valence", "total", "scored/listed")
 Kind = Literal["quoted", "run", "view", "baseline"]
@@ -76,6 +76,15 @@ def title_of(model: str) -> str:
     return TITLES.get(model, model)
 
 
+def title_of_split(split: str) -> str:
+    """Return the title of a split's table."""
+    caution = {
+        "train": ", which the networks have learnt",
+        "validation": ", on which the checkpoints were chosen: optimistic",
+    }
+    return f"CCC on {split}{caution.get(split, '')}"
+
+
 def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False) -> list[ResultRow]:
     """Return the rows of a split: for each model what was published, then this run's scores; baselines last.
 
@@ -117,7 +126,7 @@ def format_tables(content: Mapping[str, Any]) -> str:
     for split in list_splits(content):
         rows = [HEADER, *(row.cells() for row in make_rows(content, split))]
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-        lines += ["", f"CCC on {split}"] if lines else [f"CCC on {split}"]
+        lines += ["", title_of_split(split)] if lines else [title_of_split(split)]
         lines += [format_cells(row, widths) for row in rows]
     folds = make_fold_rows(content)
     if folds:
@@ -169,7 +178,7 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
     for note in content["notes"]:
         console.print(Text(f"! {note}", style="bold yellow"))
     for split in list_splits(content):
-        table = Table(title=f"CCC on {split}", title_justify="left")
+        table = Table(title=title_of_split(split), title_justify="left")
         for name in HEADER:
             table.add_column(name)
         for row in make_rows(content, split):

@@ -255,7 +255,7 @@ def test_table_as_text():
         [
             "! RANDOM WEIGHTS: sphereface20 was not trained",
             "",
-            "CCC on validation",
+            "CCC on validation, on which the checkpoints were chosen: optimistic",
             "                                     arousal              valence              total   scored/listed",
             "  video baseline (Barros & Wermter)  0.1200               0.2300               0.3500",
             "  VNet, paper                        0.2798               0.4688               0.7486",
