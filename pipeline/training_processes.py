@@ -5,8 +5,10 @@ The tasks' process starts them and reads their progress; each opens the same run
 
 import json
 import logging
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,9 @@ def train(network: str, fingerprint: str, on_epoch: "Callable[[EpochMetrics], No
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command += ["-m", "pipeline.training_processes", network, fingerprint]
     said: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    # Nothing is ever written to stdin: that it is open tells the processes that this one lives.
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, text=True, **pipes) as process:
         assert process.stdout is not None  # a pipe was asked for
         try:
             for line in process.stdout:
@@ -102,6 +106,21 @@ def _count_threads(network: str) -> int:
     return max(1, config.number_of_threads() // config.run().processes)
 
 
+def end_with_parent() -> None:
+    """End this process as soon as its standard input does, as it does when the tasks' process is killed.
+
+    Left alone, it would train on in a folder in which the next run trains.
+    """
+
+    def wait() -> None:
+        # Not sys.stdin, whose lock a blocked thread would hold when the interpreter ends.
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="end with parent").start()
+
+
 def main(argv: Sequence[str]) -> None:
     """Be one of the processes."""
     from models.parallel import find_group, grouped
@@ -109,6 +128,7 @@ def main(argv: Sequence[str]) -> None:
     from pipeline.run import open_run
     from pipeline.stages.device import find_device
 
+    end_with_parent()
     network, fingerprint = argv
     with grouped(find_device()) as device:
         experiment = Experiment(open_run())

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 
 import pytest
@@ -57,7 +58,16 @@ def test_a_failure_is_told_with_the_first_reason(launcher):
         training_processes.train("vnet", "abc", lambda metrics: None)
 
 
+def test_a_process_ends_when_the_one_that_started_it_is_gone():
+    code = "from pipeline import training_processes as t; t.end_with_parent(); t.threading.Event().wait(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        process.stdin.close()
+        assert process.wait(timeout=50) == 1
+
+
 def test_a_failure_without_a_reason_is_told_with_the_last_lines(launcher):
     launcher("\n".join(f"line {n}" for n in range(9)) + "\n", 7)
-    with pytest.raises(training_processes.TrainingProcessError, match=r"ended with 7: line 4\nline 5\nline 6\nline 7\nline 8$"):
+    with pytest.raises(
+        training_processes.TrainingProcessError, match=r"ended with 7: line 4\nline 5\nline 6\nline 7\nline 8$"
+    ):
         training_processes.train("anet", "abc", lambda metrics: None)
