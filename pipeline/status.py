@@ -61,30 +61,33 @@ def read_status(run: Run) -> Status:
     status = Status(missing=len(run.plan.missing), vanished=len(run.plan.vanished), failed=read_failures(run.folder))
     present = {name: shard for name, shard in run.plan.assigned.items() if name not in run.plan.vanished}
     for stage, title in STAGE_TITLES.items():
-        # What a finished shard went through is done, even where its files have been tidied away.
-        done = {
-            shard
-            for shard in run.plan.shards
-            if run.is_finished(shard) or all(path.exists() for path in find_outputs(run, stage, shard))
-        }
-        waiting = [name for name, shard in present.items() if shard not in done]
+        waiting = [name for name, shard in present.items() if not _has_been_through(run, stage, shard)]
         status.stages.append(
             StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting))
         )
     if run.pending:
         status.stages += [StageStatus(title, 0, 1, "features first") for title in (*NETWORK_TITLES.values(), "report")]
-        return status
-    experiment = Experiment(run)
-    for network in NETWORKS:
-        done = experiment.done_path(network).exists()
-        others = any((run.folder / "checkpoints").glob(f"{network}-*/training.json"))
-        reason = "" if done else "data or settings have changed since the last training" if others else "never trained"
-        status.stages.append(StageStatus(NETWORK_TITLES[network], int(done), int(not done), reason))
-    done = experiment.report_path.exists()
-    status.stages.append(
-        StageStatus("report", int(done), int(not done), "" if done else "not written for these results")
-    )
+    else:
+        status.stages += _read_results(run)
     return status
+
+
+def _has_been_through(run: Run, stage: str, shard: str) -> bool:
+    # What a finished shard went through is done, even where its files have been tidied away.
+    return run.is_finished(shard) or all(path.exists() for path in find_outputs(run, stage, shard))
+
+
+def _read_results(run: Run) -> list[StageStatus]:
+    experiment = Experiment(run)
+    results = []
+    for network in NETWORKS:
+        is_done = experiment.done_path(network).exists()
+        others = any((run.folder / "checkpoints").glob(f"{network}-*/training.json"))
+        reason = "data or settings have changed since the last training" if others else "never trained"
+        results.append(StageStatus(NETWORK_TITLES[network], int(is_done), int(not is_done), "" if is_done else reason))
+    is_done = experiment.report_path.exists()
+    reason = "" if is_done else "not written for these results"
+    return [*results, StageStatus("report", int(is_done), int(not is_done), reason)]
 
 
 def _reason(run: Run, stage: str, waiting: list[str]) -> str:
