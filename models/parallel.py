@@ -100,5 +100,7 @@ def grouped(device: str) -> Iterator[str]:
     distributed.init_process_group("gloo" if device == "cpu" else "nccl")
     try:
         yield device
+        # Who leaves while another still sends to it ends that one's threads under way, and torch aborts.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
