@@ -32,7 +32,8 @@ def detect(detector: MTCNN, paths: list[Path], batch: int, smallest_face_px: int
     found = []
     for start in range(0, len(paths), batch):
         images = [read_image(path) for path in paths[start : start + batch]]
-        found += detector.detect_faces(images, min_face_size=smallest_face_px, **AS_ARRAYS)
+        rows = detector.detect_faces(images, min_face_size=smallest_face_px, **AS_ARRAYS)
+        found += [rows[rows[:, 0] == number] for number in range(len(images))]
     return found
 
 
