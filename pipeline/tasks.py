@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import luigi
 
 from pipeline import config
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_failure
 from pipeline.session import current_session, start_session
 
 try:
@@ -53,7 +53,8 @@ class ShardTask(luigi.Task):
 def note_failure(task: luigi.Task, error: BaseException) -> None:
     """Keep one sentence of what failed for the end of the run and for `python -m pipeline status`."""
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
-    current_session().failures.append(f"{type(task).__name__}{shard}: {error}")
+    session = current_session()
+    session.failures.append(f"{type(task).__name__}{shard}: {describe_failure(error, session.run.store)}")
 
 
 class ExtractWav(ShardTask):
