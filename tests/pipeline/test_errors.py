@@ -15,12 +15,13 @@ from pipeline.errors import describe_failure
         (ValueError("epochs = 0"), "epochs = 0"),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
-            "[Errno 28] No space left on device: the disk of data/store (or of [run] scratch) is full; make room and give "
-            "the same command again",
+            "[Errno 28] No space left on device: the disk of data/store (or of [run] scratch) is full; "
+            "make room and give the same command again",
         ),
         (
             MemoryError(),
-            "out of memory (MemoryError); lower [embeddings] batch_size or [run] threads and give the same command again",
+            "out of memory (MemoryError); lower [embeddings] batch_size or [run] threads "
+            "and give the same command again",
         ),
     ],
 )
