@@ -2,8 +2,8 @@
 
 import numpy as np
 
-CROP_HEIGHT = 112
-CROP_WIDTH = 96
+from models.paper import CROP_HEIGHT, CROP_WIDTH
+
 # SphereFace's places (x, y) of left eye, right eye, nose, mouth left, mouth right.
 TEMPLATE = np.array(
     [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]],

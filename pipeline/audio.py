@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import scipy.fft
 
-SAMPLE_RATE = 16000  # Hz
-WINDOW_SAMPLES = 400
-HOP_SAMPLES = 160
-FFT_SAMPLES = 512
-NUM_BINS = FFT_SAMPLES // 2 + 1
+from models.paper import NUM_FREQUENCIES, SAMPLE_RATE, STFT_HOP_SECONDS, STFT_SIZE, STFT_WINDOW_SECONDS
+
+WINDOW_SAMPLES = round(STFT_WINDOW_SECONDS * SAMPLE_RATE)
+HOP_SAMPLES = round(STFT_HOP_SECONDS * SAMPLE_RATE)
+FFT_SAMPLES = STFT_SIZE
+NUM_BINS = NUM_FREQUENCIES
 HALF_WINDOW = WINDOW_SAMPLES // 2
 BLOCK_FRAMES = 4096  # 41 s of sound: about 30 MB while a block is transformed
 

@@ -123,7 +123,26 @@ class embeddings(luigi.Config):
     batch_size = _integer(8, 1, 4096, "faces per batch")
 
 
-class anet(luigi.Config):
+class _Training:
+    """What the three trainings have in common; a plain class, so that Luigi does not take it for a section."""
+
+    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
+    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
+    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
+    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
+    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
+    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
+
+
+class _MapDraws:
+    """How STFT maps are drawn in training."""
+
+    random_starts = _switch(True, "draw the maps of training at random; otherwise evenly spread as in evaluation")
+    mask_frequencies = _integer(0, 0, 257, "widest band of frequencies set to zero in each map of training; 0 for none")
+    mask_frames = _integer(0, 0, 300, "most STFT frames in a row set to zero in each map of training; 0 for none")
+
+
+class anet(_Training, _MapDraws, luigi.Config):
     """The acoustic network."""
 
     vgg_weights = _text("weights/vgg16-397923af.pth", "ImageNet weights of VGG-16, or the word random")
@@ -134,19 +153,10 @@ class anet(luigi.Config):
     learning_rate_steps = _epochs(paper.ANET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
     num_maps = _integer(paper.ANET_NUM_MAPS, 1, 1024, "STFT maps drawn per utterance and epoch")
     num_evaluation_maps = _integer(paper.ANET_NUM_EVALUATION_MAPS, 1, 1024, "STFT maps per utterance in evaluation")
-    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
-    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
-    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("mse", ["mse", "ccc"], "what training minimises")
-    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
-    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
-    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
-    random_starts = _switch(True, "draw the maps of training at random; otherwise evenly spread as in evaluation")
-    mask_frequencies = _integer(0, 0, 257, "widest band of frequencies set to zero in each map of training; 0 for none")
-    mask_frames = _integer(0, 0, 300, "most STFT frames in a row set to zero in each map of training; 0 for none")
 
 
-class vnet(luigi.Config):
+class vnet(_Training, luigi.Config):
     """The visual network."""
 
     backbone = _choice("frozen", ["frozen", "finetune"], "cached embeddings, or SphereFace trained along from crops")
@@ -156,17 +166,11 @@ class vnet(luigi.Config):
     batch_size = _integer(paper.VNET_BATCH_SIZE, 1, 4096, "utterances per step")
     learning_rate = _number(paper.VNET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
     learning_rate_steps = _epochs(paper.VNET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
-    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
-    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
-    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("mse", ["mse", "ccc"], "what training minimises")
-    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
-    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
-    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
     mirror = _switch(False, "mirror the crops of every second utterance in training; finetune only")
 
 
-class joint(luigi.Config):
+class joint(_Training, _MapDraws, luigi.Config):
     """The joint network; it takes the backbone of its VNet."""
 
     num_maps = _integer(paper.NUM_MAPS, 1, 1024, "STFT maps per utterance")
@@ -175,16 +179,7 @@ class joint(luigi.Config):
     batch_size = _integer(paper.JOINT_BATCH_SIZE, 2, 4096, "utterances per step; CCC needs two")
     learning_rate = _number(paper.JOINT_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
     learning_rate_steps = _epochs(paper.JOINT_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
-    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
-    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
-    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
     loss = _choice("ccc", ["mse", "ccc"], "what training minimises")
-    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
-    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
-    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
-    random_starts = _switch(True, "draw the maps of training at random; otherwise evenly spread as in evaluation")
-    mask_frequencies = _integer(0, 0, 257, "widest band of frequencies set to zero in each map of training; 0 for none")
-    mask_frames = _integer(0, 0, 300, "most STFT frames in a row set to zero in each map of training; 0 for none")
     mirror = _switch(False, "mirror the crops of every second utterance in training; finetune only")
 
 

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
 
-class Command:
+class Command(ABC):
     """One command; never made, only its class methods are used."""
 
     HELP: ClassVar[str]
@@ -19,9 +20,9 @@ class Command:
         parser.add_argument("--json", action="store_true", help="print plain data for programs")
 
     @classmethod
+    @abstractmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Do it and give the exit code."""
-        raise NotImplementedError
 
 
 def show(arguments: argparse.Namespace, value: Any, text: str) -> None:
