@@ -32,7 +32,7 @@ from models.precision import computing_in
 from models.settings import ANetSettings, JointSettings, VNetSettings
 from models.stepping import Setup, plan_epoch, train_epoch
 from models.summary import summarise
-from models.training import train_anet, train_joint, train_vnet
+from models.training import RunOptions, train_anet, train_joint, train_vnet
 from store.shard import Shard
 from store.writer import ShardWriter
 
@@ -123,7 +123,9 @@ def count_epoch_flops(case: Case, train: Clips, architecture: dict[str, Any]) ->
     return 3 * total
 
 
-def run_case(case: Case, train: Clips, validation: Clips, **options: Any) -> tuple[list[EpochMetrics], float]:
+def run_case(
+    case: Case, train: Clips, validation: Clips, *, folder: Path, device: str, **given: Any
+) -> tuple[list[EpochMetrics], float]:
     """Train; returns the epochs after the first, and the seconds from the call to the first step."""
     epochs: list[EpochMetrics] = []
     first: list[float] = []
@@ -141,7 +143,8 @@ def run_case(case: Case, train: Clips, validation: Clips, **options: Any) -> tup
     if case.rows == "disk":
         choose = lambda clips, plan, device: feeding.HostRows(clips)  # noqa: E731
     with mock.patch("models.fitting.choose_source", choose):
-        case.run(train, validation, case.settings, on_epoch=note, overwrite=True, **options)
+        options = RunOptions(folder, seed=0, device=device, on_epoch=note, overwrite=True)
+        case.run(train, validation, case.settings, options, **given)
     torch.set_num_threads(threads)
     return epochs[1:] or epochs, first[0] - epochs[0].seconds
 
@@ -262,7 +265,7 @@ def main(argv: Sequence[str]) -> int:
             backbone = "finetune" if "finetune" in case.name else "frozen"
             architecture = {} if case.network == "vnet" else {"channel_scale": 0.25 if given.small else 1.0}
             architecture |= {} if case.network == "anet" else {"backbone": backbone}
-            options: dict[str, Any] = {"folder": folder / case.name, "seed": 0, "device": given.device}
+            options: dict[str, Any] = {"folder": folder / case.name, "device": given.device}
             if case.network == "joint":
                 options |= {"anet": folder / "anet", "vnet": folder / case.name.replace("joint", "vnet")}
             elif case.network == "anet":

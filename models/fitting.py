@@ -15,7 +15,7 @@ from models.ccc import compute_ccc
 from models.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, remove_unfinished, save_checkpoint
 from models.clips import Clips
 from models.feeding import choose_source
-from models.job import Job, TrainingError
+from models.job import Job, RunOptions, TrainingError
 from models.loading import place_network
 from models.metrics import EpochMetrics, count_epochs_since_best, find_best_total
 from models.parallel import Group, find_group
@@ -26,7 +26,7 @@ from models.stepping import Losses, Setup, train_epoch
 from models.tensorboard import FILE as EVENTS
 from models.tensorboard import append_epoch, write_events
 
-__all__ = ["EpochMetrics", "Job", "TrainingError", "fit"]
+__all__ = ["EpochMetrics", "Job", "RunOptions", "TrainingError", "fit"]
 
 METRICS = "metrics.jsonl"
 AVERAGE = "average.pt"
@@ -36,18 +36,7 @@ NO_VALIDATION = "last epoch: no validation utterance has a usable label and some
 log = logging.getLogger(__name__)
 
 
-def fit(
-    job: Job,
-    train: Clips,
-    validation: Clips,
-    *,
-    folder: Path,
-    seed: int,
-    device: str,
-    on_epoch: Callable[[EpochMetrics], None] | None = None,
-    overwrite: bool = False,
-    save_every_steps: int = 0,
-) -> None:
+def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     """Train and leave best.pt, metrics.jsonl, TensorBoard's file and, at the very end, last.pt in the folder.
 
     Utterances without both labels, or without what the network looks at, are left out. The best checkpoint is that of
@@ -61,13 +50,7 @@ def fit(
         job: what to train.
         train: training split.
         validation: validation split, may be empty.
-        folder: made where it is missing.
-        seed: of the order, the sampling and dropout.
-        device: "cpu", "cuda", ...
-        on_epoch: called after each epoch, and at once for those that were finished before.
-        overwrite: train anew, whatever the folder holds.
-        save_every_steps: also go on from the last step whose number within its epoch is a multiple of this; 0 for
-            whole epochs only.
+        options: where, on what and with which seed.
 
     Raises:
         FileExistsError: the folder holds another finished training and `overwrite` is not set.
@@ -75,9 +58,10 @@ def fit(
             or the loss is no number any more.
     """
     group = find_group()
+    folder, device = options.folder, options.device
     members = _find_members(job, train, group)
-    identity = job.identify(train, validation, seed=seed, processes=group.size)
-    if not overwrite and _is_finished(folder, identity):
+    identity = job.identify(train, validation, seed=options.seed, processes=group.size)
+    if not options.overwrite and _is_finished(folder, identity):
         (folder / STATE).unlink(missing_ok=True)
         return
     place_network(job.network, device=device)
@@ -86,8 +70,8 @@ def fit(
     optimiser = torch.optim.SGD(
         job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
-    state = _start(job, optimiser, folder, identity, group, overwrite=overwrite)
-    report = on_epoch or (lambda metrics: None)
+    state = _start(job, optimiser, folder, identity, group, overwrite=options.overwrite)
+    report = options.on_epoch or (lambda metrics: None)
     for metrics in state.history:
         report(metrics)
     setup = Setup(
@@ -97,14 +81,14 @@ def fit(
         train=train,
         source=choose_source(train, job.train_plan, device),
         members=members,
-        seed=seed,
+        seed=options.seed,
         device=device,
         group=group,
     )
     validate = _make_validation(job, validation, device, group)
 
     def save_step(losses: Losses) -> None:
-        if save_every_steps and losses.num_steps % save_every_steps == 0:
+        if options.save_every_steps and losses.num_steps % options.save_every_steps == 0:
             losses.look()
             state.step, state.losses = losses.num_steps, list(losses.values)
             _save_state(state, setup, folder)

@@ -1,7 +1,8 @@
 """What tells one training from another."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -19,6 +20,28 @@ VERSION = 2
 
 class TrainingError(RuntimeError):
     """A training cannot go on; the message says what to try."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a training is run; only the seed is part of its identity.
+
+    Attributes:
+        folder: where the checkpoints go; made where it is missing.
+        seed: of the first weights, the order, the sampling and dropout.
+        device: "cpu", "cuda", ...
+        on_epoch: called after each epoch, and at once for those that were finished before.
+        overwrite: train anew, whatever the folder holds.
+        save_every_steps: also go on from the last step whose number within its epoch is a multiple of this; 0 for
+            whole epochs only.
+    """
+
+    folder: Path
+    seed: int
+    device: str = "cpu"
+    on_epoch: Callable[[EpochMetrics], None] | None = None
+    overwrite: bool = False
+    save_every_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Training of ANet, VNet and Joint: how each starts and what it looks at. The loop they share is models/fitting.py."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from models.anet import ANet, build_anet
 from models.checkpoints import describe_weights, load_network
 from models.clips import Clips, measure_embeddings
-from models.fitting import EpochMetrics, Job, TrainingError, fit
+from models.fitting import EpochMetrics, Job, RunOptions, TrainingError, fit
 from models.joint import build_joint
 from models.prediction import predict
 from models.settings import ANetSettings, JointSettings, TrainingSettings, VNetSettings
@@ -18,6 +18,7 @@ __all__ = [
     "Clips",
     "EpochMetrics",
     "JointSettings",
+    "RunOptions",
     "TrainingError",
     "TrainingSettings",
     "VNetSettings",
@@ -27,22 +28,15 @@ __all__ = [
     "train_vnet",
 ]
 
-OnEpoch = Callable[[EpochMetrics], None]
-
 
 def train_anet(
     train: Clips,
     validation: Clips,
     settings: ANetSettings,
+    options: RunOptions,
     *,
-    folder: Path,
-    seed: int,
     weights: Path | None,
-    device: str = "cpu",
-    on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-    save_every_steps: int = 0,
 ) -> None:
     """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -50,19 +44,14 @@ def train_anet(
         train: training split; utterances without STFT are left out.
         validation: validation split.
         settings: see there.
-        folder: where the checkpoints go.
-        seed: of all that is random.
+        options: where and with which seed.
         weights: VGG-16's file; None is an explicit choice of random weights.
-        device: "cpu", "cuda", ...
-        on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
-        overwrite: see `fitting.fit`.
-        save_every_steps: see `fitting.fit`.
     """
     architecture: dict[str, Any] = {"channel_scale": settings.channel_scale, "arousal_output": settings.arousal_output}
     job = Job(
         kind="anet",
-        network=build_anet(weights, **architecture, seed=seed),
+        network=build_anet(weights, **architecture, seed=options.seed),
         architecture=architecture,
         settings=settings,
         train_plan=settings.plan_inputs(evaluation=False),
@@ -70,32 +59,17 @@ def train_anet(
         weights={"vgg16": describe_weights(weights)},
         provenance=provenance or {},
     )
-    fit(
-        job,
-        train,
-        validation,
-        folder=folder,
-        seed=seed,
-        device=device,
-        on_epoch=on_epoch,
-        overwrite=overwrite,
-        save_every_steps=save_every_steps,
-    )
+    fit(job, train, validation, options)
 
 
 def train_vnet(
     train: Clips,
     validation: Clips,
     settings: VNetSettings,
+    options: RunOptions,
     *,
-    folder: Path,
-    seed: int,
     weights: Path | None = None,
-    device: str = "cpu",
-    on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-    save_every_steps: int = 0,
 ) -> None:
     """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -103,19 +77,14 @@ def train_vnet(
         train: training split; utterances without embeddings (with `finetune`: crops) are left out.
         validation: validation split.
         settings: see there.
-        folder: where the checkpoints go.
-        seed: of all that is random.
+        options: where and with which seed.
         weights: SphereFace's file, looked at with `finetune` only; None is an explicit choice of random weights. With
             `frozen`, what made the embeddings is the caller's to record in `provenance`.
-        device: "cpu", "cuda", ...
-        on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
-        overwrite: see `fitting.fit`.
-        save_every_steps: see `fitting.fit`.
     """
     plan = settings.plan_inputs(evaluation=False)
     architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
-    network = build_vnet(weights, **architecture, seed=seed)
+    network = build_vnet(weights, **architecture, seed=options.seed)
     if settings.standardise:
         network.feature.set_standardisation(*measure_embeddings(train.embeddings))
     job = Job(
@@ -128,33 +97,18 @@ def train_vnet(
         weights={"sphereface": describe_weights(weights)} if settings.backbone == "finetune" else {},
         provenance=provenance or {},
     )
-    fit(
-        job,
-        train,
-        validation,
-        folder=folder,
-        seed=seed,
-        device=device,
-        on_epoch=on_epoch,
-        overwrite=overwrite,
-        save_every_steps=save_every_steps,
-    )
+    fit(job, train, validation, options)
 
 
 def train_joint(
     train: Clips,
     validation: Clips,
     settings: JointSettings,
+    options: RunOptions,
     *,
-    folder: Path,
-    seed: int,
     anet: Path,
     vnet: Path,
-    device: str = "cpu",
-    on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-    save_every_steps: int = 0,
 ) -> None:
     """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
 
@@ -162,15 +116,10 @@ def train_joint(
         train: training split; utterances without both sound and face are left out.
         validation: validation split.
         settings: see there; ANet's width, VNet's backbone and its channel order are taken from their checkpoints.
-        folder: where the checkpoints go.
-        seed: of all that is random.
+        options: where and with which seed.
         anet: ANet's checkpoint, file or folder (the best one).
         vnet: VNet's checkpoint, likewise.
-        device: "cpu", "cuda", ...
-        on_epoch: called after each epoch.
         provenance: plain data to keep with the checkpoints.
-        overwrite: see `fitting.fit`.
-        save_every_steps: see `fitting.fit`.
 
     Raises:
         CheckpointError: a checkpoint holds another network.
@@ -187,7 +136,7 @@ def train_joint(
     plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
     job = Job(
         kind="joint",
-        network=build_joint(anet_network, vnet_network, **architecture, seed=seed),
+        network=build_joint(anet_network, vnet_network, **architecture, seed=options.seed),
         architecture=architecture,
         settings=settings,
         train_plan=plan,
@@ -196,14 +145,4 @@ def train_joint(
         parents=tuple(f"{c.identity} {c.epoch} {c.scores['selected_by']}" for c in (anet_checkpoint, vnet_checkpoint)),
         provenance=provenance or {},
     )
-    fit(
-        job,
-        train,
-        validation,
-        folder=folder,
-        seed=seed,
-        device=device,
-        on_epoch=on_epoch,
-        overwrite=overwrite,
-        save_every_steps=save_every_steps,
-    )
+    fit(job, train, validation, options)

@@ -73,26 +73,29 @@ def train_here(
 
     values = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
     weights = experiment.run.weights
-    common: dict[str, Any] = {
-        "folder": experiment.folder(network),
-        "device": device,
-        "seed": config.run().seed,
-        "on_epoch": on_epoch,
-        "save_every_steps": config.run().save_every_steps,
-        "provenance": {**experiment.describe(), "training_mean": experiment.training_mean().tolist()},
-    }
+    options = training.RunOptions(
+        experiment.folder(network),
+        seed=config.run().seed,
+        device=device,
+        on_epoch=on_epoch,
+        save_every_steps=config.run().save_every_steps,
+    )
+    made_from = {**experiment.describe(), "training_mean": experiment.training_mean().tolist()}
     train, validation = experiment.load_clips("train"), experiment.load_clips("validation")
     with torch_threads(_count_threads(network)):
         if network == "anet":
             values.pop("vgg_weights")
             anet = training.ANetSettings(**values)
-            training.train_anet(train, validation, anet, weights=weights["vgg16"].path, **common)
+            training.train_anet(train, validation, anet, options, weights=weights["vgg16"].path, provenance=made_from)
         elif network == "vnet":
             vnet = training.VNetSettings(**values, channel_order=config.embeddings().channel_order)
-            training.train_vnet(train, validation, vnet, weights=weights["sphereface20"].path, **common)
+            training.train_vnet(
+                train, validation, vnet, options, weights=weights["sphereface20"].path, provenance=made_from
+            )
         else:
             parents: dict[str, Any] = {parent: experiment.folder(parent) for parent in ("anet", "vnet")}
-            training.train_joint(train, validation, training.JointSettings(**values), **parents, **common)
+            joint = training.JointSettings(**values)
+            training.train_joint(train, validation, joint, options, **parents, provenance=made_from)
 
 
 def _count_threads(network: str) -> int:

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from models.settings import VNetSettings
-from models.training import train_vnet
+from models.training import RunOptions, train_vnet
 from tests.models.data import make_clips
 
 SETTINGS = VNetSettings(epochs=3, batch_size=3, num_frames=2, learning_rate=0.1, average_last=2)
 
 
 def train(folder, **changes):
-    train_vnet(make_clips(8), make_clips(5, seed=1), SETTINGS, folder=folder, seed=3, **changes)
+    train_vnet(make_clips(8), make_clips(5, seed=1), SETTINGS, RunOptions(folder, seed=3, **changes))
 
 
 def main():

@@ -10,7 +10,7 @@ from torch import distributed
 from models import stepping
 from models.parallel import find_group, grouped
 from models.settings import VNetSettings
-from models.training import train_vnet
+from models.training import RunOptions, train_vnet
 from tests.models.data import make_clips
 
 LOSSES = ("mse", "ccc")
@@ -18,7 +18,7 @@ LOSSES = ("mse", "ccc")
 
 def train(folder, loss):
     settings = VNetSettings(epochs=3, batch_size=4, num_frames=2, learning_rate=0.05, loss=loss)
-    train_vnet(make_clips(11), make_clips(7, seed=1), settings, folder=folder, seed=2)
+    train_vnet(make_clips(11), make_clips(7, seed=1), settings, RunOptions(folder, seed=2))
 
 
 def main():

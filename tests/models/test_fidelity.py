@@ -16,7 +16,7 @@ from models.checkpoints import load_checkpoint
 from models.joint import build_joint
 from models.seeding import mix_seed
 from models.settings import ANetSettings, JointSettings, VNetSettings
-from models.training import train_anet, train_joint, train_vnet
+from models.training import RunOptions, train_anet, train_joint, train_vnet
 from models.vnet import build_vnet
 from tests.models.data import make_clips
 from tests.models.reference import convolve, pool, run_lstm
@@ -98,7 +98,7 @@ def compute_numpy_ccc(truth, prediction):
 def test_anet_takes_the_step_that_numpy_takes(tmp_path):
     clips = make_clips(3, stft_frames=300)
     settings = ANetSettings(batch_size=3, channel_scale=SCALE, num_evaluation_maps=1, **NO_CLIP)
-    train_anet(clips, clips, settings, folder=tmp_path, seed=SEED, weights=None)
+    train_anet(clips, clips, settings, RunOptions(tmp_path, seed=SEED), weights=None)
     network = build_anet(None, channel_scale=SCALE, seed=SEED)
     order = np.random.default_rng((SEED, 0)).permutation(3)
     below = run_below(network.feature, clips, order)
@@ -123,7 +123,7 @@ def test_vnet_takes_the_two_steps_that_numpy_takes(tmp_path):
     settings = VNetSettings(batch_size=2, num_frames=2, **NO_CLIP)
     for epochs in (1, 2):
         changed = replace(settings, epochs=epochs)
-        train_vnet(clips, clips, changed, folder=tmp_path / str(epochs), seed=SEED)
+        train_vnet(clips, clips, changed, RunOptions(tmp_path / str(epochs), seed=SEED))
 
     def compute_loss(weights):
         predicted = [predict_with_head(weights, see(weights, f.astype(float), "feature")) for f in clips.embeddings]
@@ -146,11 +146,11 @@ def test_joint_takes_the_step_that_numpy_takes(tmp_path):
     """Two maps of an utterance (III-C), equal here and each with its own dropout; both features; CCC of the batch."""
     clips = make_clips(3, stft_frames=300, num_faces=2)
     anet = ANetSettings(batch_size=3, channel_scale=SCALE, num_evaluation_maps=1, **NO_CLIP)
-    train_anet(clips, clips, anet, folder=tmp_path / "anet", seed=1, weights=None)
-    train_vnet(clips, clips, VNetSettings(epochs=1, num_frames=2), folder=tmp_path / "vnet", seed=1)
+    train_anet(clips, clips, anet, RunOptions(tmp_path / "anet", seed=1), weights=None)
+    train_vnet(clips, clips, VNetSettings(epochs=1, num_frames=2), RunOptions(tmp_path / "vnet", seed=1))
     parents = {"anet": tmp_path / "anet", "vnet": tmp_path / "vnet"}
     settings = JointSettings(batch_size=3, num_maps=2, num_frames=2, **NO_CLIP)
-    train_joint(clips, clips, settings, folder=tmp_path / "joint", seed=SEED, **parents)
+    train_joint(clips, clips, settings, RunOptions(tmp_path / "joint", seed=SEED), **parents)
     single = build_anet(None, channel_scale=SCALE, seed=0), build_vnet(None, seed=0)
     for network, folder in zip(single, parents.values(), strict=True):
         network.load_state_dict(load_checkpoint(folder).state)

@@ -11,7 +11,7 @@ from models.checkpoints import load_checkpoint
 from models.feeding import DeviceRows, Feed, HostRows, choose_source
 from models.precision import computing_in
 from models.settings import ANetSettings, JointSettings, VNetSettings
-from models.training import predict, train_anet, train_joint, train_vnet
+from models.training import RunOptions, predict, train_anet, train_joint, train_vnet
 from tests.models.data import make_clips
 
 pytestmark = pytest.mark.gpu
@@ -53,11 +53,11 @@ def test_all_three_train_and_predict_close_to_the_cpu(tmp_path, precision):
         kept = {**common, "precision": precision if device == "cuda" else "float32"}
         options = {"seed": 0, "device": device}
         anet = ANetSettings(channel_scale=1 / 16, num_evaluation_maps=2, **kept)
-        train_anet(clips, clips, anet, folder=folder / "anet", weights=None, **options)
-        train_vnet(clips, clips, VNetSettings(num_frames=4, **kept), folder=folder / "vnet", **options)
+        train_anet(clips, clips, anet, RunOptions(folder / "anet", **options), weights=None)
+        train_vnet(clips, clips, VNetSettings(num_frames=4, **kept), RunOptions(folder / "vnet", **options))
         parents = {"anet": folder / "anet", "vnet": folder / "vnet"}
         joint = JointSettings(num_maps=2, num_frames=4, **kept)
-        train_joint(clips, clips, joint, folder=folder / "joint", **parents, **options)
+        train_joint(clips, clips, joint, RunOptions(folder / "joint", **options), **parents)
     tolerance = 1e-3 if precision == "float32" else 0.05
     # VNet alone has no dropout, whose numbers differ between the two devices.
     cpu, gpu = (predict(tmp_path / name / "vnet" / "last.pt", clips, device="cpu") for name in ("cpu", "cuda"))

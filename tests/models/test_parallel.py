@@ -15,7 +15,7 @@ from models.job import TrainingError
 from models.parallel import Group, find_group, grouped
 from models.settings import VNetSettings
 from models.stepping import Setup, plan_epoch
-from models.training import train_vnet
+from models.training import RunOptions, train_vnet
 from tests.models import shared_training
 from tests.models.data import make_clips
 
@@ -96,7 +96,7 @@ def test_batches_smaller_than_the_group_are_refused(tmp_path, monkeypatch):
     with pytest.raises(
         TrainingError, match=r"vnet: 4 processes cannot share a batch of 3 utterances \(3 in all, batch_s"
     ):
-        train_vnet(make_clips(3), make_clips(3), VNetSettings(), folder=tmp_path, seed=0)
+        train_vnet(make_clips(3), make_clips(3), VNetSettings(), RunOptions(tmp_path, seed=0))
 
 
 @pytest.mark.parametrize(

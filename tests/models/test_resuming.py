@@ -15,7 +15,7 @@ from models.clips import Clips
 from models.metrics import EpochMetrics, count_epochs_since_best, find_best_total
 from models.resuming import load_state
 from models.settings import ANetSettings
-from models.training import train_anet, train_vnet
+from models.training import RunOptions, train_anet, train_vnet
 from tests.models import killed_training
 from tests.models.data import make_clips
 
@@ -96,10 +96,10 @@ def test_killed_within_an_epoch_goes_on_from_the_last_saved_step(tmp_path, monke
     def run(name, **changes):
         if kind == "vnet":
             settings = killed_training.SETTINGS
-            train_vnet(train, validation, settings, folder=tmp_path / name, seed=0, **changes)
+            train_vnet(train, validation, settings, RunOptions(tmp_path / name, seed=0, **changes))
         else:
             settings = ANetSettings(epochs=2, batch_size=2, channel_scale=1 / 64, num_evaluation_maps=1)
-            train_anet(train, validation, settings, folder=tmp_path / name, seed=0, weights=None, **changes)
+            train_anet(train, validation, settings, RunOptions(tmp_path / name, seed=0, **changes), weights=None)
 
     run("whole")
     step, num_steps = torch.optim.SGD.step, 0
@@ -156,8 +156,8 @@ def test_another_training_is_begun_anew(tmp_path, caplog, other):
     else:
         clips = replace(clips, embeddings=[array[:-1] for array in clips.embeddings])
     with caplog.at_level(logging.WARNING):
-        train_vnet(clips, make_clips(5, seed=1), settings, folder=tmp_path / "new", seed=3)
-        train_vnet(clips, make_clips(5, seed=1), settings, folder=tmp_path, seed=3)
+        train_vnet(clips, make_clips(5, seed=1), settings, RunOptions(tmp_path / "new", seed=3))
+        train_vnet(clips, make_clips(5, seed=1), settings, RunOptions(tmp_path, seed=3))
     assert f"vnet: {tmp_path / 'state.pt'} is of another training (data or settings); it is replaced" in caplog.text
     shutil.move(tmp_path / "new", tmp_path.with_suffix(".new"))
     assert summarise(tmp_path) == summarise(tmp_path.with_suffix(".new"))
@@ -186,7 +186,10 @@ def test_state_holds_tensors_and_plain_data_only(tmp_path):
 
     with pytest.raises(Killed):
         train_vnet(
-            make_clips(3), Clips([], None, [], [], []), killed_training.SETTINGS, folder=tmp_path, seed=0, on_epoch=stop
+            make_clips(3),
+            Clips([], None, [], [], []),
+            killed_training.SETTINGS,
+            RunOptions(tmp_path, seed=0, on_epoch=stop),
         )
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["epoch"] == 1

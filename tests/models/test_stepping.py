@@ -6,7 +6,7 @@ import torch
 from models.job import TrainingError
 from models.settings import ANetSettings, VNetSettings
 from models.stepping import Losses, find_fitting_size
-from models.training import train_anet, train_vnet
+from models.training import RunOptions, train_anet, train_vnet
 from models.vnet import VNet
 from tests.models.data import make_clips
 
@@ -37,7 +37,7 @@ def test_out_of_memory_names_the_size_that_would_fit(tmp_path, monkeypatch, limi
     monkeypatch.setattr(VNet, "forward", refuse)
     message = f"vnet: cpu is out of memory with batches of 8 utterances; {advice}.*{re.escape('(no room for 8)')}"
     with pytest.raises(TrainingError, match=message):
-        train_vnet(make_clips(8), make_clips(2), VNetSettings(batch_size=8), folder=tmp_path, seed=0)
+        train_vnet(make_clips(8), make_clips(2), VNetSettings(batch_size=8), RunOptions(tmp_path, seed=0))
     assert not (tmp_path / "last.pt").exists()
 
 
@@ -55,7 +55,7 @@ def test_out_of_memory_with_maps_and_dropout(tmp_path, monkeypatch):
     monkeypatch.setattr(ANet, "forward", refuse)
     settings = ANetSettings(batch_size=5, num_maps=2, channel_scale=1 / 64, mask_frames=5)
     with pytest.raises(TrainingError, match="batches of 5 utterances; batch_size = 2 would fit"):
-        train_anet(make_clips(5), make_clips(2), settings, folder=tmp_path, seed=0, weights=None)
+        train_anet(make_clips(5), make_clips(2), settings, RunOptions(tmp_path, seed=0), weights=None)
     assert sizes == [(5, 5), (2, 2), (3, 3)]
 
 

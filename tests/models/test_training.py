@@ -15,6 +15,7 @@ from models.training import (
     ANetSettings,
     Clips,
     JointSettings,
+    RunOptions,
     TrainingError,
     VNetSettings,
     predict,
@@ -35,9 +36,11 @@ def trained(tmp_path_factory):
     """Folder with anet, vnet and joint, trained a little on 8 clips."""
     folder = tmp_path_factory.mktemp("trained")
     train, validation = make_clips(8), make_clips(6, seed=1)
-    train_anet(train, validation, ANET, folder=folder / "anet", seed=0, weights=None, provenance={"note": "n"})
-    train_vnet(train, validation, VNET, folder=folder / "vnet", seed=0)
-    train_joint(train, validation, JOINT, folder=folder / "joint", seed=0, anet=folder / "anet", vnet=folder / "vnet")
+    train_anet(train, validation, ANET, RunOptions(folder / "anet", seed=0), weights=None, provenance={"note": "n"})
+    train_vnet(train, validation, VNET, RunOptions(folder / "vnet", seed=0))
+    train_joint(
+        train, validation, JOINT, RunOptions(folder / "joint", seed=0), anet=folder / "anet", vnet=folder / "vnet"
+    )
     return folder
 
 
@@ -80,11 +83,7 @@ def test_best_checkpoint_gives_the_validation_scores_it_names(trained):
 
 def test_best_is_the_highest_total(tmp_path):
     train_vnet(
-        make_clips(12),
-        make_clips(8, seed=1),
-        replace(VNET, epochs=6, learning_rate=0.2),
-        folder=tmp_path,
-        seed=0,
+        make_clips(12), make_clips(8, seed=1), replace(VNET, epochs=6, learning_rate=0.2), RunOptions(tmp_path, seed=0)
     )
     totals = [line["total_ccc"] for line in read_metrics(tmp_path)]
     assert load_checkpoint(tmp_path).epoch == int(np.argmax(totals))
@@ -96,7 +95,7 @@ def test_best_is_the_highest_total(tmp_path):
 def test_joint_starts_from_the_two(trained, tmp_path):
     still = replace(JOINT, learning_rate=1e-30)
     train_joint(
-        make_clips(4), make_clips(4), still, folder=tmp_path, seed=0, anet=trained / "anet", vnet=trained / "vnet"
+        make_clips(4), make_clips(4), still, RunOptions(tmp_path, seed=0), anet=trained / "anet", vnet=trained / "vnet"
     )
     joint, anet, vnet = (load_checkpoint(f).state for f in (tmp_path, trained / "anet", trained / "vnet"))
     checked = 0
@@ -111,7 +110,12 @@ def test_joint_starts_from_the_two(trained, tmp_path):
 def test_joint_refuses_the_wrong_networks(trained, tmp_path):
     with pytest.raises(CheckpointError, match="holds 'vnet': it must be anet"):
         train_joint(
-            make_clips(4), make_clips(4), JOINT, folder=tmp_path, seed=0, anet=trained / "vnet", vnet=trained / "vnet"
+            make_clips(4),
+            make_clips(4),
+            JOINT,
+            RunOptions(tmp_path, seed=0),
+            anet=trained / "vnet",
+            vnet=trained / "vnet",
         )
 
 
@@ -119,7 +123,7 @@ def test_one_step_equals_sgd_by_hand(tmp_path):
     """Clip, then decay, momentum and step (torch's SGD: v = g + decay * w; w -= rate * v at the first step)."""
     clips = make_clips(3, num_faces=1)
     settings = VNetSettings(epochs=1, batch_size=3, num_frames=1, learning_rate=0.5, gradient_clip=0.01)
-    train_vnet(clips, clips, settings, folder=tmp_path, seed=4)
+    train_vnet(clips, clips, settings, RunOptions(tmp_path, seed=4))
     network = build_vnet(None, seed=4)
     faces = torch.from_numpy(np.stack(clips.embeddings))
     loss = ((network(faces) - torch.from_numpy(clips.labels)) ** 2).mean()
@@ -138,8 +142,8 @@ def test_momentum_survives_the_schedule(tmp_path):
     settings = VNetSettings(
         epochs=2, batch_size=2, num_frames=1, learning_rate=0.1, learning_rate_steps=(1,), learning_rate_factor=1e-30
     )
-    train_vnet(clips, clips, settings, folder=tmp_path / "two", seed=0)
-    train_vnet(clips, clips, replace(settings, learning_rate_factor=1.0), folder=tmp_path / "same", seed=0)
+    train_vnet(clips, clips, settings, RunOptions(tmp_path / "two", seed=0))
+    train_vnet(clips, clips, replace(settings, learning_rate_factor=1.0), RunOptions(tmp_path / "same", seed=0))
     assert [line["learning_rate"] for line in read_metrics(tmp_path / "two")] == [0.1, pytest.approx(1e-31)]
     two, same = (load_checkpoint(tmp_path / f / "last.pt").state["head.weight"] for f in ("two", "same"))
     assert not torch.equal(two, same)
@@ -150,7 +154,7 @@ def test_same_seed_same_weights(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         torch.manual_seed(len(name) + seed)  # must not matter
         np.random.seed(seed)
-        train_anet(train, validation, ANET, folder=tmp_path / name, seed=seed, weights=None)
+        train_anet(train, validation, ANET, RunOptions(tmp_path / name, seed=seed), weights=None)
     a, b, c = (load_checkpoint(tmp_path / name / "last.pt").state for name in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert not all(torch.equal(a[key], c[key]) for key in a)
@@ -159,8 +163,8 @@ def test_same_seed_same_weights(tmp_path):
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_small_splits(trained, tmp_path, size):
     clips = make_clips(size, stft_frames=1, num_faces=1)
-    train_vnet(clips, clips, VNET, folder=tmp_path / "v", seed=0)
-    train_joint(clips, clips, JOINT, folder=tmp_path / "j", seed=0, anet=trained / "anet", vnet=trained / "vnet")
+    train_vnet(clips, clips, VNET, RunOptions(tmp_path / "v", seed=0))
+    train_joint(clips, clips, JOINT, RunOptions(tmp_path / "j", seed=0), anet=trained / "anet", vnet=trained / "vnet")
     predicted = predict(tmp_path / "j" / "last.pt", clips)
     assert predicted.shape == (size, 2)
     assert np.isfinite(predicted).all()
@@ -173,7 +177,7 @@ def test_without_validation_labels_the_best_is_the_last(tmp_path, caplog):
         ("one", make_clips(1)),
     ):
         with caplog.at_level(logging.WARNING):
-            train_vnet(make_clips(4), validation, VNET, folder=tmp_path / name, seed=0)
+            train_vnet(make_clips(4), validation, VNET, RunOptions(tmp_path / name, seed=0))
         best, last = (load_checkpoint(tmp_path / name / file) for file in ("best.pt", "last.pt"))
         assert best.epoch == last.epoch == 1
         assert best.scores["selected_by"].startswith("last epoch: no validation utterance has a usable label")
@@ -189,9 +193,11 @@ def test_utterances_that_cannot_be_seen_are_left_out(trained, tmp_path):
     labels = train.labels.copy()
     labels[2] = np.nan
     train = replace(train, stft=stft, embeddings=embeddings, labels=labels)
-    train_anet(train, train, ANET, folder=tmp_path / "anet", seed=0, weights=None)
-    train_vnet(train, train, VNET, folder=tmp_path / "vnet", seed=0)
-    train_joint(train, train, JOINT, folder=tmp_path / "joint", seed=0, anet=tmp_path / "anet", vnet=tmp_path / "vnet")
+    train_anet(train, train, ANET, RunOptions(tmp_path / "anet", seed=0), weights=None)
+    train_vnet(train, train, VNET, RunOptions(tmp_path / "vnet", seed=0))
+    train_joint(
+        train, train, JOINT, RunOptions(tmp_path / "joint", seed=0), anet=tmp_path / "anet", vnet=tmp_path / "vnet"
+    )
     unseen = {"anet": [0], "vnet": [4, 5], "joint": [0, 4, 5]}
     for kind, num_train in (("anet", 4), ("vnet", 3), ("joint", 2)):
         assert read_metrics(tmp_path / kind)[0]["num_train"] == num_train
@@ -204,7 +210,7 @@ def test_nothing_to_train_on(tmp_path):
     clips = replace(make_clips(3), embeddings=[None] * 3)
     message = "vnet has nothing to train on: of 3 training utterances 3 have both labels and 0 what the network looks"
     with pytest.raises(TrainingError, match=message):
-        train_vnet(clips, clips, VNET, folder=tmp_path / "v", seed=0)
+        train_vnet(clips, clips, VNET, RunOptions(tmp_path / "v", seed=0))
     assert not (tmp_path / "v").exists()
 
 
@@ -216,7 +222,7 @@ def test_nan_stops_with_the_utterances(tmp_path):
         r"try a lower learning_rate \(0.01\) or gradient_clip \(20.0\)"
     )
     with pytest.raises(TrainingError, match=message):
-        train_vnet(clips, clips, replace(VNET, batch_size=1), folder=tmp_path, seed=0)
+        train_vnet(clips, clips, replace(VNET, batch_size=1), RunOptions(tmp_path, seed=0))
     assert not (tmp_path / "last.pt").exists()
 
 
@@ -224,27 +230,27 @@ def test_infinite_gradient_stops_too(tmp_path):
     clips = make_clips(3)
     clips.embeddings[1][:] = np.inf
     with pytest.raises(TrainingError, match=r"is no finite number in epoch 0"):
-        train_vnet(clips, clips, VNET, folder=tmp_path, seed=0)
+        train_vnet(clips, clips, VNET, RunOptions(tmp_path, seed=0))
 
 
 def test_another_finished_training_is_not_overwritten(trained):
     before = (trained / "vnet" / "last.pt").read_bytes()
     with pytest.raises(FileExistsError, match=r"last.pt exists: a training with other data or settings is finished"):
-        train_vnet(make_clips(4), make_clips(4), VNET, folder=trained / "vnet", seed=0)
+        train_vnet(make_clips(4), make_clips(4), VNET, RunOptions(trained / "vnet", seed=0))
     assert (trained / "vnet" / "last.pt").read_bytes() == before
 
 
 def test_finished_training_is_replaced_when_asked(tmp_path):
     for learning_rate in (0.1, 0.2):
         settings = replace(VNET, learning_rate=learning_rate)
-        train_vnet(make_clips(4), make_clips(4), settings, folder=tmp_path, seed=0, overwrite=True)
+        train_vnet(make_clips(4), make_clips(4), settings, RunOptions(tmp_path, seed=0, overwrite=True))
     assert load_checkpoint(tmp_path).settings["learning_rate"] == 0.2
     assert load_checkpoint(tmp_path / "last.pt").settings["learning_rate"] == 0.2
 
 
 def test_epochs_are_reported(tmp_path):
     seen = []
-    train_vnet(make_clips(4), make_clips(4), VNET, folder=tmp_path, seed=0, on_epoch=seen.append)
+    train_vnet(make_clips(4), make_clips(4), VNET, RunOptions(tmp_path, seed=0, on_epoch=seen.append))
     assert [metrics.as_plain() for metrics in seen] == read_metrics(tmp_path)
     assert seen[0].num_epochs == 2
     assert 0 <= seen[0].wait_seconds < seen[0].train_seconds <= seen[0].seconds
@@ -261,14 +267,14 @@ def test_prediction_does_not_depend_on_batches_or_neighbours(trained):
 def test_finetune_trains_from_crops(tmp_path):
     clips = make_clips(2, num_faces=2, crops=True)
     settings = VNetSettings(epochs=1, batch_size=2, num_frames=2, backbone="finetune", learning_rate=1e-3)
-    train_vnet(clips, clips, settings, folder=tmp_path / "v", seed=0)
+    train_vnet(clips, clips, settings, RunOptions(tmp_path / "v", seed=0))
     network, checkpoint = load_network(tmp_path / "v" / "last.pt")
     assert isinstance(network, VNet)
     assert checkpoint.weights == {"sphereface": "random"}
     started = build_vnet(None, backbone="finetune", seed=0).feature.sphereface
     assert not torch.equal(network.feature.sphereface.conv1_1.weight, started.conv1_1.weight)
-    train_anet(clips, clips, ANET, folder=tmp_path / "a", seed=0, weights=None)
-    train_joint(clips, clips, JOINT, folder=tmp_path / "j", seed=0, anet=tmp_path / "a", vnet=tmp_path / "v")
+    train_anet(clips, clips, ANET, RunOptions(tmp_path / "a", seed=0), weights=None)
+    train_joint(clips, clips, JOINT, RunOptions(tmp_path / "j", seed=0), anet=tmp_path / "a", vnet=tmp_path / "v")
     joint = load_checkpoint(tmp_path / "j")
     assert joint.weights == {"vgg16": "random", "sphereface": "random"}
     assert joint.inputs.faces == "crops"
@@ -278,11 +284,13 @@ def test_finetune_trains_from_crops(tmp_path):
 def test_sigmoid_keeps_arousal_above_zero(tmp_path):
     """As a whole: set, trained, saved, loaded, and joint's own choice whatever its parents had."""
     clips = make_clips(4)
-    train_anet(clips, clips, replace(ANET, arousal_output="sigmoid"), folder=tmp_path / "a", seed=0, weights=None)
-    train_vnet(clips, clips, replace(VNET, arousal_output="sigmoid"), folder=tmp_path / "v", seed=0)
+    train_anet(clips, clips, replace(ANET, arousal_output="sigmoid"), RunOptions(tmp_path / "a", seed=0), weights=None)
+    train_vnet(clips, clips, replace(VNET, arousal_output="sigmoid"), RunOptions(tmp_path / "v", seed=0))
     parents = {"anet": tmp_path / "a", "vnet": tmp_path / "v"}
-    train_joint(clips, clips, JOINT, folder=tmp_path / "tanh", seed=0, **parents)
-    train_joint(clips, clips, replace(JOINT, arousal_output="sigmoid"), folder=tmp_path / "sigmoid", seed=0, **parents)
+    train_joint(clips, clips, JOINT, RunOptions(tmp_path / "tanh", seed=0), **parents)
+    train_joint(
+        clips, clips, replace(JOINT, arousal_output="sigmoid"), RunOptions(tmp_path / "sigmoid", seed=0), **parents
+    )
     for name, expected in (("a", "sigmoid"), ("v", "sigmoid"), ("tanh", "tanh"), ("sigmoid", "sigmoid")):
         network, checkpoint = load_network(tmp_path / name)
         assert network.arousal_output == checkpoint.architecture["arousal_output"] == expected
@@ -291,7 +299,7 @@ def test_sigmoid_keeps_arousal_above_zero(tmp_path):
 
 def test_training_stops_early_after_patience(tmp_path):
     settings = replace(VNET, epochs=20, learning_rate=1e-30, patience=2)  # nothing ever gets better
-    train_vnet(make_clips(4), make_clips(4), settings, folder=tmp_path, seed=0)
+    train_vnet(make_clips(4), make_clips(4), settings, RunOptions(tmp_path, seed=0))
     assert [line["is_best"] for line in read_metrics(tmp_path)] == [True, False, False]
     assert load_checkpoint(tmp_path / "last.pt").epoch == 2
 
@@ -301,10 +309,10 @@ def test_average_of_the_last_weights(tmp_path):
     states = []
     for epochs in (2, 3, 4):
         settings = replace(VNET, epochs=epochs, learning_rate=0.1)
-        train_vnet(train, validation, settings, folder=tmp_path / str(epochs), seed=0)
+        train_vnet(train, validation, settings, RunOptions(tmp_path / str(epochs), seed=0))
         states.append(load_checkpoint(tmp_path / str(epochs) / "last.pt").state)
     settings = replace(VNET, epochs=4, learning_rate=0.1, average_last=3)
-    train_vnet(train, validation, settings, folder=tmp_path / "mean", seed=0)
+    train_vnet(train, validation, settings, RunOptions(tmp_path / "mean", seed=0))
     average, last, best = (load_checkpoint(tmp_path / "mean" / f"{n}.pt") for n in ("average", "last", "best"))
     for key, value in average.state.items():
         torch.testing.assert_close(value, sum(state[key] for state in states) / 3, rtol=1e-5, atol=1e-6)
@@ -316,7 +324,7 @@ def test_average_of_the_last_weights(tmp_path):
 
 def test_ensemble_is_the_mean_of_its_predictions(trained, tmp_path):
     clips = make_clips(5, seed=2)
-    train_vnet(make_clips(8), make_clips(6, seed=1), VNET, folder=tmp_path, seed=1)
+    train_vnet(make_clips(8), make_clips(6, seed=1), VNET, RunOptions(tmp_path, seed=1))
     alone = [predict(folder, clips) for folder in (trained / "vnet", tmp_path)]
     np.testing.assert_allclose(predict([trained / "vnet", tmp_path], clips), (alone[0] + alone[1]) / 2, atol=1e-7)
     with pytest.raises(ValueError, match="no checkpoint to predict with"):
@@ -327,7 +335,7 @@ def test_bfloat16_trains_and_predicts_close_to_float32(tmp_path):
     train, validation = make_clips(40), make_clips(30, seed=1)
     for precision in ("float32", "bfloat16"):
         settings = replace(VNET, epochs=4, precision=precision)
-        train_vnet(train, validation, settings, folder=tmp_path / precision, seed=0)
+        train_vnet(train, validation, settings, RunOptions(tmp_path / precision, seed=0))
     full, half = (predict(tmp_path / name, validation) for name in ("float32", "bfloat16"))
     assert load_checkpoint(tmp_path / "bfloat16").state["head.weight"].dtype == torch.float32
     assert 0 < np.abs(full - half).max() < 0.05
@@ -338,14 +346,14 @@ def test_standardised_embeddings(tmp_path):
     clips = make_clips(6)
     moved = replace(clips, embeddings=[array * 0.01 + 0.7 for array in clips.embeddings])
     for name, split in (("a", clips), ("b", moved)):
-        train_vnet(split, split, replace(VNET, standardise=True), folder=tmp_path / name, seed=0)
+        train_vnet(split, split, replace(VNET, standardise=True), RunOptions(tmp_path / name, seed=0))
     np.testing.assert_allclose(predict(tmp_path / "a", clips), predict(tmp_path / "b", moved), atol=1e-3)
 
 
 @pytest.mark.parametrize("loss", ["mse", "ccc"])
 def test_each_network_learns_what_it_can_see(tmp_path, loss):
     train, validation = make_clips(40), make_clips(30, seed=1)
-    train_vnet(train, validation, replace(VNET, epochs=8, loss=loss), folder=tmp_path / "vnet", seed=0)
+    train_vnet(train, validation, replace(VNET, epochs=8, loss=loss), RunOptions(tmp_path / "vnet", seed=0))
     assert load_checkpoint(tmp_path / "vnet").scores["ccc_valence"] > 0.7
 
 
@@ -359,5 +367,5 @@ def test_anet_learns(tmp_path):
         evaluation_plan=InputPlan(num_maps=1, num_frames=0),
         weights={},
     )
-    fit(job, make_clips(32), make_clips(20, seed=1), folder=tmp_path, seed=0, device="cpu", on_epoch=None)
+    fit(job, make_clips(32), make_clips(20, seed=1), RunOptions(tmp_path, seed=0))
     assert load_checkpoint(tmp_path).scores["ccc_arousal"] > 0.5

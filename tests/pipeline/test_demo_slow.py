@@ -17,7 +17,16 @@ from models.clips import Clips
 from models.mtcnn import Mtcnn
 from models.mtcnn_networks import load_networks
 from models.sphereface import build_sphereface, embed_crops, prepare_embedder
-from models.training import ANetSettings, JointSettings, VNetSettings, predict, train_anet, train_joint, train_vnet
+from models.training import (
+    ANetSettings,
+    JointSettings,
+    RunOptions,
+    VNetSettings,
+    predict,
+    train_anet,
+    train_joint,
+    train_vnet,
+)
 from pipeline import media
 from pipeline.audio import compute_stft
 from pipeline.demo import CSV_NAMES, write_demo
@@ -104,25 +113,12 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
 
 
 def train_all(train: Clips, validation: Clips, folder: Path, seed: int) -> None:
-    config, common = read_settings(), {"seed": seed}
-    train_anet(
-        train,
-        validation,
-        build_settings(ANetSettings, config["anet"]),
-        folder=folder / "anet",
-        weights=None,
-        **common,
-    )
-    train_vnet(train, validation, build_settings(VNetSettings, config["vnet"]), folder=folder / "vnet", **common)
-    train_joint(
-        train,
-        validation,
-        build_settings(JointSettings, config["joint"]),
-        folder=folder / "joint",
-        anet=folder / "anet",
-        vnet=folder / "vnet",
-        **common,
-    )
+    config = read_settings()
+    anet, vnet, joint = (RunOptions(folder / kind, seed=seed) for kind in ("anet", "vnet", "joint"))
+    train_anet(train, validation, build_settings(ANetSettings, config["anet"]), anet, weights=None)
+    train_vnet(train, validation, build_settings(VNetSettings, config["vnet"]), vnet)
+    settings = build_settings(JointSettings, config["joint"])
+    train_joint(train, validation, settings, joint, anet=anet.folder, vnet=vnet.folder)
 
 
 def score(checkpoint: Path, validation: Clips) -> float:
