@@ -230,7 +230,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--python", type=Path, help="a Python that has mtcnn and TensorFlow")
     parser.add_argument("--smallest-face", type=int, default=20, help="pixels; the package finds nothing above 24")
     parser.add_argument("--batch", type=int, default=8, help="images a call of the package in the batched recipe")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="0 for one per core")
     parser.add_argument("--scratch", type=Path, help="folder for everything that is written")

@@ -3,16 +3,15 @@
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models.paper import FEATURE_SIZE
-from models.sphereface import SphereFace20, build_sphereface, embed_crops, prepare_embedder
+from models.sphereface import Precision, SphereFace20, build_sphereface, embed_crops, prepare_embedder
 from pipeline import config
 from pipeline.mapped import release_pages
 from pipeline.run import Run
-from pipeline.stages.device import find_device, torch_threads
+from pipeline.stages.device import describe_device, find_device, find_precision, torch_threads
 from pipeline.stages.frames import encode_jpeg
 from pipeline.stages.job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard import Shard
@@ -31,7 +30,8 @@ def cache_face_features(job: ShardJob) -> None:
 def _write_embeddings(job: ShardJob, crops: Shard) -> None:
     blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path)
     left = np.empty((0, FEATURE_SIZE), np.float32)
-    with job.writer("embeddings") as writer:
+    made_in = {"device": describe_device(), "arithmetic": find_precision(find_device())}
+    with job.writer("embeddings", made_in=made_in) as writer:
         for name in crops.names:
             with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
                 carry_on(crops, rows)
@@ -56,14 +56,15 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
     """
     settings = config.embeddings()
     device = find_device()
-    network = load_embedder(weights, settings.precision, device)
+    precision = find_precision(device)
+    network = load_embedder(weights, precision, device)
 
     def embed(start: int) -> np.ndarray:
         return embed_crops(
             network,
             crops[start : start + settings.batch_size],
             channel_order=settings.channel_order,
-            precision=settings.precision,
+            precision=precision,
             batch_size=settings.batch_size,
             device=device,
         )
@@ -97,6 +98,6 @@ def remove_spare_crops(run: Run, shard: str) -> None:
 
 
 @functools.cache
-def load_embedder(weights: Path | None, precision: Any, device: str) -> SphereFace20:
+def load_embedder(weights: Path | None, precision: Precision, device: str) -> SphereFace20:
     """Load SphereFace-20 once a process."""
     return prepare_embedder(build_sphereface(weights, seed=config.run().seed), precision=precision, device=device)

@@ -19,7 +19,7 @@ from pipeline.mapped import release_pages
 from pipeline.overrides import Override, parse_text
 from pipeline.plan import Member
 from pipeline.speaker import LOOKS, Likeness, Wish, embedding_likeness
-from pipeline.stages.device import find_device, torch_threads
+from pipeline.stages.device import describe_device, find_device, torch_threads
 from pipeline.stages.embedding import load_embedder
 from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames, read_table
 from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, scratch_folder
@@ -51,8 +51,9 @@ def align_faces(job: ShardJob) -> None:
     workers = config.number_of_threads()
     with contextlib.ExitStack() as stack:
         # Closed in the opposite order: the crops are whole when the table of faces appears.
-        writer = job.missing_writer(stack, "faces")
-        crops = job.missing_writer(stack, "faces", beside="crops")
+        made_in = {"device": describe_device()}
+        writer = job.missing_writer(stack, "faces", made_in=made_in)
+        crops = job.missing_writer(stack, "faces", beside="crops", made_in=made_in)
         scratch = stack.enter_context(
             temporary_folder(scratch_folder() or job.run.path("faces", job.shard).parent, job.shard)
         )
@@ -143,8 +144,16 @@ def _write_faces(frames: Shard, faces: SpeakerFaces, rows: UtteranceRows) -> Non
 
 @functools.cache
 def load_detector() -> Mtcnn:
-    """Load MTCNN once a process: networks and the GPU's context live across shards."""
-    return Mtcnn(load_networks(), smallest_face_px=config.faces().smallest_face_px, device=find_device())
+    """Load MTCNN once a process: networks and the GPU's context live across shards.
+
+    Full detections spread over all cores, so that a clip alone, or the last of a shard, does not leave cores idle.
+    """
+    return Mtcnn(
+        load_networks(),
+        smallest_face_px=config.faces().smallest_face_px,
+        device=find_device(),
+        num_threads=config.number_of_threads(),
+    )
 
 
 def load_likeness(weights: Path | None) -> Likeness:

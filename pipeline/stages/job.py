@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,22 +43,35 @@ class ShardJob:
         """The shard's clips, in the order of their names."""
         return self.run.plan.shards[self.shard].members
 
-    def writer(self, stage: str, beside: str | None = None) -> ShardWriter:
-        """Open the file of a stage, or of what is kept `beside` it, for writing."""
+    def writer(self, stage: str, beside: str | None = None, *, made_in: Mapping[str, str] | None = None) -> ShardWriter:
+        """Open the file of a stage, or of what is kept `beside` it, for writing.
+
+        Args:
+            stage: Its name.
+            beside: Name of what is kept beside it.
+            made_in: What its provenance is to say of this machine: no part of its identity.
+        """
         return ShardWriter(
             self.run.path(beside or stage, self.shard),
             stage=beside or stage,
             shard=self.shard,
             fingerprint=self.run.fingerprints[stage],
-            provenance=self.run.describe(stage),
+            provenance={**self.run.describe(stage), **(made_in or {})},
             scratch=scratch_folder(),
         )
 
-    def missing_writer(self, stack: contextlib.ExitStack, stage: str, beside: str | None = None) -> ShardWriter | None:
+    def missing_writer(
+        self,
+        stack: contextlib.ExitStack,
+        stage: str,
+        beside: str | None = None,
+        *,
+        made_in: Mapping[str, str] | None = None,
+    ) -> ShardWriter | None:
         """Open a file for writing unless it is there: a stage of several files may have been stopped between them."""
         if self.run.path(beside or stage, self.shard).exists():
             return None
-        return stack.enter_context(self.writer(stage, beside))
+        return stack.enter_context(self.writer(stage, beside, made_in=made_in))
 
     def rows(self, stage: str) -> Shard:
         """Open the file of an earlier stage."""

@@ -105,6 +105,14 @@ def test_results_are_float32_best_first_and_inside_the_image(networks, images):
     assert len(tiled) == 12
 
 
+@pytest.mark.parametrize("name", ["tiled", "photograph", "grey"])
+def test_threads_change_nothing(networks, images, name):
+    alone, together = (Mtcnn(networks, num_threads=count).detect(images[name]) for count in (1, 3))
+    np.testing.assert_array_equal(alone.boxes, together.boxes)
+    np.testing.assert_array_equal(alone.landmarks, together.landmarks)
+    np.testing.assert_array_equal(alone.scores, together.scores)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (11, 300, 3), (12, 12, 3), (19, 64, 3)])
 def test_an_image_too_small_for_a_face_has_none(networks, shape):
     assert len(Mtcnn(networks).detect(np.zeros(shape, np.uint8))) == 0
@@ -154,6 +162,8 @@ def test_the_detector_refuses_what_it_cannot_use(networks):
         Mtcnn(networks, pyramid_factor=1.0)
     with pytest.raises(ValueError, match=r"thresholds \(\(0.6, 0.7, 1.5\)\)"):
         Mtcnn(networks, thresholds=(0.6, 0.7, 1.5))
+    with pytest.raises(ValueError, match=r"num_threads \(0\) must be at least 1"):
+        Mtcnn(networks, num_threads=0)
     with pytest.raises(ValueError, match=r"shape \(4, 4\), uint8"):
         Mtcnn(networks).detect(np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"shape \(4, 4, 3\), float32"):

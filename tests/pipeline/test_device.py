@@ -1,0 +1,38 @@
+"""Where the networks of the feature stages run, and in which arithmetic."""
+
+import types
+
+import pytest
+import torch
+
+from pipeline import config
+from pipeline.stages import device
+
+
+def set_precision(monkeypatch, precision):
+    monkeypatch.setattr(config, "embeddings", lambda: types.SimpleNamespace(precision=precision))
+
+
+@pytest.mark.parametrize(
+    ("precision", "capabilities", "expected"),
+    [
+        ("bfloat16", {"avx512_bf16": True}, "bfloat16"),
+        ("bfloat16", {"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ("bfloat16", {"avx512_f": True, "avx512_bf16": False}, "float32"),
+        ("bfloat16", {"architecture": "aarch64", "bf16": True}, "float32"),
+        ("float32", {"avx512_bf16": True}, "float32"),
+    ],
+)
+def test_bfloat16_is_taken_where_the_processor_multiplies_in_it(monkeypatch, precision, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    set_precision(monkeypatch, precision)
+    assert device.find_precision("cpu") == expected
+
+
+@pytest.mark.parametrize(("natively", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_that_only_emulates_bfloat16_embeds_in_float32(monkeypatch, natively, expected):
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: natively or including_emulation
+    )
+    set_precision(monkeypatch, "bfloat16")
+    assert device.find_precision("cuda") == expected
