@@ -231,3 +231,13 @@ def test_wrong_arguments_are_refused(network, faces):
         embed_crops(network, faces, batch_size=0)
     with pytest.raises(ValueError, match=r"channel_order \('grb'\) must be bgr or rgb"):
         embed_crops(network, faces, channel_order="grb")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gpu_gives_the_same_embeddings(network, faces, precision):
+    on_cpu = embed_crops(network, faces)
+    on_gpu = embed_crops(network, faces, precision=precision, device="cuda", batch_size=16)
+    cosines = (on_cpu * on_gpu).sum(1) / np.linalg.norm(on_cpu, axis=1) / np.linalg.norm(on_gpu, axis=1)
+    assert len(cosines) == 24
+    assert cosines.min() >= 0.999

@@ -11,6 +11,7 @@ from models.mtcnn import Detections, Mtcnn
 from models.mtcnn_boxes import compute_overlaps
 from models.mtcnn_networks import load_networks
 from pipeline import media as clips
+from pipeline.faces import find_speaker
 
 SECONDS = 0.4
 PLAIN = "two_audio_tracks.mp4"  # H.264, 360 x 288, 25 frames/s
@@ -78,3 +79,20 @@ def test_a_face_in_4k_keeps_its_place(media, detector):
     found, _ = detect_at(media / "odd" / "uhd4k_2s.mp4", detector, SECONDS)
     assert len(found) == 1
     assert found.boxes[0, 2] - found.boxes[0, 0] == pytest.approx(910, rel=0.1)
+
+
+@pytest.mark.gpu
+def test_a_gpu_cuts_out_the_same_crops(media, tmp_path):
+    path = media / "odd" / PLAIN
+    found = {}
+    for device in ("cpu", "cuda"):
+        folder = tmp_path / device
+        folder.mkdir()
+        detector = Mtcnn(load_networks(), smallest_face_px=60, device=device)
+        frames = clips.read_frames(path, clips.scan_frames(path), threads=1)
+        found[device] = find_speaker(frames, detector, detect_every=25, scratch=folder)
+    cpu, cuda = found["cpu"], found["cuda"]
+    np.testing.assert_array_equal(cpu.frame_indices, cuda.frame_indices)
+    assert len(cpu.frame_indices) > 0
+    assert np.diagonal(compute_overlaps(cpu.boxes.astype(float), cuda.boxes.astype(float))).min() >= 0.99
+    assert np.abs(cpu.crops.astype(int) - cuda.crops).mean() < 1
