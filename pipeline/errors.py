@@ -22,6 +22,8 @@ def describe_failure(error: BaseException, store: Path) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{text}: the disk of {store} (or of [run] scratch) is full; make room and give the same command again"
-    if isinstance(error, MemoryError):
-        return f"out of memory ({text}); lower [embeddings] batch_size or [run] threads and give the same command again"
+    # torch's own error is told by its name, since what imports this module may not import torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        remedy = "set [embeddings] batch_size = 8 or lower, or lower [run] threads, and give the same command again"
+        return f"out of memory ({text}); {remedy}"
     return text

@@ -16,6 +16,9 @@ from pipeline.stages.frames import encode_jpeg
 from pipeline.stages.job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard import Shard
 
+# Faces per batch where the settings leave it open; 8 spread a single clip best over few cores (docs/decisions/004).
+_BATCH_SIZES = {"cpu": 8, "cuda": 256}
+
 
 def cache_face_features(job: ShardJob) -> None:
     """Embed the shard's crops, then keep the crops as the settings say."""
@@ -52,27 +55,28 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
         weights: SphereFace's file; None for random weights.
 
     Returns:
-        Blocks of (at most `[embeddings] batch_size`, 512) float32, in order.
+        Blocks of (at most one batch, 512) float32, in order.
     """
     settings = config.embeddings()
     device = find_device()
     precision = find_precision(device)
+    batch_size = settings.batch_size or _BATCH_SIZES[device]
     network = load_embedder(weights, precision, device)
 
     def embed(start: int) -> np.ndarray:
         return embed_crops(
             network,
-            crops[start : start + settings.batch_size],
+            crops[start : start + batch_size],
             channel_order=settings.channel_order,
             precision=precision,
-            batch_size=settings.batch_size,
+            batch_size=batch_size,
             device=device,
         )
 
     workers = config.number_of_threads() if device == "cpu" else 1
     with torch_threads(1 if device == "cpu" else config.number_of_threads()):
         num_read = 0
-        for block in in_parallel(embed, range(0, len(crops), settings.batch_size), workers=workers):
+        for block in in_parallel(embed, range(0, len(crops), batch_size), workers=workers):
             yield block
             num_read += len(block)
             if num_read >= ROWS_AT_ONCE:

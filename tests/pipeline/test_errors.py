@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.errors import describe_failure
 
@@ -20,7 +21,12 @@ from pipeline.errors import describe_failure
         ),
         (
             MemoryError(),
-            "out of memory (MemoryError); lower [embeddings] batch_size or [run] threads "
+            "out of memory (MemoryError); set [embeddings] batch_size = 8 or lower, or lower [run] threads, "
+            "and give the same command again",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            "out of memory (CUDA out of memory.); set [embeddings] batch_size = 8 or lower, or lower [run] threads, "
             "and give the same command again",
         ),
     ],
