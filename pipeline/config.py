@@ -82,6 +82,7 @@ class run(luigi.Config):
     root = _text("runs", "folder of logs, checkpoints and reports")
     device = _choice("auto", ["auto", "cpu", "cuda"], "where networks run; auto takes CUDA where there is one")
     seed = _integer(0, 0, 2**31 - 1, "seed of every random number")
+    seeds = _integer(1, 1, 1000, "seeds that each network is trained with; the mean of their predictions counts")
     threads = _integer(0, 0, 1024, "threads of networks and decoders; 0 for one per core")
     precision = _choice("float32", ["float32", "tf32", "bfloat16"], "arithmetic of training and prediction")
     processes = _integer(1, 1, 1024, "processes that share a training on this machine, one GPU each where it has GPUs")

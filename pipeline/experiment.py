@@ -1,7 +1,5 @@
 """From the store to checkpoints and predictions: which utterances, under which fingerprints."""
 
-import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,26 +9,23 @@ import numpy as np
 
 from pipeline import config
 from pipeline.dataset import Utterance
+from pipeline.ensemble import average
 from pipeline.errors import UserError
 from pipeline.fingerprints import compute_fingerprint
 from pipeline.ledger import LedgerRow, read_ledger
 from pipeline.run import Run
-from store import files
+from pipeline.trainings import NETWORKS, Trainings
 
 if TYPE_CHECKING:
     from models.clips import Clips
-    from models.fitting import EpochMetrics
 
-NETWORKS = ("anet", "vnet", "joint")
-#: Raised when the code of models/ changes what a training gives.
-MODELS_VERSION = 2
 #: Raised when the report's files change.
 REPORT_VERSION = 3
 
 
 @dataclass
 class Experiment:
-    """Three trainings and a report on what the store holds now.
+    """The trainings of each seed and a report on what the store holds now.
 
     Args:
         run: With all its shards finished.
@@ -52,22 +47,29 @@ class Experiment:
         return list(dict.fromkeys(utterance.split for utterance in self.run.dataset.utterances))
 
     @cached_property
-    def fingerprints(self) -> dict[str, str]:
-        """Name each network's checkpoints, and the report, by everything that makes them what they are."""
-        stft, faces = self.run.fingerprints["stft"], self.run.fingerprints["embeddings"]
-        vgg, sphereface = self.run.weights["vgg16"], self.run.weights["sphereface20"]
-        backbone = config.vnet().backbone
-        anet = self._fingerprint("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})
-        vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
-        vnet_stages = {"crops" if backbone == "finetune" else "embeddings": faces}
-        vnet = self._fingerprint("vnet", vnet_stages, ["has_face"], vnet_weights)
-        joint = self._fingerprint(
-            "joint", {"stft": stft, **vnet_stages}, ["has_sound", "has_face"], {"parents": [anet, vnet]}
-        )
-        report = compute_fingerprint(
+    def trainings(self) -> list[Trainings]:
+        """Give the trainings of each seed; the mean of what they predict is what is reported."""
+        first = config.run().seed
+        return [Trainings(self, seed) for seed in range(first, first + config.run().seeds)]
+
+    def find_trainings(self, network: str, fingerprint: str) -> Trainings:
+        """Find the trainings to which a network's checkpoints belong.
+
+        Raises:
+            UserError: They belong to none: clips or settings are others by now.
+        """
+        for trainings in self.trainings:
+            if trainings.fingerprints[network] == fingerprint:
+                return trainings
+        raise UserError(f"clips or settings have changed while {network} was about to be trained; run again")
+
+    @cached_property
+    def report_fingerprint(self) -> str:
+        """Name the report by everything that makes it what it is."""
+        return compute_fingerprint(
             {
                 "version": REPORT_VERSION,
-                "parents": [anet, vnet, joint],
+                "parents": [each.fingerprints[network] for each in self.trainings for network in NETWORKS],
                 "folds": config.run().folds,
                 "opensmile": config.run().opensmile,
                 "utterances": [
@@ -77,41 +79,11 @@ class Experiment:
                 ],
             }
         )
-        return {"anet": anet, "vnet": vnet, "joint": joint, "report": report}
-
-    def _fingerprint(self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]) -> str:
-        members = [
-            [u.name, row.source_sha256, u.arousal, u.valence, u.split]
-            for u in self.run.dataset.utterances
-            for row in [self.ledger[u.name]]
-            if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
-        ]
-        return compute_fingerprint(
-            {
-                "network": network,
-                "version": MODELS_VERSION,
-                "stages": stages,
-                "members": members,
-                "settings": config.settings_of(config.SECTIONS[network]),
-                "seed": config.run().seed,
-                "precision": config.run().precision,
-                "processes": config.run().processes,
-                "weights": weights,
-            }
-        )
-
-    def folder(self, network: str) -> Path:
-        """Give the folder of a network's checkpoints."""
-        return self.run.folder / "checkpoints" / f"{network}-{self.fingerprints[network]}"
-
-    def done_path(self, network: str) -> Path:
-        """Give the file that appears when a network's training is over."""
-        return self.folder(network) / "training.json"
 
     @property
     def report_folder(self) -> Path:
         """Give the folder of the report on these checkpoints and utterances."""
-        return self.run.folder / "reports" / self.fingerprints["report"]
+        return self.run.folder / "reports" / self.report_fingerprint
 
     @property
     def report_path(self) -> Path:
@@ -188,34 +160,9 @@ class Experiment:
                     f"{self.run.folder / 'ledger.csv'} for the reason of each"
                 )
 
-    def train(self, network: str, on_epoch: "Callable[[EpochMetrics], None]") -> None:
-        """Train one network and leave its checkpoints; `training.json` appears last.
-
-        A training that was stopped goes on from its last finished epoch.
-        """
-        from pipeline import training_processes
-        from pipeline.stages.device import find_device
-
-        self.check_trainable()
-        folder = self.folder(network)
-        folder.mkdir(parents=True, exist_ok=True)
-        if config.run().processes > 1:
-            training_processes.train(network, self.fingerprints[network], on_epoch)
-        else:
-            training_processes.train_here(self, network, on_epoch, device=find_device())
-        if network == "joint":
-            for parent in ("anet", "vnet"):
-                # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
-                _link_or_copy(self.folder(parent) / "best.pt", folder / f"{parent}.pt")
-        files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
-
     def predict(self, network: str, split: str) -> np.ndarray:
-        """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
-        from models.training import predict
-        from pipeline.stages.device import find_device, torch_threads
-
-        with torch_threads(config.number_of_threads()):
-            return predict(self.folder(network), self.load_clips(split), device=find_device())
+        """Predict a split: (U, 2), NaN where the network can see nothing; of several seeds the mean."""
+        return average([trainings.predict(network, split) for trainings in self.trainings])
 
     def describe(self) -> dict[str, Any]:
         """Give what the results rest on, as plain data."""
@@ -269,15 +216,6 @@ class JpegCrops:
         from pipeline.stages.frames import decode_jpeg
 
         return np.stack([decode_jpeg(self._images[row]) for row in np.asarray(rows)])
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or where the file system has none a copy."""
-    with files.replacing(target) as partial:
-        try:
-            partial.hardlink_to(source)
-        except OSError:
-            shutil.copyfile(source, partial)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from pipeline import config
 from pipeline.baselines import split_folds
 from pipeline.dataset import Dataset
 from pipeline.errors import UserError
-from pipeline.experiment import NETWORKS, Experiment
-from pipeline.scoring import DIMENSIONS, score_both
+from pipeline.experiment import Experiment
+from pipeline.scoring import DIMENSIONS, score_both, summarise_scores
+from pipeline.trainings import NETWORKS, Trainings
 
 if TYPE_CHECKING:
     from models.metrics import EpochMetrics
@@ -60,12 +61,21 @@ def make_folds(experiment: Experiment, num_folds: int) -> list[Experiment]:
     ]
 
 
+def find_waiting(folds: list[Experiment]) -> list[tuple[Trainings, str]]:
+    """List what is not trained yet, in the order of training: each fold has the seeds that the run has."""
+    return [
+        (trainings, network)
+        for fold in folds
+        for trainings in fold.trainings
+        for network in NETWORKS
+        if not trainings.is_done(network)
+    ]
+
+
 def train_folds(folds: list[Experiment], on_epoch: "Callable[[EpochMetrics], None]") -> None:
     """Train every network of every fold that is not trained yet."""
-    for fold in folds:
-        for network in NETWORKS:
-            if not fold.done_path(network).exists():
-                fold.train(network, on_epoch)
+    for trainings, network in find_waiting(folds):
+        trainings.train(network, on_epoch)
 
 
 def score_folds(folds: list[Experiment], *, seed: int) -> dict[str, Any]:
@@ -92,16 +102,8 @@ def score_folds(folds: list[Experiment], *, seed: int) -> dict[str, Any]:
 
 def summarise(scores: list[dict[str, Any]]) -> dict[str, Any]:
     """Give the scores of the folds with the mean and spread of their CCC; folds without a CCC are left out of those."""
-    found: dict[str, list[float]] = {
-        **{name: [score[name]["ccc"] for score in scores] for name in DIMENSIONS},
-        "total": [score["total_ccc"] for score in scores],
-    }
-    defined = {name: [value for value in values if value is not None] for name, values in found.items()}
-    return {
-        "folds": scores,
-        "mean": {name: float(np.mean(v)) if v else None for name, v in defined.items()},
-        "spread": {name: float(np.std(v, ddof=1)) if len(v) > 1 else None for name, v in defined.items()},
-    }
+    ccc = [{**{name: score[name]["ccc"] for name in DIMENSIONS}, "total": score["total_ccc"]} for score in scores]
+    return {"folds": scores, **summarise_scores(ccc)}
 
 
 def _collect(fold: Experiment, network: str) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -14,7 +14,16 @@ from pipeline.progress import format_seconds
 from pipeline.report import Report
 from pipeline.report_rows import DetailRow
 from pipeline.scoring import DIMENSIONS, format_comparison, format_interval, format_number
-from pipeline.tables import ResultRow, fold_title, list_splits, make_fold_rows, make_rows, title_of
+from pipeline.tables import (
+    ResultRow,
+    fold_title,
+    list_splits,
+    make_fold_rows,
+    make_rows,
+    make_seed_rows,
+    seed_title,
+    title_of,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: Rows shown of lists that may be long; the files beside the page have all.
@@ -48,6 +57,9 @@ def render_page(report: Report) -> str:
         headlines=_make_headlines(content),
         splits=[_describe_split(report, split) for split in list_splits(content)],
         curves=plots.draw_curves(curves) if curves else None,
+        seeds=make_seed_rows(content),
+        seed_title=seed_title(content) if "ensemble" in content else "",
+        first_seed=content["ensemble"]["seeds"][0] if "ensemble" in content else None,
         folds=make_fold_rows(content),
         fold_title=fold_title(content) if "cross_validation" in content else "",
         coverage=content.get("coverage", {}),

@@ -20,7 +20,7 @@ from pipeline.tables import title_of
 if TYPE_CHECKING:
     from models.clips import Clips
     from pipeline.experiment import Experiment
-    from pipeline.predictor import Predictor
+    from pipeline.predictor import Ensemble
 
 HELP = "arousal and valence of one video, with a trained network"
 #: Length of the moving window: the median utterance of OMG-Emotion's training split.
@@ -51,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("video", type=Path, help="a video, or a sound file")
     parser.add_argument(
-        "--checkpoint", type=Path, help="folder of a trained network; by default Joint of the newest report"
+        "--checkpoint",
+        type=Path,
+        action="append",
+        help="folder of a trained network, by default Joint of the newest report; given again, the mean of all counts",
     )
     parser.add_argument("--over-time", type=float, metavar="STEP", help="apply a moving window every STEP seconds")
     parser.add_argument(
@@ -77,9 +80,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     if step is not None and not (step > 0 and arguments.window > 0):
         raise UserError(f"--over-time {step:g} and --window {arguments.window:g} must both be above 0 seconds")
     config.load()
-    from pipeline.predictor import find_newest_checkpoint, load_predictor
+    from pipeline.predictor import find_newest_checkpoints, load_ensemble
 
-    predictor = load_predictor(arguments.checkpoint or find_newest_checkpoint(Path(config.run().root)))
+    predictor = load_ensemble(arguments.checkpoint or find_newest_checkpoints(Path(config.run().root)))
     for note in predictor.notes:
         print(f"! {note}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
@@ -95,7 +98,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
 
 
-def extract_features(video: Path, folder: Path, predictor: "Predictor") -> "Experiment":
+def extract_features(video: Path, folder: Path, predictor: "Ensemble") -> "Experiment":
     """Take one video through the stages that a whole data set goes through, into a store of its own.
 
     Args:
@@ -172,7 +175,7 @@ def cut_windows(clips: "Clips", face_times: np.ndarray, windows: Sequence[tuple[
     )
 
 
-def answer_windows(predictor: "Predictor", clips: "Clips", windows: Sequence[tuple[float, float]]) -> list[Answer]:
+def answer_windows(predictor: "Ensemble", clips: "Clips", windows: Sequence[tuple[float, float]]) -> list[Answer]:
     """Predict each window."""
     values, sources = predictor.predict(clips)
     return [

@@ -9,7 +9,7 @@ from pipeline.errors import UserError
 from pipeline.experiment import Experiment
 from pipeline.fingerprints import compute_fingerprint
 from pipeline.ledger import format_ledger
-from pipeline.predictor import Predictor, find_newest_checkpoint, load_predictor
+from pipeline.predictor import Ensemble, find_newest_checkpoints, load_ensemble
 from pipeline.publish import count_coverage, describe_device, list_split
 from pipeline.report import ModelPredictions, Report, build_report, write_report
 from pipeline.run import Run, compute_file_digest, current_run, open_run
@@ -24,10 +24,10 @@ class PredictionSession(Session):
 
     Args:
         run: On the clips to predict.
-        predictor: The checkpoint, made on features as the run's.
+        predictor: The checkpoints, made on features as the run's.
     """
 
-    def __init__(self, run: Run, predictor: Predictor) -> None:
+    def __init__(self, run: Run, predictor: Ensemble) -> None:
         super().__init__(run)
         self.predictor = predictor
 
@@ -83,7 +83,7 @@ class PredictionSession(Session):
         print(f"predictions: {self.folder / 'predictions.csv'}", flush=True)
 
 
-def compose_predictions(experiment: Experiment, predictor: Predictor) -> Report:
+def compose_predictions(experiment: Experiment, predictor: Ensemble) -> Report:
     """Predict all clips of a run and compose the files; nothing is written."""
     values, sources = predictor.predict(experiment.load_clips(UNLABELLED, finetune=predictor.needs_crops))
     listing = list_split(experiment, UNLABELLED)
@@ -112,14 +112,22 @@ def open_prediction(videos: str, checkpoint: str) -> PredictionSession:
 
     Args:
         videos: the folder.
-        checkpoint: a trained network's folder; "" for Joint of the newest report.
+        checkpoint: a trained network's folder; several with commas between them for their mean; "" for Joint of the
+            newest report.
 
     Raises:
         UserError: Settings, clips or checkpoint have to be mended first, or do not fit each other.
     """
     if not videos:
         raise UserError("Predict needs --videos DIR, a folder of clips or of folders of clips")
-    predictor = load_predictor(Path(checkpoint) if checkpoint else find_newest_checkpoint(Path(config.run().root)))
+    predictor = load_ensemble(split_checkpoints(checkpoint) or find_newest_checkpoints(Path(config.run().root)))
     # Before anything is planned or locked.
     predictor.check_features(open_run(Path(videos)).stages)
     return PredictionSession(current_run(Path(videos)), predictor)
+
+
+def split_checkpoints(text: str) -> list[Path]:
+    """Read the paths between commas; what exists as a whole is one path."""
+    if text and Path(text).exists():
+        return [Path(text)]
+    return [Path(part.strip()) for part in text.split(",") if part.strip()]

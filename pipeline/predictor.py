@@ -1,7 +1,7 @@
-"""A checkpoint folder at work on clips it has never seen: what it needs, what it refuses, what it says."""
+"""Checkpoint folders at work on clips they have never seen: what they need, what they refuse, what they say."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from models.checkpoints import BEST, Checkpoint, CheckpointError, load_checkpoin
 from models.clips import Clips
 from models.prediction import predict
 from pipeline import config
+from pipeline.ensemble import average
 from pipeline.errors import UserError
 from pipeline.report_rows import MEAN
 from pipeline.stages.device import find_device, torch_threads
@@ -75,6 +76,74 @@ class Predictor:
         return values, sources.tolist()
 
 
+@dataclass(frozen=True)
+class Ensemble:
+    """The mean of several predictors, each of which falls back to single networks of its own; or one by itself.
+
+    Attributes:
+        members: at least one, all of one kind.
+    """
+
+    members: tuple[Predictor, ...]
+
+    @property
+    def kind(self) -> str:
+        """What its members are."""
+        return self.members[0].kind
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Give all checkpoint files by network, numbered from 1 where there are several members."""
+        several = len(self.members) > 1
+        return {
+            f"{network} {number}" if several else network: path
+            for number, member in enumerate(self.members, 1)
+            for network, path in member.paths.items()
+        }
+
+    @property
+    def training_mean(self) -> np.ndarray:
+        """The mean of the members', (2,)."""
+        return average([member.training_mean for member in self.members])
+
+    @property
+    def needs_crops(self) -> bool:
+        """Whether a member looks at crops rather than at embeddings."""
+        return any(member.needs_crops for member in self.members)
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be read before the numbers, each sentence once."""
+        return list(dict.fromkeys(note for member in self.members for note in member.notes))
+
+    def check_features(self, stages: Mapping[str, Any]) -> None:
+        """Refuse features made in another way than those of a member's training; see `Predictor.check_features`."""
+        for member in self.members:
+            member.check_features(stages)
+
+    def predict(self, clips: Clips) -> tuple[np.ndarray, list[str]]:
+        """Predict as `Predictor.predict`; a row is the mean of the members that could see something."""
+        found = [member.predict(clips) for member in self.members]
+        sources = [sources for _, sources in found]
+        rests_on = [next((source for source in row if source != MEAN), MEAN) for row in zip(*sources, strict=True)]
+        return average([values for values, _ in found]), rests_on
+
+
+def load_ensemble(paths: Sequence[Path]) -> Ensemble:
+    """Read one checkpoint or several, as `load_predictor` does.
+
+    Raises:
+        UserError: As `load_predictor`; or they are of different networks.
+    """
+    members = tuple(load_predictor(path) for path in paths)
+    kinds = sorted({member.kind for member in members})
+    if len(kinds) > 1:
+        raise UserError(
+            f"--checkpoint names {len(members)} checkpoints of {' and '.join(kinds)}; a mean is taken of one network's"
+        )
+    return Ensemble(members)
+
+
 def load_predictor(path: Path) -> Predictor:
     """Read a checkpoint's file, or its folder, where the best one is taken.
 
@@ -110,8 +179,8 @@ def load_predictor(path: Path) -> Predictor:
     )
 
 
-def find_newest_checkpoint(folder: Path) -> Path:
-    """Find Joint's checkpoint of the newest report.
+def find_newest_checkpoints(folder: Path) -> list[Path]:
+    """Find Joint's checkpoints of the newest report, one for each seed whose mean it reports.
 
     Raises:
         UserError: There is no report yet.
@@ -119,7 +188,10 @@ def find_newest_checkpoint(folder: Path) -> Path:
     path = folder / "latest" / "report.json"
     if not path.is_file():
         raise UserError(f"{path} is not there: no network has been trained yet; run FullRun, or name a --checkpoint")
-    return Path(json.loads(path.read_text(encoding="utf-8"))["provenance"]["checkpoints"]["joint"])
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "ensemble" in content:
+        return [Path(folder) for folder in content["ensemble"]["checkpoints"]["joint"]]
+    return [Path(content["provenance"]["checkpoints"]["joint"])]
 
 
 def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """From checkpoints to the report: every split predicted by every network, written whole, linked as the newest."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 from models import paper
 from pipeline import config
 from pipeline.baselines import make_baselines
-from pipeline.experiment import NETWORKS, Experiment
+from pipeline.ensemble import Members, average, score_members
+from pipeline.experiment import Experiment
 from pipeline.fingerprints import describe_packages
 from pipeline.folds import score_folds
 from pipeline.ledger import LedgerRow, count_statuses, format_ledger
@@ -20,6 +21,7 @@ from pipeline.page import render_page
 from pipeline.report import ModelPredictions, SplitListing, build_report, write_report
 from pipeline.run import Run
 from pipeline.stages.device import find_device
+from pipeline.trainings import NETWORKS
 
 
 def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[Experiment] = ()) -> None:
@@ -31,7 +33,8 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         folds: Those of cross-validation, trained; empty for none.
     """
     listings = [list_split(experiment, split) for split in experiment.splits]
-    predictions = [found for split in experiment.splits for found in _predict_split(experiment, split)]
+    predicted = {split: _predict_split(experiment, split) for split in experiment.splits}
+    predictions = [found for listing in listings for found in _average_split(predicted[listing.split], listing)]
     report = build_report(
         predictions,
         listings,
@@ -44,9 +47,10 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
         extra={
             "coverage": count_coverage(experiment.ledger.values()),
-            "curves": {network: read_curve(experiment.folder(network)) for network in NETWORKS},
+            "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
             "changed": config.find_changed(),
             **({"cross_validation": score_folds(list(folds), seed=0)} if folds else {}),
+            **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if config.run().seeds > 1 else {}),
         },
     )
     report.files["ledger.csv"] = format_ledger(experiment.ledger.values())
@@ -88,7 +92,13 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
         "packages": {
             name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
         },
-        "checkpoints": {network: str(experiment.folder(network)) for network in NETWORKS},
+        "checkpoints": {
+            network if trainings.seed == config.run().seed else f"{network}, seed {trainings.seed}": str(
+                trainings.folder(network)
+            )
+            for trainings in experiment.trainings
+            for network in NETWORKS
+        },
         "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
     }
 
@@ -139,15 +149,37 @@ def _measure_face_share(run: Run, row: LedgerRow) -> float | None:
     return row.num_faces / num_frames if num_frames > 0 else None
 
 
-def _predict_split(experiment: Experiment, split: str) -> Iterator[ModelPredictions]:
-    names = [u.name for u in experiment.utterances(split)]
-    values = {network: experiment.predict(network, split) for network in NETWORKS}
+def _predict_split(experiment: Experiment, split: str) -> Members:
+    return [{network: trainings.predict(network, split) for network in NETWORKS} for trainings in experiment.trainings]
+
+
+def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPredictions]:
+    """Give the mean of the members' predictions, of one member its own."""
+    names = listing.names
+    values = {network: average([member[network] for member in members]) for network in NETWORKS}
     for network in ("anet", "vnet"):
-        yield ModelPredictions(network, split, names, values[network], [network] * len(names))
-    yield ModelPredictions("joint", split, names, *fall_back(values))
+        yield ModelPredictions(network, listing.split, names, values[network], [network] * len(names))
+    yield ModelPredictions("joint", listing.split, names, *fall_back(values))
 
 
-def fall_back(values: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+def _describe_ensemble(
+    experiment: Experiment, predicted: Mapping[str, Members], listings: Sequence[SplitListing]
+) -> dict[str, Any]:
+    """Say which seeds the mean is of, where their checkpoints are and what each reaches alone."""
+    seeds = [trainings.seed for trainings in experiment.trainings]
+    alone = {
+        split: [{**member, "joint": fall_back(member)[0]} for member in members] for split, members in predicted.items()
+    }
+    return {
+        "seeds": seeds,
+        "checkpoints": {
+            network: [str(trainings.folder(network)) for trainings in experiment.trainings] for network in NETWORKS
+        },
+        "models": score_members(alone, listings, seeds),
+    }
+
+
+def fall_back(values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
     """Fill in the single networks' predictions where Joint lacks sound or face.
 
     Args:

@@ -1,7 +1,7 @@
 """Scores of arousal and valence together, as plain data for JSON and tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -95,6 +95,20 @@ def compare_both(
         compared = compare_ccc(truth[:, i], one[:, i], other[:, i], videos, seed=seed, unit=unit)
         found[dimension] = {key: finite_or_none(value) for key, value in asdict(compared).items()}
     return {**found, "scored": len(videos)}
+
+
+def summarise_scores(scores: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """Return "mean" and "spread" (the deviation, divisor N - 1) of each number; those that are None are left out.
+
+    >>> summarise_scores([{"total": 0.25}, {"total": 0.75}, {"total": None}])["mean"]
+    {'total': 0.5}
+    """
+    names = list(dict.fromkeys(name for score in scores for name in score))
+    defined = {name: [v for score in scores if (v := score[name]) is not None] for name in names}
+    return {
+        "mean": {name: float(np.mean(v)) if v else None for name, v in defined.items()},
+        "spread": {name: float(np.std(v, ddof=1)) if len(v) > 1 else None for name, v in defined.items()},
+    }
 
 
 def finite_or_none(value: float) -> float | None:

@@ -15,11 +15,12 @@ from rich.table import Table
 
 from pipeline import config
 from pipeline.errors import TransientError, UserError
-from pipeline.experiment import NETWORKS, Experiment
+from pipeline.experiment import Experiment
 from pipeline.ledger import count_statuses, find_bad, write_ledger
 from pipeline.progress import Progress, format_seconds, open_log
 from pipeline.run import Run, current_run
 from pipeline.tables import print_tables
+from pipeline.trainings import NETWORKS
 from store.errors import StoreError
 from store.files import point_link, write_json
 
@@ -106,19 +107,22 @@ class Session:
         write_ledger(experiment.ledger.values(), self.run.folder / "ledger.csv")
         for network, title in NETWORK_TITLES.items():
             epochs = config.settings_of(config.SECTIONS[network])["epochs"]
-            self.progress.expect(title, 0 if experiment.done_path(network).exists() else epochs, "epochs")
+            waiting = sum(not trainings.is_done(network) for trainings in experiment.trainings)
+            self.progress.expect(title, waiting * epochs, "epochs")
         self.progress.expect(REPORT_TITLE, 0 if experiment.report_path.exists() else 1, "reports")
         return experiment
 
-    def train(self, network: str) -> None:
-        """Train one network."""
+    def train(self, network: str, fingerprint: str) -> None:
+        """Train one network of one seed."""
         title = NETWORK_TITLES[network]
+        trainings = self.experiment.find_trainings(network, fingerprint)
+        which = f"seed {trainings.seed}: " if len(self.experiment.trainings) > 1 else ""
         with self.progress.working(title):
-            self.experiment.train(
+            trainings.train(
                 network,
                 lambda m: self.progress.tick(
                     title,
-                    f"loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}, "
+                    f"{which}loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}, "
                     f"{m.num_train / m.train_seconds:.3g} utterances/s",
                 ),
             )
@@ -134,11 +138,10 @@ class Session:
 
     def train_folds(self) -> list[Experiment]:
         """Train each network on each fold; what is trained already is left alone."""
-        from pipeline.folds import make_folds, train_folds
+        from pipeline.folds import find_waiting, make_folds, train_folds
 
         folds = make_folds(self.experiment, config.run().folds)
-        waiting = [network for fold in folds for network in NETWORKS if not fold.done_path(network).exists()]
-        epochs = [config.settings_of(config.SECTIONS[network])["epochs"] for network in waiting]
+        epochs = [config.settings_of(config.SECTIONS[network])["epochs"] for _, network in find_waiting(folds)]
         self.progress.expect(FOLDS_TITLE, sum(epochs), "epochs")
         with self.progress.working(FOLDS_TITLE):
             train_folds(folds, lambda metrics: self.progress.tick(FOLDS_TITLE))

@@ -6,10 +6,12 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pipeline import config
 from pipeline.errors import UserError
-from pipeline.experiment import NETWORKS, Experiment
+from pipeline.experiment import Experiment
 from pipeline.run import Run, open_run
 from pipeline.session import NETWORK_TITLES, STAGE_TITLES, find_outputs
+from pipeline.trainings import NETWORKS
 from store.layout import stage_folder
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
@@ -66,7 +68,8 @@ def read_status(run: Run) -> Status:
             StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting))
         )
     if run.pending:
-        status.stages += [StageStatus(title, 0, 1, "features first") for title in (*NETWORK_TITLES.values(), "report")]
+        counts = {**dict.fromkeys(NETWORK_TITLES.values(), config.run().seeds), "report": 1}
+        status.stages += [StageStatus(title, 0, count, "features first") for title, count in counts.items()]
     else:
         status.stages += _read_results(run)
     return status
@@ -81,10 +84,13 @@ def _read_results(run: Run) -> list[StageStatus]:
     experiment = Experiment(run)
     results = []
     for network in NETWORKS:
-        is_done = experiment.done_path(network).exists()
+        waiting = [trainings.seed for trainings in experiment.trainings if not trainings.is_done(network)]
+        done = len(experiment.trainings) - len(waiting)
         others = any((run.folder / "checkpoints").glob(f"{network}-*/training.json"))
         reason = "data or settings have changed since the last training" if others else "never trained"
-        results.append(StageStatus(NETWORK_TITLES[network], int(is_done), int(not is_done), "" if is_done else reason))
+        if done:
+            reason = f"not trained yet with seed {', '.join(map(str, waiting))}"
+        results.append(StageStatus(NETWORK_TITLES[network], done, len(waiting), reason if waiting else ""))
     is_done = experiment.report_path.exists()
     reason = "" if is_done else "not written for these results"
     return [*results, StageStatus("report", int(is_done), int(not is_done), reason)]

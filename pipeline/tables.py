@@ -1,11 +1,11 @@
 """The table of CCC on the console, beside the paper's."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from pipeline.scoring import format_interval, format_number, format_score
+from pipeline.scoring import DIMENSIONS, format_interval, format_number, format_score
 
 TITLES = {
     "anet": "ANet",
@@ -106,7 +106,7 @@ def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False
             for p in PUBLISHED
             if (p.model, p.split) == (model, split)
         ]
-        rows.append(ResultRow(f"{title_of(model)}, this run", "run", entry))
+        rows.append(ResultRow(f"{title_of(model)}, this run{_name_mean(content)}", "run", entry))
         if all_views and entry["scored"] < entry["listed"] and "filled" in entry:
             rows.append(ResultRow(f"{title_of(model)}, on what all models could see", "view", entry["common"]))
             rows.append(ResultRow(f"{title_of(model)}, the rest filled in", "view", entry["filled"]))
@@ -128,11 +128,39 @@ def format_tables(content: Mapping[str, Any]) -> str:
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
         lines += ["", title_of_split(split)] if lines else [title_of_split(split)]
         lines += [format_cells(row, widths) for row in rows]
-    folds = make_fold_rows(content)
-    if folds:
-        widths = [max(len(row[i]) for row in folds) for i in range(len(folds[0]))]
-        lines += ["", fold_title(content), *(format_cells(row, widths) for row in folds)]
+    for title, cells in _make_further_tables(content):
+        widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+        lines += ["", title, *(format_cells(row, widths) for row in cells)]
     return "\n".join(lines)
+
+
+def _name_mean(content: Mapping[str, Any]) -> str:
+    """Say of how many seeds the scores are, where that is more than one."""
+    return f": mean of {len(content['ensemble']['seeds'])} seeds" if "ensemble" in content else ""
+
+
+def seed_title(content: Mapping[str, Any]) -> str:
+    """Say what the rows of single seeds are."""
+    seeds = ", ".join(map(str, content["ensemble"]["seeds"]))
+    return f"CCC of each seed alone ({seeds}): mean ± deviation of the seeds"
+
+
+def make_seed_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return header and rows of the table of single seeds, the training split left out; none where there was one."""
+    models = content.get("ensemble", {}).get("models", {})
+    rows: list[tuple[str, ...]] = []
+    for split, network in ((split, network) for split in list_splits(content) for network in models):
+        if split != "train" and split in models[network]:
+            scores = models[network][split]
+            each = " ".join(format_number(member["total_ccc"], 3) for member in scores["members"])
+            cells = [format_spread(scores, name) for name in (*DIMENSIONS, "total_ccc")]
+            rows.append((f"{title_of(network)} on {split}", *cells, each))
+    return [("", "arousal", "valence", "total", "total of each seed"), *rows] if rows else []
+
+
+def format_spread(scores: Mapping[str, Any], name: str) -> str:
+    """Return mean and deviation as text."""
+    return " ± ".join(format_number(scores[part][name], 3) for part in ("mean", "spread"))
 
 
 def fold_title(content: Mapping[str, Any]) -> str:
@@ -148,14 +176,20 @@ def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
         return []
     rows: list[tuple[str, ...]] = [("", "arousal", "valence", "total", "all held-out clips together: total", "scored")]
     for model, scores in found["models"].items():
-        cells = [
-            " ± ".join(format_number(scores[part][name], 3) for part in ("mean", "spread"))
-            for name in ("arousal", "valence", "total")
-        ]
+        cells = [format_spread(scores, name) for name in (*DIMENSIONS, "total")]
         pooled = scores["pooled"]
         total = format_interval(pooled["total_ccc"], pooled["total_ccc_low"], pooled["total_ccc_high"])
         rows.append((title_of(model), *cells, total, str(pooled["scored"])))
     return rows
+
+
+def _make_further_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Give title and rows, header first, of each table below those of the splits."""
+    seeds, folds = make_seed_rows(content), make_fold_rows(content)
+    if seeds:
+        yield seed_title(content), seeds
+    if folds:
+        yield fold_title(content), folds
 
 
 def format_cells(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -184,9 +218,8 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
         for row in make_rows(content, split):
             table.add_row(*(Text(cell) for cell in row.cells()), style="bold" if row.kind == "run" else "dim")
         console.print(table)
-    folds = make_fold_rows(content)
-    if folds:
-        table = Table(*folds[0], title=fold_title(content), title_justify="left")
-        for cells in folds[1:]:
-            table.add_row(*(Text(cell) for cell in cells))
+    for title, cells in _make_further_tables(content):
+        table = Table(*cells[0], title=title, title_justify="left")
+        for row_cells in cells[1:]:
+            table.add_row(*(Text(cell) for cell in row_cells))
         console.print(table)

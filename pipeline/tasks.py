@@ -9,6 +9,7 @@ import luigi
 from pipeline import config
 from pipeline.errors import UserError, describe_failure
 from pipeline.session import current_session, start_session
+from pipeline.trainings import Trainings
 
 try:
     config.load()
@@ -133,17 +134,22 @@ class TrainTask(StoreTask):
     network: ClassVar[str]
 
     @classmethod
-    def now(cls) -> "TrainTask":
-        """Make the task for the current settings and features."""
-        return cls(fingerprint=current_session().experiment.fingerprints[cls.network])
+    def of(cls, trainings: Trainings) -> "TrainTask":
+        """Make the task of one seed's trainings."""
+        return cls(fingerprint=trainings.fingerprints[cls.network])
+
+    @property
+    def trainings(self) -> Trainings:
+        """The trainings that the fingerprint belongs to."""
+        return current_session().experiment.find_trainings(self.network, self.fingerprint)
 
     def output(self) -> luigi.LocalTarget:
         """Leave the file that appears when the checkpoints are there."""
-        return luigi.LocalTarget(str(current_session().experiment.done_path(self.network)))
+        return luigi.LocalTarget(str(self.trainings.done_path(self.network)))
 
     def run(self) -> None:
         """Train."""
-        current_session().train(self.network)
+        current_session().train(self.network, self.fingerprint)
 
 
 class TrainANet(TrainTask):
@@ -164,8 +170,8 @@ class TrainJoint(TrainTask):
     network = "joint"
 
     def requires(self) -> list[TrainTask]:
-        """Need both single networks."""
-        return [TrainANet.now(), TrainVNet.now()]
+        """Need both single networks of the same seed."""
+        return [TrainANet.of(self.trainings), TrainVNet.of(self.trainings)]
 
 
 class Report(StoreTask):
@@ -174,8 +180,9 @@ class Report(StoreTask):
     fingerprint = luigi.Parameter(description="name of the report")
 
     def requires(self) -> list[TrainTask]:
-        """Need all three networks."""
-        return [TrainANet.now(), TrainVNet.now(), TrainJoint.now()]
+        """Need all three networks of each seed."""
+        tasks = (TrainANet, TrainVNet, TrainJoint)
+        return [task.of(trainings) for trainings in current_session().experiment.trainings for task in tasks]
 
     def output(self) -> luigi.LocalTarget:
         """Leave report.json."""
@@ -198,14 +205,14 @@ class FullRun(_AllShards):
         """Go on to the trainings, whose fingerprints are known only when the features are there."""
         session = current_session()
         session.check_features()
-        yield Report(fingerprint=session.experiment.fingerprints["report"])
+        yield Report(fingerprint=session.experiment.report_fingerprint)
 
 
 class Predict(StoreTask):
     """Arousal and valence of clips without labels."""
 
     videos = luigi.Parameter(default="", description="folder of clips, or of folders of clips")
-    checkpoint = luigi.Parameter(default="", description="folder of a trained network; Joint of the newest report")
+    checkpoint = luigi.Parameter(default="", description="folders of trained networks; Joint of the newest report")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline import config
-from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from models.metrics import EpochMetrics
-    from pipeline.experiment import Experiment
+    from pipeline.trainings import Trainings
 
 MARK = "epoch: "
 
@@ -33,7 +32,7 @@ def train(network: str, fingerprint: str, on_epoch: "Callable[[EpochMetrics], No
 
     Args:
         network: anet, vnet or joint.
-        fingerprint: of the checkpoints, which the processes have to come to as well.
+        fingerprint: of the checkpoints, which the processes have to come to as well; tells them the seed.
         on_epoch: called after each epoch.
 
     Raises:
@@ -65,22 +64,23 @@ def train(network: str, fingerprint: str, on_epoch: "Callable[[EpochMetrics], No
 
 
 def train_here(
-    experiment: "Experiment", network: str, on_epoch: "Callable[[EpochMetrics], None]", *, device: str
+    trainings: "Trainings", network: str, on_epoch: "Callable[[EpochMetrics], None]", *, device: str
 ) -> None:
     """Train a network in this process, or in this process's share of several, and leave its checkpoints."""
     from models import training
     from pipeline.stages.device import torch_threads
 
     values = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
+    experiment = trainings.experiment
     weights = experiment.run.weights
     options = training.RunOptions(
-        experiment.folder(network),
-        seed=config.run().seed,
+        trainings.folder(network),
+        seed=trainings.seed,
         device=device,
         on_epoch=on_epoch,
         save_every_steps=config.run().save_every_steps,
     )
-    made_from = {**experiment.describe(), "training_mean": experiment.training_mean().tolist()}
+    made_from = trainings.describe()
     train, validation = experiment.load_clips("train"), experiment.load_clips("validation")
     with torch_threads(_count_threads(network)):
         if network == "anet":
@@ -93,7 +93,7 @@ def train_here(
                 train, validation, vnet, options, weights=weights["sphereface20"].path, provenance=made_from
             )
         else:
-            parents: dict[str, Any] = {parent: experiment.folder(parent) for parent in ("anet", "vnet")}
+            parents: dict[str, Any] = {parent: trainings.folder(parent) for parent in ("anet", "vnet")}
             joint = training.JointSettings(**values)
             training.train_joint(train, validation, joint, options, **parents, provenance=made_from)
 
@@ -134,16 +134,14 @@ def main(argv: Sequence[str]) -> None:
     end_with_parent()
     network, fingerprint = argv
     with grouped(find_device()) as device:
-        experiment = Experiment(open_run())
-        if experiment.fingerprints[network] != fingerprint:
-            raise UserError(f"clips or settings have changed while {network} was about to be trained; run again")
+        trainings = Experiment(open_run()).find_trainings(network, fingerprint)
         is_first = find_group().is_first
 
         def report(metrics: "EpochMetrics") -> None:
             if is_first:
                 print(MARK + json.dumps(metrics.as_plain()), flush=True)
 
-        train_here(experiment, network, report, device=device)
+        train_here(trainings, network, report, device=device)
 
 
 if __name__ == "__main__":

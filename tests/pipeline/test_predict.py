@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.experiment import JpegCrops
 from pipeline.predict import Answer, answer_windows, cut_windows, place_windows
 from pipeline.prediction import open_prediction
-from pipeline.predictor import Predictor, find_newest_checkpoint, load_predictor
+from pipeline.predictor import Predictor, find_newest_checkpoints, load_predictor
 from pipeline.unlabelled import list_unlabelled
 
 
@@ -114,7 +114,7 @@ def test_no_checkpoint_is_told(tmp_path):
     with pytest.raises(UserError, match=r"--checkpoint: .*best.pt cannot be read as a checkpoint"):
         load_predictor(tmp_path)
     with pytest.raises(UserError, match=r"latest/report.json is not there: no network has been trained yet"):
-        find_newest_checkpoint(tmp_path)
+        find_newest_checkpoints(tmp_path)
     with pytest.raises(UserError, match="Predict needs --videos DIR"):
         open_prediction("", str(tmp_path))
 
