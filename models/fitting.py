@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from models.ccc import compute_ccc
-from models.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, remove_unfinished, save_checkpoint
+from models.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, save_checkpoint
 from models.clips import Clips
 from models.feeding import choose_source
 from models.job import Job, RunOptions, TrainingError
@@ -20,17 +20,13 @@ from models.loading import place_network
 from models.metrics import EpochMetrics, count_epochs_since_best, find_best_total
 from models.parallel import Group, find_group
 from models.prediction import BATCH_SIZE, predict_members
-from models.resuming import STATE, TrainingState, add_to_average, load_state, write_metrics
+from models.resuming import STATE, TrainingState, add_to_average
+from models.saving import AVERAGE, Keeper
 from models.settings import TrainingSettings
 from models.stepping import Losses, Setup, train_epoch
-from models.tensorboard import FILE as EVENTS
-from models.tensorboard import append_epoch, write_events
 
 __all__ = ["EpochMetrics", "Job", "RunOptions", "TrainingError", "fit"]
 
-METRICS = "metrics.jsonl"
-AVERAGE = "average.pt"
-BY_TOTAL = "total validation CCC"
 NO_VALIDATION = "last epoch: no validation utterance has a usable label and something the network can see"
 
 log = logging.getLogger(__name__)
@@ -42,9 +38,9 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     Utterances without both labels, or without what the network looks at, are left out. The best checkpoint is that of
     the highest total validation CCC, the earlier one of two equal; where no epoch has one it is the last.
 
-    Killed at any moment, the next call with the same arguments goes on from the last finished epoch and ends with the
-    weights that an uninterrupted training would have: the same to the bit on the same machine's CPU with the same
-    number of threads. An unfinished training with other arguments is replaced.
+    Killed at any moment, the next call with the same arguments goes on from the last saved epoch (see `models.saving`)
+    and ends with the weights that an uninterrupted training would have: the same to the bit on the same machine's CPU
+    with the same number of threads. An unfinished training with other arguments is replaced.
 
     Args:
         job: what to train.
@@ -70,7 +66,8 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     optimiser = torch.optim.SGD(
         job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
-    state = _start(job, optimiser, folder, identity, group, overwrite=options.overwrite)
+    keeper = Keeper(job, optimiser, folder, group)
+    state = keeper.start(identity, overwrite=options.overwrite)
     report = options.on_epoch or (lambda metrics: None)
     for metrics in state.history:
         report(metrics)
@@ -91,7 +88,7 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
         if options.save_every_steps and losses.num_steps % options.save_every_steps == 0:
             losses.look()
             state.step, state.losses = losses.num_steps, list(losses.values)
-            _save_state(state, setup, folder)
+            keeper.save(state)
 
     while not _is_over(state.history, settings):
         epoch = state.epoch
@@ -113,7 +110,7 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
             train_seconds=train_seconds,
             wait_seconds=wait_seconds,
         )
-        _finish_epoch(state, setup, metrics, folder)
+        _finish_epoch(state, setup, metrics, keeper)
         report(metrics)
     _finish(state, setup, validate, folder)
     group.wait()
@@ -153,40 +150,8 @@ def _is_finished(folder: Path, identity: str) -> bool:
     )
 
 
-def _start(
-    job: Job, optimiser: torch.optim.Optimizer, folder: Path, identity: str, group: Group, *, overwrite: bool
-) -> TrainingState:
-    """Go on from what the folder holds of this training, or begin it; leaves the folder's files in step with that."""
-    state = None if overwrite else load_state(folder)
-    goes_on = state is not None and state.identity == identity
-    group.wait()
-    if state is not None and goes_on:
-        job.network.load_state_dict(state.network)
-        optimiser.load_state_dict(state.optimiser)
-    else:
-        if state is not None:
-            log.warning("%s: %s is of another training (data or settings); it is replaced", job.kind, folder / STATE)
-        state = TrainingState(identity, job.network.state_dict(), optimiser.state_dict())
-    if group.is_first:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_unfinished(folder)
-        # last.pt tells that a training is finished, so it goes first.
-        for name in (LAST, AVERAGE) if goes_on else (LAST, AVERAGE, STATE, BEST):
-            (folder / name).unlink(missing_ok=True)
-        write_metrics(folder / METRICS, state.history)
-        write_events(folder / EVENTS, state.history)
-        is_best = bool(state.history) and state.history[-1].is_best and not state.step
-        if is_best and not _holds(folder / BEST, state.epoch - 1):
-            _write_best(state, job, folder)
-    return state
-
-
-def _holds(path: Path, epoch: int) -> bool:
-    return path.exists() and load_checkpoint(path).epoch == epoch
-
-
-def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, folder: Path) -> None:
-    """Save how far the training is, then what follows from it."""
+def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, keeper: Keeper) -> None:
+    """Take an epoch into the state and save what has to be."""
     settings = setup.job.settings
     first_averaged = settings.epochs - settings.average_last
     if settings.average_last > 1 and metrics.epoch >= first_averaged:
@@ -194,23 +159,7 @@ def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, fol
         state.average = add_to_average(state.average, weights, metrics.epoch - first_averaged)
     state.history.append(metrics)
     state.epoch, state.step, state.losses = metrics.epoch + 1, 0, []
-    _save_state(state, setup, folder)
-    if setup.group.is_first:
-        if metrics.is_best:
-            _write_best(state, setup.job, folder)
-        write_metrics(folder / METRICS, state.history)
-        append_epoch(folder / EVENTS, metrics)
-
-
-def _save_state(state: TrainingState, setup: Setup, folder: Path) -> None:
-    state.network, state.optimiser = setup.job.network.state_dict(), setup.optimiser.state_dict()
-    if setup.group.is_first:
-        state.save(folder)
-
-
-def _write_best(state: TrainingState, job: Job, folder: Path) -> None:
-    checkpoint = job.make_checkpoint(state.history[-1], identity=state.identity, selected_by=BY_TOTAL)
-    save_checkpoint(folder / BEST, checkpoint)
+    keeper.save_epoch(state, is_last=_is_over(state.history, settings))
 
 
 def _is_over(history: list[EpochMetrics], settings: TrainingSettings) -> bool:

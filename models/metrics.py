@@ -57,7 +57,12 @@ def find_best_total(history: list[EpochMetrics]) -> float:
     return max((m.total_ccc for m in history if math.isfinite(m.total_ccc)), default=-math.inf)
 
 
+def find_best(history: list[EpochMetrics]) -> EpochMetrics | None:
+    """Give the best of some epochs; None where none has a score."""
+    return next((metrics for metrics in reversed(history) if metrics.is_best), None)
+
+
 def count_epochs_since_best(history: list[EpochMetrics]) -> int:
     """Count the epochs after the best one; 0 where none has a score."""
-    best = [m.epoch for m in history if m.is_best]
-    return history[-1].epoch - best[-1] if best else 0
+    best = find_best(history)
+    return history[-1].epoch - best.epoch if best else 0

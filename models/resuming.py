@@ -1,7 +1,7 @@
 """What an interrupted training needs to go on, in one file.
 
-`state.pt` is written whole after each epoch (and every so many steps where asked for), and is the only word on how far
-a training is: best.pt and metrics.jsonl are mended from it where a kill came between.
+`state.pt` is written whole, at the end of epochs (and every so many steps where asked for), and is the only word on how
+far a training is: best.pt and metrics.jsonl are mended from it where a kill came between.
 """
 
 import hashlib
@@ -35,6 +35,7 @@ class TrainingState:
         losses: of that epoch's steps before.
         history: of the epochs before.
         average: mean of the weights after the last epochs so far; empty where none is asked for or due.
+        best: weights after the best epoch, where neither `network` nor best.pt has them; otherwise empty.
     """
 
     identity: str
@@ -45,6 +46,7 @@ class TrainingState:
     losses: list[float] = field(default_factory=list)
     history: list[EpochMetrics] = field(default_factory=list)
     average: dict[str, torch.Tensor] = field(default_factory=dict)
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write state.pt whole."""
@@ -107,4 +109,6 @@ def add_to_average(
     """
     if not count:
         return {key: value.detach().clone() for key, value in state.items()}
-    return {key: average[key] + (value.detach() - average[key]) / (count + 1) for key, value in state.items()}
+    # Read from state.pt it is on the CPU.
+    former = {key: average[key].to(value.device) for key, value in state.items()}
+    return {key: former[key] + (value.detach() - former[key]) / (count + 1) for key, value in state.items()}

@@ -1,5 +1,6 @@
 """Train in a process of its own that kills itself: `python killed_training.py FOLDER N` dies at its Nth renaming."""
 
+import math
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from models import saving
 from models.settings import VNetSettings
 from models.training import RunOptions, train_vnet
 from tests.models.data import make_clips
@@ -14,8 +16,8 @@ from tests.models.data import make_clips
 SETTINGS = VNetSettings(epochs=3, batch_size=3, num_frames=2, learning_rate=0.1, average_last=2)
 
 
-def train(folder, **changes):
-    train_vnet(make_clips(8), make_clips(5, seed=1), SETTINGS, RunOptions(folder, seed=3, **changes))
+def train(folder, settings=SETTINGS, seed=3, **changes):
+    train_vnet(make_clips(8), make_clips(5, seed=1), settings, RunOptions(folder, seed=seed, **changes))
 
 
 def main():
@@ -31,6 +33,7 @@ def main():
 
     Path.replace = replace
     torch.set_num_threads(1)
+    saving.QUICK_SECONDS = math.inf
     train(Path(sys.argv[1]))
 
 

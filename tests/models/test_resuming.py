@@ -14,6 +14,7 @@ from models.checkpoints import load_checkpoint
 from models.clips import Clips
 from models.metrics import EpochMetrics, count_epochs_since_best, find_best_total
 from models.resuming import load_state
+from models.saving import Pace
 from models.settings import ANetSettings
 from models.training import RunOptions, train_anet, train_vnet
 from tests.models import killed_training
@@ -48,11 +49,14 @@ def uninterrupted(tmp_path_factory):
     return summarise(folder)
 
 
-def test_killed_before_any_renaming_the_rest_ends_with_the_same_bits(tmp_path, uninterrupted, monkeypatch):
-    """state.pt, best.pt, metrics.jsonl of each epoch, then the files of the end: every place where files change."""
+def kill_before_each_renaming(folder, monkeypatch, train):
+    """Kill a training before its first renaming and go on with it, another before its second, and so on.
+
+    Yields how many renamings there were before the kill, and the folder.
+    """
     rename, num_kills = Path.replace, 0
     while True:
-        folder, countdown = tmp_path / str(num_kills), num_kills
+        countdown = num_kills
 
         def count(self, target):
             nonlocal countdown
@@ -62,17 +66,77 @@ def test_killed_before_any_renaming_the_rest_ends_with_the_same_bits(tmp_path, u
             return rename(self, target)
 
         monkeypatch.setattr(Path, "replace", count)
+        # The power stays on, and the disk need not be waited for.
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
         try:
-            killed_training.train(folder)
-            break
+            train(folder / str(num_kills))
+            return
         except Killed:
             monkeypatch.setattr(Path, "replace", rename)
-        killed_training.train(folder)
-        assert summarise(folder) == uninterrupted, f"killed before renaming {num_kills}"
-        assert sorted(path.name for path in folder.iterdir()) == FILES
-        shutil.rmtree(folder)
+        train(folder / str(num_kills))
+        yield num_kills, folder / str(num_kills)
+        shutil.rmtree(folder / str(num_kills))
         num_kills += 1
-    assert num_kills >= 3 * 2 + 3
+
+
+def test_killed_before_any_renaming_the_rest_ends_with_the_same_bits(tmp_path, uninterrupted, monkeypatch):
+    """state.pt, best.pt, metrics.jsonl of each epoch, then the files of the end: every place where files change."""
+    renaming = 0
+    for renaming, folder in kill_before_each_renaming(tmp_path, monkeypatch, killed_training.train):
+        assert summarise(folder) == uninterrupted, f"killed before renaming {renaming}"
+        assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert renaming + 1 >= 3 * 2 + 3
+
+
+def make_seldom(monkeypatch):
+    """Have only the first epoch after each start saved, and the last, as where saving is slow."""
+    known = []
+
+    def is_due(pace):
+        if pace in known:
+            return False
+        known.append(pace)
+        return True
+
+    monkeypatch.setattr(Pace, "is_due", is_due)
+
+
+@pytest.mark.parametrize("every_steps", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_between_seldom_savings_the_rest_ends_with_the_same_bits(tmp_path, monkeypatch, every_steps):
+    """The second epoch is the best one and not saved at its end: its weights come to the disk later."""
+    settings = replace(killed_training.SETTINGS, learning_rate=0.03)
+
+    def train(folder):
+        killed_training.train(folder, settings, seed=4, save_every_steps=every_steps)
+
+    train(tmp_path / "whole")
+    whole = summarise(tmp_path / "whole")
+    assert [line["is_best"] for line in whole["metrics"]] == [True, True, False]
+    make_seldom(monkeypatch)
+    renaming = 0
+    for renaming, folder in kill_before_each_renaming(tmp_path, monkeypatch, train):
+        assert summarise(folder) == whole, f"killed before renaming {renaming}"
+        assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert renaming + 1 >= 2 * 2 + 3 + 2
+
+
+def test_best_is_never_ahead_of_the_state(tmp_path, monkeypatch):
+    """What is lost with a kill may come out otherwise on a GPU; its best epoch must not outlive it."""
+    make_seldom(monkeypatch)
+    settings = replace(killed_training.SETTINGS, learning_rate=0.03)
+
+    def stop(metrics):
+        if metrics.epoch == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        killed_training.train(tmp_path, settings, seed=4, on_epoch=stop)
+    assert load_state(tmp_path).epoch == 1
+    assert load_checkpoint(tmp_path / "best.pt").epoch == 0
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["is_best"] for line in lines] == [True, True], "grows all the same"
+    killed_training.train(tmp_path, settings, seed=4)
+    assert load_checkpoint(tmp_path / "best.pt").epoch == 1
 
 
 @pytest.mark.parametrize("renaming", [3, 8])
