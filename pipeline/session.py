@@ -20,7 +20,6 @@ from pipeline.ledger import count_statuses, find_bad, write_ledger
 from pipeline.progress import Progress, format_seconds, open_log
 from pipeline.run import Run, current_run
 from pipeline.tables import print_tables
-from pipeline.trainings import NETWORKS
 from store.errors import StoreError
 from store.files import point_link, write_json
 
@@ -260,4 +259,4 @@ def _explain_interrupt(kind: type[BaseException], error: BaseException, trace: T
         sys.__excepthook__(kind, error, trace)
 
 
-__all__ = ["NETWORKS", "Session", "current_session", "start_session"]
+__all__ = ["Session", "current_session", "start_session"]
