@@ -79,3 +79,8 @@ def test_mean_of_weights_goes_on_from_what_was_read():
     for count, value in enumerate((1.0, 2.0, 6.0)):
         mean = add_to_average(mean, {"a": torch.full((2,), value)}, count)
     assert mean["a"].tolist() == [3.0, 3.0]
+
+
+def test_mean_of_weights_read_from_the_disk_moves_to_where_the_network_is():
+    mean = add_to_average({"a": torch.ones(2)}, {"a": torch.ones(2, device="meta")}, 1)
+    assert mean["a"].device.type == "meta"
