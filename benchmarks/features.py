@@ -30,8 +30,8 @@ from models.paper import CROP_HEIGHT, CROP_WIDTH
 from models.sphereface import build_sphereface
 from pipeline import config, media, stages
 from pipeline.run import Run, open_run
+from pipeline.stages.clip_faces import load_detector
 from pipeline.stages.embedding import embed_all
-from pipeline.stages.faces import load_detector
 
 SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "RAVDESS_01-01-01")
 STAGES = ("extract_wav", "compute_stft", "extract_frames", "align_faces", "cache_face_features")
@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         _load_settings(_settings(arguments), Path(folder) / "benchmark.cfg")
     clips = choose_clips(arguments.clips, SHORT if arguments.short else ())
-    load_detector()
+    load_detector(arguments.smallest_face, arguments.device, config.number_of_threads())
     embedding_rate = measure_embedding()
     print(
         f"{len(clips)} clips, smallest face {arguments.smallest_face} px, {arguments.precision}, "

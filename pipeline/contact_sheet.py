@@ -67,8 +67,8 @@ def _draw(arguments: argparse.Namespace) -> str:
     from models.mtcnn_networks import load_networks
     from pipeline import media
     from pipeline.faces import find_speaker
+    from pipeline.stages.clip_faces import choose_wish, load_likeness
     from pipeline.stages.device import find_device, torch_threads
-    from pipeline.stages.faces import choose_wish, load_likeness
 
     config.load()
     settings = config.faces()
@@ -86,7 +86,7 @@ def _draw(arguments: argparse.Namespace) -> str:
             Mtcnn(load_networks(), smallest_face_px=smallest, device=find_device()),
             detect_every=every,
             smallest_face_px=smallest,
-            likeness=load_likeness(_find_weights()),
+            likeness=load_likeness(_find_weights(), find_device()),
             wish=choose_wish(Override(point, seconds), table.times_seconds),
             scratch=Path(scratch),
         )

@@ -124,7 +124,7 @@ def find_speaker(
                 file.write(crop.tobytes())
                 rows.append(face.track, frame.index, face.box, face.landmarks, face.score)
     table = rows.finish()
-    crops = _map_crops(spool, len(table))
+    crops = map_crops(spool, len(table))
     tracks = choose_speaker(table, crops, np.array(cut_frames), likeness=likeness, wish=wish)
     chosen = np.flatnonzero(np.isin(table["track"], tracks))
     speaker = table[chosen]
@@ -161,8 +161,8 @@ class _Rows:
         return self._rows[: self._length]
 
 
-def _map_crops(path: Path, num_crops: int) -> np.ndarray:
-    """Map a file of crops into memory; a file of none cannot be mapped."""
+def map_crops(path: Path, num_crops: int) -> np.ndarray:
+    """Map a file of crops into memory, (num_crops, 112, 96, 3) uint8, read only; a file of none cannot be mapped."""
     if num_crops == 0:
         return np.empty((0, *CROP_SHAPE), dtype=np.uint8)
     return np.memmap(path, dtype=np.uint8, mode="r", shape=(num_crops, *CROP_SHAPE))
@@ -176,4 +176,4 @@ def _keep_crops(crops: np.ndarray, chosen: np.ndarray, spool: Path) -> np.ndarra
             file.write(crops[chosen[start : start + _COPY_ROWS]].tobytes())
             release_pages(crops)
     spool.unlink()
-    return _map_crops(path, len(chosen))
+    return map_crops(path, len(chosen))

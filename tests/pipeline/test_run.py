@@ -248,6 +248,11 @@ def test_an_empty_folder_of_videos_is_an_error_that_names_the_first_file(workpla
     assert not (workplace.folder / "store").exists()
 
 
+# What many frames would start.
+IN_PROCESSES = """
+import pipeline.stages.faces
+pipeline.stages.faces._WORTH_PROCESSES = 0
+"""
 INTERRUPT = """
 from pipeline import progress
 tick = progress.Progress.tick
@@ -259,8 +264,18 @@ progress.Progress.tick = tick_and_stop
 """
 
 
-def test_ctrl_c_stops_with_a_sentence_and_leaves_nothing_half_written(workplace):
-    ended = workplace.run(task="Features", code=INTERRUPT)
+def test_processes_find_the_same_faces_to_the_bit(first_run, workplace):
+    ended = workplace.run(task="Features", code=IN_PROCESSES)
+    assert ended.returncode == 0, ended.stderr
+    whole, _ = first_run
+    for part in ("store/faces", "store/crops"):
+        assert len(whole.digests(part)) >= 4
+        assert workplace.digests(part) == whole.digests(part)
+
+
+@pytest.mark.parametrize("code", ["", IN_PROCESSES], ids=["threads", "processes"])
+def test_ctrl_c_stops_with_a_sentence_and_leaves_nothing_half_written(workplace, code):
+    ended = workplace.run(task="Features", code=code + INTERRUPT)
     assert ended.returncode != 0
     assert "stopped: what is finished is kept, and the same command goes on from there" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,0 +1,134 @@
+"""The speaker's faces of one clip (paper II-B), from plain values alone, so that any process can look for them."""
+
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.mtcnn import Mtcnn
+from models.mtcnn_networks import load_networks
+from models.sphereface import embed_crops
+from pipeline import media
+from pipeline.faces import SpeakerFaces, find_speaker
+from pipeline.overrides import Override
+from pipeline.speaker import LOOKS, Likeness, Wish, embedding_likeness
+from pipeline.stages.embedding import load_embedder
+from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames
+from store.shard import Shard
+
+# Crops of a track that are embedded to tell whose it is, padded to one size.
+_LIKENESS_BATCH = 16
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """A clip and all that decides on the faces that are found in it.
+
+    Attributes:
+        name: of the utterance.
+        table: its frame table.
+        source: the clip; None where it is gone.
+        pixels: shard of kept pixels, looked at where the clip is gone.
+        override: what the user says of it.
+        smallest_face_px: see tasks.cfg.
+        detect_every: likewise.
+        weights: SphereFace's file, by which tracks are joined; None to join them by their looks.
+        device: where the networks run.
+        decoder_threads: of the decoder.
+        scratch: existing folder in which a folder for the crops is made.
+    """
+
+    name: str
+    table: media.FrameTable
+    source: Path | None
+    pixels: Path | None
+    override: Override
+    smallest_face_px: int
+    detect_every: int
+    weights: Path | None
+    device: str
+    decoder_threads: int
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class ClipFaces:
+    """What was found: a status with its message, the faces, and the folder of their crops, the caller's to remove."""
+
+    status: str
+    message: str
+    faces: SpeakerFaces | None = None
+    scratch: Path | None = None
+
+
+def find_clip_faces(request: ClipRequest, detector: Mtcnn) -> ClipFaces:
+    """Look for the speaker of a clip.
+
+    Raises:
+        OSError: Scratch cannot be written.
+        ShardError: The kept pixels are damaged.
+    """
+    pictures = _open_pictures(request)
+    folder = Path(tempfile.mkdtemp(dir=request.scratch))
+    try:
+        faces = find_speaker(
+            media.prefetch(pictures, FRAMES_AHEAD),
+            detector,
+            detect_every=request.detect_every,
+            smallest_face_px=request.smallest_face_px,
+            scratch=folder,
+            likeness=load_likeness(request.weights, request.device),
+            wish=choose_wish(request.override, request.table.times_seconds),
+        )
+    except media.MediaError as error:
+        return ClipFaces(error.status, str(error))
+    notes = [request.table.message, getattr(pictures, "message", "read from the kept frames")]
+    if len(faces.frame_indices) == 0:
+        where = " where the overrides name one" if request.override.names_speaker and faces.num_faces else ""
+        nothing = f"no face of {request.smallest_face_px} pixels or more in {faces.num_frames} frames{where}"
+        return ClipFaces("no_face", "; ".join(filter(None, [nothing, *notes])), faces, folder)
+    return ClipFaces("ok", "; ".join(filter(None, notes)), faces, folder)
+
+
+def choose_wish(override: Override, times: np.ndarray) -> Wish | None:
+    """Turn what the user says of the speaker, with a time, into a frame of the clip (times (F,) in seconds)."""
+    if not override.names_speaker:
+        return None
+    frame_index = None if override.seconds is None else int(np.abs(times - override.seconds).argmin())
+    return Wish(override.point, frame_index)
+
+
+def _open_pictures(request: ClipRequest) -> Any:
+    """Open the clip's frames: from the clip, else from the kept pixels."""
+    if request.source is not None:
+        threads, stream = request.decoder_threads, request.override.video_stream
+        return media.read_frames(request.source, request.table, threads=threads, stream=stream)
+    assert request.pixels is not None, "one of the two is there"
+    return read_kept_frames(Shard(request.pixels), request.name, request.table)
+
+
+@functools.cache
+def load_detector(smallest_face_px: int, device: str, num_threads: int) -> Mtcnn:
+    """Load MTCNN once a process: networks and the GPU's context live across shards.
+
+    Args:
+        smallest_face_px: see `Mtcnn`.
+        device: likewise.
+        num_threads: likewise; more than one where a clip alone, or the last of a shard, would leave cores idle.
+    """
+    return Mtcnn(load_networks(), smallest_face_px=smallest_face_px, device=device, num_threads=num_threads)
+
+
+def load_likeness(weights: Path | None, device: str) -> Likeness:
+    """Give the way tracks are compared: by embeddings in float32, or by looks where SphereFace's weights are random."""
+    if weights is None:
+        return LOOKS
+
+    def embed(crops: np.ndarray) -> np.ndarray:
+        network = load_embedder(weights, "float32", device)
+        return embed_crops(network, crops, batch_size=_LIKENESS_BATCH, device=device)
+
+    return embedding_likeness(embed)

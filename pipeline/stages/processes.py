@@ -1,0 +1,78 @@
+"""A process per core, for work that holds Python's lock for too long to share one."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+import torch
+
+from pipeline.errors import TransientError
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+class Processes:
+    """Processes of this program, started anew (spawned) when first needed, which live until it ends.
+
+    They end with it however it ends; Ctrl-C ends them at once.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def are_running(self) -> bool:
+        """Tell whether they have been started."""
+        return self._pool is not None
+
+    def call(self, function: Callable[[Argument], Result], argument: Argument, *, what: str) -> Result:
+        """Call a function in one of the processes and wait for its result; several threads may do so at once.
+
+        Args:
+            function: of a module; what it raises is raised here.
+            argument: plain values.
+            what: named in the error.
+
+        Raises:
+            TransientError: a process was killed; the next call starts new ones.
+        """
+        with self._lock:
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
+            pool = self._pool
+        try:
+            return pool.submit(function, argument).result()
+        except BrokenProcessPool as error:
+            with self._lock:
+                self._pool = None
+            raise TransientError(
+                f"{what}: a process was killed, by the system perhaps for want of memory; run again, with fewer "
+                "[run] threads if it happens again"
+            ) from error
+
+
+def _begin() -> None:
+    """Set a new process up: one thread for torch, gone at Ctrl-C, and gone when its parent is."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot say goodbye, and a process that waits for work would wait for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a child"
+    parent.join()
+    os._exit(1)
