@@ -56,7 +56,7 @@ def render_page(report: Report) -> str:
         notes=content["notes"],
         headlines=_make_headlines(content),
         splits=[_describe_split(report, split) for split in list_splits(content)],
-        curves=plots.draw_curves(curves) if curves else None,
+        curves=plots.draw_curves(curves, content.get("ensemble", {}).get("curves")) if curves else None,
         seeds=make_seed_rows(content),
         seed_title=seed_title(content) if "ensemble" in content else "",
         first_seed=content["ensemble"]["seeds"][0] if "ensemble" in content else None,

@@ -124,16 +124,24 @@ def draw_videos(videos: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         return as_address(figure)
 
 
-def draw_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def draw_curves(
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    others: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] | None = None,
+) -> str:
     """Draw loss and validation CCC over the epochs, a column per network; the chosen epoch is marked.
 
     Args:
         curves: network to the lines of its metrics.jsonl.
+        others: network to those of its other seeds, drawn faintly; of the CCC only the total.
     """
     with _figure(2, len(curves), height=4.6, share_y=False) as (figure, axes):
         for column, (network, lines) in enumerate(curves.items()):
             epochs = [line["epoch"] for line in lines]
             loss, ccc = axes[0][column], axes[1][column]
+            for other in (others or {}).get(network, []):
+                for panel, key in ((loss, "loss"), (ccc, "total_ccc")):
+                    places = [line["epoch"] for line in other]
+                    panel.plot(places, _numbers(line[key] for line in other), color=TRUTH_COLOUR, linewidth=0.8)
             loss.plot(epochs, [line["loss"] for line in lines], ".-", color=colour_of(network))
             loss.set(title=f"{title_of(network)}, loss", xlabel="epoch")
             for name, style in (("arousal", "--"), ("valence", ":"), ("total", "-")):

@@ -176,6 +176,10 @@ def _describe_ensemble(
             network: [str(trainings.folder(network)) for trainings in experiment.trainings] for network in NETWORKS
         },
         "models": score_members(alone, listings, seeds),
+        "curves": {
+            network: [read_curve(trainings.folder(network)) for trainings in experiment.trainings[1:]]
+            for network in NETWORKS
+        },
     }
 
 

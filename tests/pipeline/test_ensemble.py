@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from models.prediction import predict
 from pipeline import ensemble, predictor, scoring
 from pipeline.ensemble import average, score_members
 from pipeline.errors import UserError
+from pipeline.experiment import Experiment
 from pipeline.page import render_page
 from pipeline.prediction import split_checkpoints
 from pipeline.predictor import Ensemble, Predictor, find_newest_checkpoints, load_ensemble
@@ -192,9 +194,38 @@ def test_a_second_seed_trains_three_networks_more_and_goes_on_where_it_was_kille
     assert "CCC of each seed alone (0, 1)" in ended.stdout
     content = read_report(work)
     assert content["ensemble"]["seeds"] == [0, 1]
+    assert {network: [len(lines) for lines in others] for network, others in content["ensemble"]["curves"].items()} == {
+        "anet": [2],
+        "vnet": [2],
+        "joint": [2],
+    }
     for folders in content["ensemble"]["checkpoints"].values():
         assert [(work.folder / folder / "training.json").is_file() for folder in folders] == [True, True]
     assert "Seeds" in (work.folder / "runs" / "latest" / "report.html").read_text(encoding="utf-8")
+
+
+def test_checkpoints_of_no_seed_are_refused():
+    with pytest.raises(UserError, match="clips or settings have changed while vnet was about to be trained; run again"):
+        Experiment.find_trainings(SimpleNamespace(trainings=[]), "vnet", "0123456789abcdef")
+
+
+@pytest.mark.slow  # twelve processes
+def test_the_seed_travels_to_the_processes_that_share_a_training(two_seeds, tmp_path):
+    work, _, _, _ = two_seeds
+    shutil.copytree(work.folder, tmp_path / "work", symlinks=True)
+    shared = Workplace(tmp_path / "work")
+    shared.configure("[run]\nprocesses = 2\n")
+    ended = shared.run()
+    assert ended.returncode == 0, ended.stderr
+    losses = [
+        [
+            [json.loads(line)["loss"] for line in (place.folder / folder / "metrics.jsonl").read_text().splitlines()]
+            for folder in read_report(place)["ensemble"]["checkpoints"]["vnet"]  # has no dropout
+        ]
+        for place in (work, shared)
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    assert abs(losses[0][0][0] - losses[0][1][0]) > 1e-3
 
 
 def test_a_member_is_named_as_the_run_with_its_seed_alone_would_name_it(two_seeds):
