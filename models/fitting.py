@@ -38,9 +38,10 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     Utterances without both labels, or without what the network looks at, are left out. The best checkpoint is that of
     the highest total validation CCC, the earlier one of two equal; where no epoch has one it is the last.
 
-    Killed at any moment, the next call with the same arguments goes on from the last saved epoch (see `models.saving`)
-    and ends with the weights that an uninterrupted training would have: the same to the bit on the same machine's CPU
-    with the same number of threads. An unfinished training with other arguments is replaced.
+    Killed at any moment, the next call with the same arguments goes on from the last saved epoch, which is the last
+    finished one unless `saving_share` is below 1, and ends with the weights that an uninterrupted training would have:
+    the same to the bit on the same machine's CPU with the same number of threads. An unfinished training with other
+    arguments is replaced.
 
     Args:
         job: what to train.
@@ -66,7 +67,7 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     optimiser = torch.optim.SGD(
         job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
-    keeper = Keeper(job, optimiser, folder, group)
+    keeper = Keeper(job, optimiser, folder, group, share=options.saving_share)
     state = keeper.start(identity, overwrite=options.overwrite)
     report = options.on_epoch or (lambda metrics: None)
     for metrics in state.history:

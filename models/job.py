@@ -34,6 +34,11 @@ class RunOptions:
         overwrite: train anew, whatever the folder holds.
         save_every_steps: also go on from the last step whose number within its epoch is a multiple of this; 0 for
             whole epochs only.
+        saving_share: of the training's time, what saving after epochs may take at most; an epoch that is not saved is
+            trained again after a kill. 1 saves after every epoch.
+
+    Raises:
+        ValueError: `saving_share` not above 0 and at most 1.
     """
 
     folder: Path
@@ -42,6 +47,12 @@ class RunOptions:
     on_epoch: Callable[[EpochMetrics], None] | None = None
     overwrite: bool = False
     save_every_steps: int = 0
+    saving_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a share that cannot be kept."""
+        if not 0 < self.saving_share <= 1:
+            raise ValueError(f"saving_share ({self.saving_share}) must be above 0 and at most 1")
 
 
 @dataclass(frozen=True)

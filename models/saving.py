@@ -24,10 +24,6 @@ from models.tensorboard import append_epoch, write_events
 METRICS = "metrics.jsonl"
 AVERAGE = "average.pt"
 BY_TOTAL = "total validation CCC"
-#: Of a training's time, what saving may take at most: a full-width ANet's epoch may be shorter than its saving.
-SAVING_SHARE = 0.1
-#: Saving that takes no longer than this is done after every epoch whatever its share.
-QUICK_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +32,18 @@ class Pace:
     """Tells whether it is time to save again.
 
     Args:
+        share: of a training's time, what saving may take at most; 1 for after every epoch, whatever it takes.
         clock: gives seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
+    def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._share, self._clock = share, clock
         self._end, self._seconds = clock(), 0.0
 
     def is_due(self) -> bool:
-        """Tell whether saving as long as the last time stays within `SAVING_SHARE` of the time since then."""
+        """Tell whether saving as long as the last time stays within the share of the time since then."""
         since = self._clock() - self._end
-        return self._seconds <= QUICK_SECONDS or self._seconds <= SAVING_SHARE * (since + self._seconds)
+        return self._share >= 1 or self._seconds <= self._share * (since + self._seconds)
 
     @contextmanager
     def timing(self) -> Iterator[None]:
@@ -65,11 +62,12 @@ class Keeper:
         optimiser: of its weights.
         folder: of its files.
         group: of processes.
+        share: see `Pace`.
     """
 
-    def __init__(self, job: Job, optimiser: torch.optim.Optimizer, folder: Path, group: Group) -> None:
+    def __init__(self, job: Job, optimiser: torch.optim.Optimizer, folder: Path, group: Group, *, share: float) -> None:
         self._job, self._optimiser, self._folder, self._group = job, optimiser, folder, group
-        self._pace = Pace()
+        self._pace = Pace(share)
         self._copy: dict[str, torch.Tensor] = {}
 
     def start(self, identity: str, *, overwrite: bool) -> TrainingState:

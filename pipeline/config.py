@@ -90,6 +90,9 @@ class run(luigi.Config):
     folds = _integer(0, 0, 1000, "folds of cross-validation over the training and validation videos; 0 for none")
     opensmile = _switch(False, "also train the paper's audio baseline; needs pip install -e '.[opensmile]'")
     scratch = _text("", "folder for temporary rows; empty for the place of the file itself")
+    saving_share = _number(
+        1.0, 0.001, 1.0, "of a training's time that saving after epochs may take; 1: after each epoch"
+    )
     max_vanished = _number(0.1, 0.0, 1.0, "share of the sources that may be gone at once before the run stops")
     max_bad_fraction = _number(0.2, 0.0, 1.0, "share of the files that may be bad before the run stops")
 

@@ -226,7 +226,7 @@ def make_thumbnail(image: np.ndarray) -> np.ndarray:
     """Return a small picture of an image, (32, 32, 3) float32, by averaging an even sample of its pixels."""
     import cv2
 
-    # At most 128 x 128 of them: their mean is steady enough, and all of a 4K frame's would take as long as following it.
+    # At most 128 x 128 of them: their mean is steady enough, and of a 4K frame all would take as long as following it.
     height, width = (min(length, 4 * _THUMBNAIL_PX) for length in image.shape[:2])
     sample = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(

@@ -79,6 +79,7 @@ def train_here(
         device=device,
         on_epoch=on_epoch,
         save_every_steps=config.run().save_every_steps,
+        saving_share=config.run().saving_share,
     )
     made_from = trainings.describe()
     train, validation = experiment.load_clips("train"), experiment.load_clips("validation")

@@ -1,11 +1,7 @@
-"""What all of these tests share: one thread for their small networks, and no clock that decides."""
-
-import math
+"""One thread for the small networks of these tests."""
 
 import pytest
 import torch
-
-from models import saving
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -15,12 +11,3 @@ def single_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def saved_after_every_epoch():
-    """However slow the disk is at the moment."""
-    before = saving.QUICK_SECONDS
-    saving.QUICK_SECONDS = math.inf
-    yield
-    saving.QUICK_SECONDS = before

@@ -1,6 +1,5 @@
 """Train in a process of its own that kills itself: `python killed_training.py FOLDER N` dies at its Nth renaming."""
 
-import math
 import os
 import signal
 import sys
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from models import saving
 from models.settings import VNetSettings
 from models.training import RunOptions, train_vnet
 from tests.models.data import make_clips
@@ -33,7 +31,6 @@ def main():
 
     Path.replace = replace
     torch.set_num_threads(1)
-    saving.QUICK_SECONDS = math.inf
     train(Path(sys.argv[1]))
 
 
