@@ -5,7 +5,6 @@ differences are named where they are made.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,7 +49,7 @@ class Detections:
 
 
 class Mtcnn:
-    """Detector of faces; its networks stay on one device.
+    """Detector of faces; its networks stay on one device. On a GPU use it inside `precision.computing_exactly`.
 
     Args:
         networks: from `load_networks`; their channel order is that of the images.
@@ -171,7 +170,7 @@ class Mtcnn:
         size = (int(image.shape[1] * scale), int(image.shape[0] * scale))
         level = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         pixels = torch.from_numpy(level).to(self.device).permute(2, 0, 1)[None]  # (1, 3, h, w)
-        with torch.inference_mode(), _full_precision():
+        with torch.inference_mode():
             probabilities, corrections = self._pnet((pixels - 127.5) / 128.0)
             scores = probabilities[0].cpu().numpy()
             rows, columns = np.nonzero(scores > self.thresholds[0])
@@ -187,7 +186,7 @@ class Mtcnn:
 
         def judge(start: int) -> np.ndarray:
             windows = torch.from_numpy(sample_windows(image, boxes[start : start + _BATCH], side)).permute(0, 3, 1, 2)
-            with torch.inference_mode(), _full_precision():
+            with torch.inference_mode():
                 scores, *rest = network(windows.to(self.device))  # (B,), (B, 4) and with O-Net (B, 10)
                 return torch.cat([scores[:, None], *rest], dim=1).cpu().numpy().astype(np.float64)
 
@@ -199,14 +198,6 @@ class Mtcnn:
     def _refine_squares(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
         scores, corrections, positions = self._judge(self._onet, image, boxes, _ONET_PX)
         return Detections(correct_boxes(boxes, corrections), place_landmarks(boxes, positions), scores)
-
-
-def _full_precision() -> AbstractContextManager[None]:
-    """Keep a GPU from rounding the factors of convolutions to 10 bits, and from choosing algorithms by their speed."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
 
 
 def _check_image(image: np.ndarray) -> None:

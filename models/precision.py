@@ -25,6 +25,22 @@ def multiplies_bfloat16(device: str) -> bool:
 
 
 @contextmanager
+def computing_exactly() -> Iterator[None]:
+    """Keep a GPU from rounding float32's factors to TF32 and from choosing algorithms by their speed.
+
+    For networks whose results are kept. It holds for the whole process, so it belongs around a stage: threads that set
+    and restored it for themselves would do so for each other.
+    """
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@contextmanager
 def computing_in(precision: Arithmetic, device: str) -> Iterator[None]:
     """Let the networks inside the block compute in the given arithmetic; weights and optimiser stay float32.
 

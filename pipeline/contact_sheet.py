@@ -65,6 +65,7 @@ def _draw(arguments: argparse.Namespace) -> str:
 
     from models.mtcnn import Mtcnn
     from models.mtcnn_networks import load_networks
+    from models.precision import computing_exactly
     from pipeline import media
     from pipeline.faces import find_speaker
     from pipeline.stages.clip_faces import choose_wish, load_likeness
@@ -80,7 +81,7 @@ def _draw(arguments: argparse.Namespace) -> str:
     num_frames = len(table.times_seconds)
     shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
     pictures: dict[int, np.ndarray] = {}
-    with tempfile.TemporaryDirectory() as scratch, torch_threads(1):
+    with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly():
         faces = find_speaker(
             media.prefetch(_keep_shown(frames, shown, pictures), 8),
             Mtcnn(load_networks(), smallest_face_px=smallest, device=find_device()),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models.paper import FEATURE_SIZE
+from models.precision import computing_exactly
 from models.sphereface import Precision, SphereFace20, build_sphereface, embed_crops, prepare_embedder
 from pipeline import config
 from pipeline.mapped import release_pages
@@ -74,7 +75,7 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
         )
 
     workers = config.number_of_threads() if device == "cpu" else 1
-    with torch_threads(1 if device == "cpu" else config.number_of_threads()):
+    with computing_exactly(), torch_threads(1 if device == "cpu" else config.number_of_threads()):
         num_read = 0
         for block in in_parallel(embed, range(0, len(crops), batch_size), workers=workers):
             yield block

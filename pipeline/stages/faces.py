@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.precision import computing_exactly
 from pipeline import config
 from pipeline.faces import SpeakerFaces, map_crops
 from pipeline.mapped import release_pages
@@ -45,6 +46,7 @@ def align_faces(job: ShardJob) -> None:
             temporary_folder(scratch_folder() or job.run.path("faces", job.shard).parent, job.shard)
         )
         stack.enter_context(torch_threads(1))
+        stack.enter_context(computing_exactly())
         find = functools.partial(_find_faces, job, frames, scratch, _choose_finder(frames, workers))
         for member, found in zip(job.members, in_parallel(find, job.members, workers=workers), strict=True):
             digest = frames.fact(member.name, "source_sha256")
