@@ -27,6 +27,8 @@ from store.writer import UtteranceRows
 # Frames of a shard from which on processes of our own pay: each starts in 2 s. Threads share Python's lock, which
 # following a face holds for half of the time, so that more than two of them bring nothing (docs/decisions/001).
 _WORTH_PROCESSES = 3000
+# Clips that may be finished before their turn to be written, for each worker.
+_AHEAD_PER_WORKER = 4
 
 
 def align_faces(job: ShardJob) -> None:
@@ -48,7 +50,9 @@ def align_faces(job: ShardJob) -> None:
         stack.enter_context(torch_threads(1))
         stack.enter_context(computing_exactly())
         find = functools.partial(_find_faces, job, frames, scratch, _choose_finder(frames, workers))
-        for member, found in zip(job.members, in_parallel(find, job.members, workers=workers), strict=True):
+        # A clip of an hour at the front does not keep the other cores waiting; their crops wait in scratch.
+        results = in_parallel(find, job.members, workers=workers, ahead=_AHEAD_PER_WORKER * workers)
+        for member, found in zip(job.members, results, strict=True):
             digest = frames.fact(member.name, "source_sha256")
             for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
                 if rows_of is not None:

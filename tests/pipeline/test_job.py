@@ -1,0 +1,51 @@
+"""Several clips at a time, in order."""
+
+import threading
+
+import pytest
+
+from pipeline.stages.job import in_parallel
+
+SECONDS = 30  # after which a test that waits for what never comes fails
+
+
+def test_results_come_in_the_order_of_their_items():
+    second_is_done = threading.Event()
+
+    def double(item):
+        if item == 1:
+            assert second_is_done.wait(SECONDS)
+        if item == 2:
+            second_is_done.set()
+        return 2 * item
+
+    assert list(in_parallel(double, [1, 2, 3, 4], workers=2)) == [2, 4, 6, 8]
+    assert list(in_parallel(double, [], workers=2)) == []
+
+
+def test_a_long_item_at_the_front_does_not_stop_those_behind_it():
+    sixth_is_done = threading.Event()
+
+    def wait_for_the_sixth(item):
+        if item == 0:
+            return sixth_is_done.wait(SECONDS)
+        if item == 6:
+            sixth_is_done.set()
+        return True
+
+    assert list(in_parallel(wait_for_the_sixth, range(9), workers=2, ahead=8)) == [True] * 9
+
+
+def test_after_an_error_nothing_new_is_begun():
+    begun = []
+
+    def refuse_two(item):
+        begun.append(item)
+        if item == 2:
+            raise ValueError("no 2")
+        return item
+
+    results = in_parallel(refuse_two, range(100), workers=1)
+    with pytest.raises(ValueError, match="no 2"):
+        list(results)
+    assert len(begun) < 10
