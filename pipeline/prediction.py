@@ -10,10 +10,11 @@ from pipeline.experiment import Experiment
 from pipeline.fingerprints import compute_fingerprint
 from pipeline.ledger import format_ledger
 from pipeline.predictor import Ensemble, find_newest_checkpoints, load_ensemble
-from pipeline.publish import count_coverage, describe_device, list_split
+from pipeline.publish import count_coverage, list_split
 from pipeline.report import ModelPredictions, Report, build_report, write_report
 from pipeline.run import Run, compute_file_digest, current_run, open_run
 from pipeline.session import Session
+from pipeline.stages.device import describe_device, find_device
 from pipeline.unlabelled import UNLABELLED
 
 TITLE = "predict"
@@ -96,7 +97,7 @@ def compose_predictions(experiment: Experiment, predictor: Ensemble) -> Report:
                 name: f"{path} sha256:{compute_file_digest(path)}" for name, path in predictor.paths.items()
             },
             "stages": experiment.run.fingerprints,
-            "device": describe_device(),
+            "device": f"{describe_device(find_device())}, {config.number_of_threads()} threads",
         },
         notes=predictor.notes,
         extra={"coverage": count_coverage(experiment.ledger.values())},

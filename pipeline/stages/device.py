@@ -27,9 +27,13 @@ def find_precision(device: str) -> Precision:
     return precision if precision == "float32" or multiplies_bfloat16(device) else "float32"
 
 
-def describe_device() -> str:
-    """Name the device for a file's provenance: "cpu", or the GPU's own name."""
-    device = find_device()
+def find_faces_device() -> str:
+    """Give the device of the detector: `[faces] device`, or that of all networks."""
+    return "cpu" if config.faces().device == "cpu" else find_device()
+
+
+def describe_device(device: str) -> str:
+    """Name a device for a file's provenance: "cpu", or the GPU's own name."""
     return device if device == "cpu" else f"{device} ({torch.cuda.get_device_name(device)})"
 
 

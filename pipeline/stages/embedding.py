@@ -10,8 +10,8 @@ from models.paper import FEATURE_SIZE
 from models.precision import computing_exactly
 from models.sphereface import Precision, SphereFace20, build_sphereface, embed_crops, prepare_embedder
 from pipeline import config
+from pipeline.crops import remove_spare_crops
 from pipeline.mapped import release_pages
-from pipeline.run import Run
 from pipeline.stages.device import describe_device, find_device, find_precision, torch_threads
 from pipeline.stages.frames import encode_jpeg
 from pipeline.stages.job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
@@ -34,7 +34,7 @@ def cache_face_features(job: ShardJob) -> None:
 def _write_embeddings(job: ShardJob, crops: Shard) -> None:
     blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path)
     left = np.empty((0, FEATURE_SIZE), np.float32)
-    made_in = {"device": describe_device(), "arithmetic": find_precision(find_device())}
+    made_in = {"device": describe_device(find_device()), "arithmetic": find_precision(find_device())}
     with job.writer("embeddings", made_in=made_in) as writer:
         for name in crops.names:
             with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
@@ -92,14 +92,6 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
                 carry_on(crops, rows)
                 for crop in crops.rows(name, "crop"):
                     rows.append_bytes([encode_jpeg(crop)])
-
-
-def remove_spare_crops(run: Run, shard: str) -> None:
-    """Remove a finished shard's raw crops where the settings keep none or JPEG ones."""
-    if config.faces().crops != "raw" and run.is_finished(shard):
-        path = run.path("crops", shard)
-        path.unlink(missing_ok=True)
-        path.with_name(path.name + ".sums").unlink(missing_ok=True)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from pipeline.mapped import release_pages
 from pipeline.overrides import parse_text
 from pipeline.plan import Member
 from pipeline.stages.clip_faces import ClipFaces, ClipRequest, find_clip_faces, load_detector
-from pipeline.stages.device import describe_device, find_device, torch_threads
+from pipeline.stages.device import describe_device, find_faces_device, torch_threads
 from pipeline.stages.frames import read_table
 from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, scratch_folder
 from pipeline.stages.processes import Processes
@@ -41,7 +41,7 @@ def align_faces(job: ShardJob) -> None:
     workers = config.number_of_threads()
     with contextlib.ExitStack() as stack:
         # Closed in the opposite order: the crops are whole when the table of faces appears.
-        made_in = {"device": describe_device()}
+        made_in = {"device": describe_device(find_faces_device())}
         writer = job.missing_writer(stack, "faces", made_in=made_in)
         crops = job.missing_writer(stack, "faces", beside="crops", made_in=made_in)
         scratch = stack.enter_context(
@@ -67,7 +67,7 @@ def align_faces(job: ShardJob) -> None:
 
 def _choose_finder(frames: Shard, workers: int) -> Callable[[ClipRequest], ClipFaces]:
     """Choose where clips are worked on: in threads of this process, or on a CPU with much to do in processes."""
-    smallest_face_px, device = config.faces().smallest_face_px, find_device()
+    smallest_face_px, device = config.faces().smallest_face_px, find_faces_device()
     num_frames = sum(frames.fact(name, "length") for name in frames.names)
     is_worth_it = open_processes(workers).are_running or num_frames >= _WORTH_PROCESSES
     if device == "cpu" and workers > 1 and len(frames.names) > 1 and is_worth_it:
@@ -122,7 +122,7 @@ def _find_faces(
                 smallest_face_px=config.faces().smallest_face_px,
                 detect_every=config.faces().detect_every,
                 weights=job.run.weights["sphereface20"].path,
-                device=find_device(),
+                device=find_faces_device(),
                 # One thread a clip, unless there are cores to spare.
                 decoder_threads=max(1, config.number_of_threads() // len(job.members)),
                 scratch=scratch,

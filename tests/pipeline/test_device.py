@@ -36,3 +36,10 @@ def test_a_gpu_that_only_emulates_bfloat16_embeds_in_float32(monkeypatch, native
     )
     set_precision(monkeypatch, "bfloat16")
     assert device.find_precision("cuda") == expected
+
+
+@pytest.mark.parametrize(("faces", "expected"), [("auto", "cuda"), ("cpu", "cpu")])
+def test_the_detector_can_stay_on_the_cpu_beside_a_gpu(monkeypatch, faces, expected):
+    monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="cuda"))
+    monkeypatch.setattr(config, "faces", lambda: types.SimpleNamespace(device=faces))
+    assert device.find_faces_device() == expected
