@@ -1,6 +1,7 @@
 """Opening a media file, choosing its streams and telling a bad file from a bad disk."""
 
 import errno
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,10 @@ import av
 from av.stream import Disposition
 
 READ_BLOCK = 1 << 20  # bytes read at a time when a file is checked
+# Bytes, asked for and not touched: who gets as much (a 4K film takes about that) was not short of memory.
+ROOM_TO_DECODE = 1 << 30
+# What no content of a file can cause; for the rest ffmpeg uses the system's numbers freely about damaged files.
+SYSTEM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT})
 # Pictures that a player shows beside the sound, not as a film.
 STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}
@@ -61,15 +66,32 @@ def opened(source: Path) -> Iterator[Any]:
 
 
 def is_of_system(error: Exception, source: Path) -> bool:
-    """Tell whether an error comes from memory or disk, which may pass, and not from what the file contains."""
+    """Tell whether an error comes from memory or disk, which may pass, and not from what the file contains.
+
+    Of a damaged header ffmpeg may say "Input/output error", "Operation not permitted" or "Cannot allocate memory" too.
+    """
     if isinstance(error, MemoryError):
-        return True
+        return is_out_of_memory(error)
     return isinstance(error, OSError) and not is_readable(source, error)
 
 
+def is_out_of_memory(error: MemoryError) -> bool:
+    """Tell a lack of memory from ffmpeg's refusal of the absurd sizes that a damaged file asks for."""
+    return not isinstance(error, av.FFmpegError) or not has_room()
+
+
+def has_room() -> bool:
+    """Tell whether the system would give this process the memory that decoding takes."""
+    try:
+        mmap.mmap(-1, ROOM_TO_DECODE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        return False
+    return True
+
+
 def is_readable(source: Path, error: OSError) -> bool:
-    """Tell whether the system reads the whole file: ffmpeg says "I/O error" for some truncated files too."""
-    if error.errno not in (errno.EIO, errno.EINVAL, errno.EAGAIN):
+    """Tell whether the system reads the whole file, so that an error about it is about what it contains."""
+    if error.errno in SYSTEM_ERRNOS:
         return False
     try:
         with source.open("rb") as file:

@@ -11,7 +11,7 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from pipeline.media.container import is_of_system
+from pipeline.media.container import is_of_system, is_out_of_memory
 
 SQUARE_ENOUGH = 0.01  # scaling a whole film to mend a stretch of 1 % would cost sharpness and more time than decoding
 MOST_STRETCHED_PIXEL = 8.0  # a pixel more oblong than 8:1 is a broken header, not a film
@@ -32,9 +32,9 @@ def decode_frames(container: Any, stream: Any, threads: int, note: Callable[[Exc
     for packet in packets(container, stream, note):
         try:
             frames = context.decode(packet)
-        except av.error.MemoryError:
-            raise
         except av.FFmpegError as error:
+            if isinstance(error, MemoryError) and is_out_of_memory(error):
+                raise
             note(error)
             continue
         yield from frames

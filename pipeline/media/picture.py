@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.codec.context import ThreadType
 
-from pipeline.media.container import MediaError, opened, origin_seconds, reason, video_stream
+from pipeline.media.container import MediaError, is_out_of_memory, opened, origin_seconds, reason, video_stream
 from pipeline.media.decoding import (
     Clock,
     Converter,
@@ -259,9 +259,9 @@ def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], i
         if first is None:
             try:
                 first = next(iter(context.decode(packet)), None)
-            except av.error.MemoryError:
-                raise
             except av.FFmpegError as error:
+                if isinstance(error, MemoryError) and is_out_of_memory(error):
+                    raise
                 errors.append(error)
         if packet is not None and packet.is_discard:
             num_hidden += 1

@@ -12,6 +12,7 @@ from pipeline.media.container import (
     LOCAL_FILES_ONLY,
     MediaError,
     audio_ordinal,
+    has_room,
     input_url,
     is_readable,
     opened,
@@ -128,7 +129,7 @@ def _run(command: list[str], source: Path, limit_seconds: float) -> str:
             f"ffmpeg was stopped (exit status {done.returncode}) while it read {source}{_quoted(complaints)}"
         )
     for words, code in SYSTEM_ERRORS.items():
-        if words in complaints:
+        if words in complaints and not (code == errno.ENOMEM and has_room()):
             raise OSError(code, f"ffmpeg cannot extract the sound{_quoted(complaints)}", str(source))
     failure = OSError(errno.EIO, f"ffmpeg cannot read the file{_quoted(complaints)}", str(source))
     if "Input/output error" in complaints and not is_readable(source, failure):

@@ -1,0 +1,74 @@
+"""Damaged clips: each ends in a status of its own, or is `ok` with a message that says what is odd."""
+
+import errno
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.media import MediaError, extract_wav, scan_frames, write_clip
+from pipeline.media import container as media_container
+
+RATE = 16000
+
+
+def fake_ffmpeg(tmp_path, script):
+    path = tmp_path / "fake-ffmpeg"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """One second: 25 frames and a tone."""
+    path = tmp_path / "clip.mp4"
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
+    frames = [np.full((48, 64, 3), 9 * i, np.uint8) for i in range(25)]
+    write_clip(path, frames, frame_rate=25, samples=tone, sample_rate=RATE)
+    return path
+
+
+def with_an_absurd_table(clip):
+    """Let the container's table of times claim two thousand million entries: ffmpeg answers "no memory"."""
+    content = bytearray(clip.read_bytes())
+    at = content.index(b"stts") + 8  # after the name, and version and flags
+    content[at] = 0x7F
+    clip.write_bytes(content)
+    return clip
+
+
+def test_a_damaged_header_is_no_lack_of_memory(clip, tmp_path, monkeypatch):
+    path = with_an_absurd_table(clip)
+    for attempt in (scan_frames, lambda path: extract_wav(path, tmp_path / "a.wav")):
+        with pytest.raises(MediaError, match="ffmpeg cannot open the file: Cannot allocate memory") as caught:
+            attempt(path)
+        assert caught.value.status == "decode_error"
+    # Where the system gives no room, the same words are about the machine.
+    monkeypatch.setattr(media_container, "ROOM_TO_DECODE", 1 << 60)
+    with pytest.raises(MemoryError):
+        scan_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (av.error.PermissionError(errno.EPERM, "words of ffmpeg", "clip.mp4"), "decode_error"),
+        (av.error.OSError(errno.EMFILE, "words of ffmpeg", "clip.mp4"), None),
+    ],
+)
+def test_what_is_not_permitted_is_damage_and_what_the_system_lacks_is_not(clip, monkeypatch, error, status):
+    def failing(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(av, "open", failing)
+    with pytest.raises(MediaError if status else OSError, match="words of ffmpeg") as caught:
+        scan_frames(clip)
+    assert getattr(caught.value, "status", None) == status
+
+
+@pytest.mark.parametrize(("room", "error"), [(1, MediaError), (1 << 60, OSError)])
+def test_ffmpeg_without_memory_is_believed_where_there_is_none(clip, tmp_path, monkeypatch, room, error):
+    monkeypatch.setattr(media_container, "ROOM_TO_DECODE", room)
+    with pytest.raises(error, match="Cannot allocate memory"):
+        extract_wav(clip, tmp_path / "a.wav", ffmpeg=fake_ffmpeg(tmp_path, "echo 'Cannot allocate memory' >&2; exit 1"))
