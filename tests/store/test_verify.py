@@ -3,6 +3,9 @@
 import json
 import random
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,6 +21,9 @@ from store.shard import Shard
 from store.sidecar import compute_sidecar, read_sidecar, sidecar_path, write_sidecar
 from store.verify import Checked, verify_store
 from tests.store.stores import FINGERPRINTS, write_shard
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def path_of(store, stage, name):
@@ -300,3 +306,29 @@ def test_what_an_interrupted_run_leaves_is_no_fault(store):
     assert sidecar_path(path).exists()
     assert (root / "wav" / "wav-1" / assigned["v/a"] / "v" / "a.wav").exists()
     assert list(verify_store(root)) == []
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from store.sidecar import compute_sidecar
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+before = peak()
+sidecar = compute_sidecar(Path(sys.argv[1]), {})
+print(len(sidecar.sha256), peak() - before)
+"""
+
+
+def test_digesting_takes_no_memory_for_a_large_file(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(400 << 20)
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    num_blocks, grown_mib = map(int, ended.stdout.split())
+    assert num_blocks == 400
+    assert grown_mib < 150
