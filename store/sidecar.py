@@ -90,8 +90,8 @@ def compute_sidecar(path: Path, places: Mapping[str, tuple[int, int]]) -> Sideca
     with path.open("rb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def digest(start: int) -> list[str]:
-            # Mapped, not read: copying a block costs a third of digesting it. Piece by piece, since mapped pages count as
-            # memory of the process. The file is ours and just written, so nobody cuts it under the mapping.
+            # Mapped, not read: copying a block costs a third of digesting it. Piece by piece, since mapped pages count
+            # as memory of the process. The file is ours and just written, so nobody cuts it under the mapping.
             length = min(_AT_ONCE, size - start)
             with (
                 mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=start) as mapped,

@@ -22,7 +22,6 @@ from store.sidecar import compute_sidecar, read_sidecar, sidecar_path, write_sid
 from store.verify import Checked, verify_store
 from tests.store.stores import FINGERPRINTS, write_shard
 
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
