@@ -1,8 +1,10 @@
 """Whole files or none: written beside their place, flushed to the disk, renamed."""
 
 import contextlib
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ def replacing(target: Path) -> Iterator[Path]:
     The name tells host and process, so that `remove_leftovers` can see whose it was after a crash.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}{_MARK}{socket.gethostname()}-{os.getpid()}")
+    partial = target.with_name(_unfinished_name(target.name))
     try:
         yield partial
         flush_file(partial)
@@ -33,8 +35,7 @@ def point_link(link: Path, target: Path) -> None:
     """Let a symbolic link point to `target`, relative to the link's folder; it is replaced, never absent."""
     if link.is_symlink() and link.readlink() == target:
         return
-    beside = link.with_name(f".{link.name}{_MARK}{socket.gethostname()}-{os.getpid()}")
-    beside.unlink(missing_ok=True)
+    beside = link.with_name(_unfinished_name(link.name))
     beside.symlink_to(target)
     beside.replace(link)
 
@@ -43,7 +44,7 @@ def point_link(link: Path, target: Path) -> None:
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     """Make a folder for scratch and remove it afterwards; named as `replacing` names files, for the same reason."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f".{name}{_MARK}{socket.gethostname()}-{os.getpid()}"
+    folder = parent / _unfinished_name(name)
     folder.mkdir()
     try:
         yield folder
@@ -98,16 +99,37 @@ def is_leftover(path: Path) -> bool:
     """Tell whether a file is what a process of this host had half-written when it was killed."""
     owner, _, process = path.name.rpartition(_MARK)[2].rpartition("-")
     ours = path.name.startswith(".") and _MARK in path.name and owner == socket.gethostname()
-    return ours and process.isdigit() and not _is_running(int(process))
+    number, _, start = process.partition(".")
+    return ours and number.isdigit() and not _is_running(int(number), start.partition(".")[0])
 
 
-def _is_running(process: int) -> bool:
-    if process == os.getpid():
-        return True
+def _unfinished_name(name: str) -> str:
+    """Return a name that nobody else uses, of a length that any file system takes however long `name` is.
+
+    It ends in the host, and the process with its start: in a container every run may be process 1, and any number is
+    used again some day.
+    """
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    process = f"{os.getpid()}.{_start_of(os.getpid())}.{secrets.token_hex(4)}"
+    return f".{digest}{_MARK}{socket.gethostname()}-{process}"
+
+
+def _start_of(process: int) -> str:
+    """Return when a process started, in the system's ticks since it booted; "" where that cannot be told."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return status.rpartition(")")[2].split()[19]  # field 22; the second is the program's name in parentheses
+
+
+def _is_running(process: int, start: str) -> bool:
+    """Tell whether a process is at work that has this number and, where both are known, this start."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    now = _start_of(process)
+    return not (start and now) or start == now

@@ -47,6 +47,52 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, elsewhere.name, "a.h5"])
 
 
+def kill_while_it_writes(folder):
+    """Let a process be killed with a scratch folder and a file half-written, and return its number."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from store import files\n"
+        "with files.temporary_folder(Path(sys.argv[1]), 'shard'), files.replacing(Path(sys.argv[1], 'a.h5')) as path:\n"
+        "    path.touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)]) as killed:
+        killed.wait()
+    return killed.pid
+
+
+def test_a_process_with_the_number_of_a_killed_one_goes_on(tmp_path, monkeypatch):
+    # In a container the run and the next one are both process 1; on a host numbers are used again.
+    number = kill_while_it_writes(tmp_path)
+    left = sorted(tmp_path.iterdir())
+    assert len(left) == 2
+    monkeypatch.setattr(os, "getpid", lambda: number)
+    monkeypatch.setattr(os, "kill", lambda process, signal: None)
+    monkeypatch.setattr(files, "_start_of", lambda process: "77")
+    with files.temporary_folder(tmp_path, "shard") as folder, files.replacing(tmp_path / "a.h5") as partial:
+        partial.touch()
+        assert sorted(files.remove_leftovers(tmp_path)) == left
+        assert folder.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_the_start_of_a_process_is_told_apart_from_its_name(tmp_path):
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("the system has no /proc")
+    odd = tmp_path / "a) b (c"  # as a program's name it must not be taken for the fields that follow
+    odd.symlink_to("/bin/sleep")
+    with subprocess.Popen([odd, "60"]) as sleeping:
+        start = files._start_of(sleeping.pid)
+        with subprocess.Popen([sys.executable, "-c", ""]) as later:
+            assert int(start) <= int(files._start_of(later.pid))
+        sleeping.kill()
+    assert files._start_of(sleeping.pid) == ""
+
+
+@pytest.mark.parametrize("name", ["a" * 252 + ".h5", "表" * 83 + ".h5", "caf\udce9.h5"])
+def test_any_name_that_the_file_system_takes_can_be_written(tmp_path, name):
+    files.write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_link_is_replaced(tmp_path):
     link = tmp_path / "latest"
     for target in (Path("reports/a"), Path("reports/b"), Path("reports/b")):
