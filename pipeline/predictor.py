@@ -12,6 +12,7 @@ from models.checkpoints import BEST, Checkpoint, CheckpointError, load_checkpoin
 from models.clips import Clips
 from models.prediction import predict
 from pipeline import config
+from pipeline.crops import check_crops_stay
 from pipeline.ensemble import average
 from pipeline.errors import UserError
 from pipeline.report_rows import MEAN
@@ -50,8 +51,10 @@ class Predictor:
             stages: what makes up each stage's bytes now.
 
         Raises:
-            UserError: Says which settings differ.
+            UserError: Says which settings differ; or the crops that it looks at are not kept.
         """
+        if self.needs_crops:
+            check_crops_stay(str(self.paths[self.kind]))
         differences = list(_compare(self.features, stages, self.stages))
         if differences:
             raise UserError(

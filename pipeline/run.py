@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from models.weights import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
+from pipeline.crops import check_crops_stay
 from pipeline.dataset import Dataset, DatasetError, find_clips, read_dataset
 from pipeline.errors import UserError
 from pipeline.fingerprints import (
@@ -80,6 +81,10 @@ class Run:
                 return None
             self._shards[key] = Shard(path)
         return self._shards[key]
+
+    def close_shard(self, stage: str, shard: str) -> None:
+        """Let go of an opened file: it is unmapped when nobody holds a view of it any more."""
+        self._shards.pop((stage, shard), None)
 
     def is_finished(self, shard: str) -> bool:
         """Tell whether a shard has all its features under the current settings."""
@@ -165,6 +170,8 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Ru
         if unlabelled is not None:
             videos, dataset = list_unlabelled(unlabelled)
             return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
+        if config.vnet().backbone == "finetune":
+            check_crops_stay("[vnet] backbone = finetune")
         weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
         dataset = read_dataset(_csv_paths())
         overrides = _read_overrides(dataset)

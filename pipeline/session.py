@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from pipeline import config
+from pipeline.crops import are_spare, remove_spare_crops
 from pipeline.errors import TransientError, UserError
 from pipeline.experiment import Experiment
 from pipeline.ledger import count_statuses, find_bad, write_ledger
@@ -46,7 +47,7 @@ def find_outputs(run: Run, stage: str, shard: str) -> list[Path]:
     kept = set(run.kept_stages)
     beside = {
         "frames": ["pixels"] if "pixels" in kept else [],
-        "faces": ["crops"],
+        "faces": [] if are_spare(run, shard) else ["crops"],
         "embeddings": sorted(kept & {"crops", "crops_jpeg"}),
     }
     return [run.path(name, shard) for name in [stage, *beside.get(stage, [])]]
@@ -177,7 +178,9 @@ class Session:
             make_folds(self.experiment, config.run().folds)  # refuses what cannot be split before hours of training
 
     def close(self) -> None:
-        """Print what there is and what was done."""
+        """Remove the crops that are not to be kept, and print what there is and what was done."""
+        for shard in self.run.plan.shards:  # also those of earlier runs, which kept them
+            remove_spare_crops(self.run, shard)
         self.progress.stop()
         console = self.progress.console
         if not self.run.pending:

@@ -1,6 +1,6 @@
 """What each stage does to a shard: the clips, each with its status, into one file of the store."""
 
-from pipeline.stages.embedding import cache_face_features, remove_spare_crops
+from pipeline.stages.embedding import cache_face_features
 from pipeline.stages.faces import align_faces
 from pipeline.stages.frames import extract_frames
 from pipeline.stages.job import ShardJob
@@ -13,5 +13,4 @@ __all__ = [
     "compute_stft",
     "extract_frames",
     "extract_wav",
-    "remove_spare_crops",
 ]

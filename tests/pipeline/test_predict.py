@@ -1,6 +1,8 @@
 import csv
+import dataclasses
 import doctest
 import json
+import types
 
 import numpy as np
 import pytest
@@ -105,6 +107,14 @@ def test_names_every_setting_that_differs(tmp_path):
 def test_settings_of_stages_that_it_does_not_look_at_may_differ(tmp_path):
     make_predictor(tmp_path).check_features(make_stages(wav={"sample_rate": 8000}))
     make_predictor(tmp_path, stages=("wav",)).check_features(make_stages(faces={"detect_every": 1}))
+
+
+def test_a_network_that_looks_at_crops_needs_them_kept(tmp_path, monkeypatch):
+    predictor = dataclasses.replace(make_predictor(tmp_path, stages=("faces",)), needs_crops=True)
+    predictor.check_features(make_stages())
+    monkeypatch.setattr("pipeline.config.faces", lambda: types.SimpleNamespace(crops="none"))
+    with pytest.raises(UserError, match=r"best\.pt reads the crops, and \[faces\] crops = none keeps none; set it to"):
+        predictor.check_features(make_stages())
 
 
 def test_no_checkpoint_is_told(tmp_path):

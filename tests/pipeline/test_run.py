@@ -174,6 +174,64 @@ def test_crops_are_kept_as_the_settings_say(finished):
         "[faces]\ncrops = none\n[vnet]\nbackbone = frozen\nepochs = 2\nbatch_size = 32\nnum_frames = 16\n"
     )
     assert finished.run(task="Features").returncode == 0
+    assert len([path for path in finished.digests("store/crops_jpeg") if path.endswith(".h5")]) == 3, "gc's to remove"
+
+
+def test_a_finished_store_loses_its_raw_crops_when_they_are_no_longer_wanted(finished):
+    assert len(finished.digests("store/crops")) == 6
+    finished.configure("[faces]\ncrops = none\n")
+    ended = finished.run(task="Features")
+    assert ended.returncode == 0, ended.stderr
+    assert finished.digests("store/crops") == {}
+    assert done_counts(ended)["find faces"] == ("0", "9")
+
+
+# How many shards' raw crops there are whenever a stage of a shard is done.
+COUNT_CROPS = """
+import pathlib
+from pipeline import session
+work = session.Session.work
+def work_and_count(self, stage, shard):
+    work(self, stage, shard)
+    with open("crops.txt", "a") as file:
+        print(stage, len(list(pathlib.Path("store/crops").glob("*/*.h5"))), file=file)
+session.Session.work = work_and_count
+"""
+
+
+def test_a_fresh_store_never_holds_more_raw_crops_than_one_shards(workplace):
+    workplace.configure("[faces]\ncrops = none\n")
+    ended = workplace.run(task="Features", code=COUNT_CROPS)
+    assert ended.returncode == 0, ended.stderr
+    counts = [line.split() for line in (workplace.folder / "crops.txt").read_text(encoding="utf-8").splitlines()]
+    assert len(counts) == 5 * 3
+    assert {(stage, count) for stage, count in counts if stage in ("faces", "embeddings", "stft")} == {
+        ("faces", "1"),
+        ("embeddings", "0"),
+        ("stft", "0"),
+    }
+    assert workplace.digests("store/crops") == {}
+    assert len(workplace.digests("store/embeddings")) == 6
+    # Stopped before the sound was done, a shard without crops is not looked through for faces again.
+    for path in (workplace.folder / "store" / "stft").rglob("*.h5*"):
+        path.unlink()
+    again = workplace.run(task="Features")
+    assert again.returncode == 0, again.stderr
+    assert done_counts(again)["find faces"] == ("0", "9")
+    assert done_counts(again)["transform sound"] == ("9", "0")
+
+
+def test_training_from_crops_that_are_not_kept_is_refused_before_any_work(workplace):
+    workplace.configure("[faces]\ncrops = none\n[vnet]\nbackbone = finetune\n")
+    before = workplace.digests(".")
+    ended = workplace.run()
+    assert ended.returncode != 0
+    assert (
+        "[vnet] backbone = finetune reads the crops, and [faces] crops = none keeps none; set it to raw or jpeg"
+        in ended.stderr
+    )
+    assert "Traceback" not in ended.stderr
+    assert workplace.digests(".") == before
 
 
 def test_kept_pixels_stand_in_for_a_vanished_clip(workplace):
