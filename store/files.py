@@ -117,7 +117,13 @@ def _unfinished_name(name: str) -> str:
 def _start_of(process: int) -> str:
     """Return when a process started, in the system's ticks since it booted; "" where that cannot be told."""
     try:
-        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        # /proc may be another namespace's, whose numbers are of other processes; "self" is right in any.
+        if process == os.getpid():
+            status = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace")
+        elif Path("/proc/self").readlink() == Path(str(os.getpid())):
+            status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        else:
+            return ""
     except OSError:
         return ""
     return status.rpartition(")")[2].split()[19]  # field 22; the second is the program's name in parentheses
