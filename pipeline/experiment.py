@@ -1,5 +1,6 @@
 """From the store to checkpoints and predictions: which utterances, under which fingerprints."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -198,12 +199,12 @@ class JpegCrops:
     """Crops kept as JPEG, decoded when they are taken; looks like an array to a sampler.
 
     Args:
-        images: One JPEG per crop.
+        images: One JPEG per crop; they need not be in memory.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, images: list[bytes]) -> None:
+    def __init__(self, images: Sequence[bytes]) -> None:
         self._images = images
         self.shape = (len(images), 112, 96, 3)
 

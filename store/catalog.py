@@ -13,6 +13,7 @@ import numpy as np
 
 from store import files
 from store.errors import StoreError, UtteranceNotFoundError, check_version
+from store.images import Images
 from store.layout import roots_folder, shard_path
 from store.schema import SCHEMAS
 from store.shard import Shard
@@ -129,8 +130,8 @@ class Clip:
         """(N, 112, 96, 3) uint8, blue, green, red; only where the run keeps them raw (else see `images`)."""
         return self._rows("crops", "crop")
 
-    def images(self, stage: str) -> list[bytes]:
-        """Give the JPEG images of `crops_jpeg` or `pixels`, where the run keeps those."""
+    def images(self, stage: str) -> Images:
+        """Give the JPEG images of `crops_jpeg` or `pixels`, where the run keeps those; each is read when taken."""
         rows = self.find_shard(stage)
         if rows is None:
             raise UtteranceNotFoundError(f"{self.name} has no rows of the stage {stage} in this store")

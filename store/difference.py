@@ -62,9 +62,9 @@ def _compare_rows(stage: str, name: str, one: Shard, two: Shard) -> list[Differe
         if one.fact(name, fact) != two.fact(name, fact):
             return [Difference(stage, name, fact, f"{one.fact(name, fact)}", f"{two.fact(name, fact)}")]
     if SCHEMAS[stage].bytes_of:
-        pairs = list(zip(one.images(name), two.images(name), strict=True))
-        differing = sum(a != b for a, b in pairs)
-        same = f"{differing} of {len(pairs)} images"
+        images = one.images(name)
+        differing = sum(a != b for a, b in zip(images, two.images(name), strict=True))
+        same = f"{differing} of {len(images)} images"
         return [Difference(stage, name, "bytes", same, "differ")] if differing else []
     found = []
     for column in SCHEMAS[stage].rows:

@@ -17,6 +17,7 @@ from store.sidecar import sidecar_path
 from store.writer import ShardWriter, UtteranceRows
 
 _ROWS_AT_ONCE = 1024
+_IMAGES_AT_ONCE = 64
 
 
 def write_merged(root: Path, plan: StoredPlan, origins: Mapping[str, str]) -> list[Path]:
@@ -68,7 +69,9 @@ def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Map
 def _copy_rows(source: Shard, rows: UtteranceRows) -> None:
     schema = SCHEMAS[source.stage]
     if schema.bytes_of:
-        rows.append_bytes(source.images(rows.name))
+        images = source.images(rows.name)
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            rows.append_bytes(list(images[start : start + _IMAGES_AT_ONCE]))
         return
     arrays = {column.name: source.rows(rows.name, column.name) for column in schema.rows}
     for start in range(0, source.fact(rows.name, "length"), _ROWS_AT_ONCE):

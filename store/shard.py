@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from store.errors import ShardError, UtteranceNotFoundError, check_version
+from store.images import Images
 from store.mapped import map_rows
 from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS, Column
 from store.sidecar import Sidecar, read_sidecar
@@ -166,11 +167,14 @@ class Shard:
         found = self._maps.get(dataset)
         return (self.dataset(dataset) if found is None else found)[span]
 
-    def images(self, name: str) -> list[bytes]:
-        """Give an utterance's compressed images, for the stages that keep those."""
-        data = self.dataset("bytes")
-        places = zip(self.rows(name, "start").tolist(), self.rows(name, "size").tolist(), strict=True)
-        return [data[start : start + size].tobytes() for start, size in places]
+    def images(self, name: str) -> Images:
+        """Give an utterance's compressed images, for the stages that keep those; each is read when it is taken."""
+        return Images(self._read_bytes, self.rows(name, "start").copy(), self.rows(name, "size").copy())
+
+    def _read_bytes(self, start: int, size: int) -> bytes:
+        if not self.mapped:
+            return self._copy("bytes", start, size).tobytes()
+        return self.dataset("bytes")[start : start + size].tobytes()
 
     def dataset(self, dataset: str) -> np.ndarray:
         """Give the rows of all utterances end to end, as a read-only view of the file."""

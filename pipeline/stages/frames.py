@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline import config, media
+from pipeline.mapped import release_pages
 from pipeline.overrides import parse_text
 from pipeline.run import compute_file_digest
 from pipeline.stages.job import GONE, ShardJob
@@ -16,6 +17,8 @@ from store.writer import UtteranceRows
 
 #: Frames decoded ahead of whoever takes them.
 FRAMES_AHEAD = 8
+# Of kept pixels, held in memory at once.
+_BYTES_AT_ONCE = 16 << 20
 
 
 def extract_frames(job: ShardJob) -> None:
@@ -95,9 +98,14 @@ def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows, s
 
 def read_kept_frames(pixels: Shard, name: str, table: media.FrameTable) -> Iterator[media.Frame]:
     """Read an utterance's frames from the kept pixels instead of the clip."""
+    num_read = 0
     for index, data in enumerate(pixels.images(name)):
         if data:
             yield media.Frame(index, float(table.times_seconds[index]), decode_jpeg(data))
+        num_read += len(data)
+        if num_read >= _BYTES_AT_ONCE:
+            release_pages(pixels.dataset("bytes"))
+            num_read = 0
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:

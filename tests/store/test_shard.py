@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -166,7 +167,29 @@ def test_images_come_back(tmp_path):
             with writer.utterance(name) as rows:
                 rows.append_bytes(images[:1])
                 rows.append_bytes(images[1:])
-    assert Shard(tmp_path / "s.h5").images("v/b") == images
+    for mapped in (True, False):
+        found = Shard(tmp_path / "s.h5", mapped=mapped).images("v/b")
+        assert (len(found), list(found), list(found[1:])) == (3, images, images[1:])
+        assert found[np.int64(-1)] == images[-1]
+        with pytest.raises(IndexError):
+            found[3]
+        assert list(pickle.loads(pickle.dumps(found))) == images
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_images_are_read_one_at_a_time(tmp_path, mapped):
+    size, count = 1 << 16, 200
+    with (
+        ShardWriter(tmp_path / "s.h5", stage="pixels", shard="s", fingerprint="f", provenance={}) as writer,
+        writer.utterance("v/a") as rows,
+    ):
+        rows.append_bytes([bytes(size)] * count)
+    shard = Shard(tmp_path / "s.h5", mapped=mapped)
+    tracemalloc.start()
+    assert sum(len(image) for image in shard.images("v/a")) == size * count
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * size
 
 
 def test_a_shard_without_rows_opens(tmp_path):
