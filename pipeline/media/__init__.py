@@ -3,7 +3,7 @@
 from pipeline.media.container import MediaError
 from pipeline.media.picture import Frame, FrameReader, FrameTable, read_frames, scan_frames
 from pipeline.media.prefetch import prefetch
-from pipeline.media.sound import extract_wav, ffmpeg_binary
+from pipeline.media.sound import Sound, extract_wav, ffmpeg_binary
 from pipeline.media.writing import write_clip
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "FrameReader",
     "FrameTable",
     "MediaError",
+    "Sound",
     "extract_wav",
     "ffmpeg_binary",
     "prefetch",

@@ -1,10 +1,13 @@
 """The sound of a clip as 16 kHz mono PCM-16, by ffmpeg."""
 
 import errno
+import re
 import shutil
 import subprocess
 import wave
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ffmpeg as ffmpeg_python
 
@@ -21,9 +24,26 @@ from pipeline.media.container import (
 from store.files import replacing
 
 LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
-ERROR_LINES = 3  # how many of ffmpeg's last lines an error quotes
+ERROR_LINES = 3  # how many of ffmpeg's lines an error quotes
+MISSING_SECONDS = 0.5  # sound shorter than listed by more is told: codecs and containers disagree by up to 0.1 s
+SPEAKER = re.compile(r"\[[^]]* @ 0x[0-9a-f]+\] ")  # who in ffmpeg says it; the address differs from run to run
+REPEATED = "Last message repeated"
 SYSTEM_ERRORS = {"No space left on device": errno.ENOSPC, "Cannot allocate memory": errno.ENOMEM}
 STOPPED_BY_SIGNAL = 255  # what ffmpeg returns when it was told to stop
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What a clip's sound came to.
+
+    Attributes:
+        num_samples: how many were written, at least 1.
+        message: "" or a sentence about what is odd.
+
+    """
+
+    num_samples: int
+    message: str
 
 
 def ffmpeg_binary() -> str:
@@ -48,7 +68,7 @@ def ffmpeg_binary() -> str:
 
 def extract_wav(
     source: Path, target: Path, *, sample_rate: int = 16000, ffmpeg: str | None = None, stream: int | None = None
-) -> int:
+) -> Sound:
     """Write the best sound stream as mono PCM-16 WAV, aligned to the clip's origin (Section II-A).
 
     The origin is the start of the clip's earliest stream: sound that starts later gets silence before it, gaps of
@@ -64,7 +84,7 @@ def extract_wav(
         stream: which of the sound streams, counted from 0; by default the one ffmpeg thinks best.
 
     Returns:
-        The number of samples written, at least 1.
+        The number of samples written, and what is odd: what ffmpeg complained of, sound that breaks off.
 
     Raises:
         MediaError: no_stream without a sound stream; decode_error when it cannot be read or has not one sample.
@@ -75,13 +95,26 @@ def extract_wav(
     with opened(source) as container:
         ordinal, origin = audio_ordinal(container, stream), origin_seconds(container)
         limit = LEAST_TIME_LIMIT_SECONDS + (container.duration or 0) / 1e6
+        listed = _listed_end(container, container.streams.audio[ordinal]) - origin
     with replacing(target) as partial:
         command = _command(source, partial, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())
         complaints = _run(command, source, limit)
         num_samples = _count_samples(partial)
         if num_samples == 0:
             raise MediaError("decode_error", f"the audio stream gives not one sample{_quoted(complaints)}")
-    return num_samples
+    notes = []
+    if complaints:
+        notes.append(f"the sound is damaged{_quoted(sorted(set(complaints)))}")
+    if listed - num_samples / sample_rate > MISSING_SECONDS:
+        notes.append(f"the sound ends at {num_samples / sample_rate:.2f} s, the container lists {listed:.2f} s")
+    return Sound(num_samples, "; ".join(notes))
+
+
+def _listed_end(container: Any, stream: Any) -> float:
+    """Return the time at which the container says that a stream ends, else it itself; 0 where it says nothing."""
+    if stream.duration:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return ((container.start_time or 0) + (container.duration or 0)) / 1e6
 
 
 def _command(source: Path, target: Path, ordinal: int, origin: float, sample_rate: int, binary: str) -> list[str]:
@@ -111,8 +144,8 @@ def _command(source: Path, target: Path, ordinal: int, origin: float, sample_rat
     return ffmpeg_python.compile(output, cmd=binary, overwrite_output=True)
 
 
-def _run(command: list[str], source: Path, limit_seconds: float) -> str:
-    """Run ffmpeg and return what it complained of; sort a failure into the clip's and the system's."""
+def _run(command: list[str], source: Path, limit_seconds: float) -> list[str]:
+    """Run ffmpeg and return the lines it complained in; sort a failure into the clip's and the system's."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_seconds, check=False
@@ -121,25 +154,25 @@ def _run(command: list[str], source: Path, limit_seconds: float) -> str:
         raise TimeoutError(
             f"ffmpeg did not finish the sound of {source} within {limit_seconds:.0f} s; does the disk answer?"
         ) from error
-    complaints = done.stderr.decode("utf-8", errors="replace")
+    words = SPEAKER.sub("", done.stderr.decode("utf-8", errors="replace"))
+    complaints = [line.strip() for line in words.splitlines() if line.strip() and REPEATED not in line]
     if done.returncode == 0:
         return complaints
     if done.returncode < 0 or done.returncode == STOPPED_BY_SIGNAL:
         raise ChildProcessError(
             f"ffmpeg was stopped (exit status {done.returncode}) while it read {source}{_quoted(complaints)}"
         )
-    for words, code in SYSTEM_ERRORS.items():
-        if words in complaints and not (code == errno.ENOMEM and has_room()):
+    for text, code in SYSTEM_ERRORS.items():
+        if text in words and not (code == errno.ENOMEM and has_room()):
             raise OSError(code, f"ffmpeg cannot extract the sound{_quoted(complaints)}", str(source))
     failure = OSError(errno.EIO, f"ffmpeg cannot read the file{_quoted(complaints)}", str(source))
-    if "Input/output error" in complaints and not is_readable(source, failure):
+    if "Input/output error" in words and not is_readable(source, failure):
         raise failure
     raise MediaError("decode_error", f"ffmpeg cannot decode the sound{_quoted(complaints)}")
 
 
-def _quoted(complaints: str) -> str:
+def _quoted(lines: list[str]) -> str:
     """Return ffmpeg's last words as the end of a sentence."""
-    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
     return f": {' | '.join(lines[-ERROR_LINES:])}" if lines else ""
 
 

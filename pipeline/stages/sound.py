@@ -28,9 +28,10 @@ def extract_wav(job: ShardJob) -> None:
                 return "missing_file", GONE, "", 0
             digest = compute_file_digest(source)
             try:
-                return "ok", "", digest, _extract(source, target, member, ffmpeg)
+                sound = _extract(source, target, member, ffmpeg)
             except media.MediaError as error:
                 return error.status, str(error), digest, 0
+            return "ok", sound.message, digest, sound.num_samples
 
     results = in_parallel(extract, job.members, workers=config.number_of_threads())
     with job.writer("wav") as writer:
@@ -44,7 +45,7 @@ def extract_wav(job: ShardJob) -> None:
             job.tick()
 
 
-def _extract(source: Path, target: Path, member: Member, ffmpeg: str) -> int:
+def _extract(source: Path, target: Path, member: Member, ffmpeg: str) -> media.Sound:
     stream = parse_text(member.override).audio_stream
     return media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg, stream=stream)
 

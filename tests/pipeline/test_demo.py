@@ -100,7 +100,7 @@ def test_clips_have_sound_and_pictures_of_two_to_three_seconds(made, tmp_path):
         table = media.scan_frames(path)
         assert (table.width, table.height, table.frame_rate) == (256, 192, pytest.approx(15, abs=0.01))
         assert 2 <= len(table.times_seconds) / 15 <= 3
-        assert 2 <= media.extract_wav(path, tmp_path / "sound.wav") / 16000 <= 3
+        assert 2 <= media.extract_wav(path, tmp_path / "sound.wav").num_samples / 16000 <= 3
 
 
 def test_a_finished_folder_is_left_alone(made):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import media
-from pipeline.media import MediaError, extract_wav, prefetch, read_frames, scan_frames, write_clip
+from pipeline.media import MediaError, Sound, extract_wav, prefetch, read_frames, scan_frames, write_clip
 from pipeline.media import container as media_container
 from pipeline.media import sound as media_sound
 from pipeline.media.decoding import square_size
@@ -87,7 +87,7 @@ def test_a_written_clip_reads_back(clip, tmp_path):
     frames = list(read_frames(clip, table))
     assert [frame.index for frame in frames] == list(range(25))
     np.testing.assert_allclose(brightness(frames), [8 * i + 8 for i in range(25)], atol=4)
-    assert extract_wav(clip, tmp_path / "a.wav") == RATE
+    assert extract_wav(clip, tmp_path / "a.wav") == Sound(RATE, "")
     samples = read_wav(tmp_path / "a.wav") / 32768
     assert np.corrcoef(samples[2000:-2000], tone(1)[2000:-2000])[0, 1] > 0.99
 
@@ -243,7 +243,7 @@ def test_names_are_never_options_or_patterns(clip, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     clip.rename(name)
     assert len(list(read_frames(Path(name), scan_frames(Path(name))))) == 25
-    assert extract_wav(Path(name), Path("-out.wav")) == RATE
+    assert extract_wav(Path(name), Path("-out.wav")) == Sound(RATE, "")
     assert read_wav(tmp_path / "-out.wav").any()
 
 
@@ -262,7 +262,7 @@ def test_cover_art_is_no_video_stream(tmp_path):
     with pytest.raises(MediaError, match=r"no video stream \(cover art does not count\)") as caught:
         scan_frames(path)
     assert caught.value.status == "no_stream"
-    assert extract_wav(path, tmp_path / "a.wav") >= RATE
+    assert extract_wav(path, tmp_path / "a.wav").num_samples >= RATE
 
 
 @pytest.mark.parametrize(
@@ -423,7 +423,7 @@ def test_stereo_of_another_rate_becomes_mono_16_khz(tmp_path):
         file.setsampwidth(2)
         file.setframerate(44100)
         file.writeframes(stereo.tobytes())
-    assert extract_wav(path, tmp_path / "a.wav") == RATE
+    assert extract_wav(path, tmp_path / "a.wav") == Sound(RATE, "")
     samples = read_wav(tmp_path / "a.wav").astype(float)
     spectrum = np.abs(np.fft.rfft(samples))
     assert spectrum.argmax() == 500

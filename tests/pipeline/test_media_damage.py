@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.media import MediaError, extract_wav, scan_frames, write_clip
+from pipeline.media import MediaError, Sound, extract_wav, ffmpeg_binary, scan_frames, write_clip
 from pipeline.media import container as media_container
 
 RATE = 16000
@@ -72,3 +72,44 @@ def test_ffmpeg_without_memory_is_believed_where_there_is_none(clip, tmp_path, m
     monkeypatch.setattr(media_container, "ROOM_TO_DECODE", room)
     with pytest.raises(error, match="Cannot allocate memory"):
         extract_wav(clip, tmp_path / "a.wav", ffmpeg=fake_ffmpeg(tmp_path, "echo 'Cannot allocate memory' >&2; exit 1"))
+
+
+def cut(clip, share):
+    """Rewrite a clip with its tables first and cut its end off."""
+    front = clip.with_name("front.mp4")
+    with av.open(str(clip)) as source, av.open(str(front), "w", options={"movflags": "+faststart"}) as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    content = front.read_bytes()
+    front.write_bytes(content[: round(len(content) * share)])
+    return front
+
+
+def test_sound_that_breaks_off_says_so(clip, tmp_path):
+    sound = extract_wav(cut(clip, 0.6), tmp_path / "a.wav")
+    assert 0 < sound.num_samples < 0.5 * RATE
+    assert sound.message.startswith("the sound is damaged: ")
+    assert "partial file" in sound.message
+    seconds = sound.num_samples / RATE
+    assert sound.message.endswith(f"the sound ends at {seconds:.2f} s, the container lists 1.00 s")
+    assert " @ 0x" not in sound.message  # an address would make equal runs differ
+
+
+def test_sound_that_ends_early_without_a_complaint_says_so(clip, tmp_path):
+    ffmpeg = ffmpeg_binary()
+    script = (
+        'for word; do case "$word" in file:*) out=$word;; esac; done\n'  # the last file is the one to make
+        f'exec "{ffmpeg}" -v error -y -f lavfi -i sine=d=0.25 -ar {RATE} -f wav "$out"'
+    )
+    sound = extract_wav(clip, tmp_path / "a.wav", ffmpeg=fake_ffmpeg(tmp_path, script))
+    assert sound == Sound(RATE // 4, "the sound ends at 0.25 s, the container lists 1.00 s")
+
+
+def test_damaged_sound_in_the_middle_says_so_each_time_in_the_same_words(media, tmp_path):
+    sounds = {extract_wav(media / "odd" / "bitflips.mp4", tmp_path / "a.wav") for _ in range(2)}
+    (sound,) = sounds
+    assert sound.num_samples > 2.8 * RATE
+    assert "exceeds limit" in sound.message
