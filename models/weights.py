@@ -4,6 +4,7 @@
 the download. This module is imported when a run is planned, so it needs neither torch nor numpy to be read.
 """
 
+import functools
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,11 @@ class WrongDigestError(WeightsError, ValueError):
 
     def __init__(self, path: Path, *, expected: str, found: str, remedy: str) -> None:
         super().__init__(f"{path} is not the published file: its digest is {found}, it must be {expected}; {remedy}")
+        self._made_of = functools.partial(type(self), path, expected=expected, found=found, remedy=remedy)
+
+    def __reduce__(self) -> Any:
+        """Come back whole from another process."""
+        return self._made_of, ()
 
 
 def find_weights_entry(name: str) -> WeightsEntry:

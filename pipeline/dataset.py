@@ -42,6 +42,10 @@ class DatasetError(UserError):
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        """Come back whole from another process."""
+        return type(self), (self.problems,)
+
 
 @dataclass(frozen=True)
 class Utterance:

@@ -35,6 +35,10 @@ class MediaError(Exception):
         super().__init__(message)
         self.status = status
 
+    def __reduce__(self) -> Any:
+        """Come back whole from another process."""
+        return type(self), (self.status, str(self))
+
 
 def input_url(source: Path) -> str:
     """Return the name ffmpeg gets: absolute and with its protocol, so that nothing in it is taken for an option."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from models.weights import WrongDigestError
 from pipeline.errors import TransientError
 from pipeline.stages.processes import Processes
 
@@ -55,6 +56,15 @@ def test_results_and_errors_come_back_and_a_killed_process_is_replaced():
     with pytest.raises(TransientError, match=r"a\.mp4: a process was killed, .* fewer \[run\] threads"):
         processes.call(die, None, what="a.mp4")
     assert processes.call(tell_pid, None, what="a.mp4") != first
+
+
+def refuse_weights(path):
+    raise WrongDigestError(Path(path), expected="aa", found="bb", remedy="fetch it")
+
+
+def test_wrong_weights_are_told_as_such_and_not_as_a_killed_process():
+    with pytest.raises(WrongDigestError, match=r"w\.pth is not the published file: its digest is bb, it must be aa"):
+        Processes(1).call(refuse_weights, "w.pth", what="a.mp4")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
