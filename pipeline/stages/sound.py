@@ -67,10 +67,13 @@ def compute_stft(job: ShardJob) -> None:
 
 
 def _read_samples(path: Path, expected: int) -> Iterator[np.ndarray]:
-    with soundfile.SoundFile(path) as sound:
+    remedy = f"remove {path.parent.parent}.h5 to have the sound of its shard extracted again"
+    try:
+        sound = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        what = f"cannot be read ({error.error_string})" if path.exists() else "is gone"
+        raise OSError(f"{path} {what}, {expected} samples were written; {remedy}") from error
+    with sound:
         if sound.frames != expected:
-            raise OSError(
-                f"{path} has {sound.frames} samples, {expected} were written; remove {path.parent.parent}.h5 to have "
-                "the sound of its shard extracted again"
-            )
+            raise OSError(f"{path} has {sound.frames} samples, {expected} were written; {remedy}")
         yield from sound.blocks(ROWS_AT_ONCE * SAMPLE_RATE // 100, dtype="float32")
