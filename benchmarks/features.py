@@ -2,7 +2,8 @@
 
 For each clip, and for all of them as one shard: seconds of the stages as FullRun calls them, by what factor the recipe
 takes longer (one image a call of the detector, or several), and which share of the bound is reached: decoding alone and
-embedding alone on all cores, in seconds ("bound") and in core seconds ("cores").
+embedding alone on all cores, in seconds ("bound") and in core seconds ("cores"). SphereFace's weights come from a file
+even where they are random, since tracks are then joined by their embeddings, as with the published ones.
 """
 
 import argparse
@@ -23,14 +24,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from benchmarks.clips import choose_clips
 from benchmarks.recipe import MtcnnProcess, run_recipe
 from models.paper import CROP_HEIGHT, CROP_WIDTH
 from models.sphereface import build_sphereface
+from models.weights import RANDOM
 from pipeline import config, media, stages
 from pipeline.run import Run, open_run
-from pipeline.stages.clip_faces import load_detector
+from pipeline.stages.clip_faces import load_detector, load_likeness
 from pipeline.stages.embedding import embed_all
 
 SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "RAVDESS_01-01-01")
@@ -133,14 +136,21 @@ def measure_decoding(clips: Sequence[Path]) -> tuple[float, float]:
     return min(decode(workers) for workers in sorted({1, min(cores, len(clips))}))
 
 
-def measure_embedding() -> tuple[float, float]:
+def save_random_weights(folder: Path) -> Path:
+    """Save a random SphereFace as a file of weights: it costs what the published one does, and knows no persons."""
+    path = folder / "sphereface.pth"
+    torch.save(build_sphereface(None, seed=0).state_dict(), path)
+    return path
+
+
+def measure_embedding(weights: Path | None) -> tuple[float, float]:
     """Return how many faces a second, and a core second, the stage's own engine embeds on all cores, best of three."""
     noise = np.random.default_rng(0).integers(0, 256, (EMBEDDED, CROP_HEIGHT // 8, CROP_WIDTH // 8, 3), dtype=np.uint8)
     crops = np.stack([cv2.resize(one, (CROP_WIDTH, CROP_HEIGHT), interpolation=cv2.INTER_CUBIC) for one in noise])
     rates = []
     for _ in range(3):
         started, spent = time.perf_counter(), core_seconds()
-        num_faces = sum(len(block) for block in embed_all(crops, None))
+        num_faces = sum(len(block) for block in embed_all(crops, weights))
         rates.append((num_faces / (time.perf_counter() - started), num_faces / (core_seconds() - spent)))
     return max(rates)
 
@@ -150,12 +160,13 @@ def measure(
     clips: Sequence[Path],
     embedding_rate: tuple[float, float],
     recipe: MtcnnProcess | None,
+    settings: dict[str, dict[str, Any]],
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Measure the stages, the bound and, where there is one, the recipe (of a single clip); returns seconds by name."""
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as name_of_folder:
         folder = Path(name_of_folder)
-        ours = run_stages(clips, folder / "stages", _settings(arguments))
+        ours = run_stages(clips, folder / "stages", settings)
         row: dict[str, Any] = {"name": name, "frames": ours.num_frames, "faces": ours.num_faces, "ours": ours.total}
         row["stages"] = ours.seconds
         row["core_seconds"] = ours.core_seconds
@@ -194,11 +205,29 @@ def format_row(row: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; with --json keep the raw seconds too."""
     arguments = _parse(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        _load_settings(_settings(arguments), Path(folder) / "benchmark.cfg")
     clips = choose_clips(arguments.clips, SHORT if arguments.short else ())
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+        weights = arguments.weights or str(save_random_weights(Path(folder)))
+        settings = _settings(arguments, weights)
+        _load_settings(settings, Path(folder) / "benchmark.cfg")
+        rows = _measure_all(clips, None if weights == RANDOM else Path(weights), settings, arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    return 0
+
+
+def _measure_all(
+    clips: Sequence[Path],
+    weights: Path | None,
+    settings: dict[str, dict[str, Any]],
+    arguments: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    # What a run loads once is loaded before the first clip.
     load_detector(arguments.smallest_face, arguments.device, config.number_of_threads())
-    embedding_rate = measure_embedding()
+    load_likeness(weights, arguments.device).describe(
+        np.zeros((1, CROP_HEIGHT, CROP_WIDTH, 3), np.uint8), [np.arange(1)]
+    )
+    embedding_rate = measure_embedding(weights)
     print(
         f"{len(clips)} clips, smallest face {arguments.smallest_face} px, {arguments.precision}, "
         f"{config.number_of_threads()} threads; embedding alone {embedding_rate[0]:.0f} faces/s\n"
@@ -211,15 +240,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         recipe = None if arguments.no_recipe else stack.enter_context(MtcnnProcess(arguments.python))
         for clip in clips:
-            rows.append(measure(clip.stem, [clip], embedding_rate, recipe, arguments))
+            rows.append(measure(clip.stem, [clip], embedding_rate, recipe, settings, arguments))
             print(format_row(rows[-1]), flush=True)
-    every = measure("all, as one shard", clips, embedding_rate, None, arguments)
+    every = measure("all, as one shard", clips, embedding_rate, None, settings, arguments)
     for name in () if arguments.no_recipe else ("recipe", "batched"):
         every[name] = sum(row[name] for row in rows)
     print(format_row(every), flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([*rows, every], indent=1), encoding="utf-8")
-    return 0
+    return [*rows, every]
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -230,6 +257,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--python", type=Path, help="a Python that has mtcnn and TensorFlow")
     parser.add_argument("--smallest-face", type=int, default=20, help="pixels; the package finds nothing above 24")
     parser.add_argument("--batch", type=int, default=8, help="images a call of the package in the batched recipe")
+    parser.add_argument(
+        "--weights",
+        help="SphereFace's file; by default a random network saved to one; random: none, tracks are joined by looks",
+    )
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="0 for one per core")
@@ -238,10 +269,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+def _settings(arguments: argparse.Namespace, weights: str) -> dict[str, dict[str, Any]]:
     return {
         "faces": {"smallest_face_px": arguments.smallest_face},
-        "embeddings": {"weights": "random", "precision": arguments.precision},
+        "embeddings": {"weights": weights, "precision": arguments.precision},
         "anet": {"vgg_weights": "random"},
         "run": {"device": arguments.device, "threads": arguments.threads},
     }

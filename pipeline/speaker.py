@@ -1,6 +1,6 @@
 """Who the speaker is: stretches of tracking joined to persons, and the person who is seen longest and largest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,10 @@ _LOOK_ROWS = slice(16, 104)
 _LOOK_COLUMNS = slice(10, 86)
 _LOOK_SIZE = (19, 22)
 _LOOK_CROPS = 16
+# Of a track this many crops are embedded; each takes as long as following a face for a frame (docs/decisions/010).
+_EMBEDDED_CROPS = 4
+# Crops read at a time for that, so that memory does not grow with the number of tracks: 2 MiB.
+_EMBEDDED_AT_ONCE = 64
 _SHORT_GAP_FRAMES = 75
 
 
@@ -20,12 +24,12 @@ class Likeness:
     """How tracks are compared, by the cosine of what `describe` gives for them.
 
     Attributes:
-        describe: (crops (N, 112, 96, 3) uint8, rows of one track) -> a vector of length 1.
+        describe: (crops (N, 112, 96, 3) uint8, K arrays of rows, one a track) -> (K, D), vectors of length 1.
         same_person: least likeness to be one person wherever the face returns.
         same_place: least likeness to be one person who returns to the same place soon, with no cut between.
     """
 
-    describe: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    describe: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
     same_person: float
     same_place: float
 
@@ -41,6 +45,17 @@ class Wish:
 
     point: tuple[float, float] | None
     frame_index: int | None
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A track: its number, its rows of the table, the frames with which it begins and ends, the sum of its sides."""
+
+    number: int
+    rows: np.ndarray
+    first_frame: int
+    last_frame: int
+    weight: float
 
 
 @dataclass
@@ -79,38 +94,98 @@ def choose_speaker(
         Ascending track numbers; none for an empty table, or when nobody is where the wish says. Of persons of equal
         weight the earlier one is chosen.
     """
-    tracks = np.unique(table["track"])
-    if len(tracks) == 1 and wish is None:
-        return tracks.tolist()
-    persons = _join_tracks(table, crops, cut_frames, likeness or LOOKS)
+    stretches = _list_stretches(table)
+    wished = None if wish is None else _find_wished(table, wish)
+    considered = _find_contenders(stretches) if wish is None else _find_continuations(stretches, wished)
+    persons = _join_tracks(considered, table, crops, cut_frames, likeness or LOOKS)
     if wish is not None:
-        track = _find_wished(table, wish)
-        return next((person.tracks for person in persons if track in person.tracks), [])
+        persons = [person for person in persons if wished in person.tracks]
     return max(persons, key=lambda person: person.weight).tracks if persons else []
 
 
-def _join_tracks(table: np.ndarray, crops: np.ndarray, cut_frames: np.ndarray, likeness: Likeness) -> list[_Person]:
-    persons: list[_Person] = []
-    for track in np.unique(table["track"]):  # in the order in which they begin
+def _list_stretches(table: np.ndarray) -> list[_Stretch]:
+    """List the tracks in the order in which they begin."""
+    stretches = []
+    for track in np.unique(table["track"]):
         rows = np.flatnonzero(table["track"] == track)
-        boxes = table["box"][rows].astype(np.float64)
-        found = _Person(
-            tracks=[int(track)],
-            weight=float(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)).sum()),
-            look=likeness.describe(crops, rows) * len(rows),
-            last_frame=int(table["frame_index"][rows[-1]]),
-            last_box=boxes[-1],
-        )
-        first_frame = int(table["frame_index"][rows[0]])
-        known = _find_person(persons, found.look, first_frame, boxes[0], cut_frames, likeness)
+        boxes, frames = table["box"][rows].astype(np.float64), table["frame_index"][rows]
+        weight = float(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)).sum())
+        stretches.append(_Stretch(int(track), rows, int(frames[0]), int(frames[-1]), weight))
+    return stretches
+
+
+def _find_contenders(stretches: list[_Stretch]) -> list[_Stretch]:
+    """Leave out the tracks that belong to nobody who could be the speaker.
+
+    A person's tracks do not overlap in time, so no person with a track weighs more than the heaviest such sequence that
+    it is part of. Where even that is less than the heaviest track alone, whose the track is does not matter.
+    """
+    before = measure_sequences([(one.first_frame, one.last_frame) for one in stretches], [s.weight for s in stretches])
+    after = measure_sequences([(-one.last_frame, -one.first_frame) for one in stretches], [s.weight for s in stretches])
+    least = max((one.weight for one in stretches), default=0.0)
+    return [
+        one for one, until, since in zip(stretches, before, after, strict=True) if until + since + one.weight >= least
+    ]
+
+
+def measure_sequences(spans: Sequence[tuple[int, int]], weights: Sequence[float]) -> list[float]:
+    """Return for each span the greatest weight of spans that end before it begins and do not overlap each other.
+
+    Args:
+        spans: (first, last) frame, both included.
+        weights: of the spans, at least 0.
+    """
+    ending = sorted(range(len(spans)), key=lambda i: spans[i][1])
+    heaviest, num_ended, before = 0.0, 0, [0.0] * len(spans)
+    for i in sorted(range(len(spans)), key=lambda i: spans[i][0]):
+        while spans[ending[num_ended]][1] < spans[i][0]:
+            ended = ending[num_ended]
+            heaviest = max(heaviest, before[ended] + weights[ended])
+            num_ended += 1
+        before[i] = heaviest
+    return before
+
+
+def _find_continuations(stretches: list[_Stretch], number: int | None) -> list[_Stretch]:
+    """Return a track and all that do not overlap it in time; none without it."""
+    chosen = next((one for one in stretches if one.number == number), None)
+    if chosen is None:
+        return []
+    return [one for one in stretches if one is chosen or not _overlap(one, chosen)]
+
+
+def _overlap(one: _Stretch, other: _Stretch) -> bool:
+    return one.first_frame <= other.last_frame and other.first_frame <= one.last_frame
+
+
+def _join_tracks(
+    stretches: list[_Stretch], table: np.ndarray, crops: np.ndarray, cut_frames: np.ndarray, likeness: Likeness
+) -> list[_Person]:
+    looks = _describe_stretches(stretches, crops, likeness)
+    persons: list[_Person] = []
+    for stretch in stretches:
+        boxes = table["box"][stretch.rows[[0, -1]]].astype(np.float64)
+        look = looks.get(stretch.number, np.empty(0)) * len(stretch.rows)
+        known = _find_person(persons, look, stretch.first_frame, boxes[0], cut_frames, likeness)
         if known is None:
-            persons.append(found)
+            persons.append(_Person([stretch.number], stretch.weight, look, stretch.last_frame, boxes[1]))
         else:
-            known.tracks += found.tracks
-            known.weight += found.weight
-            known.look = known.look + found.look
-            known.last_frame, known.last_box = found.last_frame, found.last_box
+            known.tracks.append(stretch.number)
+            known.weight += stretch.weight
+            known.look = known.look + look
+            known.last_frame, known.last_box = stretch.last_frame, boxes[1]
     return persons
+
+
+def _describe_stretches(stretches: list[_Stretch], crops: np.ndarray, likeness: Likeness) -> dict[int, np.ndarray]:
+    """Describe those tracks that another one precedes or follows, by their numbers: others are joined to none."""
+    first_end = min((one.last_frame for one in stretches), default=0)
+    last_start = max((one.first_frame for one in stretches), default=0)
+    asked = [one for one in stretches if one.first_frame > first_end or one.last_frame < last_start]
+    if not asked:
+        return {}
+    described = likeness.describe(crops, [one.rows for one in asked])
+    return {one.number: look for one, look in zip(asked, described, strict=True)}
 
 
 def _find_wished(table: np.ndarray, wish: Wish) -> int | None:
@@ -137,13 +212,24 @@ def embedding_likeness(embed: Callable[[np.ndarray], np.ndarray]) -> Likeness:
         embed: crops (N, 112, 96, 3) uint8 to (N, 512), with published weights: random ones know no persons.
     """
 
-    def describe(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        vectors = embed(crops[_choose_rows(rows)]).astype(np.float64)
-        total = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).sum(axis=0)
-        unit: np.ndarray = total / np.linalg.norm(total)
+    def describe(crops: np.ndarray, tracks: Sequence[np.ndarray]) -> np.ndarray:
+        chosen = [_choose_centres(rows, _EMBEDDED_CROPS) for rows in tracks]
+        every = np.concatenate(chosen)
+        blocks = [every[start : start + _EMBEDDED_AT_ONCE] for start in range(0, len(every), _EMBEDDED_AT_ONCE)]
+        vectors = np.concatenate([embed(crops[block]) for block in blocks]).astype(np.float64)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        ends = np.cumsum([len(rows) for rows in chosen])[:-1]
+        totals = np.stack([part.sum(axis=0) for part in np.split(vectors, ends)])  # (K, 512)
+        unit: np.ndarray = totals / np.linalg.norm(totals, axis=1, keepdims=True)
         return unit
 
     return Likeness(describe, same_person=0.45, same_place=0.3)
+
+
+def _choose_centres(rows: np.ndarray, most: int) -> np.ndarray:
+    """Return the middle row of each of at most this many equal parts: at a track's ends the face turns or is hidden."""
+    num_parts = min(most, len(rows))
+    return rows[(2 * np.arange(num_parts) + 1) * len(rows) // (2 * num_parts)]
 
 
 def compute_look(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -155,7 +241,8 @@ def compute_look(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    total = np.add.reduce(crops[_choose_rows(rows)], axis=(0, 3), dtype=np.float64)  # (112, 96)
+    spread = rows[np.unique(np.linspace(0, len(rows) - 1, _LOOK_CROPS).astype(int))]
+    total = np.add.reduce(crops[spread], axis=(0, 3), dtype=np.float64)  # (112, 96)
     inner = total[_LOOK_ROWS, _LOOK_COLUMNS]
     small = np.asarray(cv2.resize(inner, _LOOK_SIZE, interpolation=cv2.INTER_AREA)).ravel()
     centred = small - small.mean()
@@ -163,13 +250,12 @@ def compute_look(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return centred / length if length > 0 else centred
 
 
-def _choose_rows(rows: np.ndarray) -> np.ndarray:
-    """Return at most 16 rows, evenly spread."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, _LOOK_CROPS).astype(int))]
+def _compute_looks(crops: np.ndarray, tracks: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack([compute_look(crops, rows) for rows in tracks])
 
 
 #: Mean crops need no weights. The limits are explained at _LOOK_ROWS.
-LOOKS = Likeness(compute_look, same_person=0.85, same_place=0.4)
+LOOKS = Likeness(_compute_looks, same_person=0.85, same_place=0.4)
 
 
 def _find_person(

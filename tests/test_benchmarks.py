@@ -4,7 +4,8 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.clips import choose_clips
 from benchmarks.faces_accuracy import compare
-from benchmarks.features import format_row
+from benchmarks.features import format_row, save_random_weights
+from models.weights import resolve_weights
 from pipeline.faces import SpeakerFaces
 
 
@@ -41,6 +42,14 @@ def test_a_row_tells_ratios_and_shares_of_the_bound():
     assert format_row(row).split() == (
         ["clip", "100", "90", "2.00", "50.0", "15.0x", "75%", "75%", "|", "0.50", "1.00", "|", "1.50", "0.50"]
     )
+
+
+def test_random_weights_in_a_file_are_taken_like_published_ones(tmp_path):
+    found = resolve_weights("sphereface20", str(save_random_weights(tmp_path)))
+    assert not found.is_random
+    other = tmp_path / "other"
+    other.mkdir()
+    assert resolve_weights("sphereface20", str(save_random_weights(other))).sha256 == found.sha256
 
 
 def make_faces(frames: list[int], shift: float) -> SpeakerFaces:

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.mtcnn import Mtcnn
 from models.mtcnn_networks import load_networks
-from models.sphereface import embed_crops
+from models.precision import multiplies_bfloat16
+from models.sphereface import Precision, embed_crops
 from pipeline import media
 from pipeline.faces import SpeakerFaces, find_speaker
 from pipeline.overrides import Override
@@ -19,8 +20,8 @@ from pipeline.stages.embedding import load_embedder
 from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames
 from store.shard import Shard
 
-# Crops of a track that are embedded to tell whose it is, padded to one size.
-_LIKENESS_BATCH = 16
+# Crops embedded at a time to tell whose tracks are; the last ones are filled up to this.
+_LIKENESS_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,17 @@ def load_detector(smallest_face_px: int, device: str, num_threads: int) -> Mtcnn
 
 
 def load_likeness(weights: Path | None, device: str) -> Likeness:
-    """Give the way tracks are compared: by embeddings in float32, or by looks where SphereFace's weights are random."""
+    """Give the way tracks are compared: by embeddings, or by looks where SphereFace's weights are random.
+
+    Embedded in bfloat16 where the device multiplies in it, whatever the embeddings that are kept are computed in: half
+    the time, and the cosine of two tracks moves by .001 at most (docs/decisions/010).
+    """
     if weights is None:
         return LOOKS
+    precision: Precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
 
     def embed(crops: np.ndarray) -> np.ndarray:
-        network = load_embedder(weights, "float32", device)
-        return embed_crops(network, crops, batch_size=_LIKENESS_BATCH, device=device)
+        network = load_embedder(weights, precision, device)
+        return embed_crops(network, crops, precision=precision, batch_size=_LIKENESS_BATCH, device=device)
 
     return embedding_likeness(embed)

@@ -1,7 +1,16 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
-from pipeline.speaker import Wish, choose_speaker, compute_look, embedding_likeness, is_same_place
+from pipeline.speaker import (
+    Wish,
+    choose_speaker,
+    compute_look,
+    embedding_likeness,
+    is_same_place,
+    measure_sequences,
+)
 
 TABLE = np.dtype([("track", np.int32), ("frame_index", np.int32), ("box", np.float32, (4,))])
 NO_CUTS = np.empty(0, int)
@@ -124,3 +133,71 @@ def test_the_user_overrules_the_choice(wish: Wish, tracks: list[int]):
     clip = make_clip((1, range(20), (0, 0, 80)), (2, range(10), (100, 0, 40)), (2, range(30, 40), (300, 0, 40)))
     assert choose_speaker(*clip, NO_CUTS) == [0]
     assert choose_speaker(*clip, NO_CUTS, wish=wish) == tracks
+
+
+def count_embedded(clip: tuple[np.ndarray, np.ndarray], wish: Wish | None = None) -> tuple[int, list[int]]:
+    """Return how many crops are embedded to choose a speaker, and the tracks chosen."""
+    embedded = []
+
+    def embed(crops: np.ndarray) -> np.ndarray:
+        embedded.append(len(crops))
+        return crops.reshape(len(crops), -1).astype(np.float32) - 127
+
+    tracks = choose_speaker(*clip, NO_CUTS, likeness=embedding_likeness(embed), wish=wish)
+    return sum(embedded), tracks
+
+
+def test_no_track_is_embedded_when_none_could_be_joined():
+    assert count_embedded(make_clip((1, range(20), (0, 0, 40)), (2, range(20), (100, 0, 41)))) == (0, [1])
+
+
+def test_tracks_of_nobody_who_could_be_the_speaker_are_not_embedded():
+    # Who is there all the time weighs 2000; those beside together, were they one person, 1960.
+    beside = [(2, range(start, start + 7), (100, 0, 40)) for start in range(0, 49, 7)]
+    assert count_embedded(make_clip((1, range(50), (0, 0, 40)), *beside)) == (0, [0])
+    # With one more frame they could be 2000 and more: now it has to be known who they are.
+    beside[-1] = (2, range(42, 50), (100, 0, 41))
+    assert count_embedded(make_clip((1, range(50), (0, 0, 40)), *beside)) == (28, [1, 2, 3, 4, 5, 6, 7])
+
+
+def test_a_short_return_of_the_speaker_is_embedded_at_the_price_of_its_few_crops():
+    clip = make_clip((1, range(40), (0, 0, 40)), (2, range(10), (100, 0, 30)), (1, range(60, 62), (200, 0, 40)))
+    # The second track overlaps the first, and with the third it weighs less than the first does alone.
+    assert count_embedded(clip) == (6, [0, 2])
+
+
+def test_where_the_user_chooses_only_tracks_that_may_continue_the_chosen_one_are_embedded():
+    clip = make_clip((1, range(20), (0, 0, 80)), (2, range(10), (100, 0, 40)), (2, range(30, 40), (300, 0, 40)))
+    assert count_embedded(clip, Wish((110, 10), None)) == (8, [1, 2])
+
+
+def test_many_tracks_are_embedded_a_block_at_a_time():
+    sizes = []
+
+    def embed(crops: np.ndarray) -> np.ndarray:
+        sizes.append(len(crops))
+        return crops.reshape(len(crops), -1).astype(np.float32) - 127
+
+    clip = make_clip(*[(track % 2, range(5 * track, 5 * track + 5), (0, 0, 40)) for track in range(40)])
+    assert choose_speaker(*clip, NO_CUTS, likeness=embedding_likeness(embed)) == list(range(0, 40, 2))
+    assert sizes == [64, 64, 32]
+
+
+def test_the_heaviest_sequence_before_each_span_agrees_with_trying_all():
+    rng = np.random.default_rng(4)
+    for _ in range(30):
+        starts = rng.integers(0, 30, 8)
+        spans = [(int(start), int(start + length)) for start, length in zip(starts, rng.integers(0, 9, 8), strict=True)]
+        weights = rng.integers(1, 20, 8).tolist()
+        expected = []
+        for first, _ in spans:
+            earlier = [i for i in range(8) if spans[i][1] < first]
+            subsets = (kept for size in range(9) for kept in combinations(earlier, size))
+            expected.append(
+                max(
+                    sum(weights[i] for i in kept)
+                    for kept in subsets
+                    if all(spans[i][1] < spans[j][0] or spans[j][1] < spans[i][0] for i, j in combinations(kept, 2))
+                )
+            )
+        assert measure_sequences(spans, weights) == expected

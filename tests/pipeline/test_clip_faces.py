@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.features import save_random_weights
+from pipeline.speaker import LOOKS
+from pipeline.stages import clip_faces
+from pipeline.stages.clip_faces import load_likeness
+from pipeline.stages.device import torch_threads
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return save_random_weights(tmp_path_factory.mktemp("weights"))
+
+
+def test_random_weights_that_no_file_holds_know_nobody():
+    assert load_likeness(None, "cpu") is LOOKS
+
+
+def test_what_is_embedded_of_a_track_does_not_depend_on_the_other_tracks(weights):
+    crops = np.random.default_rng(3).integers(0, 256, (30, 112, 96, 3), np.uint8)
+    likeness = load_likeness(weights, "cpu")
+    tracks = [np.arange(12), np.array([12]), np.arange(13, 30)]
+    with torch_threads(1):
+        together = likeness.describe(crops, tracks)
+        alone = np.concatenate([likeness.describe(crops, [rows]) for rows in tracks])
+    assert together.shape == (3, 512)
+    assert np.linalg.norm(together, axis=1) == pytest.approx([1, 1, 1])
+    assert (together == alone).all()
+
+
+@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_likeness_is_computed_the_way_that_is_fast_on_the_device(weights, monkeypatch, multiplies, precision):
+    calls = []
+
+    def note_call(network: object, crops: np.ndarray, **options: object) -> np.ndarray:
+        calls.append((len(crops), options))
+        return np.ones((len(crops), 512), np.float32)
+
+    monkeypatch.setattr(clip_faces, "multiplies_bfloat16", lambda device: multiplies)
+    monkeypatch.setattr(clip_faces, "embed_crops", note_call)
+    load_likeness(weights, "cpu").describe(np.zeros((9, 112, 96, 3), np.uint8), [np.arange(9)])
+    assert calls == [(4, {"precision": precision, "batch_size": 8, "device": "cpu"})]
