@@ -262,3 +262,10 @@ def test_each_folder_is_listed_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or real(path))
     assert len(find_clips(videos, utterances(tmp_path, *[("v", f"{n}.mp4") for n in range(20)]))) == 20
     assert listed == [videos, videos / "v"]
+
+
+def test_a_file_whose_name_is_not_utf8_is_no_clip_of_a_listed_utterance(tmp_path):
+    touch(tmp_path / "videos" / "v" / "caf\udce9.mp4")  # é as Latin-1 writes it, as Python reads it from the disk
+    touch(tmp_path / "videos" / "v" / "1.mp4")
+    clips = find_clips(tmp_path / "videos", utterances(tmp_path, ("v", "1.mp4"), ("v", "café.mp4")))
+    assert list(clips) == ["v/1"]

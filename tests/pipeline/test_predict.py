@@ -12,6 +12,7 @@ from pipeline import predict
 from pipeline.__main__ import main
 from pipeline.errors import UserError
 from pipeline.experiment import JpegCrops
+from pipeline.plan import Member, ShardPlan
 from pipeline.predict import Answer, answer_windows, cut_windows, place_windows
 from pipeline.prediction import open_prediction
 from pipeline.predictor import Predictor, find_newest_checkpoints, load_predictor
@@ -46,6 +47,23 @@ def test_folders_of_clips_are_listed_and_what_is_no_clip_is_not(tmp_path):
     assert videos == (tmp_path / "in").resolve()
     assert [(u.video, u.utterance) for u in dataset.utterances] == [("a", "1.mp4"), ("b", "1.mov"), ("b", "2.mp4")]
     assert {u.split for u in dataset.utterances} == {"unlabelled"}
+
+
+def test_names_that_are_not_utf8_are_left_out_and_told(tmp_path):
+    latin = "caf\udce9"  # é as Latin-1 writes it, as Python reads it from the disk
+    make_files(tmp_path / "in", f"b/{latin}.mp4", "b/1.mp4", f"{latin}/2.mp4")
+    _, dataset = list_unlabelled(tmp_path / "in")
+    assert [u.name for u in dataset.utterances] == ["b/1"]
+    ShardPlan(tuple(Member(u.name, u.utterance, 1, 1) for u in dataset.utterances)).id.encode()
+    assert dataset.warnings == tuple(
+        f"{tmp_path / 'in'}: {name} is left out: its name is not UTF-8; rename it"
+        for name in (r"b/caf\xe9.mp4", r"caf\xe9/2.mp4")
+    )
+    (tmp_path / "in" / "b" / "1.mp4").unlink()
+    with pytest.raises(UserError, match=r"b/caf\\xe9.mp4 is left out: its name is not UTF-8; rename it\n"):
+        list_unlabelled(tmp_path / "in")
+    with pytest.raises(UserError, match=r"in/caf\\xe9 is not UTF-8; rename the folder"):
+        list_unlabelled(tmp_path / "in" / latin)
 
 
 def test_a_plain_folder_of_clips_is_one_video(tmp_path):
