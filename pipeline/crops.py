@@ -7,6 +7,7 @@ from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.run import Run
+    from store.shard import Shard
 
 
 def are_spare(run: "Run", shard: str) -> bool:
@@ -22,6 +23,28 @@ def remove_spare_crops(run: "Run", shard: str) -> None:
         path = run.path("crops", shard)
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".sums").unlink(missing_ok=True)
+
+
+def find_crops(run: "Run", shard: str) -> "Shard":
+    """Open a shard's crops: the file of the stage `crops` or `crops_jpeg`, where both are there what the settings keep.
+
+    Raises:
+        UserError: None are kept.
+    """
+    stages = ["crops", "crops_jpeg"]
+    for stage in stages[::-1] if config.faces().crops == "jpeg" else stages:
+        found = run.shard(stage, shard)
+        if found is not None:
+            return found
+    raise UserError(
+        f"{run.path('crops', shard)} is not there: [vnet] backbone = finetune reads the crops; set [faces] crops = raw "
+        "or jpeg, remove the shard's embeddings file, and run again"
+    )
+
+
+def describe_crops(crops: "Shard") -> str:
+    """Say what a network is given that reads these crops: "raw", or "jpeg" and the quality they were written with."""
+    return "raw" if crops.stage == "crops" else f"jpeg {crops.provenance.get('jpeg_quality', 'of unknown quality')}"
 
 
 def check_crops_stay(reader: str) -> None:

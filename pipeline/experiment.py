@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline import config
+from pipeline.crops import find_crops
 from pipeline.dataset import Utterance
 from pipeline.ensemble import average
 from pipeline.errors import UserError
@@ -137,15 +138,8 @@ class Experiment:
         row = self.ledger[name]
         if not row.has_face:
             return None
-        if self.run.path("crops", row.shard).exists():
-            return self._rows("crops", "crop", name)
-        jpeg = self.run.shard("crops_jpeg", row.shard)
-        if jpeg is None:
-            raise UserError(
-                f"{self.run.path('crops', row.shard)} is not there: [vnet] backbone = finetune reads the crops; set "
-                "[faces] crops = raw or jpeg, remove the shard's embeddings file, and run again"
-            )
-        return JpegCrops(jpeg.images(name))
+        crops = find_crops(self.run, row.shard)
+        return crops.rows(name, "crop") if crops.stage == "crops" else JpegCrops(crops.images(name))
 
     def check_trainable(self) -> None:
         """Refuse to train on nothing.

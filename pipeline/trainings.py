@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline import config
+from pipeline.crops import describe_crops, find_crops
 from pipeline.fingerprints import compute_fingerprint
 from store import files
 
@@ -52,7 +53,7 @@ class Trainings:
 
     def _fingerprint(self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]) -> str:
         members = [
-            [u.name, row.source_sha256, u.arousal, u.valence, u.split]
+            [u.name, row.source_sha256, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
             for u in self.experiment.run.dataset.utterances
             for row in [self.experiment.ledger[u.name]]
             if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
@@ -70,6 +71,12 @@ class Trainings:
                 "weights": weights,
             }
         )
+
+    def _describe_crops(self, stages: dict[str, str], shard: str) -> list[str]:
+        """Say in which form a network reads the crops; it gives other numbers with other ones."""
+        if "crops" not in stages:
+            return []
+        return [describe_crops(find_crops(self.experiment.run, shard))]
 
     def folder(self, network: str) -> Path:
         """Give the folder of a network's checkpoints."""

@@ -86,7 +86,8 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
 
 
 def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
-    with job.writer("faces", beside="crops_jpeg") as writer:
+    made_in = {"jpeg_quality": str(config.faces().jpeg_quality)}
+    with job.writer("faces", beside="crops_jpeg", made_in=made_in) as writer:
         for name in crops.names:
             with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
                 carry_on(crops, rows)

@@ -11,6 +11,7 @@ import pytest
 from models.ccc import compute_ccc
 from store import FeatureStore
 from store.lock import locked
+from store.shard import Shard
 
 
 def done_counts(ended):
@@ -169,7 +170,8 @@ def test_crops_are_kept_as_the_settings_say(finished):
     ended = finished.run()
     assert ended.returncode == 0, ended.stderr
     assert finished.digests("store/crops") == {}
-    assert len([path for path in finished.digests("store/crops_jpeg") if path.endswith(".h5")]) == 3
+    jpeg = [path for path in finished.digests("store/crops_jpeg") if path.endswith(".h5")]
+    assert [Shard(finished.folder / path).provenance["jpeg_quality"] for path in jpeg] == ["95"] * 3
     finished.configure(
         "[faces]\ncrops = none\n[vnet]\nbackbone = frozen\nepochs = 2\nbatch_size = 32\nnum_frames = 16\n"
     )
