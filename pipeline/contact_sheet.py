@@ -31,12 +31,13 @@ _LINE = 24  # pixels of a line of text, and of a track
 _SPEAKER, _OTHER, _CUT, _TEXT = (60, 170, 60), (150, 150, 150), (60, 60, 220), (40, 40, 40)  # BGR
 _MOST_TRACKS = 12
 _LEAST_SIDE = 8
+_ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("video", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png", help="or SHEET.jpg")
     parser.add_argument("--smallest-face", type=int, help="pixels; by default [faces] smallest_face_px")
     parser.add_argument("--detect-every", type=int, help="frames; by default [faces] detect_every")
     parser.add_argument("--speaker", default="", help="as in the overrides: 'x y', '@seconds' or 'x y @seconds'")
@@ -69,12 +70,14 @@ def _draw(arguments: argparse.Namespace) -> str:
     from pipeline import media
     from pipeline.faces import find_speaker
     from pipeline.stages.clip_faces import choose_wish, load_likeness
-    from pipeline.stages.device import find_device, torch_threads
+    from pipeline.stages.device import find_faces_device, torch_threads
 
     config.load()
-    settings = config.faces()
-    smallest = arguments.smallest_face or settings.smallest_face_px
-    every = arguments.detect_every or settings.detect_every
+    smallest = _read_setting("smallest_face_px", arguments.smallest_face, "--smallest-face")
+    every = _read_setting("detect_every", arguments.detect_every, "--detect-every")
+    ending = arguments.output.suffix.lower()
+    if ending not in _ENDINGS:
+        raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
     point, seconds = parse_speaker(arguments.speaker)
     table = media.scan_frames(arguments.video, stream=arguments.video_stream)
     frames = media.read_frames(arguments.video, table, threads=0, stream=arguments.video_stream)
@@ -84,20 +87,30 @@ def _draw(arguments: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly():
         faces = find_speaker(
             media.prefetch(_keep_shown(frames, shown, pictures), 8),
-            Mtcnn(load_networks(), smallest_face_px=smallest, device=find_device()),
+            Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device()),
             detect_every=every,
             smallest_face_px=smallest,
-            likeness=load_likeness(_find_weights(), find_device()),
+            likeness=load_likeness(_find_weights(), find_faces_device()),
             wish=choose_wish(Override(point, seconds), table.times_seconds),
             scratch=Path(scratch),
         )
         text = describe(faces)
         head = f"{arguments.video.name}; smallest face {smallest} px, detected every {every} frames"
         sheet = draw_sheet([head, text], faces, pictures, table)
-    done, data = cv2.imencode(".png", sheet)
-    assert done, "OpenCV always has PNG"
+    done, data = cv2.imencode(ending, sheet)
+    assert done, "OpenCV always has these"
     arguments.output.write_bytes(data.tobytes())
     return "; ".join(filter(None, [text, frames.message]))
+
+
+def _read_setting(name: str, given: int | None, option: str) -> int:
+    """Give an option of [faces]: as the command line has it, within the same limits, else as the settings do."""
+    if given is None:
+        return int(getattr(config.faces(), name))
+    try:
+        return int(getattr(config.faces, name).parse(str(given)))
+    except ValueError as error:
+        raise UserError(f"{option} {given}: {error} ([faces] {name})") from error
 
 
 def _find_weights() -> Path | None:

@@ -34,11 +34,30 @@ def test_a_clip_without_a_face_has_a_sheet_too(media, tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == 1440
 
 
+@pytest.mark.parametrize(("name", "beginning"), [("s.jpg", b"\xff\xd8\xff"), ("s.PNG", b"\x89PNG")])
+def test_the_picture_is_what_its_name_says(media, tmp_path, name, beginning):
+    assert draw(media / "odd" / "noface_animation.mp4", tmp_path / name) == 1
+    assert (tmp_path / name).read_bytes().startswith(beginning)
+
+
+def test_an_unknown_ending_is_refused(media, tmp_path, capsys):
+    assert draw(media / "odd" / "noface_animation.mp4", tmp_path / "sheet.tiff") == 2
+    assert "sheet.tiff ends in '.tiff'; it must be one of .png, .jpg, .jpeg" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("clip", "options", "code", "words"),
     [
         ("odd/none.mp4", (), 2, "No such file"),
         ("odd/two_faces_same_size.mp4", ("--speaker", "left"), 2, "speaker is 'left'; it must be a point"),
+        (
+            "odd/two_faces_same_size.mp4",
+            ("--smallest-face", "0"),
+            2,
+            "--smallest-face 0: 0 is not in the set of int in",
+        ),
+        ("odd/two_faces_same_size.mp4", ("--detect-every", "0"), 2, "[1, 10000] ([faces] detect_every)"),
         ("odd/audioonly_aac.m4a", (), 1, "no_stream: the file has no video stream"),
     ],
 )
