@@ -1,4 +1,4 @@
-"""The Luigi tasks: what needs what, and what is there when it is done. The work itself is in pipeline/stages.py."""
+"""The Luigi tasks: what needs what, and what is there when it is done. The work itself is in pipeline/stages/."""
 
 from collections.abc import Iterator
 from pathlib import Path
