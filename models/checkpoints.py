@@ -1,6 +1,5 @@
 """Checkpoints: one file of tensors and plain data from which a network is rebuilt with nothing else at hand."""
 
-import hashlib
 import os
 import pickle
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from torch import nn
 
 from models.anet import ANet
 from models.batches import InputPlan
+from models.digests import compute_sha256
 from models.joint import Joint
 from models.vnet import VNet
 
@@ -161,10 +161,7 @@ def load_network(path: Path, *, kind: str | None = None) -> tuple[nn.Module, Che
 
 def describe_weights(path: Path | None) -> str:
     """Name where weights came from: "random", or the file's name and sha256."""
-    if path is None:
-        return "random"
-    with path.open("rb") as file:
-        return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return "random" if path is None else f"{path.name} sha256:{compute_sha256(path)}"
 
 
 def _check_plain(value: object, *, where: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from models.digests import compute_sha256
 from models.weights import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
 from pipeline.crops import check_crops_stay
@@ -31,6 +32,8 @@ from store.layout import roots_folder, shard_path
 from store.lock import locked
 from store.shard import Shard
 
+#: A file's sha256, hexadecimal; sound and picture need the same clip's.
+compute_file_digest = functools.lru_cache(maxsize=4096)(compute_sha256)
 #: The stages that training reads; everything else is on the way to them or kept beside.
 FEATURE_STAGES = ("stft", "embeddings")
 #: Begins the names of listings of clips to predict.
@@ -298,13 +301,6 @@ def _same_content(run: Run, shard: str, clip: Member) -> bool:
         if rows is not None and clip.name in rows:
             return rows.fact(clip.name, "source_sha256") == compute_file_digest(run.videos / clip.path)
     return False
-
-
-@functools.lru_cache(maxsize=4096)
-def compute_file_digest(path: Path) -> str:
-    """Take a file's sha256, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_vanished(run: Run, before: Root | None) -> None:
