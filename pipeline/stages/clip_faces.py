@@ -1,7 +1,10 @@
 """The speaker's faces of one clip (paper II-B), from plain values alone, so that any process can look for them."""
 
+import contextlib
 import functools
 import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,10 +68,16 @@ class ClipFaces:
     scratch: Path | None = None
 
 
-def find_clip_faces(request: ClipRequest, detector: Mtcnn) -> ClipFaces:
+def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.Event | None = None) -> ClipFaces:
     """Look for the speaker of a clip.
 
+    Args:
+        request: the clip.
+        detector: for its frames.
+        stopping: looked at before each frame, since a clip may take minutes.
+
     Raises:
+        InterruptedError: `stopping` was set.
         OSError: Scratch cannot be written.
         ShardError: The kept pixels are damaged.
     """
@@ -76,7 +85,7 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn) -> ClipFaces:
     folder = Path(tempfile.mkdtemp(dir=request.scratch))
     try:
         faces = find_speaker(
-            media.prefetch(pictures, FRAMES_AHEAD),
+            media.prefetch(pictures if stopping is None else _until(stopping, pictures), FRAMES_AHEAD),
             detector,
             detect_every=request.detect_every,
             smallest_face_px=request.smallest_face_px,
@@ -92,6 +101,14 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn) -> ClipFaces:
         nothing = f"no face of {request.smallest_face_px} pixels or more in {faces.num_frames} frames{where}"
         return ClipFaces("no_face", "; ".join(filter(None, [nothing, *notes])), faces, folder)
     return ClipFaces("ok", "; ".join(filter(None, notes)), faces, folder)
+
+
+def _until(stopping: threading.Event, pictures: Any) -> Iterator[media.Frame]:
+    with contextlib.closing(pictures):
+        for picture in pictures:
+            if stopping.is_set():
+                raise InterruptedError("stopped")
+            yield picture
 
 
 def choose_wish(override: Override, times: np.ndarray) -> Wish | None:

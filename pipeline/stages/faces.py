@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,9 +50,13 @@ def align_faces(job: ShardJob) -> None:
         )
         stack.enter_context(torch_threads(1))
         stack.enter_context(computing_exactly())
-        find = functools.partial(_find_faces, job, frames, scratch, _choose_finder(frames, workers))
+        stopping = threading.Event()
+        find = functools.partial(_find_faces, job, frames, scratch, _choose_finder(frames, workers, stopping))
         # A clip of an hour at the front does not keep the other cores waiting; their crops wait in scratch.
-        results = in_parallel(find, job.members, workers=workers, ahead=_AHEAD_PER_WORKER * workers)
+        ahead = _AHEAD_PER_WORKER * workers
+        results = in_parallel(find, job.members, workers=workers, ahead=ahead, stopping=stopping)
+        # Closed, whatever happens, before its scratch goes.
+        stack.enter_context(contextlib.closing(results))
         for member, found in zip(job.members, results, strict=True):
             digest = frames.fact(member.name, "source_sha256")
             for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
@@ -65,14 +70,15 @@ def align_faces(job: ShardJob) -> None:
             job.tick()
 
 
-def _choose_finder(frames: Shard, workers: int) -> Callable[[ClipRequest], ClipFaces]:
+def _choose_finder(frames: Shard, workers: int, stopping: threading.Event) -> Callable[[ClipRequest], ClipFaces]:
     """Choose where clips are worked on: in threads of this process, or on a CPU with much to do in processes."""
     smallest_face_px, device = config.faces().smallest_face_px, find_faces_device()
     num_frames = sum(frames.fact(name, "length") for name in frames.names)
     is_worth_it = open_processes(workers).are_running or num_frames >= _WORTH_PROCESSES
     if device == "cpu" and workers > 1 and len(frames.names) > 1 and is_worth_it:
         return functools.partial(_find_elsewhere, open_processes(workers))
-    return functools.partial(find_clip_faces, detector=load_detector(smallest_face_px, device, workers))
+    detector = load_detector(smallest_face_px, device, workers)
+    return functools.partial(find_clip_faces, detector=detector, stopping=stopping)
 
 
 @functools.cache

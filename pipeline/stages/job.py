@@ -1,8 +1,9 @@
 """One stage of one shard: its clips, its files, and several clips at a time."""
 
 import contextlib
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,11 +104,23 @@ def carry_on(earlier: Shard, rows: UtteranceRows) -> bool:
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int = 0
-) -> Iterator[Result]:
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    ahead: int = 0,
+    stopping: threading.Event | None = None,
+) -> Generator[Result, None, None]:
     """Map in threads, in order; at most `workers + ahead` results wait, so that memory and scratch stay bounded.
 
-    The first error is raised in its turn; what has not begun by then is not begun any more.
+    The first error is raised in its turn; what has not begun by then is not begun any more, and what has is waited for.
+
+    Args:
+        function: Called with each item.
+        items: In order.
+        workers: Number of threads.
+        ahead: Items that may be finished before their turn.
+        stopping: Set when it ends, with an error or without: a function that takes long looks at it.
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)
@@ -119,4 +132,6 @@ def in_parallel(
         while waiting:
             yield waiting.popleft().result()
     finally:
+        if stopping is not None:
+            stopping.set()
         pool.shutdown(wait=True, cancel_futures=True)

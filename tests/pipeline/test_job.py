@@ -49,3 +49,16 @@ def test_after_an_error_nothing_new_is_begun():
     with pytest.raises(ValueError, match="no 2"):
         list(results)
     assert len(begun) < 10
+
+
+def test_what_is_under_way_when_an_error_ends_all_is_told_to_stop():
+    stopping = threading.Event()
+
+    def wait_or_refuse(item):
+        if item == 0:
+            raise ValueError("no 0")
+        return stopping.wait(SECONDS)
+
+    with pytest.raises(ValueError, match="no 0"):
+        list(in_parallel(wait_or_refuse, range(2), workers=2, stopping=stopping))
+    assert stopping.is_set()
