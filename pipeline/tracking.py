@@ -19,7 +19,8 @@ _WINDOW_SHARE = 0.95
 # While all followed faces are in sight, a detection looks for faces at least this large compared with the smallest of
 # them: who is smaller than that beside them is not the speaker, and the pyramid's cost goes with the square.
 _NEWCOMER_SHARE = 0.5
-# While no face is in sight, the pause between detections grows to this part of the time without a face.
+# While no face is in sight, or one that was followed has not come back, the pause between detections grows to this part
+# of the time since then.
 _IDLE_SHARE = 8
 # A cut is a change (see measure_change) this large, or a smaller one that stands out by this factor from those before.
 # Cuts of real clips measure 1.2 to 1.4, the liveliest motion .5 at twice what came before.
@@ -46,6 +47,19 @@ class TrackedFace:
 class _Track:
     number: int
     window: np.ndarray
+    num_frames: int = 0
+
+    def measure_side(self) -> float:
+        """Return the longer side of the window, in pixels."""
+        return float((self.window[2:] - self.window[:2]).max())
+
+
+@dataclass
+class _Loss:
+    """A face that was followed for so many frames and lost so many frames ago."""
+
+    num_frames: int
+    frames_ago: int = 0
 
 
 @dataclass
@@ -55,7 +69,8 @@ class FaceTracker:
     Args:
         detector: finds faces, and looks again at known ones.
         detect_every: number of frames from one full detection to the next while faces are followed, at least 1. A full
-            detection also follows a cut and whenever a followed face is not found again.
+            detection also follows a cut and whenever a followed face is not found again; then detections are frequent
+            until it is back, or for as long as it had been followed.
         smallest_face_px: longer side of a box below which no track is begun.
 
     Attributes:
@@ -74,6 +89,7 @@ class FaceTracker:
     num_detections: int = 0
     num_cuts: int = 0
     _tracks: list[_Track] = field(default_factory=list)
+    _losses: list[_Loss] = field(default_factory=list)
     _thumbnail: np.ndarray | None = None
     _usual_change: float = _LEAST_CHANGE
     _since_detection: int = 0
@@ -85,19 +101,47 @@ class FaceTracker:
 
     def follow(self, image: np.ndarray) -> list[TrackedFace]:
         """Return the faces of the next frame, an (H, W, 3) uint8 image, in the order of their tracks' numbers."""
-        if self._note_cut(image):
-            self._tracks = []
+        is_cut = self._note_cut(image)
+        if is_cut:
+            self._tracks, self._losses = [], []
             self._without_face = 0
+        before, num_tracks = self._tracks, self.num_tracks
+        is_due = self._since_detection + 1 >= self._choose_pause()
+        if is_cut:
             faces = self._detect(image)
         elif not self._tracks:
-            pause = min(self.detect_every, 1 + self._without_face // _IDLE_SHARE)
-            faces = self._detect(image) if self._since_detection + 1 >= pause else self._wait()
-        elif self._since_detection + 1 >= self.detect_every:
+            faces = self._detect(image) if is_due else self._wait()
+        elif is_due:
             faces = self._renew(image) if self.detect_every > 1 else self._detect(image)
         else:
             faces = self._refine(image)
         self._without_face = 0 if faces else self._without_face + 1
+        self._note_losses(before, num_tracks)
         return faces
+
+    def _choose_pause(self) -> int:
+        """Return the number of frames from one detection to the next."""
+        waits = [loss.frames_ago for loss in self._losses] if self._tracks else [self._without_face]
+        return min([self.detect_every, *(1 + wait // _IDLE_SHARE for wait in waits)])
+
+    def _note_losses(self, before: list[_Track], num_tracks: int) -> None:
+        """Keep in mind who is missed: for as long as they were followed, so that false alarms cost little.
+
+        Nobody is who is less than half as large as someone in sight: see _NEWCOMER_SHARE.
+
+        Args:
+            before: the tracks followed until this frame.
+            num_tracks: tracks begun until this frame; each one begun in it counts as the return of the latest loss.
+        """
+        for loss in self._losses:
+            loss.frames_ago += 1
+        followed = {track.number for track in self._tracks}
+        least = _NEWCOMER_SHARE * max((track.measure_side() for track in self._tracks), default=0.0)
+        lost = [track for track in before if track.number not in followed and track.measure_side() >= least]
+        self._losses += [_Loss(track.num_frames) for track in lost]
+        num_begun = sum(number >= num_tracks for number in followed)
+        kept = self._losses[: max(0, len(self._losses) - num_begun)]
+        self._losses = [loss for loss in kept if loss.frames_ago < loss.num_frames]
 
     def _wait(self) -> list[TrackedFace]:
         self._since_detection += 1
@@ -122,7 +166,7 @@ class FaceTracker:
     def _renew(self, image: np.ndarray) -> list[TrackedFace]:
         """Look for newcomers and whether what is followed still is a face; detect in full when something is lost."""
         windows = np.stack([track.window for track in self._tracks])  # (K, 4)
-        smallest = float((windows[:, 2:] - windows[:, :2]).max(axis=1).min())
+        smallest = min(track.measure_side() for track in self._tracks)
         seen = self.detector.detect(image, smallest_face_px=_NEWCOMER_SHARE * smallest)
         matches = match_boxes(windows, seen.boxes)
         again = self._look_again(image) if len(matches) == len(windows) else None
@@ -176,6 +220,7 @@ class FaceTracker:
                 continue
             track, row = tracks[i], rows[i]
             track.window = track.window + _WINDOW_GAIN * (found.boxes[row] - track.window)
+            track.num_frames += 1
             self._tracks.append(track)
             faces.append(TrackedFace(track.number, found.boxes[row], found.landmarks[row], float(found.scores[row])))
         return faces

@@ -105,6 +105,44 @@ def test_the_pause_between_detections_grows_while_there_is_no_face():
     assert (np.diff(gaps) >= 0).all()
 
 
+def test_one_of_two_faces_that_is_hidden_for_a_moment_is_followed_again_at_once():
+    both = [(20, 30, 40), (100, 30, 40)]
+    detector = ScriptedDetector({frame: both[1:] if 50 <= frame < 53 else both for frame in range(80)})
+    assert follow(detector, 80, detect_every=25) == [[0, 1]] * 50 + [[1]] * 3 + [[1, 2]] * 27
+    # Beside the regular ones in frames 0, 25, 50 and 78; the first after the loss is in full.
+    assert detector.detected == [0, 25, 50, 50, 51, 52, 53, 78]
+    assert detector.smallest[4:] == [pytest.approx(20)] * 4
+
+
+def test_a_face_that_stays_away_is_looked_for_ever_more_rarely_and_no_longer_than_it_was_followed():
+    both = [(20, 30, 40), (100, 30, 40)]
+    detector = ScriptedDetector({frame: both[1:] if frame >= 36 else both for frame in range(120)})
+    follow(detector, 120, detect_every=25)
+    # In the 36 frames after frame 36 the pause grows by one every 8 frames; then the usual one is back.
+    assert detector.detected[2:] == [36, *range(37, 45), 46, 48, 50, 52, 55, 58, 62, 66, 71, 96]
+
+
+def test_a_false_alarm_of_a_few_frames_is_not_missed_for_long():
+    face = (20, 30, 40)
+    detector = ScriptedDetector({frame: [face, (100, 30, 40)] if frame < 2 else [face] for frame in range(30)})
+    follow(detector, 30, detect_every=25)
+    assert detector.detected == [0, 2, 3, 4, 29]
+
+
+def test_a_small_face_beside_a_large_one_is_not_missed():
+    faces = [(20, 30, 80), (140, 30, 36)]
+    detector = ScriptedDetector({frame: faces[:1] if 10 <= frame < 13 else faces for frame in range(30)})
+    follow(detector, 30, detect_every=15)
+    assert detector.detected == [0, 10, 25]
+
+
+def test_who_is_hidden_by_someone_in_front_is_missed():
+    # The second comes to the first, who stays before it for four frames, and goes on to the other side.
+    places = [140.0] * 20 + [30.0] * 4 + [90.0] * 10
+    script = {f: [(20, 30, 40)] + ([(x, 30, 40)] if not 20 <= f < 24 else []) for f, x in enumerate(places)}
+    assert follow(ScriptedDetector(script), 34, detect_every=25) == [[0, 1]] * 20 + [[0]] * 4 + [[0, 2]] * 10
+
+
 def test_two_faces_keep_their_tracks_when_their_order_changes():
     script = {frame: [(10, 10, 40), (80, 10, 40)][:: 1 if frame < 5 else -1] for frame in range(12)}
     detector = ScriptedDetector(script)
@@ -116,9 +154,9 @@ def test_two_faces_keep_their_tracks_when_their_order_changes():
 
 def test_of_two_tracks_on_one_face_the_older_stays():
     script = {frame: [(10 + 7 * frame, 10, 40), (80, 10, 40)] for frame in range(20)}
-    tracks = follow(ScriptedDetector(script), 14, detect_every=100)
+    tracks = follow(ScriptedDetector(script), 12, detect_every=100)
     assert tracks[0] == [0, 1]
-    assert tracks[-1] == [0]
+    assert tracks[-3:] == [[0]] * 3
 
 
 def test_a_small_face_begins_no_track():
