@@ -2,7 +2,7 @@
 
 import errno
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,11 @@ def origin_seconds(container: Any) -> float:
     return (container.start_time or 0) / av.time_base
 
 
+def film_streams(container: Any) -> list[Any]:
+    """Return the picture streams that are no cover art."""
+    return [stream for stream in container.streams.video if not stream.disposition & STILL_PICTURES]
+
+
 def video_stream(container: Any, ordinal: int | None = None) -> Any:
     """Return the picture stream ffmpeg thinks best, or the one asked for; cover art does not count.
 
@@ -127,7 +132,7 @@ def video_stream(container: Any, ordinal: int | None = None) -> Any:
         MediaError: no_stream when there is none, decode_error when no decoder knows its codec.
 
     """
-    films = [stream for stream in container.streams.video if not stream.disposition & STILL_PICTURES]
+    films = film_streams(container)
     if not films:
         stills = len(container.streams.video)
         detail = " (cover art does not count)" if stills else ""
@@ -140,6 +145,23 @@ def video_stream(container: Any, ordinal: int | None = None) -> Any:
     if chosen.codec_context is None:
         raise MediaError("decode_error", f"no decoder for the codec of video stream {chosen.index}")
     return chosen
+
+
+def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> Iterator[Any]:
+    """Yield the packets of a stream, or a list of them, and at their end None, which makes a decoder give the rest."""
+    demuxed = container.demux(streams)
+    while True:
+        try:
+            packet = next(demuxed, None)
+        except av.FFmpegError as error:
+            if is_of_system(error, Path(container.name.removeprefix("file:"))):
+                raise
+            note(error)  # what comes after cannot be found any more
+            packet = None
+        if packet is None or (packet.size == 0 and packet.dts is None):
+            yield None
+            return
+        yield packet
 
 
 def audio_ordinal(container: Any, ordinal: int | None = None) -> int:

@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import av
@@ -11,7 +10,8 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from pipeline.media.container import is_of_system, is_out_of_memory
+from pipeline.media.container import is_out_of_memory, packets
+from pipeline.media.timeline import SHOWN_RESTART_SECONDS, Restarts, Timeline, has_jumps
 
 SQUARE_ENOUGH = 0.01  # scaling a whole film to mend a stretch of 1 % would cost sharpness and more time than decoding
 MOST_STRETCHED_PIXEL = 8.0  # a pixel more oblong than 8:1 is a broken header, not a film
@@ -40,23 +40,6 @@ def decode_frames(container: Any, stream: Any, threads: int, note: Callable[[Exc
         yield from frames
 
 
-def packets(container: Any, stream: Any, note: Callable[[Exception], None]) -> Iterator[Any]:
-    """Yield the stream's packets and at their end None, which makes a decoder give the rest."""
-    demuxed = container.demux(stream)
-    while True:
-        try:
-            packet = next(demuxed, None)
-        except av.FFmpegError as error:
-            if is_of_system(error, Path(container.name.removeprefix("file:"))):
-                raise
-            note(error)  # what comes after cannot be found any more
-            packet = None
-        if packet is None or (packet.size == 0 and packet.dts is None):
-            yield None
-            return
-        yield packet
-
-
 @dataclass(frozen=True)
 class Upright:
     """How stored pictures become upright: swap the axes, then mirror; from the container's display matrix."""
@@ -80,24 +63,44 @@ class Upright:
 
 
 class Clock:
-    """Gives decoded frames their times: the stream's own, or counted on where there are none or they run back."""
+    """Gives decoded frames their times: the stream's own, or counted on where there are none or they run back.
 
-    def __init__(self, container: Any, stream: Any, origin: float) -> None:
+    Args:
+        container: an opened clip.
+        stream: the one that is decoded.
+        origin: of the clip, in the container's time.
+        read: gives the clip's Timeline; called when the times jump.
+
+    """
+
+    def __init__(self, container: Any, stream: Any, origin: float, read: Callable[[], Timeline]) -> None:
         self._format = container.format.name
         self._stream = stream
         self._origin = origin
         self._step = 1 / float(stream.average_rate or stream.guessed_rate or FALLBACK_FRAME_RATE)
         self._last: float | None = None
+        self._read = read
+        self._timeline: Timeline | None = None
+        self._restarts = Restarts(SHOWN_RESTART_SECONDS)
+        self._previous = origin
 
     def time_of(self, pts: int | None) -> float:
         """Return the time in seconds of the next frame; always later than the one before."""
         time = None
         if pts is not None and not has_guessed_times(self._format, self._stream):
-            time = float(pts * self._stream.time_base) - self._origin
+            time = self._clip_seconds(float(pts * self._stream.time_base))
         if time is None or (self._last is not None and time <= self._last):
             time = 0.0 if self._last is None else self._last + self._step
         self._last = time
         return time
+
+    def _clip_seconds(self, seconds: float) -> float:
+        """Return a time of the container's relative to the origin, jumps closed up."""
+        if self._timeline is None and has_jumps([seconds], self._previous, SHOWN_RESTART_SECONDS):
+            self._timeline = self._read()
+        self._previous = seconds
+        restarts = self._restarts.after(seconds)
+        return seconds - self._origin if self._timeline is None else self._timeline.clip_seconds(restarts, seconds)
 
 
 def has_guessed_times(format_name: str, stream: Any) -> bool:

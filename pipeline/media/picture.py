@@ -10,16 +10,16 @@ import av
 import numpy as np
 from av.codec.context import ThreadType
 
-from pipeline.media.container import MediaError, is_out_of_memory, opened, origin_seconds, reason, video_stream
+from pipeline.media.container import MediaError, is_out_of_memory, opened, origin_seconds, packets, reason, video_stream
 from pipeline.media.decoding import (
     Clock,
     Converter,
     decode_frames,
     has_guessed_times,
     orientation,
-    packets,
     square_size,
 )
+from pipeline.media.timeline import has_jumps, read_timeline
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
 SAME_TIME_SECONDS = 1e-5
@@ -92,14 +92,17 @@ def scan_frames(source: Path, *, stream: int | None = None) -> FrameTable:
     """
     with opened(source) as container:
         film = video_stream(container, stream)
-        first, pts, num_hidden = _scan_packets(container, film)
+        first, pts, dts, num_hidden = _scan_packets(container, film)
         origin = origin_seconds(container)
         listed = film.frames or -1
         notes = []
         guessed = has_guessed_times(container.format.name, film)
-        if guessed or None in pts or len(set(pts)) < len(pts):
+        jumps = "" if guessed else _describe_jumps(source, dts, film, origin)
+        notes += [jumps] if jumps else []
+        if guessed or jumps or None in pts or len(set(pts)) < len(pts):
             times = _decoded_times(source, stream)
-            notes.append("the packets carry no usable times, so frames are timed by decoding")
+            if not jumps:
+                notes.append("the packets carry no usable times, so frames are timed by decoding")
         else:
             times = np.array(sorted(float(value * film.time_base) - origin for value in pts), dtype=np.float64)
         if listed > len(times) + num_hidden:
@@ -204,7 +207,7 @@ class FrameReader(Iterator[Frame]):
         """Give the frames after the newest given one; with several threads stop before the first damage."""
         with opened(source) as container:
             stream = video_stream(container, self._stream)
-            clock = Clock(container, stream, origin_seconds(container))
+            clock = Clock(container, stream, origin_seconds(container), lambda: read_timeline(source))
             convert = Converter(self._table.width, self._table.height)
             pictures = decode_frames(container, stream, threads, self._note)
             for picture in pictures if threads == 1 else self._until_damage(pictures):
@@ -244,8 +247,14 @@ class FrameReader(Iterator[Frame]):
         self.last_error = reason(error)
 
 
-def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], int]:
-    """Return the first decoded frame, the time of every packet that is shown, and how many are not.
+def _describe_jumps(source: Path, dts: list[int | None], film: Any, origin: float) -> str:
+    """Return "" or a sentence about jumps in the times; the whole file is read only where there may be one."""
+    times = [float(value * film.time_base) for value in dts if value is not None]
+    return read_timeline(source).message if has_jumps(times, origin) else ""
+
+
+def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], list[int | None], int]:
+    """Return the first decoded frame, when every packet that is shown is shown and decoded, and how many are not.
 
     Raises:
         MediaError: when not one frame can be decoded.
@@ -254,7 +263,7 @@ def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], i
     errors: list[Exception] = []
     context = stream.codec_context
     context.thread_type, context.thread_count = ThreadType.SLICE, 1  # threads would hold the first frame back
-    first, pts, num_hidden = None, [], 0
+    first, pts, dts, num_hidden = None, [], [], 0
     for packet in packets(container, stream, errors.append):
         if first is None:
             try:
@@ -267,16 +276,17 @@ def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], i
             num_hidden += 1
         elif packet is not None:
             pts.append(packet.pts)
+            dts.append(packet.dts)
     if first is None:
         detail = f": {reason(errors[-1])}" if errors else ""
         raise MediaError("decode_error", f"not one of {len(pts)} frames can be decoded{detail}")
-    return first, pts, num_hidden
+    return first, pts, dts, num_hidden
 
 
 def _decoded_times(source: Path, ordinal: int | None) -> np.ndarray:
     """Return the times of the frames that decode, (F,) float64, for files without usable times."""
     with opened(source) as container:
         stream = video_stream(container, ordinal)
-        clock = Clock(container, stream, origin_seconds(container))
+        clock = Clock(container, stream, origin_seconds(container), lambda: read_timeline(source))
         times = [clock.time_of(picture.pts) for picture in decode_frames(container, stream, 1, lambda error: None)]
     return np.array(times, dtype=np.float64)

@@ -1,5 +1,6 @@
 """The sound of a clip as 16 kHz mono PCM-16, by ffmpeg."""
 
+import contextlib
 import errno
 import re
 import shutil
@@ -20,8 +21,10 @@ from pipeline.media.container import (
     is_readable,
     opened,
     origin_seconds,
+    packets,
 )
-from store.files import replacing
+from pipeline.media.timeline import LEAD_SECONDS, Timeline, copy_sound, has_jumps, read_timeline
+from store.files import replacing, temporary_folder
 
 LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
 ERROR_LINES = 3  # how many of ffmpeg's lines an error quotes
@@ -72,7 +75,8 @@ def extract_wav(
     """Write the best sound stream as mono PCM-16 WAV, aligned to the clip's origin (Section II-A).
 
     The origin is the start of the clip's earliest stream: sound that starts later gets silence before it, gaps of
-    more than 0.1 s are filled with silence, and nothing is cut at the end. Channels are mixed by ffmpeg's own
+    more than 0.1 s are filled with silence, and nothing is cut at the end. Where the clip's times jump or start again,
+    the jump is closed up, in the picture alike. Channels are mixed by ffmpeg's own
     weights. The same input and the same ffmpeg give the same bytes. The target appears when it is whole, and replaces
     an existing file.
 
@@ -96,18 +100,34 @@ def extract_wav(
         ordinal, origin = audio_ordinal(container, stream), origin_seconds(container)
         limit = LEAST_TIME_LIMIT_SECONDS + (container.duration or 0) / 1e6
         listed = _listed_end(container, container.streams.audio[ordinal]) - origin
-    with replacing(target) as partial:
-        command = _command(source, partial, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())
+        timeline = _find_jumps(source, container, container.streams.audio[ordinal], origin)
+    with contextlib.ExitStack() as stack:
+        partial = stack.enter_context(replacing(target))
+        if timeline is None:
+            command = _command(source, partial, ordinal, origin, sample_rate, ffmpeg or ffmpeg_binary())
+        else:
+            copy = stack.enter_context(temporary_folder(target.parent, target.name)) / "sound.nut"
+            copy_sound(source, ordinal, timeline, copy)
+            command = _command(copy, partial, 0, LEAD_SECONDS, sample_rate, ffmpeg or ffmpeg_binary())
         complaints = _run(command, source, limit)
         num_samples = _count_samples(partial)
         if num_samples == 0:
             raise MediaError("decode_error", f"the audio stream gives not one sample{_quoted(complaints)}")
-    notes = []
+    notes = [timeline.message] if timeline is not None else []
     if complaints:
         notes.append(f"the sound is damaged{_quoted(sorted(set(complaints)))}")
-    if listed - num_samples / sample_rate > MISSING_SECONDS:
+    if timeline is None and listed - num_samples / sample_rate > MISSING_SECONDS:
         notes.append(f"the sound ends at {num_samples / sample_rate:.2f} s, the container lists {listed:.2f} s")
     return Sound(num_samples, "; ".join(notes))
+
+
+def _find_jumps(source: Path, container: Any, stream: Any, origin: float) -> Timeline | None:
+    """Return the clip's timeline where the sound's times jump together with the picture's; None where they run on."""
+    read = packets(container, stream, lambda error: None)
+    if not has_jumps((float(p.dts * p.time_base) for p in read if p is not None and p.dts is not None), origin):
+        return None
+    timeline = read_timeline(source)
+    return timeline if timeline.message else None
 
 
 def _listed_end(container: Any, stream: Any) -> float:

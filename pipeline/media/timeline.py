@@ -1,0 +1,191 @@
+"""One clock for sound and picture where a container's times jump or start again, as in recordings that were joined."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.media.container import MediaError, film_streams, is_of_system, opened, origin_seconds, packets, reason
+
+# Nothing is heard or shown for longer than that: the times jump, and no one waited.
+LONGEST_GAP_SECONDS = 10.0
+# A stream whose times of decoding go back by more starts again: they never do otherwise. Times of showing go back by
+# less then, since pictures are decoded up to 0.2 s or so before they are shown.
+RESTART_SECONDS = 0.5
+SHOWN_RESTART_SECONDS = RESTART_SECONDS / 2
+SAME_TIME_SECONDS = 1e-6  # what rounding may do to a time
+MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
+LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a clip in which the times run on.
+
+    Attributes:
+        restarts: how often the times had started again before it.
+        start_seconds: where it starts, in the container's time.
+        shift_seconds: what is to be taken off the container's times in it.
+
+    """
+
+    restarts: int
+    start_seconds: float
+    shift_seconds: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The pieces of a clip, in order; one for nearly all clips."""
+
+    pieces: tuple[Piece, ...]
+
+    def clip_seconds(self, restarts: int, seconds: float) -> float:
+        """Return a time relative to the clip's origin; `restarts` is how often the stream's times started again."""
+        shift = self.pieces[0].shift_seconds
+        for before, piece in pairwise(self.pieces):
+            starts_run = piece.restarts > before.restarts
+            if piece.restarts < restarts or (
+                piece.restarts == restarts and (starts_run or piece.start_seconds <= seconds + SAME_TIME_SECONDS)
+            ):
+                shift = piece.shift_seconds
+        return seconds - shift
+
+    @property
+    def message(self) -> str:
+        """Return "" or a sentence about the jumps."""
+        if len(self.pieces) == 1:
+            return ""
+        _, after = self.pieces[:2]
+        times = "once" if len(self.pieces) == 2 else f"{len(self.pieces) - 1} times"
+        at = after.start_seconds - after.shift_seconds
+        return f"the container's times jump {times}, first after {at:.2f} s; sound and picture are closed up there"
+
+
+class Restarts:
+    """Counts how often the times of a stream start again, which is where they go back by more than `least` seconds."""
+
+    def __init__(self, least: float = RESTART_SECONDS) -> None:
+        self.count = 0
+        self._least = least
+        self._last: float | None = None
+
+    def after(self, seconds: float) -> int:
+        """Return how often they did when the next one is `seconds`."""
+        if self._last is not None and seconds < self._last - self._least:
+            self.count += 1
+        self._last = seconds
+        return self.count
+
+
+def has_jumps(times: Iterable[float], origin: float, least: float = RESTART_SECONDS) -> bool:
+    """Tell whether the times of one stream, in the file's order, may need a Timeline: reading one takes the whole file.
+
+    >>> has_jumps([0.0, 9.0, 18.0], 0.0), has_jumps([0.0, 11.0], 0.0), has_jumps([5.0, 3.0], 0.0)
+    (False, True, True)
+    """
+    last = origin
+    for time in times:
+        if not last - least <= time <= last + LONGEST_GAP_SECONDS:
+            return True
+        last = time
+    return False
+
+
+def find_pieces(
+    streams: Sequence[Sequence[tuple[float, float, float]]], origin: float, longest_gap: float = LONGEST_GAP_SECONDS
+) -> tuple[Piece, ...]:
+    """Find where the times of all streams together jump or start again.
+
+    Where one stream is silent or still while another goes on, nothing jumps.
+
+    Args:
+        streams: of each stream the packets in the file's order: time of decoding, start and end, in seconds.
+        origin: of the clip, in the container's time.
+        longest_gap: in seconds; what is longer is closed up.
+    """
+    runs: dict[int, list[tuple[float, float]]] = {}
+    for stream in streams:
+        restarts = Restarts()
+        for decoded, start, end in stream:
+            runs.setdefault(restarts.after(decoded), []).append((start, end))
+    pieces = [Piece(0, origin, origin)]
+    clip_end = 0.0
+    for run, spans in sorted(runs.items()):
+        end = origin if run == 0 else -math.inf  # a run that starts again starts a piece
+        for start, stop in sorted(spans):
+            if start - end > longest_gap or end == -math.inf:
+                pieces.append(Piece(run, start, start - clip_end))
+            end = max(end, stop)
+            clip_end = max(clip_end, end - pieces[-1].shift_seconds)
+    return tuple(pieces)
+
+
+def read_timeline(source: Path) -> Timeline:
+    """Read the times of all sound and picture streams.
+
+    Raises:
+        MediaError: decode_error when they jump too often to mean anything.
+        OSError: when the system cannot read the file.
+
+    """
+    with opened(source) as container:
+        origin = origin_seconds(container)
+        spans: dict[int, list[tuple[float, float, float]]] = {}
+        for packet in packets(container, [*film_streams(container), *container.streams.audio], lambda error: None):
+            if packet is not None and packet.dts is not None and not packet.is_discard:
+                start = packet.dts if packet.pts is None else packet.pts
+                base = float(packet.time_base)
+                span = (packet.dts * base, start * base, (start + (packet.duration or 0)) * base)
+                spans.setdefault(packet.stream.index, []).append(span)
+        # Without sound a picture may stand for as long as it likes: a slide show is no jump.
+        longest_gap = LONGEST_GAP_SECONDS if container.streams.audio else math.inf
+    pieces = find_pieces(list(spans.values()), origin, longest_gap)
+    if len(pieces) > MOST_PIECES:
+        raise MediaError(
+            "decode_error",
+            f"the container's times jump {len(pieces) - 1} times, more than {MOST_PIECES - 1} mean nothing; "
+            "convert the clip so that they run on",
+        )
+    return Timeline(pieces)
+
+
+def copy_sound(source: Path, ordinal: int, timeline: Timeline, target: Path) -> None:
+    """Copy a sound stream's packets to a file in which its times run on, LEAD_SECONDS later than in the clip.
+
+    Raises:
+        MediaError: decode_error when the stream cannot be copied.
+        OSError: when the system cannot read the file or write the copy.
+
+    """
+    with opened(source) as container:
+        stream = container.streams.audio[ordinal]
+        try:
+            with av.open(f"file:{target.absolute()}", "w", format="nut") as output:
+                copy = output.add_stream_from_template(stream)
+                for packet in _straightened(container, stream, timeline):
+                    packet.stream = copy
+                    output.mux(packet)
+        except av.FFmpegError as error:
+            if is_of_system(error, source):
+                raise
+            text = f"the container's times jump and the sound cannot be closed up: {reason(error)}"
+            raise MediaError("decode_error", f"{text}; convert the clip so that they run on") from error
+
+
+def _straightened(container: Any, stream: Any, timeline: Timeline) -> Iterable[Any]:
+    """Yield a stream's packets with the clip's times, each later than the one before."""
+    restarts, last, base = Restarts(), -1, Fraction(stream.time_base)
+    for packet in packets(container, stream, lambda error: None):
+        if packet is None or packet.dts is None:
+            continue
+        seconds = float(packet.dts * base)
+        time = timeline.clip_seconds(restarts.after(seconds), seconds) + LEAD_SECONDS
+        last = max(last + 1, round(time / base))
+        packet.dts = packet.pts = last  # of sound they are one
+        yield packet

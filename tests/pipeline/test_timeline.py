@@ -1,0 +1,143 @@
+"""Times that jump or start again: sound and picture stay on one clock, and nothing of either is lost."""
+
+import doctest
+import subprocess
+import wave
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.media import MediaError, extract_wav, ffmpeg_binary, read_frames, scan_frames, timeline, write_clip
+from pipeline.media.timeline import Piece, Timeline, find_pieces
+
+RATE = 16000
+
+
+def spans(*starts, length=1.0):
+    return [(start, start, start + length) for start in starts]
+
+
+def test_examples_in_docstrings():
+    result = doctest.testmod(timeline)
+    assert (result.failed, result.attempted) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("streams", "pieces"),
+    [
+        ([spans(5, 6, 7)], [(0, 5, 5)]),
+        # The sound waits half a minute while the picture goes on: no jump.
+        ([spans(5, 6, 36), spans(*range(5, 40))], [(0, 5, 5)]),
+        # Both wait: closed up to the later of the two ends.
+        ([spans(5, 6, 36), spans(5, 6.5, 36.5)], [(0, 5, 5), (0, 36, 33.5)]),
+        # Both start again; the sound of the second part starts later than its picture and stays so.
+        ([spans(5, 6, 1.25), spans(5, 6, 1)], [(0, 5, 5), (1, 1, -1)]),
+        # A jump, then the start again.
+        ([spans(5, 6, 99, 1)], [(0, 5, 5), (0, 99, 97), (1, 1, -2)]),
+        ([], [(0, 5, 5)]),
+    ],
+)
+def test_pieces(streams, pieces):
+    assert find_pieces(streams, 5.0) == tuple(Piece(*piece) for piece in pieces)
+
+
+def test_times_of_a_clip_by_their_piece():
+    clock = Timeline((Piece(0, 5, 5), Piece(0, 99, 97), Piece(1, 1, -2)))
+    given = [(0, 4.9), (0, 5), (0, 6.5), (0, 99), (1, 0.9), (1, 1), (1, 2), (2, 0.5)]
+    assert [clock.clip_seconds(*one) for one in given] == pytest.approx([-0.1, 0, 1.5, 2, 2.9, 3, 4, 2.5])
+    assert clock.message == (
+        "the container's times jump 2 times, first after 2.00 s; sound and picture are closed up there"
+    )
+    assert Timeline(clock.pieces[:1]).message == ""
+
+
+def beep(start):
+    """One second, silent but for a tone of 0.2 s at `start`, and 25 frames, black but for those five."""
+    times = np.arange(RATE) / RATE
+    on = (times >= start) & (times < start + 0.2)
+    frames = [np.full((48, 64, 3), 230 if start <= i / 25 < start + 0.2 else 20, np.uint8) for i in range(25)]
+    return frames, (0.5 * np.sin(2 * np.pi * 440 * times) * on).astype(np.float32)
+
+
+def join(folder, offsets, name="joined.ts"):
+    """Join recordings of a second, each with a beep and a flash at one time, that start at `offsets` seconds."""
+    content = b""
+    for number, offset in enumerate(offsets):
+        frames, samples = beep(0.2 * (number + 1))
+        write_clip(folder / "part.mp4", frames, frame_rate=25, samples=samples, sample_rate=RATE)
+        command = [ffmpeg_binary(), "-v", "error", "-y", "-i", "part.mp4", "-c", "copy"]
+        subprocess.run([*command, "-output_ts_offset", str(offset), "part.ts"], check=True, cwd=folder)
+        content += (folder / "part.ts").read_bytes()
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def onsets(values, rate, level):
+    """Times at which something rises above a level after at least 0.1 s below it."""
+    on = np.flatnonzero(np.abs(values) > level)
+    return [on[0] / rate, *(on[1:][np.diff(on) > 0.1 * rate] / rate)]
+
+
+@pytest.mark.parametrize("offsets", [(0, 7200), (7200, 0), (0, 60), (60, 0), (0, 0), (0, 7200, 0)])
+def test_joined_recordings_lose_nothing_and_stay_on_one_clock(tmp_path, offsets):
+    path = join(tmp_path, offsets)
+    sound = extract_wav(path, tmp_path / "a.wav")
+    table = scan_frames(path)
+    frames = list(read_frames(path, table, threads=1))
+    assert len(frames) == len(table.times_seconds) == 25 * len(offsets)
+    # A part lasts as long as the longer of the two, the sound with what its encoder puts before and behind.
+    assert sound.num_samples / RATE == pytest.approx(1.08 * len(offsets), abs=0.05)
+    assert table.times_seconds[-1] == pytest.approx(1.08 * len(offsets), abs=0.1)
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        heard = onsets(np.frombuffer(file.readframes(file.getnframes()), "<i2"), RATE, 4000)
+    bright = np.array([frame.image.mean() > 120 for frame in frames])
+    shown = [frames[i].time_seconds for i in np.flatnonzero(bright & ~np.roll(bright, 1))]
+    assert len(heard) == len(shown) == len(offsets)
+    np.testing.assert_allclose(heard, shown, atol=0.05)  # AAC's packets are 0.064 s
+    assert "the container's times jump" in sound.message
+    assert "sound and picture are closed up there" in table.message
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav", "joined.ts", "part.mp4", "part.ts"]
+
+
+def test_a_pause_of_sound_alone_stays_silence(tmp_path):
+    frames, samples = beep(0.2)
+    long = np.concatenate([samples, np.zeros(12 * RATE, np.float32), samples])
+    write_clip(tmp_path / "whole.mp4", frames * 14, frame_rate=25, samples=long, sample_rate=RATE)
+    path = tmp_path / "paused.mkv"
+    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            waits = packet.stream.type == "audio" and packet.dts is not None and 1.2 < packet.pts / RATE < 12.8
+            if packet.dts is not None and not waits:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    sound = extract_wav(path, tmp_path / "a.wav")
+    assert sound.message == scan_frames(path).message == ""
+    assert sound.num_samples / RATE == pytest.approx(14, abs=0.1)
+
+
+def test_a_slide_show_keeps_its_times(tmp_path):
+    path = tmp_path / "slides.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        for i in range(4):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 50 * i, np.uint8), format="bgr24")
+            frame.pts = 25 * 30 * i
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    table = scan_frames(path)
+    np.testing.assert_allclose(table.times_seconds, [0, 30, 60, 90])
+    assert table.message == ""
+
+
+def test_times_that_jump_again_and_again_mean_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(timeline, "MOST_PIECES", 2)
+    path = join(tmp_path, (0, 60, 0))
+    for attempt in (scan_frames, lambda path: extract_wav(path, tmp_path / "a.wav")):
+        with pytest.raises(
+            MediaError, match="times jump 2 times, more than 1 mean nothing; convert the clip"
+        ) as caught:
+            attempt(path)
+        assert caught.value.status == "decode_error"
