@@ -140,7 +140,7 @@ def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, np.ndarray]) -
 def describe(faces: "SpeakerFaces") -> str:
     """Say in one line what was found: frames, faces, tracks, cuts, and the share of frames without the speaker."""
     if len(faces.frame_indices) == 0:
-        return f"no face in {faces.num_frames} frames" if faces.num_faces == 0 else "no face where the speaker is said"
+        return f"no face in {faces.looked_at}" if faces.num_faces == 0 else "no face where the speaker is said"
     missing = 1 - len(faces.frame_indices) / faces.num_frames
     return (
         f"{faces.num_frames} frames, {faces.num_faces} faces of all people, {faces.num_tracks} tracks, "

@@ -53,6 +53,7 @@ class SpeakerFaces:
         num_faces: faces found in them, all persons together.
         num_tracks: stretches over which one face could be followed.
         num_cuts: changes of camera.
+        num_skipped: frames that were not looked at, because nobody had been in sight for some time.
         all_faces: rows of `track`, `frame_index`, `box`, `landmarks`, `score` of everyone's faces, in the order of the
             frames.
         tracks: the speaker's.
@@ -68,9 +69,17 @@ class SpeakerFaces:
     num_faces: int
     num_tracks: int
     num_cuts: int
+    num_skipped: int
     all_faces: np.ndarray
     tracks: tuple[int, ...]
     cut_frames: tuple[int, ...]
+
+    @property
+    def looked_at(self) -> str:
+        """Where a face could have been seen, in words: "20 frames", or how many of them were looked at."""
+        if self.num_skipped == 0:
+            return f"{self.num_frames} frames"
+        return f"the {self.num_frames - self.num_skipped} frames looked at of {self.num_frames}"
 
 
 def find_speaker(
@@ -138,6 +147,7 @@ def find_speaker(
         num_faces=len(table),
         num_tracks=tracker.num_tracks,
         num_cuts=tracker.num_cuts,
+        num_skipped=tracker.num_skipped,
         all_faces=table,
         tracks=tuple(tracks),
         cut_frames=tuple(cut_frames),

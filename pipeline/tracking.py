@@ -77,6 +77,7 @@ class FaceTracker:
         num_tracks: tracks begun so far.
         num_detections: full detections so far.
         num_cuts: cuts so far; a frame that follows one begins new tracks.
+        num_skipped: frames so far that were not looked at, because nobody had been in sight for some time.
 
     Raises:
         ValueError: `detect_every` below 1.
@@ -88,6 +89,7 @@ class FaceTracker:
     num_tracks: int = 0
     num_detections: int = 0
     num_cuts: int = 0
+    num_skipped: int = 0
     _tracks: list[_Track] = field(default_factory=list)
     _losses: list[_Loss] = field(default_factory=list)
     _thumbnail: np.ndarray | None = None
@@ -144,6 +146,7 @@ class FaceTracker:
         self._losses = [loss for loss in kept if loss.frames_ago < loss.num_frames]
 
     def _wait(self) -> list[TrackedFace]:
+        self.num_skipped += 1
         self._since_detection += 1
         return []
 

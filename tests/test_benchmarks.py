@@ -56,7 +56,7 @@ def make_faces(frames: list[int], shift: float) -> SpeakerFaces:
     template = np.array([[30, 52], [65, 52], [48, 72], [33, 92], [63, 92]], np.float32)
     empty = np.empty(0)
     landmarks = np.repeat(template[None] + shift, len(frames), axis=0)
-    return SpeakerFaces(np.array(frames, np.int32), empty, landmarks, empty, empty, 10, 10, 1, 0, empty, (0,), ())
+    return SpeakerFaces(np.array(frames, np.int32), empty, landmarks, empty, empty, 10, 10, 1, 0, 0, empty, (0,), ())
 
 
 def test_tracking_is_compared_over_the_frames_that_both_have():

@@ -98,7 +98,7 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.E
     notes = [request.table.message, getattr(pictures, "message", "read from the kept frames")]
     if len(faces.frame_indices) == 0:
         where = " where the overrides name one" if request.override.names_speaker and faces.num_faces else ""
-        nothing = f"no face of {request.smallest_face_px} pixels or more in {faces.num_frames} frames{where}"
+        nothing = f"no face of {request.smallest_face_px} pixels or more in {faces.looked_at}{where}"
         return ClipFaces("no_face", "; ".join(filter(None, [nothing, *notes])), faces, folder)
     return ClipFaces("ok", "; ".join(filter(None, notes)), faces, folder)
 

@@ -1,12 +1,15 @@
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.features import save_random_weights
+from pipeline.media import scan_frames
+from pipeline.overrides import Override
 from pipeline.speaker import LOOKS
 from pipeline.stages import clip_faces
-from pipeline.stages.clip_faces import load_likeness
+from pipeline.stages.clip_faces import ClipRequest, find_clip_faces, load_detector, load_likeness
 from pipeline.stages.device import torch_threads
 
 
@@ -43,3 +46,25 @@ def test_likeness_is_computed_the_way_that_is_fast_on_the_device(weights, monkey
     monkeypatch.setattr(clip_faces, "embed_crops", note_call)
     load_likeness(weights, "cpu").describe(np.zeros((9, 112, 96, 3), np.uint8), [np.arange(9)])
     assert calls == [(4, {"precision": precision, "batch_size": 8, "device": "cpu"})]
+
+
+@pytest.mark.parametrize(("detect_every", "where"), [(25, r"the \d\d frames looked at of 95"), (1, "95 frames")])
+def test_that_nobody_was_seen_is_said_of_the_frames_looked_at(media, tmp_path, detect_every, where):
+    clip = media / "odd" / "noface_animation.mp4"
+    request = ClipRequest(
+        name="clip",
+        table=scan_frames(clip),
+        source=clip,
+        pixels=None,
+        override=Override(),
+        smallest_face_px=60,
+        detect_every=detect_every,
+        weights=None,
+        device="cpu",
+        decoder_threads=1,
+        scratch=tmp_path,
+    )
+    with torch_threads(1):
+        found = find_clip_faces(request, load_detector(60, "cpu", 1))
+    assert found.status == "no_face"
+    assert re.fullmatch(f"no face of 60 pixels or more in {where}.*", found.message)

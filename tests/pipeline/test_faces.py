@@ -99,6 +99,16 @@ def test_nobody_in_sight(detector, tmp_path):
     assert find_speaker(iter(()), detector, detect_every=5, scratch=tmp_path).num_frames == 0
 
 
+def test_it_is_told_how_many_frames_were_looked_at_in_vain(detector, tmp_path):
+    # Every frame at first, after 8 without a face every second one, and so on to every fifth.
+    found = find_speaker(frames_of([empty()] * 60), detector, detect_every=5, scratch=tmp_path)
+    looked_at = [*range(8), 9, 11, 13, 15, 18, 21, 25, 29, 34, 39, 44, 49, 54, 59]
+    assert found.num_skipped == 60 - len(looked_at)
+    assert found.looked_at == "the 22 frames looked at of 60"
+    every = find_speaker(frames_of([empty()] * 60), detector, detect_every=1, scratch=tmp_path)
+    assert (every.num_skipped, every.looked_at) == (0, "60 frames")
+
+
 def test_the_same_frames_give_the_same_bytes(detector, head, tmp_path):
     images = [paste(head, 3 * step, 10) for step in range(15)]
     results = []
