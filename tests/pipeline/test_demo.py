@@ -69,7 +69,10 @@ def test_plan_depends_on_the_seed_alone():
 
 
 def test_layout_and_headers_are_the_official_ones(made):
-    rows = {split: list(csv.reader((made / name).open(newline=""))) for split, name in CSV_NAMES.items()}
+    rows = {
+        split: list(csv.reader((made / name).read_text(encoding="utf-8").splitlines()))
+        for split, name in CSV_NAMES.items()
+    }
     official = ["link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote"]
     assert rows["train"][0] == rows["validation"][0] == official
     assert rows["test"][0] == official[:5]

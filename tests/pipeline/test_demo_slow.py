@@ -88,7 +88,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
     embedder = prepare_embedder(build_sphereface(None, seed=config.getint("run", "seed")))
     made = {}
     for split in ("train", "validation"):
-        rows = list(csv.DictReader((folder / CSV_NAMES[split]).open(newline="")))
+        rows = list(csv.DictReader((folder / CSV_NAMES[split]).read_text(encoding="utf-8").splitlines()))
         names = [f"{row['video']}/{row['utterance'].removesuffix('.mp4')}" for row in rows]
         with ThreadPoolExecutor() as pool:
             found = list(
