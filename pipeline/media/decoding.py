@@ -98,6 +98,8 @@ class Clock:
         """Return a time of the container's relative to the origin, jumps closed up."""
         if self._timeline is None and has_jumps([seconds], self._previous, SHOWN_RESTART_SECONDS):
             self._timeline = self._read()
+            if self._timeline.message and self._stream.guessed_rate:
+                self._step = 1 / float(self._stream.guessed_rate)  # the average is taken over the jump
         self._previous = seconds
         restarts = self._restarts.after(seconds)
         return seconds - self._origin if self._timeline is None else self._timeline.clip_seconds(restarts, seconds)

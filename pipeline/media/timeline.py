@@ -19,6 +19,8 @@ LONGEST_GAP_SECONDS = 10.0
 RESTART_SECONDS = 0.5
 SHOWN_RESTART_SECONDS = RESTART_SECONDS / 2
 SAME_TIME_SECONDS = 1e-6  # what rounding may do to a time
+# What a packet counts for at most: MP4 knows no gaps, and lets the packet before one last until the next.
+LONGEST_PACKET_SECONDS = 1.0
 MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
 LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
 
@@ -141,7 +143,7 @@ def read_timeline(source: Path) -> Timeline:
             if packet is not None and packet.dts is not None and not packet.is_discard:
                 start = packet.dts if packet.pts is None else packet.pts
                 base = float(packet.time_base)
-                span = (packet.dts * base, start * base, (start + (packet.duration or 0)) * base)
+                span = (packet.dts * base, start * base, start * base + _duration(packet, base))
                 spans.setdefault(packet.stream.index, []).append(span)
         # Without sound a picture may stand for as long as it likes: a slide show is no jump.
         longest_gap = LONGEST_GAP_SECONDS if container.streams.audio else math.inf
@@ -153,6 +155,14 @@ def read_timeline(source: Path) -> Timeline:
             "convert the clip so that they run on",
         )
     return Timeline(pieces)
+
+
+def _duration(packet: Any, base: float) -> float:
+    """Return for how many seconds a packet counts; all the sound of an AVI file may be one of plain samples."""
+    seconds = (packet.duration or 0) * base
+    codec = packet.stream.codec_context
+    is_plain = codec is not None and codec.name.startswith("pcm_")
+    return seconds if is_plain else min(seconds, LONGEST_PACKET_SECONDS)
 
 
 def copy_sound(source: Path, ordinal: int, timeline: Timeline, target: Path) -> None:

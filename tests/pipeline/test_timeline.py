@@ -100,6 +100,32 @@ def test_joined_recordings_lose_nothing_and_stay_on_one_clock(tmp_path, offsets)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav", "joined.ts", "part.mp4", "part.ts"]
 
 
+@pytest.mark.parametrize("kinds", [("audio", "video"), ("audio",)])
+def test_a_jump_within_an_mp4_is_closed_up(tmp_path, kinds):
+    frames, samples = beep(0.4)
+    write_clip(tmp_path / "part.mp4", frames, frame_rate=25, samples=samples, sample_rate=RATE)
+    path = tmp_path / "jump.mp4"
+    part = str(tmp_path / "part.mp4")
+    with av.open(part) as first, av.open(part) as second, av.open(str(path), "w") as target:
+        streams = {stream.type: target.add_stream_from_template(stream) for stream in first.streams}
+        for source, start in ((first, 0), (second, 1.2)):
+            for packet in source.demux():
+                if packet.dts is not None:
+                    late = start + 7200 * (source is second and packet.stream.type in kinds)
+                    packet.dts += int(late / packet.time_base)
+                    packet.pts += int(late / packet.time_base)
+                    packet.stream = streams[packet.stream.type]
+                    target.mux(packet)
+    sound = extract_wav(path, tmp_path / "a.wav")
+    table = scan_frames(path)
+    assert len(list(read_frames(path, table, threads=1))) == len(table.times_seconds) == 50
+    assert 2 < sound.num_samples / RATE < 5
+    assert table.times_seconds[-1] < 5
+    assert "jump once" in sound.message
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert len(onsets(np.frombuffer(file.readframes(file.getnframes()), "<i2"), RATE, 4000)) == 2
+
+
 def test_a_pause_of_sound_alone_stays_silence(tmp_path):
     frames, samples = beep(0.2)
     long = np.concatenate([samples, np.zeros(12 * RATE, np.float32), samples])
