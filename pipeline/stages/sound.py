@@ -1,5 +1,7 @@
 """ExtractWav and ComputeStft (paper II-A)."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,6 @@ def extract_wav(job: ShardJob) -> None:
 
     def extract(member: Member) -> tuple[str, str, str, int]:
         target = wav_path(job.run.store, fingerprint, job.shard, member.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         with job.reading(member) as source:
             if source is None:
                 return "missing_file", GONE, "", 0
@@ -47,7 +48,15 @@ def extract_wav(job: ShardJob) -> None:
 
 def _extract(source: Path, target: Path, member: Member, ffmpeg: str) -> media.Sound:
     stream = parse_text(member.override).audio_stream
-    return media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg, stream=stream)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg, stream=stream)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        size = len(os.fsencode(target.name))
+        text = f"the name {target.name} of its sound, {size} bytes, is too long for the store's file system"
+        raise media.MediaError("decode_error", f"{text}; shorten the clip's name") from error
 
 
 def compute_stft(job: ShardJob) -> None:
