@@ -90,7 +90,8 @@ def _merge_provenance(sources: list[Shard]) -> dict[str, Any]:
 
 def _link_wav(root: Path, fingerprint: str, old: str, new: str, name: str) -> None:
     source, target = wav_path(root, fingerprint, old, name), wav_path(root, fingerprint, new, name)
-    if source.exists() and not target.exists():
+    # A name too long for the file system has no sound; Path.exists would fail on it.
+    if os.path.exists(source) and not target.exists():  # noqa: PTH110
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             target.hardlink_to(source)

@@ -19,6 +19,7 @@ from store.garbage import find_garbage, remove_garbage, render_garbage
 from store.layout import shard_path, wav_path
 from store.plans import plan_of, read_stored_plans
 from store.repair import set_aside
+from store.rewrite import _link_wav
 from store.verify import verify_store
 from tests.store.stores import FINGERPRINTS, SHARDS, make_store, member, write_shard
 
@@ -120,6 +121,11 @@ def test_compact_merges_small_shards_and_changes_no_row(store):
         set(store[1].values())
     )
     assert plan_merges(root, 64) == []
+
+
+def test_compact_passes_by_a_name_too_long_to_have_a_sound(tmp_path):
+    _link_wav(tmp_path, "wav-1", "old", "new", "v/" + "b" * 252)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_compact_respects_the_size_of_a_shard(store):
