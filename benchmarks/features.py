@@ -35,6 +35,7 @@ from pipeline import config, media, stages
 from pipeline.run import Run, open_run
 from pipeline.stages.clip_faces import load_detector, load_likeness
 from pipeline.stages.embedding import embed_all
+from pipeline.stages.faces import open_processes
 
 SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "RAVDESS_01-01-01")
 STAGES = ("extract_wav", "compute_stft", "extract_frames", "align_faces", "cache_face_features")
@@ -80,6 +81,8 @@ def run_stages(clips: Sequence[Path], folder: Path, settings: dict[str, dict[str
         started = time.perf_counter()
         getattr(stages, stage)(stages.ShardJob(run, shard))
         seconds[stage] = time.perf_counter() - started
+    # Their processor time counts when they have ended.
+    open_processes(config.number_of_threads()).close()
     core_seconds_spent = core_seconds() - core_seconds_before
     frames, embeddings = run.shard("frames", shard), run.shard("embeddings", shard)
     assert frames is not None

@@ -62,6 +62,13 @@ class Processes:
                 "[run] threads if it happens again"
             ) from error
 
+    def close(self) -> None:
+        """End them, when they have done what they were given; the next call starts new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
 
 def _begin() -> None:
     """Set a new process up: one thread for torch, gone at Ctrl-C, and gone when its parent is."""

@@ -55,7 +55,11 @@ def test_results_and_errors_come_back_and_a_killed_process_is_replaced():
         processes.call(refuse, "faces", what="a.mp4")
     with pytest.raises(TransientError, match=r"a\.mp4: a process was killed, .* fewer \[run\] threads"):
         processes.call(die, None, what="a.mp4")
-    assert processes.call(tell_pid, None, what="a.mp4") != first
+    second = processes.call(tell_pid, None, what="a.mp4")
+    assert second != first
+    processes.close()
+    assert not processes.are_running
+    wait_until_gone(second)
 
 
 def refuse_weights(path):
