@@ -14,7 +14,7 @@ from pipeline.publish import count_coverage, list_split
 from pipeline.report import ModelPredictions, Report, build_report, write_report
 from pipeline.run import Run, compute_file_digest, current_run, open_run
 from pipeline.session import Session
-from pipeline.stages.device import describe_device, find_device
+from pipeline.stages.device import describe_machine
 from pipeline.unlabelled import UNLABELLED
 
 TITLE = "predict"
@@ -97,7 +97,7 @@ def compose_predictions(experiment: Experiment, predictor: Ensemble) -> Report:
                 name: f"{path} sha256:{compute_file_digest(path)}" for name, path in predictor.paths.items()
             },
             "stages": experiment.run.fingerprints,
-            "device": f"{describe_device(find_device())}, {config.number_of_threads()} threads",
+            "device": describe_machine(),
         },
         notes=predictor.notes,
         extra={"coverage": count_coverage(experiment.ledger.values())},

@@ -20,7 +20,7 @@ from pipeline.opensmile_baseline import make_opensmile_baselines
 from pipeline.page import render_page
 from pipeline.report import ModelPredictions, SplitListing, build_report, write_report
 from pipeline.run import Run
-from pipeline.stages.device import describe_device, find_device
+from pipeline.stages.device import describe_machine
 from pipeline.trainings import NETWORKS
 
 
@@ -85,7 +85,7 @@ def read_curve(folder: Path) -> list[dict[str, Any]]:
 def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[str, Any]:
     return {
         "written": f"{datetime.now():%Y-%m-%d %H:%M}",
-        "device": f"{describe_device(find_device())}, {config.number_of_threads()} threads",
+        "device": describe_machine(),
         "store": str(experiment.run.store),
         "pages": str(experiment.run.folder.resolve() / "browse"),
         **experiment.describe(),

@@ -37,6 +37,11 @@ def describe_device(device: str) -> str:
     return device if device == "cpu" else f"{device} ({torch.cuda.get_device_name(device)})"
 
 
+def describe_machine() -> str:
+    """Name what all networks run on, for a report's provenance."""
+    return f"{describe_device(find_device())}, {config.number_of_threads()} threads"
+
+
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let each operation of torch use `count` threads, and what it used before afterwards."""
