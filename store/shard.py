@@ -1,12 +1,15 @@
 """Reading one shard of one stage: a file mapped into memory, rows as views."""
 
 import json
+import math
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s
 
 from store.errors import ShardError, UtteranceNotFoundError, check_version
 from store.images import Images
@@ -64,55 +67,63 @@ class Shard:
             )
 
     def _read(self, file: h5py.File) -> None:
-        product = _text(file.attrs.get("format", b""))
+        root = h5g.open(file.id, b"/")
+        product = _text(_read_attribute(root, "format") if h5a.exists(root, b"format") else b"")
         if product != FORMAT:
             raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
-        check_version(self.path, int(file.attrs["format_version"]), FORMAT_VERSION)
-        self.stage = _text(file.attrs["stage"])
-        self.shard = _text(file.attrs["shard"])
-        self.fingerprint = _text(file.attrs["fingerprint"])
-        self.provenance: dict[str, Any] = json.loads(_text(file.attrs["provenance"]))
+        check_version(self.path, int(_read_attribute(root, "format_version")), FORMAT_VERSION)
+        self.stage = _text(_read_attribute(root, "stage"))
+        self.shard = _text(_read_attribute(root, "shard"))
+        self.fingerprint = _text(_read_attribute(root, "fingerprint"))
+        self.provenance: dict[str, Any] = json.loads(_text(_read_attribute(root, "provenance")))
         if self.stage not in SCHEMAS:
             raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
         schema = SCHEMAS[self.stage]
+        utterances = self._inside(root, "utterances")
+        if not isinstance(utterances, h5g.GroupID):
+            raise ShardError(f"{self.path}: utterances is no group")
         self._columns: dict[str, np.ndarray] = {}
-        for column in UTTERANCE_COLUMNS:
-            self._columns[column.name] = self._inside(file, f"utterances/{column.name}")[()]
-        for column in schema.facts:  # one that a later release has added is not in earlier files
-            if column.name in file["utterances"]:
-                self._columns[column.name] = self._inside(file, f"utterances/{column.name}")[()]
+        for column in (*UTTERANCE_COLUMNS, *schema.facts):
+            # A fact that a later release has added is not in earlier files.
+            if column in UTTERANCE_COLUMNS or column.name.encode() in utterances:
+                self._columns[column.name] = _read_values(self._dataset_inside(utterances, f"utterances/{column.name}"))
         columns = [*schema.rows, BYTES] if schema.bytes_of else schema.rows
-        self._places = {column.name: self._place(file, column) for column in columns}
+        self._places = {column.name: self._place(root, column) for column in columns}
 
-    def _inside(self, file: h5py.File, name: str) -> h5py.Dataset:
+    def _inside(self, group: Any, name: str) -> Any:
+        """Open a part of a group, unless it is somewhere else."""
+        key = name.rpartition("/")[2].encode()
+        if key not in group:
+            raise ShardError(f"{self.path} has no dataset {name}, which the stage {self.stage} must have")
+        kind = group.links.get_info(key).type
+        if kind != h5l.TYPE_HARD:
+            target = f" to {os.fsdecode(group.links.get_val(key)[0])}" if kind == h5l.TYPE_EXTERNAL else ""
+            raise ShardError(f"{self.path}: {name} is a link{target}; a shard must hold its data itself")
+        return h5o.open(group, key)
+
+    def _dataset_inside(self, group: Any, name: str) -> Any:
         """Open a dataset, unless it or its data are somewhere else."""
-        place = file
-        for part in name.split("/"):
-            if part not in place:
-                raise ShardError(f"{self.path} has no dataset {name}, which the stage {self.stage} must have")
-            link = place.get(part, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                target = f" to {link.filename}" if isinstance(link, h5py.ExternalLink) else ""
-                raise ShardError(f"{self.path}: {name} is a link{target}; a shard must hold its data itself")
-            place = place[part]
-        if not isinstance(place, h5py.Dataset):
+        dataset = self._inside(group, name)
+        if not isinstance(dataset, h5d.DatasetID):
             raise ShardError(f"{self.path}: {name} is no dataset")
-        layout = place.id.get_create_plist()
-        if place.is_virtual or layout.get_external_count():
+        layout = dataset.get_create_plist()
+        if layout.get_layout() == h5d.VIRTUAL or layout.get_external_count():
             raise ShardError(f"{self.path}: the data of {name} lie in another file; a shard must hold its data itself")
-        return place
+        return dataset
 
-    def _place(self, file: h5py.File, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
-        dataset = self._inside(file, column.name)
-        if dataset.shape[1:] != column.shape or dataset.dtype != np.dtype(column.dtype):
+    def _place(self, root: Any, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
+        dataset = self._dataset_inside(root, column.name)
+        shape, dtype = dataset.shape, dataset.dtype
+        if shape[1:] != column.shape or dtype != np.dtype(column.dtype):
             raise ShardError(
-                f"{self.path}: {column.name} has rows {dataset.shape[1:]} {dataset.dtype}, they must be {column.shape} "
+                f"{self.path}: {column.name} has rows {shape[1:]} {dtype}, they must be {column.shape} "
                 f"{np.dtype(column.dtype)}"
             )
-        offset = dataset.id.get_offset()
-        if dataset.size and (dataset.chunks or offset is None or offset + dataset.nbytes > self._size):
+        offset, size = dataset.get_offset(), math.prod(shape) * dtype.itemsize
+        is_contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
+        if size and (not is_contiguous or offset is None or offset + size > self._size):
             raise ShardError(f"{self.path}: {column.name} is not one piece of this file; it must be contiguous")
-        return offset, dataset.shape, dataset.dtype
+        return offset, shape, dtype
 
     def num_rows(self, dataset: str) -> int:
         """Give the number of rows of one dataset, of all utterances."""
@@ -216,6 +227,20 @@ class Shard:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}
+
+
+def _read_attribute(place: Any, name: str) -> Any:
+    attribute = h5a.open(place, name.encode())
+    value = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(value)
+    return value[()]
+
+
+def _read_values(dataset: Any) -> np.ndarray:
+    values = np.empty(dataset.shape, dataset.dtype)
+    if values.size:
+        dataset.read(h5s.ALL, h5s.ALL, values)
+    return values
 
 
 def _text(value: Any) -> str:

@@ -14,13 +14,12 @@ import numpy as np
 
 from store import files
 from store.errors import ShardError
-from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCALES, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS
 from store.sidecar import compute_sidecar, write_sidecar
+from store.structure import Scaled, as_array, set_attribute
 
 #: Datasets of this size and more start at multiples of it, so that a reader can map them (FORMAT.md, section 4).
 ALIGNMENT = 4096
-#: NetCDF's name for a dimension whose positions have no values; its readers (xarray among them) know it.
-_COUNTED = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 _COPY_BYTES = 16 << 20
 
 
@@ -170,19 +169,20 @@ class ShardWriter:
         """Write everything but the rows; give the places of those."""
         places: dict[str, tuple[int, int]] = {}
         with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
+            root = h5py.h5g.open(file.id, b"/")
             for name, value in self._attributes.items():
-                _set_attribute(file, name, value)
-            self._write_utterances(file.create_group("utterances"))
+                set_attribute(root, name, value)
+            self._write_utterances(Scaled(file.create_group("utterances").id))
             total = sum(rows.length for rows in self._utterances)
             columns = [(column, total, column.description) for column in self._schema.rows]
             if self._schema.bytes_of:
                 columns.append((BYTES, self._bytes_spooled, self._schema.bytes_of))
+            group = Scaled(root)
             for column, num_rows, description in columns:
-                dataset = _allocate(file, column, num_rows)
-                _describe(file, dataset, column, description)
-                if dataset.id.get_offset() is not None:
-                    places[column.name] = (dataset.id.get_offset(), dataset.nbytes)
-                    self._check_spool(column.name, dataset.nbytes)
+                place = group.allocate(column, num_rows, description)
+                if place is not None:
+                    places[column.name] = place
+                    self._check_spool(column.name, place[1])
         return places
 
     def _check_spool(self, name: str, expected: int) -> None:
@@ -190,7 +190,7 @@ class ShardWriter:
         if found != expected:
             raise OSError(f"the spool of {name} in {self._scratch} has {found} bytes, {expected} were written to it")
 
-    def _write_utterances(self, group: h5py.Group) -> None:
+    def _write_utterances(self, group: Scaled) -> None:
         lengths = np.array([rows.length for rows in self._utterances], "<i8")
         values: dict[str, Any] = {
             "id": [rows.name for rows in self._utterances],
@@ -206,68 +206,10 @@ class ShardWriter:
                 value = [rows.facts.get(column.name, empty) for rows in self._utterances]
             else:
                 value = values[column.name]
-            dataset = group.create_dataset(column.name, data=_as_array(value, column.dtype))
-            _describe(group, dataset, column, column.description)
-
-
-def _as_array(values: Any, dtype: str) -> np.ndarray:
-    if not dtype.startswith("S"):
-        return np.asarray(values, dtype)
-    encoded = [str(value).encode() for value in values]
-    width = int(dtype[1:] or 0) or max([1, *map(len, encoded)])
-    return np.array([_cut(value, width) for value in encoded], f"S{width}").astype(_text_type(width))
-
-
-def _cut(text: bytes, width: int) -> bytes:
-    # Never in the middle of a character.
-    return text if len(text) <= width else text[:width].decode(errors="ignore").encode()
-
-
-def _text_type(width: int) -> np.dtype:
-    # Of fixed length: h5py makes variable-length strings of str, and a single flipped bit turns their heap into a trap.
-    return h5py.string_dtype("utf-8", max(1, width))
+            group.write(column, as_array(value, column.dtype))
 
 
 def _write_all(file: Any, data: memoryview) -> None:
     # A raw file may take less than it is given.
     while data:
         data = data[file.write(data) :]
-
-
-def _allocate(file: h5py.File, column: Column, num_rows: int) -> h5py.Dataset:
-    """Make a dataset and its room in the file, without writing to it."""
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    return file.create_dataset(column.name, (num_rows, *column.shape), column.dtype, dcpl=properties)
-
-
-def _set_attribute(place: h5py.Group | h5py.Dataset, name: str, value: str | int) -> None:
-    if isinstance(value, int):
-        place.attrs[name] = value
-    else:
-        text = value.encode()
-        place.attrs.create(name, np.bytes_(text or b"\0"), dtype=_text_type(len(text)))
-
-
-def _describe(group: h5py.Group, dataset: h5py.Dataset, column: Column, description: str) -> None:
-    """Say what a dataset is, in the words that netCDF's readers know, and name its dimensions."""
-    _set_attribute(dataset, "long_name", description)
-    _set_attribute(dataset, "units", column.unit)
-    for axis, dimension in enumerate(column.dimensions):
-        if dimension not in group:
-            _add_dimension(group, dimension, dataset.shape[axis])
-        dataset.dims[axis].attach_scale(group[dimension])
-
-
-def _add_dimension(group: h5py.Group, name: str, length: int) -> None:
-    if name not in SCALES:
-        # Never written to, so it takes no room however long it is.
-        group.create_dataset(name, (length,), "|u1").make_scale(_COUNTED.format(length))
-        return
-    scale = SCALES[name]
-    kind = "S" if isinstance(scale.values[0], str) else "<f4"
-    dataset = group.create_dataset(name, data=_as_array(scale.values, kind))
-    dataset.make_scale(name)
-    _set_attribute(dataset, "long_name", scale.description)
-    _set_attribute(dataset, "units", scale.unit)
