@@ -7,26 +7,29 @@ differences are named where they are made.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
 
+from models import native_mtcnn
 from models.mtcnn_boxes import (
     CELL_PX,
+    ONET_PX,
+    RNET_PX,
     compute_proposals,
     compute_pyramid_scales,
     correct_boxes,
     make_square,
     place_landmarks,
-    sample_windows,
-    suppress_overlaps,
 )
 from models.mtcnn_networks import MtcnnNetworks
+from models.mtcnn_torch import TorchNetworks
+
+Engine = Literal["fastest", "torch"]
 
 # Windows per pass through R- and O-Net: bounds the memory in a crowd, and is what threads take in turns.
 _BATCH = 64
-_RNET_PX = 24
-_ONET_PX = 48
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Mtcnn:
         num_threads: how many levels of the pyramid, and how many batches of windows, are worked on at a time on a CPU,
             at least 1, each on one thread. The result is the same. The largest level is half of the work of all, so
             more than two threads bring little.
+        engine: "fastest" computes in compiled code where that is there for the processor (docs/decisions/013), "torch"
+            always in PyTorch. Results are the same but for rounding.
 
     Raises:
         ValueError: an argument outside these limits.
@@ -75,6 +80,7 @@ class Mtcnn:
         pyramid_factor: float = 0.709,
         device: str | torch.device = "cpu",
         num_threads: int = 1,
+        engine: Engine = "fastest",
     ) -> None:
         if smallest_face_px < CELL_PX:
             raise ValueError(
@@ -93,9 +99,10 @@ class Mtcnn:
         self._pool = None
         if num_threads > 1 and self.device.type == "cpu":
             self._pool = ThreadPoolExecutor(num_threads, "pyramid", partial(torch.set_num_threads, 1))
-        self._pnet = networks.pnet.to(self.device)
-        self._rnet = networks.rnet.to(self.device)
-        self._onet = networks.onet.to(self.device)
+        is_native = engine == "fastest" and self.device.type == "cpu" and native_mtcnn.is_available()
+        self._networks = (
+            native_mtcnn.NativeNetworks(networks) if is_native else TorchNetworks(networks, device=self.device)
+        )
 
     def detect(self, image: np.ndarray, *, smallest_face_px: float | None = None) -> Detections:
         """Find all faces of an image.
@@ -114,16 +121,16 @@ class Mtcnn:
         boxes = self._propose(image, max(self.smallest_face_px, smallest_face_px or 0.0))
         if len(boxes) == 0:
             return _no_detections()
-        scores, corrections, _ = self._judge(self._rnet, image, boxes, _RNET_PX)
+        scores, corrections, _ = self._judge(image, boxes, RNET_PX)
         passed = scores > self.thresholds[1]
         boxes, scores = correct_boxes(boxes, corrections)[passed], scores[passed]
-        boxes = make_square(boxes[suppress_overlaps(boxes, scores, threshold=0.7)])
+        boxes = make_square(boxes[self._networks.suppress(boxes, scores, threshold=0.7)])
         if len(boxes) == 0:
             return _no_detections()
         found = self._refine_squares(image, boxes)
         passed = found.scores > self.thresholds[2]
         order = np.flatnonzero(passed)[
-            suppress_overlaps(found.boxes[passed], found.scores[passed], threshold=0.7, kind="smaller")
+            self._networks.suppress(found.boxes[passed], found.scores[passed], threshold=0.7, kind="smaller")
         ]
         return _finish(Detections(found.boxes[order], found.landmarks[order], found.scores[order]), image)
 
@@ -152,51 +159,34 @@ class Mtcnn:
         """Run P-Net over the pyramid; return square boxes (N, 4)."""
         height, width = image.shape[:2]
         scales = compute_pyramid_scales(height, width, smallest_face_px=smallest_face_px, factor=self.pyramid_factor)
-        # Not uint8: rounding the reduced levels would move the final boxes by a few tenths of a pixel. Nor are small
-        # levels made from larger ones: that is faster at 1080p, but loses or adds one face in a hundred.
-        pixels = image.astype(np.float32)
         run = map if self._pool is None else self._pool.map
-        per_level = list(run(partial(self._propose_at, pixels), scales))
+        per_level = list(run(partial(self._propose_at, self._networks.prepare(image)), scales))
         if not per_level:
             return np.empty((0, 4))
         boxes = np.concatenate([boxes for boxes, _ in per_level])
         scores = np.concatenate([scores for _, scores in per_level])
-        return make_square(boxes[suppress_overlaps(boxes, scores, threshold=0.7)])
+        return make_square(boxes[self._networks.suppress(boxes, scores, threshold=0.7)])
 
     def _propose_at(self, image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Run P-Net on a float32 image at one scale; return boxes (N, 4) and scores (N,), overlaps suppressed."""
-        import cv2
-
+        """Run P-Net on an image at one scale; return boxes (N, 4) and scores (N,), overlaps suppressed."""
         size = (int(image.shape[1] * scale), int(image.shape[0] * scale))
-        level = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        pixels = torch.from_numpy(level).to(self.device).permute(2, 0, 1)[None]  # (1, 3, h, w)
-        with torch.inference_mode():
-            probabilities, corrections = self._pnet((pixels - 127.5) / 128.0)
-            scores = probabilities[0].cpu().numpy()
-            rows, columns = np.nonzero(scores > self.thresholds[0])
-            chosen = corrections[0].cpu().numpy()[:, rows, columns].T.astype(np.float64)  # (N, 4)
-        boxes = compute_proposals(rows, columns, chosen, scale=scale)
-        kept = suppress_overlaps(boxes, scores[rows, columns], threshold=0.5)
-        return boxes[kept], scores[rows, columns][kept]
+        cells, scores, corrections = self._networks.propose(image, size, self.thresholds[0])
+        boxes = compute_proposals(cells[:, 0], cells[:, 1], corrections, scale=scale)
+        kept = self._networks.suppress(boxes, scores, threshold=0.5)
+        return boxes[kept], scores[kept]
 
-    def _judge(
-        self, network: torch.nn.Module, image: np.ndarray, boxes: np.ndarray, side: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _judge(self, image: np.ndarray, boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Run R- or O-Net on boxes (N, 4); return scores (N,), corrections (N, 4), landmarks (N, 10) or (N, 0)."""
-
-        def judge(start: int) -> np.ndarray:
-            windows = torch.from_numpy(sample_windows(image, boxes[start : start + _BATCH], side)).permute(0, 3, 1, 2)
-            with torch.inference_mode():
-                scores, *rest = network(windows.to(self.device))  # (B,), (B, 4) and with O-Net (B, 10)
-                return torch.cat([scores[:, None], *rest], dim=1).cpu().numpy().astype(np.float64)
-
-        starts = range(0, len(boxes), _BATCH)
-        run = map if self._pool is None or len(starts) == 1 else self._pool.map
-        table = np.concatenate(list(run(judge, starts)))  # (N, 5) or (N, 15)
-        return table[:, 0], table[:, 1:5], table[:, 5:]
+        if len(boxes) <= _BATCH:
+            return self._networks.judge(image, boxes, side)
+        run = map if self._pool is None else self._pool.map
+        batches = [boxes[start : start + _BATCH] for start in range(0, len(boxes), _BATCH)]
+        judged = list(run(lambda batch: self._networks.judge(image, batch, side), batches))
+        scores, corrections, positions = (np.concatenate([one[column] for one in judged]) for column in range(3))
+        return scores, corrections, positions
 
     def _refine_squares(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
-        scores, corrections, positions = self._judge(self._onet, image, boxes, _ONET_PX)
+        scores, corrections, positions = self._judge(image, boxes, ONET_PX)
         return Detections(correct_boxes(boxes, corrections), place_landmarks(boxes, positions), scores)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 # P-Net looks at 12 x 12 pixels and moves by 2.
 CELL_PX = 12
 STRIDE_PX = 2
+# R- and O-Net look at windows of these sides.
+RNET_PX, ONET_PX = 24, 48
 # Rows compared at a time when overlaps are suppressed: bounds the memory of the (rows, N) overlaps.
 _BLOCK_ROWS = 512
 

@@ -60,13 +60,14 @@ def assert_same_faces(found: Detections, golden: dict) -> None:
         assert found.scores[match] == pytest.approx(scores[row], abs=2e-3)
 
 
+@pytest.mark.parametrize("engine", ["fastest", "torch"])
 @pytest.mark.parametrize("name", sorted(GOLDENS))
-def test_the_faces_are_those_of_the_package(name, networks, images):
+def test_the_faces_are_those_of_the_package(name, engine, networks, images):
     assert compute_image_digest(images[name]) == GOLDENS[name]["sha256"], "not the image that the golden was made from"
     for run in GOLDENS[name]["runs"]:
         if run["smallest_face_px"] > 26:
             continue  # the package reports nothing there; see the test below
-        found = Mtcnn(networks, smallest_face_px=run["smallest_face_px"]).detect(images[name])
+        found = Mtcnn(networks, smallest_face_px=run["smallest_face_px"], engine=engine).detect(images[name])
         assert_same_faces(found, run)
 
 
