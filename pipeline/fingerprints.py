@@ -1,5 +1,6 @@
 """What names a stage set: a digest of everything that changes its bytes, and of the stage before it."""
 
+import functools
 import hashlib
 import json
 from importlib import metadata
@@ -83,4 +84,8 @@ def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:
 
 def describe_packages(stage: str) -> dict[str, str]:
     """Give the versions of the packages whose code made a stage's values, for its provenance."""
-    return {name: metadata.version(name) for name in ("valar", *_PACKAGES[stage])}
+    return {name: _find_version(name) for name in ("valar", *_PACKAGES[stage])}
+
+
+# Each look takes 1 ms, and every shard of every stage asks.
+_find_version = functools.cache(metadata.version)

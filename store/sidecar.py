@@ -87,7 +87,7 @@ def compute_sidecar(path: Path, places: Mapping[str, tuple[int, int]]) -> Sideca
     block = _SMALL_BLOCK if size <= _SMALL_FILE else _LARGE_BLOCK
     if size == 0:
         return Sidecar(0, block, (), {})
-    with path.open("rb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with path.open("rb") as file:
 
         def digest(start: int) -> list[str]:
             # Mapped, not read: copying a block costs a third of digesting it. Piece by piece, since mapped pages count
@@ -99,7 +99,11 @@ def compute_sidecar(path: Path, places: Mapping[str, tuple[int, int]]) -> Sideca
             ):
                 return [hashlib.sha256(data[i : i + block]).hexdigest() for i in range(0, length, block)]
 
-        digests = [found for part in pool.map(digest, range(0, size, _AT_ONCE)) for found in part]
+        starts = range(0, size, _AT_ONCE)
+        if len(starts) == 1:
+            return Sidecar(size, block, tuple(digest(0)), dict(sorted(places.items())))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            digests = [found for part in pool.map(digest, starts) for found in part]
     return Sidecar(size, block, tuple(digests), dict(sorted(places.items())))
 
 

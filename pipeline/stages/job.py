@@ -1,6 +1,7 @@
 """One stage of one shard: its clips, its files, and several clips at a time."""
 
 import contextlib
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -44,6 +45,12 @@ class ShardJob:
         """The shard's clips, in the order of their names."""
         return self.run.plan.shards[self.shard].members
 
+    @functools.cached_property
+    def scratch(self) -> Path | None:
+        """`[run] scratch`; None for the place of the file itself."""
+        scratch = config.run().scratch
+        return Path(scratch) if scratch else None
+
     def writer(self, stage: str, beside: str | None = None, *, made_in: Mapping[str, str] | None = None) -> ShardWriter:
         """Open the file of a stage, or of what is kept `beside` it, for writing.
 
@@ -58,7 +65,7 @@ class ShardJob:
             shard=self.shard,
             fingerprint=self.run.fingerprints[stage],
             provenance={**self.run.describe(stage), **(made_in or {})},
-            scratch=scratch_folder(),
+            scratch=self.scratch,
         )
 
     def missing_writer(
@@ -90,11 +97,6 @@ class ShardJob:
         yield source
         if source is not None and self.run.find_source(self.shard, member) != source:
             raise TransientError(f"{source} changed while it was read; run again when it is at rest")
-
-
-def scratch_folder() -> Path | None:
-    """Give `[run] scratch`; None for the place of the file itself."""
-    return Path(config.run().scratch) if config.run().scratch else None
 
 
 def carry_on(earlier: Shard, rows: UtteranceRows) -> bool:
