@@ -22,6 +22,11 @@ _TABLE_COLUMNS = 16
 _CELL_COLUMNS = 5
 # P-Net's cells are chosen by logits a little below the threshold's, and then by their scores, which are rounded.
 _LOGIT_MARGIN = 1e-4
+# Rows: a filter of three numbers as a polynomial, at 0, 1, -1, 2 and infinity, over the product of the differences.
+_WINOGRAD = torch.tensor(
+    [[1 / 2, 0, 0], [-1 / 2, -1 / 2, -1 / 2], [-1 / 6, 1 / 6, -1 / 6], [1 / 6, 1 / 3, 2 / 3], [0, 0, 1]],
+    dtype=torch.float64,
+)
 
 Packed = tuple[np.ndarray, ...]
 
@@ -133,7 +138,7 @@ def _pack_pnet(network: PNet) -> Packed:
     return (
         *_pack_convolution(layers[0], layers[1], vectors=1),
         *_pack_convolution(layers[3], layers[4], vectors=1),
-        *_pack_convolution(layers[5], layers[6], vectors=2),
+        *_pack_tiles(layers[5], layers[6], vectors=2),
         # Each cell's features are multiplied with a row of these at a time, and few cells with more than the first.
         weights.clone(memory_format=torch.contiguous_format).numpy(),
         *_pack(weights.T, biases, torch.ones(len(biases)), block=_LANES)[1:],
@@ -145,7 +150,7 @@ def _pack_rnet(network: RNet) -> Packed:
     dense = network.dense
     return (
         *_pack_convolution(layers[0], layers[1], vectors=2),
-        *_pack_convolution(layers[3], layers[4], vectors=3),
+        *_pack_tiles(layers[3], layers[4], vectors=3),
         *_pack_convolution(layers[6], layers[7], vectors=4),
         *_pack_dense(dense[0], dense[1], channels=64),
         *_pack_heads(network.classes, network.regression),
@@ -157,8 +162,8 @@ def _pack_onet(network: ONet) -> Packed:
     dense = network.dense
     return (
         *_pack_convolution(layers[0], layers[1], vectors=2),
-        *_pack_convolution(layers[3], layers[4], vectors=2),
-        *_pack_convolution(layers[6], layers[7], vectors=2),
+        *_pack_tiles(layers[3], layers[4], vectors=2),
+        *_pack_tiles(layers[6], layers[7], vectors=2),
         *_pack_convolution(layers[9], layers[10], vectors=4),
         *_pack_dense(dense[0], dense[1], channels=128),
         *_pack_heads(network.classes, network.regression, network.landmarks),
@@ -170,6 +175,13 @@ def _pack_convolution(convolution: nn.Module, slopes: nn.Module, *, vectors: int
     weight, bias = _read(convolution)
     inputs = weight.permute(2, 3, 1, 0).flatten(0, 2)  # (taps and inputs, out)
     return _pack(inputs, bias, _read_slopes(slopes), block=vectors * _LANES)
+
+
+def _pack_tiles(convolution: nn.Module, slopes: nn.Module, *, vectors: int) -> Packed:
+    """Pack weights transformed for Winograd's convolution (Lavin & Gray 2016), 3 x 3 outputs a tile."""
+    weight, bias = _read(convolution)
+    points = torch.einsum("ai,kcij,bj->abck", _WINOGRAD, weight.double(), _WINOGRAD)  # (5, 5, in, out)
+    return _pack(points.flatten(0, 2).float(), bias, _read_slopes(slopes), block=vectors * _LANES)
 
 
 def _pack_dense(dense: nn.Module, slopes: nn.Module, *, channels: int) -> Packed:

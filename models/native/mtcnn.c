@@ -24,6 +24,8 @@ enum {
     LANES = 16,
     MOST_SUMS = 27,      /* registers that a product may keep its sums in, of 32 */
     GROUP = 12,          /* windows that go through the dense layers together */
+    TILE = 3,            /* Winograd's tiles: 3 x 3 outputs, seen from 5 x 5 inputs */
+    POINTS = 25,         /* products of a tile */
     DENSE = 128,         /* outputs of a dense layer computed at a time: eight registers */
     ROOM = 64 * LANES,   /* numbers behind the end of each buffer */
     TABLE = 16,          /* numbers of a window's result: a logit, 4 corrections, 10 landmarks, nothing */
@@ -46,7 +48,13 @@ typedef struct {
     const float *weights, *bias, *slope;
 } Layer;
 
-/* Some pixels of a convolution, bias and PReLU included, for all channels of `vectors` vectors.
+INLINE __m512 prelu(const __m512 x, const float *slope)
+{
+    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
+    return _mm512_mask_mul_ps(x, negative, x, _mm512_loadu_ps(slope));
+}
+
+/* Some pixels of a convolution for all channels of `vectors` vectors, with bias and PReLU unless these are NULL.
 `parts` point at the inputs of the first pixel, those of the next lie `stride` numbers on. */
 INLINE void convolve_pixels(const int pixels, const int vectors, const int num_parts, const int depth,
                             const float *const *parts, const size_t stride, const float *weights, const float *bias,
@@ -57,7 +65,7 @@ INLINE void convolve_pixels(const int pixels, const int vectors, const int num_p
     for (int pixel = 0; pixel < pixels; pixel++)
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
-            sums[pixel * vectors + v] = _mm512_loadu_ps(bias + v * LANES);
+            sums[pixel * vectors + v] = bias == NULL ? _mm512_setzero_ps() : _mm512_loadu_ps(bias + v * LANES);
     for (int part = 0; part < num_parts; part++) {
         const float *from = parts[part];
         for (int k = 0; k < depth; k++, from++, weights += vectors * LANES) {
@@ -79,9 +87,7 @@ INLINE void convolve_pixels(const int pixels, const int vectors, const int num_p
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) {
             const __m512 sum = sums[pixel * vectors + v];
-            const __mmask16 negative = _mm512_cmp_ps_mask(sum, _mm512_setzero_ps(), _CMP_LT_OQ);
-            _mm512_storeu_ps(to + pixel * to_stride + v * LANES,
-                             _mm512_mask_mul_ps(sum, negative, sum, _mm512_loadu_ps(slope + v * LANES)));
+            _mm512_storeu_ps(to + pixel * to_stride + v * LANES, slope == NULL ? sum : prelu(sum, slope + v * LANES));
         }
 }
 
@@ -138,6 +144,141 @@ INLINE void pool_row(const int side, const int vectors, const float *const *rows
     }
 }
 
+/* One dimension of the transform of a tile's inputs: five numbers become those at 0, 1, -1, 2 and infinity. */
+INLINE void transform_inputs(const __m512 *x, const int stride, __m512 *y)
+{
+    const __m512 two = _mm512_set1_ps(2), three = _mm512_set1_ps(3);
+    const __m512 x0 = x[0], x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride];
+    y[3] = _mm512_sub_ps(x3, x1);
+    y[0] = _mm512_fmadd_ps(two, _mm512_sub_ps(x0, x2), y[3]);
+    y[1] = _mm512_fnmadd_ps(two, x1, _mm512_sub_ps(x3, x2));
+    y[2] = _mm512_fmadd_ps(two, x1, _mm512_fnmadd_ps(three, x2, x3));
+    y[4] = _mm512_fnmadd_ps(two, y[3], _mm512_sub_ps(x4, x2));
+}
+
+/* One dimension of the transform of a tile's sums: five numbers become three outputs. */
+INLINE void transform_sums(const __m512 *x, const int stride, __m512 *y)
+{
+    const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4);
+    const __m512 sum = _mm512_add_ps(x[stride], x[2 * stride]), difference = _mm512_sub_ps(x[stride], x[2 * stride]);
+    y[0] = _mm512_add_ps(_mm512_add_ps(x[0], sum), x[3 * stride]);
+    y[1] = _mm512_fmadd_ps(two, x[3 * stride], difference);
+    y[2] = _mm512_add_ps(_mm512_fmadd_ps(four, x[3 * stride], sum), x[4 * stride]);
+}
+
+/* A row of tiles, five rows of inputs, to rows `first` and following of V, (25, num_rows, channels). Of a tile's fifth
+inputs nothing reaches its first and second outputs, of its fourth ones only rounding does: tiles with a single column
+or row of outputs have to have zeros there. */
+INLINE void transform_row(const float *const *rows, const int channels, const int num_tiles, const int first,
+                          const int num_rows, float *v)
+{
+    for (int tile = 0; tile < num_tiles; tile++)
+        for (int channel = 0; channel < channels; channel += LANES) {
+            /* The last vector of 28 channels begins at the 12th. */
+            const int start = channel + LANES <= channels ? channel : channels - LANES;
+            __m512 across[POINTS], numbers[5];
+#pragma GCC unroll 5
+            for (int i = 0; i < 5; i++) {
+#pragma GCC unroll 5
+                for (int j = 0; j < 5; j++)
+                    numbers[j] = _mm512_loadu_ps(rows[i] + (size_t)(tile * TILE + j) * channels + start);
+                transform_inputs(numbers, 1, across + 5 * i);
+            }
+#pragma GCC unroll 5
+            for (int j = 0; j < 5; j++) {
+                transform_inputs(across + j, 5, numbers);
+#pragma GCC unroll 5
+                for (int i = 0; i < 5; i++)
+                    _mm512_storeu_ps(v + ((size_t)(5 * i + j) * num_rows + first + tile) * channels + start, numbers[i]);
+            }
+        }
+}
+
+/* Sums (25, num_rows, outputs) of all rows of V with a block of the weights. */
+INLINE void multiply_tiles(const int pixels, const int last_pixels, const int vectors, const int channels, const float *v,
+                           const int num_tiles, const int num_rows, const float *weights, float *sums)
+{
+    const int outputs = vectors * LANES;
+    for (int point = 0; point < POINTS; point++, weights += (size_t)channels * outputs) {
+        const float *from = v + (size_t)point * num_rows * channels;
+        float *to = sums + (size_t)point * num_rows * outputs;
+        for (int row = 0; row < num_tiles;) {
+            const float *part = from + (size_t)row * channels;
+            if (row + pixels <= num_tiles || pixels == last_pixels) {
+                convolve_pixels(pixels, vectors, 1, channels, &part, channels, weights, NULL, NULL,
+                                to + (size_t)row * outputs, outputs);
+                row += pixels;
+            } else {
+                convolve_pixels(last_pixels, vectors, 1, channels, &part, channels, weights, NULL, NULL,
+                                to + (size_t)row * outputs, outputs);
+                row += last_pixels;
+            }
+        }
+    }
+}
+
+/* A row of tiles from its sums: `height` rows of `width` outputs of a block; rows of the result lie `to_row` numbers
+apart and pixels `to_pixel`. */
+INLINE void finish_row(const int vectors, const float *sums, const int first, const int num_tiles, const int num_rows,
+                       const int height, const int width, const float *bias, const float *slope, float *to,
+                       const size_t to_row, const size_t to_pixel)
+{
+    for (int tile = 0; tile < num_tiles; tile++) {
+        const int columns = width - tile * TILE < TILE ? width - tile * TILE : TILE;
+        for (int half = 0; half < vectors * LANES; half += LANES) {
+            const __m512 offset = _mm512_loadu_ps(bias + half);
+            __m512 across[5 * TILE], numbers[5], outputs[TILE * TILE];
+#pragma GCC unroll 5
+            for (int i = 0; i < 5; i++) {
+#pragma GCC unroll 5
+                for (int j = 0; j < 5; j++)
+                    numbers[j] = _mm512_loadu_ps(sums + ((size_t)(5 * i + j) * num_rows + first + tile) * vectors * LANES +
+                                                 half);
+                transform_sums(numbers, 1, across + TILE * i);
+            }
+#pragma GCC unroll 3
+            for (int j = 0; j < TILE; j++)
+                transform_sums(across + j, TILE, outputs + TILE * j);
+            for (int j = 0; j < columns; j++)
+                for (int i = 0; i < height; i++)
+                    _mm512_storeu_ps(to + i * to_row + (size_t)(tile * TILE + j) * to_pixel + half,
+                                     prelu(_mm512_add_ps(outputs[TILE * j + i], offset), slope + half));
+        }
+    }
+}
+
+/* A convolution of a map of `size` x `size` pixels by tiles, and the pooling behind it. */
+INLINE void convolve_by_tiles(const int size, const int channels, const int pixels, const int vectors, const int blocks,
+                              const int pool_side, const int pooled_size, const float *map, const Layer *layer, float *v,
+                              float *sums, float *outputs, float *to)
+{
+    const int width = size - 2, tiles = (width + TILE - 1) / TILE, num_tiles = tiles * tiles,
+              num_rows = (num_tiles + pixels - 1) / pixels * pixels, kept = blocks * vectors * LANES;
+    for (int y = 0; y < tiles; y++) {
+        const float *rows[5];
+        for (int row = 0; row < 5; row++)
+            rows[row] = map + (size_t)(y * TILE + row) * size * channels;
+        transform_row(rows, channels, tiles, y * tiles, num_rows, v);
+    }
+    for (int block = 0; block < blocks; block++) {
+        const int channel = block * vectors * LANES;
+        multiply_tiles(pixels, pixels, vectors, channels, v, num_tiles, num_rows,
+                       layer->weights + (size_t)POINTS * channels * channel, sums);
+        for (int y = 0; y < tiles; y++)
+            finish_row(vectors, sums, y * tiles, tiles, num_rows, width - y * TILE < TILE ? width - y * TILE : TILE, width,
+                       layer->bias + channel, layer->slope + channel, outputs + (size_t)y * TILE * width * kept + channel,
+                       (size_t)width * kept, kept);
+    }
+    for (int y = 0; y < pooled_size; y++) {
+        const int end = 2 * y + pool_side < width ? 2 * y + pool_side : width;
+        const float *pooled[3];
+        for (int row = 2 * y; row < end; row++)
+            pooled[row - 2 * y] = outputs + (size_t)row * width * kept;
+        pool_row(pool_side, vectors * blocks, pooled, end - 2 * y, width, pooled_size, to + (size_t)y * pooled_size * kept,
+                 kept);
+    }
+}
+
 /* A convolution of a map of `size` x `size` pixels and the pooling behind it, which keeps `kept` channels. */
 INLINE void convolve_and_pool(const int size, const int channels, const int pixels, const int vectors, const int blocks,
                               const int pool_side, const int pooled_size, const int kept, const float *map,
@@ -173,14 +314,17 @@ INLINE void convolve_last(const int channels, const int blocks, const float *map
 
 enum {
     WINDOW = ONET_PX * ONET_PX * 3 + ROOM,
-    RING = 4 * 32 * 64 + ROOM, /* O-Net's second layer; its first takes less */
+    RING = 4 * (ONET_PX + 12) * 32 + ROOM,
+    V = POINTS * 50 * 32 + ROOM, /* O-Net's second layer takes most of all these */
+    SUMS = POINTS * 50 * 32 + ROOM,
+    OUTPUTS = 21 * 21 * 64 + ROOM,
     MAP_1 = 23 * 23 * 32 + ROOM,
     MAP_2 = 10 * 10 * 64 + ROOM,
     MAP_3 = 4 * 4 * 64 + ROOM,
 };
 
 typedef struct {
-    float *window, *ring, *maps[3], *flat, *dense;
+    float *window, *ring, *maps[3], *v, *sums, *outputs, *flat, *dense;
     void *memory;
 } Scratch;
 
@@ -191,12 +335,12 @@ STAGE void onet_1(const Layer *layer, Scratch *s)
 
 STAGE void onet_2(const Layer *layer, Scratch *s)
 {
-    convolve_and_pool(23, 32, 11, 2, 2, 3, 10, 64, s->maps[0], layer, s->ring, s->maps[1]);
+    convolve_by_tiles(23, 32, 10, 2, 2, 3, 10, s->maps[0], layer, s->v, s->sums, s->outputs, s->maps[1]);
 }
 
 STAGE void onet_3(const Layer *layer, Scratch *s)
 {
-    convolve_and_pool(10, 64, 8, 2, 2, 2, 4, 64, s->maps[1], layer, s->ring, s->maps[2]);
+    convolve_by_tiles(10, 64, 9, 2, 2, 2, 4, s->maps[1], layer, s->v, s->sums, s->outputs, s->maps[2]);
 }
 
 STAGE void onet_4(const Layer *layer, Scratch *s, float *flat) { convolve_last(64, 2, s->maps[2], layer, flat); }
@@ -208,7 +352,7 @@ STAGE void rnet_1(const Layer *layer, Scratch *s)
 
 STAGE void rnet_2(const Layer *layer, Scratch *s)
 {
-    convolve_and_pool(11, 28, 9, 3, 1, 3, 4, 48, s->maps[0], layer, s->ring, s->maps[1]);
+    convolve_by_tiles(11, 28, 9, 3, 1, 3, 4, s->maps[0], layer, s->v, s->sums, s->outputs, s->maps[1]);
 }
 
 STAGE void rnet_3(const Layer *layer, Scratch *s, float *flat) { convolve_last(48, 1, s->maps[1], layer, flat); }
@@ -308,7 +452,8 @@ STAGE void sample(const uint8_t *image, int height, int width, const double *box
     }
 }
 
-/* Memory for `count` buffers of `sizes` numbers each, aligned and zero; NULL when there is none. */
+/* Memory for `count` buffers of `sizes` numbers each, aligned; NULL when there is none. What is computed from numbers
+that were never written, beyond the ends of rows, is never used. */
 static void *reserve(const size_t *sizes, int count, float **parts)
 {
     size_t total = 0;
@@ -317,7 +462,6 @@ static void *reserve(const size_t *sizes, int count, float **parts)
     float *at = aligned_alloc(64, total * sizeof *at);
     if (at == NULL)
         return NULL;
-    memset(at, 0, total * sizeof *at);
     void *memory = at;
     for (int i = 0; i < count; i++) {
         parts[i] = at;
@@ -330,12 +474,14 @@ static void *reserve(const size_t *sizes, int count, float **parts)
 static int judge_all(const uint8_t *image, int height, int width, const double *boxes, size_t num_boxes, int side,
                      const Layer *layers, float *table)
 {
-    const size_t sizes[7] = {WINDOW, RING, MAP_1, MAP_2, MAP_3, GROUP * ONET_FLAT + ROOM, GROUP * ONET_DENSE + ROOM};
-    float *parts[7];
-    void *memory = reserve(sizes, 7, parts);
+    enum { NUM_PARTS = 10 };
+    const size_t sizes[NUM_PARTS] = {WINDOW,  RING, MAP_1, MAP_2, MAP_3, V, SUMS, OUTPUTS, GROUP * ONET_FLAT + ROOM,
+                                     GROUP * ONET_DENSE + ROOM};
+    float *parts[NUM_PARTS];
+    void *memory = reserve(sizes, NUM_PARTS, parts);
     if (memory == NULL)
         return -1;
-    Scratch s = {parts[0], parts[1], {parts[2], parts[3], parts[4]}, parts[5], parts[6], memory};
+    Scratch s = {parts[0], parts[1], {parts[2], parts[3], parts[4]}, parts[5], parts[6], parts[7], parts[8], parts[9], memory};
     for (size_t first = 0; first < num_boxes; first += GROUP) {
         const int group = num_boxes - first < GROUP ? (int)(num_boxes - first) : GROUP;
         for (int i = 0; i < group; i++) {
@@ -463,9 +609,14 @@ STAGE void pnet_2(const float *const *rows, const int width, const Layer *layer,
     convolve_row(24, 8, 1, 1, 3, 10, rows, width, layer, to);
 }
 
-STAGE void pnet_3(const float *const *rows, const int width, const Layer *layer, float *to)
+/* Three rows, or as many as `height` says; they lie `to_row` numbers apart. */
+STAGE void pnet_3(const float *const *rows, const int height, const int width, const Layer *layer, float *v, float *sums,
+                  float *to, const size_t to_row)
 {
-    convolve_row(12, 4, 2, 1, 3, 16, rows, width, layer, to);
+    const int num_tiles = (width + TILE - 1) / TILE, num_rows = num_tiles + 12;
+    transform_row(rows, 16, num_tiles, 0, num_rows, v);
+    multiply_tiles(12, 4, 2, 16, v, num_tiles, num_rows, layer->weights, sums);
+    finish_row(2, sums, 0, num_tiles, num_rows, height, width, layer->bias, layer->slope, to, to_row, 2 * LANES);
 }
 
 STAGE void pnet_pool(const float *const *rows, const int num_rows, const int width, const int pooled_width, float *to)
@@ -504,21 +655,24 @@ still in the cache. Returns the number of cells, or -1 when there is no memory. 
 static Py_ssize_t propose_all(const uint8_t *image, int height, int width, int level_height, int level_width, float least,
                               const Layer *layers, int32_t *cells, float *values)
 {
-    enum { LEVEL_ROWS = 4, ROWS = 3, BEYOND = 32 };
+    enum { LEVEL_ROWS = 4, ROWS = 3, ROWS_2 = 5, BEYOND = 32, NUM_PARTS = 9 };
     const int rows_1 = level_height - 2, width_1 = level_width - 2, pooled_rows = (rows_1 + 1) / 2,
-              pooled_width = (width_1 + 1) / 2;
+              pooled_width = (width_1 + 1) / 2, num_outputs = pooled_rows - 4;
     const size_t level_row = (size_t)(level_width + BEYOND) * 3, row_1 = (size_t)(width_1 + BEYOND) * LANES,
                  pooled_row = (size_t)(pooled_width + BEYOND) * 10, row_2 = (size_t)(pooled_width + BEYOND) * LANES;
-    const size_t sizes[6] = {(size_t)width * 3 + ROOM, LEVEL_ROWS * level_row + ROOM, 2 * row_1 + ROOM,
-                             ROWS * pooled_row + ROOM, ROWS * row_2 + ROOM, 2 * row_2 + ROOM};
-    float *parts[6];
+    const size_t tiles = (size_t)(pooled_width + BEYOND) / TILE + BEYOND;
+    const size_t sizes[NUM_PARTS] = {(size_t)width * 3 + ROOM, LEVEL_ROWS * level_row + ROOM, 2 * row_1 + ROOM,
+                                     ROWS * pooled_row + ROOM, ROWS_2 * row_2 + ROOM, TILE * 2 * row_2 + ROOM,
+                                     row_2 + ROOM, POINTS * tiles * LANES, POINTS * tiles * 2 * LANES};
+    float *parts[NUM_PARTS];
     Reduction down = {0}, across = {0};
-    void *memory = reserve(sizes, 6, parts);
+    void *memory = reserve(sizes, NUM_PARTS, parts);
     Py_ssize_t count = -1;
     if (memory == NULL || fill_reduction(height, level_height, &down) != 0 ||
         fill_reduction(width, level_width, &across) != 0)
         goto done;
     count = 0;
+    memset(parts[6], 0, (row_2 + ROOM) * sizeof(float));
     int num_reduced = 0;
     for (int y = 0; y < pooled_rows; y++) {
         const int num_rows = 2 * y + 1 < rows_1 ? 2 : 1;
@@ -536,13 +690,20 @@ static Py_ssize_t propose_all(const uint8_t *image, int height, int width, int l
         if (y >= 2) {
             for (int row = 0; row < 3; row++)
                 rows[row] = parts[3] + (y - 2 + row) % ROWS * pooled_row;
-            pnet_2(rows, pooled_width - 2, layers + 1, parts[4] + (y - 2) % ROWS * row_2);
+            float *to = parts[4] + (y - 2) % ROWS_2 * row_2;
+            pnet_2(rows, pooled_width - 2, layers + 1, to);
+            memset(to + (size_t)(pooled_width - 2) * LANES, 0, 2 * LANES * sizeof *to);
         }
-        if (y >= 4) {
-            for (int row = 0; row < 3; row++)
-                rows[row] = parts[4] + (y - 4 + row) % ROWS * row_2;
-            pnet_3(rows, pooled_width - 4, layers + 2, parts[5]);
-            count = pick_cells(parts[5], pooled_width - 4, y - 4, least, layers + 3, count, cells, values);
+        const int ready = y - 3; /* rows of outputs whose inputs are there */
+        if (ready > 0 && (ready % TILE == 0 || ready == num_outputs)) {
+            const int from = (ready - 1) / TILE * TILE;
+            const float *inputs[5];
+            for (int row = 0; row < 5; row++)
+                inputs[row] = from + row < pooled_rows - 2 ? parts[4] + (from + row) % ROWS_2 * row_2 : parts[6];
+            pnet_3(inputs, ready - from, pooled_width - 4, layers + 2, parts[7], parts[8], parts[5], 2 * row_2);
+            for (int row = from; row < ready; row++)
+                count = pick_cells(parts[5] + (row - from) * 2 * row_2, pooled_width - 4, row, least, layers + 3, count,
+                                   cells, values);
         }
     }
 done:
@@ -599,12 +760,12 @@ typedef struct {
     size_t weights, outputs;
 } Size;
 
-static const Size PNET_SIZES[PNET_LAYERS] = {{27 * LANES, LANES}, {9 * 10 * LANES, LANES}, {9 * 16 * 32, 32}, {CELL * 32, LANES}};
+static const Size PNET_SIZES[PNET_LAYERS] = {{27 * LANES, LANES}, {9 * 10 * LANES, LANES}, {POINTS * 16 * 32, 32}, {CELL * 32, LANES}};
 static const Size RNET_SIZES[RNET_LAYERS] = {
-    {27 * 32, 32}, {9 * 28 * 48, 48}, {4 * 48 * 64, 64}, {RNET_FLAT * RNET_DENSE, RNET_DENSE}, {RNET_DENSE * TABLE, TABLE}};
+    {27 * 32, 32}, {POINTS * 28 * 48, 48}, {4 * 48 * 64, 64}, {RNET_FLAT * RNET_DENSE, RNET_DENSE}, {RNET_DENSE * TABLE, TABLE}};
 static const Size ONET_SIZES[ONET_LAYERS] = {{27 * 32, 32},
-                                             {9 * 32 * 64, 64},
-                                             {9 * 64 * 64, 64},
+                                             {POINTS * 32 * 64, 64},
+                                             {POINTS * 64 * 64, 64},
                                              {4 * 64 * 128, 128},
                                              {ONET_FLAT * ONET_DENSE, ONET_DENSE},
                                              {ONET_DENSE * TABLE, TABLE}};
