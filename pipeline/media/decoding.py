@@ -1,6 +1,7 @@
 """Decoding: packets to pictures, their times, and their pixels made upright and square."""
 
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.media.timeline import SHOWN_RESTART_SECONDS, Restarts, Timeline, h
 SQUARE_ENOUGH = 0.01  # scaling a whole film to mend a stretch of 1 % would cost sharpness and more time than decoding
 MOST_STRETCHED_PIXEL = 8.0  # a pixel more oblong than 8:1 is a broken header, not a film
 LARGEST_SIDE = 16384  # pixels: a picture made larger than that by its pixel shape is a broken header too
+MOST_IMAGES = 16  # given out at a time and used again: more than wait for whoever follows faces in them
 FALLBACK_FRAME_RATE = 25.0  # for raw streams that carry neither times nor a rate
 
 
@@ -120,6 +122,7 @@ class Converter:
         self._size = (width, height)
         self._upright: Upright | None = None
         self._reformatter = VideoReformatter()
+        self._images = _Images()
 
     def __call__(self, picture: Any) -> np.ndarray:
         """Return (H, W, 3) uint8 in BGR. The first frame's orientation holds for all."""
@@ -129,7 +132,34 @@ class Converter:
         scaled = self._reformatter.reformat(
             picture, width, height, "bgr24", interpolation=Interpolation.BICUBIC, threads=1
         )
-        return self._upright.turn(scaled.to_ndarray())
+        image = self._images.take((height, width, 3))
+        plane: Any = scaled.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(height, -1)  # each may be longer than the picture's
+        np.copyto(image.reshape(height, -1), rows[:, : 3 * width])
+        return self._upright.turn(image)
+
+
+class _Images:
+    """Gives memory for images, again when nobody holds the image any more, nor a view of it.
+
+    Fresh memory for each costs a fifth of decoding: the system hands it out page by page, and zeroes it.
+    """
+
+    def __init__(self) -> None:
+        self._images: list[np.ndarray] = []
+        alone = [np.empty(0)]
+        self._references = sys.getrefcount(alone[0])  # of an array that only its list holds
+
+    def take(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array of uint8 with any content."""
+        images = self._images
+        for place in range(len(images)):
+            if images[place].shape == shape and sys.getrefcount(images[place]) == self._references:
+                return images[place]
+        image = np.empty(shape, np.uint8)
+        if len(images) < MOST_IMAGES:
+            images.append(image)
+        return image
 
 
 def orientation(picture: Any) -> Upright:

@@ -1,12 +1,11 @@
 """Run an iterator ahead of its consumer, in a thread, with bounded memory."""
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-WAIT_SECONDS = 0.1  # how often a blocked producer looks whether its consumer is gone
 
 
 def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
@@ -29,48 +28,78 @@ def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
     return _consume(items, depth)
 
 
+class _Waiting(Generic[Item]):
+    """What is finished and not yet taken, with how it ended behind it.
+
+    A producer that is ahead by all that may wait sleeps until half of that is taken: to be woken for each item, and to
+    ask for Python's lock as often, costs as much as decoding a small picture.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._items: deque[tuple[str, Item | BaseException | None]] = deque()
+        lock = threading.Lock()
+        self._filled, self._emptied = threading.Condition(lock), threading.Condition(lock)
+        self._stopped = False
+
+    def put(self, kind: str, value: Item | BaseException | None) -> bool:
+        """Add one when there is room; False when nobody wants it any more."""
+        with self._emptied:
+            if len(self._items) >= self._depth:
+                self._emptied.wait_for(lambda: self._stopped or len(self._items) <= self._depth // 2)
+            if self._stopped:
+                return False
+            self._items.append((kind, value))
+            self._filled.notify()
+            return True
+
+    def take(self) -> tuple[str, Item | BaseException | None]:
+        """Take the first one; waits for it."""
+        with self._filled:
+            self._filled.wait_for(lambda: self._items)
+            taken = self._items.popleft()
+            if len(self._items) <= self._depth // 2:
+                self._emptied.notify()
+            return taken
+
+    def stop(self) -> None:
+        """Want no more."""
+        with self._emptied:
+            self._stopped = True
+            self._emptied.notify()
+
+
 def _consume(items: Iterable[Item], depth: int) -> Iterator[Item]:
     """Start the thread at the first request and hand over what it makes."""
-    waiting: queue.Queue[tuple[str, Item | BaseException | None]] = queue.Queue(depth)
-    stopped = threading.Event()
-    thread = threading.Thread(target=_produce, args=(items, waiting, stopped), name="prefetch", daemon=True)
+    waiting: _Waiting[Item] = _Waiting(depth)
+    thread = threading.Thread(target=_produce, args=(items, waiting), name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
-            kind, value = waiting.get()
+            kind, value = waiting.take()
             if kind == "end":
                 return
             if kind == "error":
                 assert isinstance(value, BaseException)
                 raise value
             yield value  # type: ignore[misc]
+            del value  # its memory may be used again
     finally:
-        stopped.set()
+        waiting.stop()
         thread.join()
 
 
-def _produce(
-    items: Iterable[Item], waiting: "queue.Queue[tuple[str, Item | BaseException | None]]", stopped: threading.Event
-) -> None:
-    """Put every item into the queue, then how it ended."""
-
-    def put(kind: str, value: Item | BaseException | None) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put((kind, value), timeout=WAIT_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
-
+def _produce(items: Iterable[Item], waiting: _Waiting[Item]) -> None:
+    """Hand over every item, then how it ended."""
     try:
         for item in items:
-            if not put("item", item):
+            if not waiting.put("item", item):
                 break
+            del item  # its memory may be used again
         else:
-            put("end", None)
+            waiting.put("end", None)
     except BaseException as error:  # whatever it is, it belongs to the consumer
-        put("error", error)
+        waiting.put("error", error)
     finally:
         close: Callable[[], None] | None = getattr(items, "close", None)
         if close is not None:

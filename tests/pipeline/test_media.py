@@ -557,6 +557,24 @@ def test_prefetched_frames_are_the_frames(clip):
     assert (reader.num_frames, reader.message) == (25, "")
 
 
+def test_images_that_are_held_are_not_written_over(clip):
+    table = scan_frames(clip)
+    expected = [frame.image.copy() for frame in read_frames(clip, table)]
+    held, views = {}, {}
+    for frame in prefetch(read_frames(clip, table), 2):
+        if frame.index % 3 == 0:
+            held[frame.index] = frame
+        elif frame.index % 3 == 1:
+            views[frame.index] = frame.image[10:20, ::2]
+    assert len(held) + len(views) == 17
+    for index, frame in held.items():
+        np.testing.assert_array_equal(frame.image, expected[index])
+    for index, view in views.items():
+        np.testing.assert_array_equal(view, expected[index][10:20, ::2])
+    every = [frame.image for frame in read_frames(clip, table)]  # more than are used again
+    np.testing.assert_array_equal(every, expected)
+
+
 # Real clips: statuses by INDEX.md's columns (no streams and 0 s: unreadable; "none": no such stream; 0 fps: cover art)
 
 
