@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import nn
 
-from models.loading import build_empty, load_strictly, place_network
+from models.loading import build_empty, load_strictly
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
 from models.seeding import seeded
 
@@ -115,76 +114,16 @@ def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr")
     Raises:
         ValueError: another channel order.
     """
-    if channel_order not in ("bgr", "rgb"):
-        raise ValueError(f"channel_order ({channel_order!r}) must be bgr or rgb")
+    check_channel_order(channel_order)
     if channel_order == "rgb":
         crops = crops.flip(-1)
     return ((crops.to(torch.float32) - PIXEL_CENTRE) / PIXEL_SCALE).movedim(-1, -3)
 
 
-def prepare_embedder(network: SphereFace20, *, precision: Precision = "float32", device: str = "cpu") -> SphereFace20:
-    """Copy the network into the form `embed_crops` runs fastest: evaluation mode, channels last, the given precision.
-
-    fc5 stays float32: its sum over 21,504 products would lose half of its digits to bfloat16's 8 bits.
-
-    Raises:
-        ValueError: the precision is not one of float32, bfloat16.
-    """
-    if precision not in DTYPES:
-        raise ValueError(f"precision ({precision!r}) must be one of {sorted(DTYPES)}")
-    copy = build_empty(SphereFace20)
-    copy.load_state_dict(network.state_dict())
-    place_network(copy, device=device, dtype=DTYPES[precision])
-    copy.fc5.load_state_dict(network.fc5.state_dict())
-    copy.fc5.to(torch.float32)
-    return copy.eval().requires_grad_(False)
-
-
-@torch.inference_mode()
-def embed_crops(
-    network: SphereFace20,
-    crops: np.ndarray,
-    *,
-    channel_order: ChannelOrder = "bgr",
-    precision: Precision = "float32",
-    batch_size: int = 32,
-    device: str = "cpu",
-) -> np.ndarray:
-    """Compute the embedding of every crop.
-
-    Every batch is padded to `batch_size`, so a row is the same to the bit whatever its neighbours and their number.
-
-    Args:
-        network: built by `build_sphereface`, or that prepared once by `prepare_embedder`, which saves a copy a call.
-        crops: (N, 112, 96, 3) uint8 BGR, N >= 0; may be memory-mapped.
-        channel_order: see `normalise_crops`.
-        precision: of the convolutions; the result is float32.
-        batch_size: >= 1; another size may change the last bit.
-        device: where the network runs.
-
-    Returns:
-        (N, 512) float32.
-
-    Raises:
-        ValueError: the crops have another shape or type, or `batch_size` is below 1.
-    """
-    if crops.shape[1:] != (CROP_HEIGHT, CROP_WIDTH, 3) or crops.dtype != np.uint8:
-        raise ValueError(f"crops are {crops.shape} {crops.dtype}: they must be (N, 112, 96, 3) uint8, BGR")
-    if batch_size < 1:
-        raise ValueError(f"batch_size ({batch_size}) must be at least 1")
-    first = next(network.parameters())
-    is_prepared = not network.training and first.dtype == DTYPES.get(precision) and first.device == torch.device(device)
-    if not is_prepared:
-        network = prepare_embedder(network, precision=precision, device=device)
-    dtype = DTYPES[precision]
-    embeddings = np.empty((len(crops), FEATURE_SIZE), dtype=np.float32)
-    batch = torch.zeros((batch_size, CROP_HEIGHT, CROP_WIDTH, 3), dtype=torch.uint8)
-    for start in range(0, len(crops), batch_size):
-        part = crops[start : start + batch_size]
-        batch.numpy()[: len(part)] = part
-        faces = normalise_crops(batch.to(device), channel_order=channel_order).to(dtype)  # (B, 3, 112, 96)
-        embeddings[start : start + len(part)] = network(faces)[: len(part)].cpu().numpy()
-    return embeddings
+def check_channel_order(channel_order: str) -> None:
+    """Refuse any other than "bgr" and "rgb" with a ValueError."""
+    if channel_order not in ("bgr", "rgb"):
+        raise ValueError(f"channel_order ({channel_order!r}) must be bgr or rgb")
 
 
 def _initialise(network: SphereFace20) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from models.mtcnn import Mtcnn
 from models.mtcnn_networks import load_networks
 from models.precision import multiplies_bfloat16
-from models.sphereface import Precision, embed_crops
+from models.sphereface import Precision
 from pipeline import media
 from pipeline.faces import SpeakerFaces, find_speaker
 from pipeline.overrides import Override
@@ -151,7 +151,6 @@ def load_likeness(weights: Path | None, device: str) -> Likeness:
     precision: Precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
 
     def embed(crops: np.ndarray) -> np.ndarray:
-        network = load_embedder(weights, precision, device)
-        return embed_crops(network, crops, precision=precision, batch_size=_LIKENESS_BATCH, device=device)
+        return load_embedder(weights, precision, device, "bgr", _LIKENESS_BATCH).embed(crops)
 
     return embedding_likeness(embed)

@@ -1,14 +1,17 @@
 """CacheFaceFeatures: SphereFace embeddings of the crops (paper III-B), and what is kept of the crops."""
 
 import functools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from models.embedder import Embedder
+from models.native_sphereface import MOST_CROPS, find_kernel
 from models.paper import FEATURE_SIZE
 from models.precision import computing_exactly
-from models.sphereface import Precision, SphereFace20, build_sphereface, embed_crops, prepare_embedder
+from models.sphereface import ChannelOrder, Precision, build_sphereface
 from pipeline import config
 from pipeline.crops import remove_spare_crops
 from pipeline.mapped import release_pages
@@ -17,7 +20,7 @@ from pipeline.stages.frames import encode_jpeg
 from pipeline.stages.job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard import Shard
 
-# Faces per batch where the settings leave it open; 8 spread a single clip best over few cores (docs/decisions/004).
+# Faces a batch of PyTorch's where the settings leave it open; 8 spread a clip best over few cores (docs/decisions/004).
 _BATCH_SIZES = {"cpu": 8, "cuda": 256}
 
 
@@ -34,7 +37,9 @@ def cache_face_features(job: ShardJob) -> None:
 def _write_embeddings(job: ShardJob, crops: Shard) -> None:
     blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path)
     left = np.empty((0, FEATURE_SIZE), np.float32)
-    made_in = {"device": describe_device(find_device()), "arithmetic": find_precision(find_device())}
+    device, precision = find_device(), find_precision(find_device())
+    engine = "pytorch" if find_kernel(precision, device) is None else "kernel"
+    made_in = {"device": describe_device(device), "arithmetic": precision, "engine": engine}
     with job.writer("embeddings", made_in=made_in) as writer:
         for name in crops.names:
             with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
@@ -60,29 +65,30 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
     """
     settings = config.embeddings()
     device = find_device()
-    precision = find_precision(device)
     batch_size = settings.batch_size or _BATCH_SIZES[device]
-    network = load_embedder(weights, precision, device)
+    embedder = load_embedder(weights, find_precision(device), device, settings.channel_order, batch_size)
+    workers = config.number_of_threads() if device == "cpu" else 1
+    if embedder.engine == "kernel" and not settings.batch_size:
+        batch_size = _divide(len(crops), workers)
+    starts = range(0, len(crops), batch_size)
 
     def embed(start: int) -> np.ndarray:
-        return embed_crops(
-            network,
-            crops[start : start + batch_size],
-            channel_order=settings.channel_order,
-            precision=precision,
-            batch_size=batch_size,
-            device=device,
-        )
+        return embedder.embed(crops[start : start + batch_size])
 
-    workers = config.number_of_threads() if device == "cpu" else 1
     with computing_exactly(), torch_threads(1 if device == "cpu" else config.number_of_threads()):
         num_read = 0
-        for block in in_parallel(embed, range(0, len(crops), batch_size), workers=workers):
+        for block in in_parallel(embed, starts, workers=workers):
             yield block
             num_read += len(block)
             if num_read >= ROWS_AT_ONCE:
                 release_pages(crops)
                 num_read = 0
+
+
+def _divide(num_crops: int, workers: int) -> int:
+    """Give the size of the kernel's parts: as many for each worker, none larger than what it reads its weights for."""
+    num_parts = workers * max(1, math.ceil(num_crops / (workers * MOST_CROPS)))
+    return max(1, math.ceil(num_crops / num_parts))
 
 
 def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
@@ -96,6 +102,9 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
 
 
 @functools.cache
-def load_embedder(weights: Path | None, precision: Precision, device: str) -> SphereFace20:
-    """Load SphereFace-20 once a process."""
-    return prepare_embedder(build_sphereface(weights, seed=config.run().seed), precision=precision, device=device)
+def load_embedder(
+    weights: Path | None, precision: Precision, device: str, channel_order: ChannelOrder, batch_size: int
+) -> Embedder:
+    """Load SphereFace-20 once a process; see `Embedder`."""
+    network = build_sphereface(weights, seed=config.run().seed)
+    return Embedder(network, precision=precision, device=device, channel_order=channel_order, batch_size=batch_size)

@@ -1,7 +1,10 @@
-"""One thread for the small networks of these tests."""
+"""What several tests of networks need: one thread, a SphereFace, pictures for it."""
 
+import numpy as np
 import pytest
 import torch
+
+from models.sphereface import build_sphereface
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -11,3 +14,19 @@ def single_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_sphereface(None, seed=0)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """12 smooth random pictures and, after each, the same with one patch changed: (24, 112, 96, 3) uint8."""
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(0, 255, size=(12, 14, 12, 3))
+    pictures = np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)
+    changed = pictures.copy()
+    changed[:, 80:96, 32:64] = 255 - changed[:, 80:96, 32:64]
+    return np.stack([pictures, changed], axis=1).reshape(24, 112, 96, 3).astype(np.uint8)

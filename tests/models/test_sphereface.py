@@ -2,14 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.precision import computing_exactly
+from models.embedder import Embedder
 from models.sphereface import (
     CLASSIFIER_KEYS,
     SphereFace20,
     build_sphereface,
-    embed_crops,
     normalise_crops,
-    prepare_embedder,
 )
 from tests.models.reference import convolve, prelu
 
@@ -39,22 +37,6 @@ def published_state():
     state["fc5.bias"] = torch.randn(512, generator=generator)
     state["fc6.weight"] = torch.randn(512, 8, generator=generator)
     return state
-
-
-@pytest.fixture(scope="module")
-def network():
-    return build_sphereface(None, seed=0)
-
-
-@pytest.fixture(scope="module")
-def faces():
-    """12 smooth random pictures and, after each, the same with one patch changed: (24, 112, 96, 3) uint8."""
-    rng = np.random.default_rng(0)
-    coarse = rng.uniform(0, 255, size=(12, 14, 12, 3))
-    pictures = np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)
-    changed = pictures.copy()
-    changed[:, 80:96, 32:64] = 255 - changed[:, 80:96, 32:64]
-    return np.stack([pictures, changed], axis=1).reshape(24, 112, 96, 3).astype(np.uint8)
 
 
 def test_twenty_convolutions():
@@ -171,75 +153,9 @@ def test_random_weights_depend_on_the_seed_alone():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_random_weights_keep_pictures_apart(faces, seed):
-    embeddings = embed_crops(build_sphereface(None, seed=seed), faces)
+    embeddings = Embedder(build_sphereface(None, seed=seed)).embed(faces)
     between = embeddings.std(axis=0).mean()
     assert 0.05 < between < 20, "collapse or explosion"
     # What a patch changes is still seen above what bfloat16 rounds away.
     patch = np.linalg.norm(embeddings[::2] - embeddings[1::2], axis=1) / np.linalg.norm(embeddings[::2], axis=1)
     assert patch.min() > 0.02
-
-
-def test_rows_do_not_depend_on_their_neighbours(network, faces):
-    for precision in ("float32", "bfloat16"):
-        ready = prepare_embedder(network, precision=precision)
-        options = {"precision": precision, "batch_size": 3}
-        together = embed_crops(ready, faces[:4], **options)
-        alone = np.concatenate([embed_crops(ready, faces[i : i + 1], **options) for i in range(4)])
-        backwards = embed_crops(ready, faces[3::-1], **options)[::-1]
-        np.testing.assert_array_equal(together, alone)
-        np.testing.assert_array_equal(together, backwards)
-
-
-def test_embeddings_equal_the_bare_network(network, faces):
-    with torch.inference_mode():
-        bare = network.eval()(normalise_crops(torch.from_numpy(faces[:5]))).numpy()
-    np.testing.assert_allclose(embed_crops(network, faces[:5], batch_size=3), bare, rtol=1e-3, atol=1e-4)
-    reversed_channels = np.ascontiguousarray(faces[:5, ..., ::-1])
-    np.testing.assert_allclose(
-        embed_crops(network, reversed_channels, channel_order="rgb", batch_size=5), bare, rtol=1e-3, atol=1e-4
-    )
-
-
-def test_bfloat16_is_close_and_leaves_the_network_alone(network, faces):
-    exact = embed_crops(network, faces[:4], batch_size=4)
-    rough = embed_crops(network, faces[:4], batch_size=4, precision="bfloat16")
-    assert rough.dtype == np.float32
-    assert 0 < np.abs(rough - exact).max() < 0.05 * np.abs(exact).max()
-    assert next(network.parameters()).dtype == torch.float32
-    assert next(network.parameters()).requires_grad
-
-
-def test_no_crops_give_no_rows(network):
-    assert embed_crops(network, np.zeros((0, 112, 96, 3), dtype=np.uint8)).shape == (0, 512)
-
-
-def test_read_only_memory_maps_are_taken(network, faces, tmp_path):
-    faces[:2].tofile(tmp_path / "crops")
-    mapped = np.memmap(tmp_path / "crops", dtype=np.uint8, mode="r", shape=(2, 112, 96, 3))
-    np.testing.assert_array_equal(
-        embed_crops(network, mapped, batch_size=2), embed_crops(network, faces[:2], batch_size=2)
-    )
-
-
-def test_wrong_arguments_are_refused(network, faces):
-    with pytest.raises(ValueError, match=r"crops are \(24, 3, 112, 96\) uint8: they must be \(N, 112, 96, 3\) uint8"):
-        embed_crops(network, faces.transpose(0, 3, 1, 2))
-    with pytest.raises(ValueError, match="float32: they must be"):
-        embed_crops(network, faces.astype(np.float32))
-    with pytest.raises(ValueError, match=r"precision \('float16'\) must be one of \['bfloat16', 'float32'\]"):
-        embed_crops(network, faces, precision="float16")
-    with pytest.raises(ValueError, match=r"batch_size \(0\) must be at least 1"):
-        embed_crops(network, faces, batch_size=0)
-    with pytest.raises(ValueError, match=r"channel_order \('grb'\) must be bgr or rgb"):
-        embed_crops(network, faces, channel_order="grb")
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_gpu_gives_the_same_embeddings(network, faces, precision):
-    on_cpu = embed_crops(network, faces)
-    with computing_exactly():
-        on_gpu = embed_crops(network, faces, precision=precision, device="cuda", batch_size=16)
-    cosines = (on_cpu * on_gpu).sum(1) / np.linalg.norm(on_cpu, axis=1) / np.linalg.norm(on_gpu, axis=1)
-    assert len(cosines) == 24
-    assert cosines.min() >= 0.999

@@ -14,9 +14,10 @@ import soundfile
 from models.ccc import compute_ccc
 from models.checkpoints import LAST
 from models.clips import Clips
+from models.embedder import Embedder
 from models.mtcnn import Mtcnn
 from models.mtcnn_networks import load_networks
-from models.sphereface import build_sphereface, embed_crops, prepare_embedder
+from models.sphereface import build_sphereface
 from models.training import (
     ANetSettings,
     JointSettings,
@@ -85,7 +86,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
     folder, config = tmp_path_factory.mktemp("demo"), read_settings()
     write_demo(folder)
     detector = Mtcnn(load_networks(), smallest_face_px=config.getint("faces", "smallest_face_px"))
-    embedder = prepare_embedder(build_sphereface(None, seed=config.getint("run", "seed")))
+    embedder = Embedder(build_sphereface(None, seed=config.getint("run", "seed")))
     made = {}
     for split in ("train", "validation"):
         rows = list(csv.DictReader((folder / CSV_NAMES[split]).read_text(encoding="utf-8").splitlines()))
@@ -99,8 +100,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clips]:
                     names,
                 )
             )
-        # All at once: every batch is filled up, so 34 faces would cost as much as 64.
-        embeddings = embed_crops(embedder, np.concatenate([crops for _, crops in found]))
+        embeddings = embedder.embed(np.concatenate([crops for _, crops in found]))
         borders = np.cumsum([len(crops) for _, crops in found])[:-1]
         made[split] = Clips(
             names=names,

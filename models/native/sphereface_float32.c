@@ -1,0 +1,3 @@
+#define IS_BFLOAT16 0
+#define EMBED embed_in_float32
+#include "sphereface_network.h"
