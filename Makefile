@@ -6,7 +6,7 @@ CODE := pipeline models store tests benchmarks
 .PHONY: demo test test-slow check check-style format bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
-.venv/.installed: requirements.txt pyproject.toml $(wildcard models/native/*)
+.venv/.installed: requirements.txt pyproject.toml $(wildcard models/native/* pipeline/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Valar needs Python 3.11 or newer; make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.mtcnn import Detections, Mtcnn
-from models.mtcnn_boxes import compute_overlaps
+from models.mtcnn_boxes import compute_overlap, compute_overlaps
+from pipeline.cuts import CutFinder
 
 # Least overlap (intersection over union) of a face's boxes in consecutive frames; less is a jump to something else.
 _LEAST_OVERLAP = 0.35
@@ -22,15 +23,6 @@ _NEWCOMER_SHARE = 0.5
 # While no face is in sight, or one that was followed has not come back, the pause between detections grows to this part
 # of the time since then.
 _IDLE_SHARE = 8
-# A cut is a change (see measure_change) this large, or a smaller one that stands out by this factor from those before.
-# Cuts of real clips measure 1.2 to 1.4, the liveliest motion .5 at twice what came before.
-_CUT_CHANGE = 0.6
-_CUT_CHANGE_STANDING_OUT = 0.3
-_CUT_FACTOR = 5.0
-_CHANGE_MEMORY = 0.7
-_LEAST_CHANGE = 0.02
-_LEAST_CONTRAST = 8.0
-_THUMBNAIL_PX = 32
 
 
 @dataclass(frozen=True)
@@ -92,8 +84,7 @@ class FaceTracker:
     num_skipped: int = 0
     _tracks: list[_Track] = field(default_factory=list)
     _losses: list[_Loss] = field(default_factory=list)
-    _thumbnail: np.ndarray | None = None
-    _usual_change: float = _LEAST_CHANGE
+    _cuts: CutFinder = field(default_factory=CutFinder)
     _since_detection: int = 0
     _without_face: int = 0
 
@@ -103,7 +94,8 @@ class FaceTracker:
 
     def follow(self, image: np.ndarray) -> list[TrackedFace]:
         """Return the faces of the next frame, an (H, W, 3) uint8 image, in the order of their tracks' numbers."""
-        is_cut = self._note_cut(image)
+        is_cut = self._cuts.look(image)
+        self.num_cuts += is_cut
         if is_cut:
             self._tracks, self._losses = [], []
             self._without_face = 0
@@ -162,9 +154,10 @@ class FaceTracker:
         """Look with O-Net alone at the followed faces; None when one of them was not found again."""
         windows = np.stack([track.window for track in self._tracks])  # (K, 4)
         found = self.detector.refine(image, scale_boxes(windows, _WINDOW_SHARE))
-        overlaps = np.diagonal(compute_overlaps(windows, found.boxes.astype(np.float64)))
-        is_lost = (found.scores <= self.detector.thresholds[2]).any() or (overlaps < _LEAST_OVERLAP).any()
-        return None if is_lost else found
+        pairs = zip(windows.tolist(), found.boxes.tolist(), strict=True)
+        is_seen = min(found.scores.tolist()) > self.detector.thresholds[2]
+        is_kept = is_seen and all(compute_overlap(window, box) >= _LEAST_OVERLAP for window, box in pairs)
+        return found if is_kept else None
 
     def _renew(self, image: np.ndarray) -> list[TrackedFace]:
         """Look for newcomers and whether what is followed still is a face; detect in full when something is lost."""
@@ -216,7 +209,8 @@ class FaceTracker:
         """Give each track its row of what was found, drop the younger of two on the same face, and return the faces."""
         order = sorted(range(len(tracks)), key=lambda i: tracks[i].number)
         boxes = found.boxes[[rows[i] for i in order]].astype(np.float64).reshape(-1, 4)
-        overlaps = compute_overlaps(boxes, boxes, kind="smaller")
+        # Most often there is one face, and nothing to compute.
+        overlaps = np.zeros((1, 1)) if len(order) == 1 else compute_overlaps(boxes, boxes, kind="smaller")
         self._tracks, faces = [], []
         for position, i in enumerate(order):
             if (overlaps[position, :position] > _SAME_FACE_OVERLAP).any():
@@ -227,19 +221,6 @@ class FaceTracker:
             self._tracks.append(track)
             faces.append(TrackedFace(track.number, found.boxes[row], found.landmarks[row], float(found.scores[row])))
         return faces
-
-    def _note_cut(self, image: np.ndarray) -> bool:
-        """Remember the frame's thumbnail and tell whether a cut separates it from the one before."""
-        before, self._thumbnail = self._thumbnail, make_thumbnail(image)
-        if before is None:
-            return False
-        change = measure_change(before, self._thumbnail)
-        usual = self._usual_change
-        self._usual_change = max(_LEAST_CHANGE, _CHANGE_MEMORY * usual + (1.0 - _CHANGE_MEMORY) * change)
-        stands_out = change >= _CUT_CHANGE_STANDING_OUT and change >= _CUT_FACTOR * usual
-        is_cut = change >= _CUT_CHANGE or stands_out
-        self.num_cuts += is_cut
-        return is_cut
 
 
 def match_boxes(boxes: np.ndarray, others: np.ndarray) -> dict[int, int]:
@@ -268,26 +249,3 @@ def scale_boxes(boxes: np.ndarray, share: float) -> np.ndarray:
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2.0
     half = (boxes[:, 2:] - boxes[:, :2]) * (share / 2.0)
     return np.concatenate([centre - half, centre + half], axis=1)
-
-
-def make_thumbnail(image: np.ndarray) -> np.ndarray:
-    """Return a small picture of an image, (32, 32, 3) float32, by averaging an even sample of its pixels."""
-    import cv2
-
-    # At most 128 x 128 of them: their mean is steady enough, and of a 4K frame all would take as long as following it.
-    height, width = (min(length, 4 * _THUMBNAIL_PX) for length in image.shape[:2])
-    sample = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(
-        cv2.resize(sample, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA), dtype=np.float32
-    )
-
-
-def measure_change(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the mean absolute difference of two thumbnails relative to their contrast.
-
-    Two unrelated pictures give about 1, equal ones 0. The mean of each is taken away first, so that a change of overall
-    brightness alone counts as none; contrasts below 8 grey levels count as 8.
-    """
-    first, second = before - before.mean(), after - after.mean()
-    contrast = float(np.abs(first).mean() + np.abs(second).mean()) / 2.0
-    return float(np.abs(second - first).mean()) / max(contrast, _LEAST_CONTRAST)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.mtcnn import Detections
-from pipeline.tracking import FaceTracker, make_thumbnail, match_boxes, measure_change, scale_boxes
+from pipeline.tracking import FaceTracker, match_boxes, scale_boxes
 
 
 class ScriptedDetector:
@@ -187,19 +187,3 @@ def test_boxes_are_matched_by_the_largest_overlap():
 
 def test_scaled_boxes_keep_their_centre():
     np.testing.assert_allclose(scale_boxes(np.array([[10.0, 0, 30, 40]]), 0.5), [[15, 10, 25, 30]])
-
-
-def test_a_change_is_relative_to_contrast_and_free_of_brightness():
-    rng = np.random.default_rng(0)
-    first, second = (rng.normal(128, 40, (32, 32, 3)).astype(np.float32) for _ in range(2))
-    assert measure_change(first, first + 60) == pytest.approx(0, abs=1e-5)
-    # The difference of two independent normal values spreads sqrt(2) times as much as one of them.
-    assert measure_change(first, second) == pytest.approx(np.sqrt(2), rel=0.03)
-    assert measure_change(first / 3, second / 3) == pytest.approx(np.sqrt(2), rel=0.03)
-    flat = np.full((32, 32, 3), 100, np.float32)
-    assert measure_change(flat, flat) == 0
-
-
-@pytest.mark.parametrize("size", [(1, 1), (7, 300), (1080, 1920)])
-def test_thumbnails_have_one_size(size):
-    assert make_thumbnail(np.zeros((*size, 3), np.uint8)).shape == (32, 32, 3)
