@@ -1,7 +1,7 @@
 """The kernel for SphereFace-20 on processors with AVX-512 (models/native): where it runs, its weights, its call.
 
-Its convolutions are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"), for
-which the weights are transformed here, once.
+Its convolutions are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks");
+the weights are transformed for them here, once.
 """
 
 import importlib

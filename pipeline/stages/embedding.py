@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.embedder import Embedder
+from models.embedder import Embedder, Engine
 from models.native_sphereface import MOST_CROPS, find_kernel
 from models.paper import FEATURE_SIZE
 from models.precision import computing_exactly
@@ -51,7 +51,7 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
             job.tick()
 
 
-def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
+def embed_all(crops: np.ndarray, weights: Path | None, engine: Engine | None = None) -> Iterator[np.ndarray]:
     """Embed all crops of a shard end to end: batches are full however short the clips are.
 
     On a CPU one batch per core, each on one thread; on a GPU one after the other.
@@ -59,6 +59,7 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
     Args:
         crops: (N, 112, 96, 3) uint8 BGR; may be memory-mapped.
         weights: SphereFace's file; None for random weights.
+        engine: see `Embedder`.
 
     Returns:
         Blocks of (at most one batch, 512) float32, in order.
@@ -66,7 +67,7 @@ def embed_all(crops: np.ndarray, weights: Path | None) -> Iterator[np.ndarray]:
     settings = config.embeddings()
     device = find_device()
     batch_size = settings.batch_size or _BATCH_SIZES[device]
-    embedder = load_embedder(weights, find_precision(device), device, settings.channel_order, batch_size)
+    embedder = load_embedder(weights, find_precision(device), device, settings.channel_order, batch_size, engine)
     workers = config.number_of_threads() if device == "cpu" else 1
     if embedder.engine == "kernel" and not settings.batch_size:
         batch_size = _divide(len(crops), workers)
@@ -103,8 +104,15 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
 
 @functools.cache
 def load_embedder(
-    weights: Path | None, precision: Precision, device: str, channel_order: ChannelOrder, batch_size: int
+    weights: Path | None,
+    precision: Precision,
+    device: str,
+    channel_order: ChannelOrder,
+    batch_size: int,
+    engine: Engine | None = None,
 ) -> Embedder:
     """Load SphereFace-20 once a process; see `Embedder`."""
     network = build_sphereface(weights, seed=config.run().seed)
-    return Embedder(network, precision=precision, device=device, channel_order=channel_order, batch_size=batch_size)
+    return Embedder(
+        network, precision=precision, device=device, channel_order=channel_order, batch_size=batch_size, engine=engine
+    )
