@@ -104,12 +104,15 @@ class Mtcnn:
             native_mtcnn.NativeNetworks(networks) if is_native else TorchNetworks(networks, device=self.device)
         )
 
-    def detect(self, image: np.ndarray, *, smallest_face_px: float | None = None) -> Detections:
+    def detect(
+        self, image: np.ndarray, *, smallest_face_px: float | None = None, region: np.ndarray | None = None
+    ) -> Detections:
         """Find all faces of an image.
 
         Args:
             image: (H, W, 3) uint8 in the networks' channel order (BGR by default).
             smallest_face_px: instead of the detector's own, when it is larger.
+            region: (x1, y1, x2, y2) in pixels; faces are looked for in this part of the image alone.
 
         Returns:
             The faces, best first; none for an image smaller than the smallest face.
@@ -118,7 +121,7 @@ class Mtcnn:
             ValueError: the image has another shape or dtype.
         """
         _check_image(image)
-        boxes = self._propose(image, max(self.smallest_face_px, smallest_face_px or 0.0))
+        boxes = self._propose_in(region, image, max(self.smallest_face_px, smallest_face_px or 0.0))
         if len(boxes) == 0:
             return _no_detections()
         scores, corrections, _ = self._judge(image, boxes, RNET_PX)
@@ -154,6 +157,16 @@ class Mtcnn:
         if len(boxes) == 0:
             return _no_detections()
         return _finish(self._refine_squares(image, make_square(boxes)), image)
+
+    def _propose_in(self, region: np.ndarray | None, image: np.ndarray, smallest_face_px: float) -> np.ndarray:
+        """Run P-Net over the pyramid of a region, or of the whole image; return square boxes (N, 4)."""
+        if region is None:
+            return self._propose(image, smallest_face_px)
+        height, width = image.shape[:2]
+        left, right = np.clip([np.floor(region[0]), np.ceil(region[2])], 0, width).astype(int).tolist()
+        top, bottom = np.clip([np.floor(region[1]), np.ceil(region[3])], 0, height).astype(int).tolist()
+        boxes = self._propose(image[top:bottom, left:right], smallest_face_px)
+        return boxes + np.array([left, top, left, top])
 
     def _propose(self, image: np.ndarray, smallest_face_px: float) -> np.ndarray:
         """Run P-Net over the pyramid; return square boxes (N, 4)."""

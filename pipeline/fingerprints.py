@@ -11,7 +11,7 @@ from models.weights import ResolvedWeights, find_carried_weights
 from pipeline import config
 
 #: Raised when a stage's code changes its bytes; the stage and those behind it are then recomputed.
-STAGE_VERSIONS = {"wav": 1, "stft": 1, "frames": 1, "faces": 4, "embeddings": 1}
+STAGE_VERSIONS = {"wav": 1, "stft": 1, "frames": 1, "faces": 5, "embeddings": 1}
 
 _PACKAGES = {
     "wav": ("imageio-ffmpeg",),

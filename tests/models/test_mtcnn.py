@@ -115,6 +115,21 @@ def test_threads_change_nothing(networks, images, name):
     np.testing.assert_array_equal(alone.scores, together.scores)
 
 
+def test_in_a_region_its_faces_are_found_where_they_are_in_the_image(networks, images):
+    detector = Mtcnn(networks)
+    every = detector.detect(images["pair"])
+    assert len(every) == 2
+    for box, landmarks in zip(every.boxes.astype(float), every.landmarks, strict=True):
+        side = (box[2:] - box[:2]).max()
+        region = np.concatenate([box[:2] - 0.4 * side, box[2:] + 0.4 * side])
+        found = detector.detect(images["pair"], smallest_face_px=side / 2, region=region)
+        eyes = np.linalg.norm(landmarks[1] - landmarks[0])
+        assert len(found) == 1
+        assert np.linalg.norm(found.landmarks[0] - landmarks, axis=1).mean() < 0.05 * eyes
+    assert len(detector.detect(images["pair"], region=np.array([-900, -900, -800, -800]))) == 0
+    assert len(detector.detect(images["pair"], region=np.array([50, 50, 50, 50]))) == 0
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (11, 300, 3), (12, 12, 3), (19, 64, 3)])
 def test_an_image_too_small_for_a_face_has_none(networks, shape):
     assert len(Mtcnn(networks).detect(np.zeros(shape, np.uint8))) == 0

@@ -6,13 +6,17 @@ from pipeline.tracking import FaceTracker, match_boxes, scale_boxes
 
 
 class ScriptedDetector:
-    """Finds the boxes that the script gives for the frame whose number is in the image's first pixel."""
+    """Finds the boxes that the script gives for the frame whose number is in the image's first pixel.
+
+    In the frames `blind` it does not know them again.
+    """
 
     thresholds = (0.6, 0.7, 0.8)
 
-    def __init__(self, script: dict[int, list[tuple[float, float, float]]], scores: dict[int, float] | None = None):
-        self.script, self.scores = script, scores or {}
+    def __init__(self, script: dict[int, list[tuple[float, float, float]]], blind: tuple[int, ...] = ()):
+        self.script, self.blind = script, blind
         self.detected: list[int] = []
+        self.nearby: list[int] = []
         self.refined: list[int] = []
         self.smallest: list[float | None] = []
 
@@ -20,13 +24,20 @@ class ScriptedDetector:
         faces = np.array(self.script.get(frame, []), np.float32).reshape(-1, 3)  # x, y, side
         boxes = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:]], axis=1)
         landmarks = np.repeat(boxes[:, None, :2], 5, axis=1) + np.arange(10, dtype=np.float32).reshape(5, 2)
-        return Detections(boxes, landmarks, np.full(len(faces), self.scores.get(frame, 0.99), np.float32))
+        return Detections(boxes, landmarks, np.full(len(faces), 0.99, np.float32))
 
-    def detect(self, image: np.ndarray, *, smallest_face_px: float | None = None) -> Detections:
-        self.detected.append(int(image[0, 0, 0]))
-        self.smallest.append(smallest_face_px)
+    def detect(
+        self, image: np.ndarray, *, smallest_face_px: float | None = None, region: np.ndarray | None = None
+    ) -> Detections:
         found = self.find(int(image[0, 0, 0]))
-        large = np.flatnonzero(found.boxes[:, 2] - found.boxes[:, 0] >= (smallest_face_px or 0.0))
+        is_large = found.boxes[:, 2] - found.boxes[:, 0] >= (smallest_face_px or 0.0)
+        if region is None:
+            self.detected.append(int(image[0, 0, 0]))
+            self.smallest.append(smallest_face_px)
+        else:
+            self.nearby.append(int(image[0, 0, 0]))
+            is_large &= (found.boxes[:, :2] >= region[:2]).all(axis=1) & (found.boxes[:, 2:] <= region[2:]).all(axis=1)
+        large = np.flatnonzero(is_large)
         return Detections(found.boxes[large], found.landmarks[large], found.scores[large])
 
     def refine(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
@@ -38,7 +49,8 @@ class ScriptedDetector:
         centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         own = (boxes[:, :2] + boxes[:, 2:]) / 2
         rows = np.linalg.norm(own[:, None] - centres[None], axis=2).argmin(axis=1)
-        return Detections(found.boxes[rows], found.landmarks[rows], found.scores[rows])
+        scores = np.zeros(len(rows), np.float32) if frame in self.blind else found.scores[rows]
+        return Detections(found.boxes[rows], found.landmarks[rows], scores)
 
 
 def frame_image(number: int, *, scene: int = 0) -> np.ndarray:
@@ -88,6 +100,31 @@ def test_a_face_that_is_not_found_again_is_detected_at_once_and_its_track_ends()
     detector = ScriptedDetector(script)
     assert follow(detector, 10) == [[0]] * 4 + [[]] * 3 + [[1]] * 3
     assert detector.detected == [0, 4, 5, 6, 7]
+
+
+def test_a_face_that_is_not_known_again_is_found_near_where_it_was():
+    detector = ScriptedDetector({frame: [(30 + 4 * frame, 30, 40)] for frame in range(10)}, blind=(4, 5))
+    tracker = FaceTracker(detector, 100)
+    faces = [tracker.follow(frame_image(number)) for number in range(10)]
+    assert [[(face.track, float(face.box[0])) for face in one] for one in faces] == [
+        [(0, 30.0 + 4 * frame)] for frame in range(10)
+    ]
+    assert (detector.detected, detector.nearby) == ([0], [4, 5])
+
+
+def test_someone_near_is_not_taken_for_who_is_lost():
+    both = [(20, 30, 40), (64, 30, 40)]
+    detector = ScriptedDetector({frame: both if frame < 5 else both[1:] for frame in range(8)})
+    assert follow(detector, 8, detect_every=100) == [[0, 1]] * 5 + [[1]] * 3
+    assert detector.nearby == [5]
+    assert detector.detected[:2] == [0, 5]
+
+
+def test_a_face_that_only_the_regular_detection_knows_stays_followed():
+    detector = ScriptedDetector({frame: [(20, 30, 40)] for frame in range(12)}, blind=(10,))
+    assert follow(detector, 12) == [[0]] * 12
+    assert detector.smallest == [None, pytest.approx(20)]
+    assert detector.nearby == []
 
 
 def test_a_face_that_jumps_is_detected_again():
