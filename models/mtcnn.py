@@ -25,8 +25,9 @@ from models.mtcnn_boxes import (
 )
 from models.mtcnn_networks import MtcnnNetworks
 from models.mtcnn_torch import TorchNetworks
+from models.native_mtcnn import NativeNetworks
 
-Engine = Literal["fastest", "torch"]
+Engine = Literal["kernel", "pytorch"]
 
 # Windows per pass through R- and O-Net: bounds the memory in a crowd, and is what threads take in turns.
 _BATCH = 64
@@ -64,11 +65,14 @@ class Mtcnn:
         num_threads: how many levels of the pyramid, and how many batches of windows, are worked on at a time on a CPU,
             at least 1, each on one thread. The result is the same. The largest level is half of the work of all, so
             more than two threads bring little.
-        engine: "fastest" computes in compiled code where that is there for the processor (docs/decisions/013), "torch"
-            always in PyTorch. Results are the same but for rounding.
+        engine: by default the kernel where it runs (`native_mtcnn.is_available`; docs/decisions/013), else PyTorch.
+            Results are the same but for rounding.
+
+    Attributes:
+        engine: which it is.
 
     Raises:
-        ValueError: an argument outside these limits.
+        ValueError: an argument outside these limits, or the kernel is asked for where it does not run.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class Mtcnn:
         pyramid_factor: float = 0.709,
         device: str | torch.device = "cpu",
         num_threads: int = 1,
-        engine: Engine = "fastest",
+        engine: Engine | None = None,
     ) -> None:
         if smallest_face_px < CELL_PX:
             raise ValueError(
@@ -99,10 +103,12 @@ class Mtcnn:
         self._pool = None
         if num_threads > 1 and self.device.type == "cpu":
             self._pool = ThreadPoolExecutor(num_threads, "pyramid", partial(torch.set_num_threads, 1))
-        is_native = engine == "fastest" and self.device.type == "cpu" and native_mtcnn.is_available()
-        self._networks = (
-            native_mtcnn.NativeNetworks(networks) if is_native else TorchNetworks(networks, device=self.device)
-        )
+        has_kernel = self.device.type == "cpu" and native_mtcnn.is_available()
+        if engine == "kernel" and not has_kernel:
+            raise ValueError(f"engine (kernel) does not run on {self.device} here: it must be pytorch")
+        self.engine: Engine = engine or ("kernel" if has_kernel else "pytorch")
+        is_kernel = self.engine == "kernel"
+        self._networks = NativeNetworks(networks) if is_kernel else TorchNetworks(networks, device=self.device)
 
     def detect(
         self, image: np.ndarray, *, smallest_face_px: float | None = None, region: np.ndarray | None = None

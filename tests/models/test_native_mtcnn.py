@@ -133,7 +133,7 @@ def test_the_same_boxes_are_suppressed(native, reference, count, kind):
 @pytest.mark.parametrize("name", ["street", "tiled", "cat"])
 def test_both_engines_detect_the_same_faces(networks, name):
     image = np.ascontiguousarray(make_images()[name][:, :, ::-1])
-    ours, theirs = (Mtcnn(networks, engine=engine).detect(image) for engine in ("fastest", "torch"))
+    ours, theirs = (Mtcnn(networks, engine=engine).detect(image) for engine in ("kernel", "pytorch"))
     assert len(ours) == len(theirs) == {"street": 3, "tiled": 12, "cat": 0}[name]
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-2)
     np.testing.assert_allclose(ours.landmarks, theirs.landmarks, atol=1e-2)
@@ -177,6 +177,10 @@ def test_the_compiled_code_refuses_what_does_not_fit(native):
 def test_without_the_compiled_code_pytorch_computes(networks, monkeypatch):
     monkeypatch.setattr(native_mtcnn, "_kernel", None)
     assert not native_mtcnn.is_available()
-    assert len(Mtcnn(networks).detect(np.ascontiguousarray(make_images()["pair"][:, :, ::-1]))) == 2
+    detector = Mtcnn(networks)
+    assert detector.engine == "pytorch"
+    assert len(detector.detect(np.ascontiguousarray(make_images()["pair"][:, :, ::-1]))) == 2
+    with pytest.raises(ValueError, match=r"engine \(kernel\) does not run on cpu here: it must be pytorch"):
+        Mtcnn(networks, engine="kernel")
     with pytest.raises(RuntimeError, match=r"models\._mtcnn is not built, or this processor has no AVX-512"):
         NativeNetworks(networks)
