@@ -1,5 +1,5 @@
 /* Two small jobs done for every frame, to the same bytes as OpenCV does them: reducing part of an image by a whole
-factor, and a thumbnail. Plain C for any processor. Images are (height, width, 3) bytes without gaps. */
+factor, and a thumbnail. C for any processor, with vectors where all of a kind have them. Images are (height, width, 3) bytes without gaps. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -7,9 +7,13 @@ factor, and a thumbnail. Plain C for any processor. Images are (height, width, 3
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
     MOST_FACTOR = 256,    /* so that a column of pixels adds up to less than 65536 */
+    MOST_FOURS = 16,      /* so that a square of pixels does */
     THUMBNAIL_PX = 32,
     SAMPLES = 4,          /* of the image for each pixel of a thumbnail, in each direction */
 };
@@ -20,59 +24,134 @@ static uint8_t divide(uint32_t sum, int factor, float share)
     return (uint8_t)(factor == 2 ? (sum + 2) >> 2 : lrintf((float)sum * share));
 }
 
+/* A row of means from the sums of its columns. */
+static void divide_ones(const uint16_t *line, int width, int factor, float share, uint8_t *to)
+{
+    for (int x = 0; x < width; x++, to += 3) {
+        uint32_t first = 0, second = 0, third = 0;
+        for (int i = 0; i < factor; i++, line += 3) {
+            first += line[0];
+            second += line[1];
+            third += line[2];
+        }
+        to[0] = divide(first, factor, share);
+        to[1] = divide(second, factor, share);
+        to[2] = divide(third, factor, share);
+    }
+}
+
+/* The sums of the columns of `factor` rows from byte `start` on. */
+static void add_ones(const uint8_t *from, size_t length, size_t start, size_t used, int factor, uint16_t *line)
+{
+    memset(line + start, 0, (used - start) * sizeof *line);
+    for (int row = 0; row < factor; row++)
+        for (size_t i = start; i < used; i++)
+            line[i] += from[row * length + i];
+}
+
+#ifdef __SSE2__
+/* The same with vectors of 16 bytes; returns where they end. */
+static size_t add_vectors(const uint8_t *from, size_t length, size_t used, int factor, uint16_t *line)
+{
+    const __m128i none = _mm_setzero_si128();
+    size_t i = 0;
+    for (; i + 16 <= used; i += 16) {
+        __m128i low = none, high = none;
+        for (int row = 0; row < factor; row++) {
+            const __m128i bytes = _mm_loadu_si128((const void *)(from + row * length + i));
+            low = _mm_add_epi16(low, _mm_unpacklo_epi8(bytes, none));
+            high = _mm_add_epi16(high, _mm_unpackhi_epi8(bytes, none));
+        }
+        _mm_storeu_si128((void *)(line + i), low);
+        _mm_storeu_si128((void *)(line + i + 8), high);
+    }
+    return i;
+}
+
+/* divide_ones for factors of 3 to MOST_FOURS: a pixel and the number behind it at a time, of which `line` has one. */
+static void divide_fours(const uint16_t *line, int width, int factor, float share, uint8_t *to)
+{
+    const __m128i none = _mm_setzero_si128();
+    const __m128 shares = _mm_set1_ps(share);
+    for (int x = 0; x < width; x++) {
+        __m128i sum = none;
+        for (int i = 0; i < factor; i++, line += 3)
+            sum = _mm_add_epi16(sum, _mm_loadl_epi64((const void *)line));
+        const __m128i means = _mm_cvtps_epi32(_mm_mul_ps(_mm_cvtepi32_ps(_mm_unpacklo_epi16(sum, none)), shares));
+        const __m128i words = _mm_packs_epi32(means, means);
+        const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+        memcpy(to + (size_t)x * 3, &bytes, x + 1 < width ? 4 : 3);
+    }
+}
+#endif
+
 /* The means of squares of factor x factor pixels. `from`: the region's first byte; `length`: of the image's rows. */
 static void reduce_all(const uint8_t *from, size_t length, int height, int width, int factor, uint16_t *line, uint8_t *to)
 {
     const float share = 1.0f / (float)(factor * factor);
     const size_t used = (size_t)width * factor * 3;
     for (int y = 0; y < height; y++, from += length * factor) {
-        memset(line, 0, used * sizeof *line);
-        for (int row = 0; row < factor; row++) {
-            const uint8_t *bytes = from + row * length;
-            for (size_t i = 0; i < used; i++)
-                line[i] += bytes[i];
-        }
-        const uint16_t *column = line;
-        for (int x = 0; x < width; x++, to += 3) {
-            uint32_t first = 0, second = 0, third = 0;
-            for (int i = 0; i < factor; i++, column += 3) {
-                first += column[0];
-                second += column[1];
-                third += column[2];
-            }
-            to[0] = divide(first, factor, share);
-            to[1] = divide(second, factor, share);
-            to[2] = divide(third, factor, share);
-        }
+        size_t start = 0;
+#ifdef __SSE2__
+        start = add_vectors(from, length, used, factor, line);
+#endif
+        add_ones(from, length, start, used, factor, line);
+#ifdef __SSE2__
+        if (factor > 2 && factor <= MOST_FOURS)
+            divide_fours(line, width, factor, share, to);
+        else
+#endif
+            divide_ones(line, width, factor, share, to);
+        to += (size_t)width * 3;
     }
+}
+
+/* The sums of the pixels in some rows and columns; those bytes of an image that lie behind its last pixel are not read. */
+static void add_samples(const uint8_t *const *rows, const size_t *columns, const uint8_t *end, uint16_t *sums)
+{
+#ifdef __SSE2__
+    if (rows[SAMPLES - 1] + columns[SAMPLES - 1] + 4 <= end) {
+        __m128i sum = _mm_setzero_si128();
+        for (int i = 0; i < SAMPLES; i++)
+            for (int j = 0; j < SAMPLES; j++) {
+                int bytes;
+                memcpy(&bytes, rows[i] + columns[j], sizeof bytes);
+                sum = _mm_add_epi16(sum, _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), _mm_setzero_si128()));
+            }
+        uint16_t all[8];
+        _mm_storeu_si128((void *)all, sum);
+        memcpy(sums, all, 3 * sizeof *sums);
+        return;
+    }
+#endif
+    memset(sums, 0, 3 * sizeof *sums);
+    for (int i = 0; i < SAMPLES; i++)
+        for (int j = 0; j < SAMPLES; j++)
+            for (int colour = 0; colour < 3; colour++)
+                sums[colour] += rows[i][columns[j] + colour];
 }
 
 static void make_thumbnail(const uint8_t *image, int height, int width, uint8_t *to)
 {
     enum { SIDE = THUMBNAIL_PX * SAMPLES };
     const double down = 1.0 / ((double)SIDE / height), across = 1.0 / ((double)SIDE / width);
+    const uint8_t *end = image + (size_t)height * width * 3, *rows[SAMPLES];
     size_t columns[SIDE];
-    uint16_t line[SIDE * 3];
     for (int x = 0; x < SIDE; x++) {
         const int column = (int)(x * across);
         columns[x] = (size_t)(column < width ? column : width - 1) * 3;
     }
     for (int y = 0; y < THUMBNAIL_PX; y++) {
-        memset(line, 0, sizeof line);
         for (int i = 0; i < SAMPLES; i++) {
             const int row = (int)((y * SAMPLES + i) * down);
-            const uint8_t *bytes = image + (size_t)(row < height ? row : height - 1) * width * 3;
-            for (int x = 0; x < SIDE; x++)
-                for (int colour = 0; colour < 3; colour++)
-                    line[3 * x + colour] += bytes[columns[x] + colour];
+            rows[i] = image + (size_t)(row < height ? row : height - 1) * width * 3;
         }
-        for (int x = 0; x < THUMBNAIL_PX; x++)
-            for (int colour = 0; colour < 3; colour++, to++) {
-                uint32_t sum = 0;
-                for (int i = 0; i < SAMPLES; i++)
-                    sum += line[3 * (SAMPLES * x + i) + colour];
-                *to = divide(sum, SAMPLES, 1.0f / (SAMPLES * SAMPLES));
-            }
+        for (int x = 0; x < SIDE; x += SAMPLES, to += 3) {
+            uint16_t sums[3];
+            add_samples(rows, columns + x, end, sums);
+            for (int i = 0; i < 3; i++)
+                to[i] = divide(sums[i], SAMPLES, 1.0f / (SAMPLES * SAMPLES));
+        }
     }
 }
 
@@ -99,7 +178,7 @@ static PyObject *reduce(PyObject *self, PyObject *arguments)
                      reduced_height, reduced_width, factor, MOST_FACTOR, height, width, top, left);
         goto done;
     }
-    uint16_t *line = malloc((size_t)reduced_width * factor * 3 * sizeof *line);
+    uint16_t *line = calloc((size_t)reduced_width * factor * 3 + 1, sizeof *line);
     if (line == NULL) {
         PyErr_NoMemory();
         goto done;
