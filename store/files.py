@@ -15,16 +15,18 @@ _MARK = ".partial-"
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, is_flushed: bool = False) -> Iterator[Path]:
     """Give a path beside `target` to write to; on success it is flushed and renamed, on failure removed.
 
+    With `is_flushed` the caller has flushed it already: even with nothing to write a disk takes a while to say so.
     The name tells host and process, so that `remove_leftovers` can see whose it was after a crash.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(_unfinished_name(target.name))
     try:
         yield partial
-        flush_file(partial)
+        if not is_flushed:
+            flush_file(partial)
         partial.replace(target)
         flush_folder(target.parent)
     finally:

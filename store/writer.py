@@ -146,7 +146,7 @@ class ShardWriter:
         return starts[:-1]
 
     def _write(self) -> None:
-        with files.replacing(self.path) as partial:
+        with files.replacing(self.path, is_flushed=True) as partial:
             places = self._write_structure(partial)
             # Past libhdf5, which copies once more and is no faster.
             with partial.open("r+b", buffering=0) as file:

@@ -43,6 +43,8 @@ class ClipRequest:
         device: where the networks run.
         decoder_threads: of the decoder.
         scratch: existing folder in which a folder for the crops is made.
+        frames_ahead: frames decoded ahead of the tracker by a thread of their own; 0 decodes in its thread, which is
+            faster where no core is idle: threads of Python wait for each other.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ClipRequest:
     device: str
     decoder_threads: int
     scratch: Path
+    frames_ahead: int = FRAMES_AHEAD
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.E
         ShardError: The kept pixels are damaged.
     """
     pictures = _open_pictures(request)
+    frames = pictures if stopping is None else _until(stopping, pictures)
     folder = Path(tempfile.mkdtemp(dir=request.scratch))
     try:
         faces = find_speaker(
-            media.prefetch(pictures if stopping is None else _until(stopping, pictures), FRAMES_AHEAD),
+            media.prefetch(frames, request.frames_ahead) if request.frames_ahead else frames,
             detector,
             detect_every=request.detect_every,
             smallest_face_px=request.smallest_face_px,

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import shutil
 import threading
 from collections.abc import Callable
@@ -18,16 +19,20 @@ from pipeline.overrides import parse_text
 from pipeline.plan import Member
 from pipeline.stages.clip_faces import ClipFaces, ClipRequest, find_clip_faces, load_detector
 from pipeline.stages.device import describe_device, find_faces_device, torch_threads
-from pipeline.stages.frames import read_table
+from pipeline.stages.frames import FRAMES_AHEAD, read_table
 from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel
 from pipeline.stages.processes import Processes
 from store.files import temporary_folder
 from store.shard import Shard
-from store.writer import UtteranceRows
+from store.writer import ShardWriter, UtteranceRows
 
-# Frames of a shard from which on processes of our own pay: each starts in 2 s. Threads share Python's lock, which
-# following a face holds for half of the time, so that more than two of them bring nothing (docs/decisions/001).
-_WORTH_PROCESSES = 3000
+# What decides whether processes of our own pay (docs/decisions/001): each takes so many seconds to start, a small frame
+# so many of a core, and threads, which share Python's lock, use so many cores however many there are.
+_START_SECONDS = 2.4
+_FRAME_SECONDS = 0.001
+_CORES_OF_THREADS = 1.5
+# Following a face for a frame takes about as long as decoding so many pixels, with a full detection now and then.
+_PIXELS_OF_FOLLOWING = 150_000
 # Clips that may be finished before their turn to be written, for each worker.
 _AHEAD_PER_WORKER = 4
 
@@ -51,26 +56,89 @@ def align_faces(job: ShardJob) -> None:
         stack.enter_context(torch_threads(1))
         stack.enter_context(computing_exactly())
         stopping = threading.Event()
-        settings = config.faces()
-        request = _begin_request(job, settings, device, scratch, workers)
-        finder = _choose_finder(frames, settings.smallest_face_px, device, workers, stopping)
-        find = functools.partial(_find_faces, job, frames, request, finder)
+        search = _Search(job, frames, scratch, device, workers, stopping)
         # A clip of an hour at the front does not keep the other cores waiting; their crops wait in scratch.
         ahead = _AHEAD_PER_WORKER * workers
-        results = in_parallel(find, job.members, workers=workers, ahead=ahead, stopping=stopping)
+        results = in_parallel(
+            search, job.members, workers=workers, ahead=ahead, cost=search.guess_cost, stopping=stopping
+        )
         # Closed, whatever happens, before its scratch goes.
         stack.enter_context(contextlib.closing(results))
         for member, found in zip(job.members, results, strict=True):
-            digest = frames.fact(member.name, "source_sha256")
-            for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
-                if rows_of is not None:
-                    with rows_of.utterance(member.name, source_sha256=digest) as rows:
-                        rows.set_status(found.status, found.message)
-                        if found.faces is not None:
-                            write(found.faces, rows)
-            if found.scratch is not None:
-                shutil.rmtree(found.scratch)
+            _write(member, found, frames, crops, writer)
             job.tick()
+
+
+def _write(
+    member: Member, found: ClipFaces, frames: Shard, crops: ShardWriter | None, writer: ShardWriter | None
+) -> None:
+    """Write what was found, where it is missing, and remove its scratch."""
+    digest = frames.fact(member.name, "source_sha256")
+    for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
+        if rows_of is not None:
+            with rows_of.utterance(member.name, source_sha256=digest) as rows:
+                rows.set_status(found.status, found.message)
+                if found.faces is not None:
+                    write(found.faces, rows)
+    if found.scratch is not None:
+        shutil.rmtree(found.scratch)
+
+
+class _Search:
+    """Looks for the faces of a shard's clips: called with one clip, by several threads at a time.
+
+    What is the same for all is looked up once: each look at the settings takes a third of a millisecond.
+    """
+
+    def __init__(
+        self, job: ShardJob, frames: Shard, scratch: Path, device: str, workers: int, stopping: threading.Event
+    ) -> None:
+        settings = config.faces()
+        self._job = job
+        self._frames = frames
+        self._device = device
+        self._workers = workers
+        self._begun = itertools.count(1)
+        self._find = _choose_finder(frames, settings.smallest_face_px, device, workers, stopping)
+        self._request = functools.partial(
+            ClipRequest,
+            smallest_face_px=settings.smallest_face_px,
+            detect_every=settings.detect_every,
+            weights=job.run.weights["sphereface20"].path,
+            device=device,
+            # One thread a clip, unless there are cores to spare.
+            decoder_threads=max(1, workers // len(job.members)),
+            scratch=scratch,
+        )
+
+    def guess_cost(self, member: Member) -> float:
+        """Guess how long a clip takes, in any unit."""
+        width, height = (max(self._frames.fact(member.name, side), 0) for side in ("width", "height"))
+        return float(self._frames.fact(member.name, "length") * (width * height + _PIXELS_OF_FOLLOWING))
+
+    def __call__(self, member: Member) -> ClipFaces:
+        """Look for the speaker of a clip."""
+        num_left = len(self._job.members) - next(self._begun)
+        status, note = self._frames.fact(member.name, "status"), self._frames.fact(member.name, "message")
+        if status != "ok":
+            return ClipFaces(status, note)
+        pixels = self._job.run.shard("pixels", self._job.shard)
+        has_pixels = pixels is not None and member.name in pixels and pixels.fact(member.name, "length") > 0
+        # A core is idle only while the other workers have no clips to begin.
+        is_core_idle = self._device != "cpu" or num_left < self._workers - 1
+        with self._job.reading(member) as source:
+            if source is None and not has_pixels:
+                return ClipFaces("missing_file", GONE)
+            return self._find(
+                self._request(
+                    name=member.name,
+                    table=read_table(self._frames, member.name),
+                    source=source,
+                    pixels=self._job.run.path("pixels", self._job.shard) if has_pixels else None,
+                    override=parse_text(member.override),
+                    frames_ahead=FRAMES_AHEAD if is_core_idle else 0,
+                )
+            )
 
 
 def _choose_finder(
@@ -78,7 +146,8 @@ def _choose_finder(
 ) -> Callable[[ClipRequest], ClipFaces]:
     """Choose where clips are worked on: in threads of this process, or on a CPU with much to do in processes."""
     num_frames = sum(frames.fact(name, "length") for name in frames.names)
-    is_worth_it = open_processes(workers).are_running or num_frames >= _WORTH_PROCESSES
+    saved_seconds = num_frames * _FRAME_SECONDS * (1 / _CORES_OF_THREADS - 1 / workers)
+    is_worth_it = open_processes(workers).are_running or saved_seconds >= _START_SECONDS
     if device == "cpu" and workers > 1 and len(frames.names) > 1 and is_worth_it:
         return functools.partial(_find_elsewhere, open_processes(workers))
     detector = load_detector(smallest_face_px, device, workers)
@@ -109,48 +178,6 @@ def _find_alone(request: ClipRequest) -> tuple[ClipFaces, Path | None]:
     return replace(found, faces=replace(found.faces, crops=np.empty((0, *crops.shape[1:]), crops.dtype))), Path(
         crops.filename
     )
-
-
-def _begin_request(
-    job: ShardJob, settings: config.faces, device: str, scratch: Path, workers: int
-) -> Callable[..., ClipRequest]:
-    """Fill in what is the same for all clips, once: each look at the settings takes a third of a millisecond."""
-    return functools.partial(
-        ClipRequest,
-        smallest_face_px=settings.smallest_face_px,
-        detect_every=settings.detect_every,
-        weights=job.run.weights["sphereface20"].path,
-        device=device,
-        # One thread a clip, unless there are cores to spare.
-        decoder_threads=max(1, workers // len(job.members)),
-        scratch=scratch,
-    )
-
-
-def _find_faces(
-    job: ShardJob,
-    frames: Shard,
-    request: Callable[..., ClipRequest],
-    find: Callable[[ClipRequest], ClipFaces],
-    member: Member,
-) -> ClipFaces:
-    status, note = frames.fact(member.name, "status"), frames.fact(member.name, "message")
-    if status != "ok":
-        return ClipFaces(status, note)
-    pixels = job.run.shard("pixels", job.shard)
-    has_pixels = pixels is not None and member.name in pixels and pixels.fact(member.name, "length") > 0
-    with job.reading(member) as source:
-        if source is None and not has_pixels:
-            return ClipFaces("missing_file", GONE)
-        return find(
-            request(
-                name=member.name,
-                table=read_table(frames, member.name),
-                source=source,
-                pixels=job.run.path("pixels", job.shard) if has_pixels else None,
-                override=parse_text(member.override),
-            )
-        )
 
 
 def _write_crops(faces: SpeakerFaces, rows: UtteranceRows) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pipeline import config
 from pipeline.errors import TransientError
@@ -111,6 +111,7 @@ def in_parallel(
     *,
     workers: int,
     ahead: int = 0,
+    cost: Callable[[Item], float] | None = None,
     stopping: threading.Event | None = None,
 ) -> Generator[Result, None, None]:
     """Map in threads, in order; at most `workers + ahead` results wait, so that memory and scratch stay bounded.
@@ -122,18 +123,59 @@ def in_parallel(
         items: In order.
         workers: Number of threads.
         ahead: Items that may be finished before their turn.
+        cost: How long an item takes, in any unit. The last ones, of which all may be ahead of their turn, are begun in
+            the order of their cost: a long one begun last would leave the other threads without work.
         stopping: Set when it ends, with an error or without: a function that takes long looks at it.
     """
-    waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)
+    turns = _Turns(function, cost)
+    waiting: deque[Future[Result]] = deque()
+    num_begun = 0
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            waiting.append(turns.add(item))
             if len(waiting) > workers + ahead:
+                for _ in range(len(waiting) - num_begun):
+                    pool.submit(turns.take)
                 yield waiting.popleft().result()
+                num_begun = len(waiting)
+        turns.are_all_there = True
+        for _ in range(len(waiting) - num_begun):
+            pool.submit(turns.take)
         while waiting:
             yield waiting.popleft().result()
     finally:
         if stopping is not None:
             stopping.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Turns(Generic[Item, Result]):
+    """Items that have not been begun, and which of them is next."""
+
+    def __init__(self, function: Callable[[Item], Result], cost: Callable[[Item], float] | None) -> None:
+        self.are_all_there = False
+        self._function = function
+        self._cost = cost
+        self._items: list[tuple[Item, Future[Result]]] = []
+        self._lock = threading.Lock()
+
+    def add(self, item: Item) -> Future[Result]:
+        """Add an item; `take` is to be called once for it."""
+        future: Future[Result] = Future()
+        with self._lock:
+            self._items.append((item, future))
+        return future
+
+    def take(self) -> None:
+        """Work on the next item."""
+        with self._lock:
+            place = 0
+            if self.are_all_there and self._cost is not None:
+                costs = [self._cost(item) for item, _ in self._items]
+                place = costs.index(max(costs))  # of equal ones the first
+            item, future = self._items.pop(place)
+        try:
+            future.set_result(self._function(item))
+        except BaseException as error:  # raised where the result is asked for
+            future.set_exception(error)

@@ -35,7 +35,13 @@ def extract_wav(job: ShardJob) -> None:
             return "ok", sound.message, digest, sound.num_samples
 
     # All may be ahead of their turn: what waits is a file's length and a sentence.
-    results = in_parallel(extract, job.members, workers=config.number_of_threads(), ahead=len(job.members))
+    results = in_parallel(
+        extract,
+        job.members,
+        workers=config.number_of_threads(),
+        ahead=len(job.members),
+        cost=lambda member: member.size,
+    )
     with job.writer("wav") as writer:
         for member, (status, message, digest, num_samples) in zip(job.members, results, strict=True):
             with writer.utterance(member.name, source_sha256=digest) as rows:

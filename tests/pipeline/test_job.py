@@ -62,3 +62,21 @@ def test_what_is_under_way_when_an_error_ends_all_is_told_to_stop():
     with pytest.raises(ValueError, match="no 0"):
         list(in_parallel(wait_or_refuse, range(2), workers=2, stopping=stopping))
     assert stopping.is_set()
+
+
+def test_the_last_ones_are_begun_in_the_order_of_their_cost():
+    begun = []
+
+    def note(item):
+        begun.append(item)
+        return item
+
+    costs = [3, 1, 4, 1, 5, 9, 2, 6]
+    results = in_parallel(note, range(8), workers=1, ahead=3, cost=costs.__getitem__)
+    assert list(results) == list(range(8))
+    # Until the last one may be ahead of its turn they are begun in order.
+    assert begun[:3] == [0, 1, 2]
+    assert sorted(begun) == list(range(8))
+    begun.clear()
+    assert list(in_parallel(note, range(8), workers=1, ahead=8, cost=costs.__getitem__)) == list(range(8))
+    assert begun == [5, 7, 4, 2, 0, 6, 1, 3]

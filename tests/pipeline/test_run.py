@@ -314,7 +314,7 @@ def test_an_empty_folder_of_videos_is_an_error_that_names_the_first_file(workpla
 # What many frames would start.
 IN_PROCESSES = """
 import pipeline.stages.faces
-pipeline.stages.faces._WORTH_PROCESSES = 0
+pipeline.stages.faces._START_SECONDS = 0.0
 """
 INTERRUPT = """
 from pipeline import progress
