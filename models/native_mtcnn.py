@@ -1,6 +1,7 @@
-"""MTCNN's networks in compiled code, models/native/mtcnn.c: the same numbers as PyTorch's but for rounding.
+"""MTCNN's networks in compiled code, models/native/mtcnn*.c: the same numbers as PyTorch's but for rounding.
 
-It wants a processor with AVX-512; without it, or where the module could not be built, PyTorch computes.
+It wants a processor with AVX-512, or with AVX2 and FMA; without them, or where the module could not be built, PyTorch
+computes. Both kinds give the same bits.
 """
 
 import importlib
@@ -42,8 +43,8 @@ _kernel = _load_kernel()
 
 
 def is_available() -> bool:
-    """Tell whether the compiled code is there and this processor can run it."""
-    return hasattr(_kernel, "judge") and bool(torch.cpu.get_capabilities().get("avx512_f", False))
+    """Tell whether the compiled code is there and this processor can run it: without that the module is empty."""
+    return hasattr(_kernel, "judge")
 
 
 class NativeNetworks:
@@ -58,7 +59,7 @@ class NativeNetworks:
 
     def __init__(self, networks: MtcnnNetworks) -> None:
         if not is_available():
-            raise RuntimeError("models._mtcnn is not built, or this processor has no AVX-512: use PyTorch's networks")
+            raise RuntimeError("models._mtcnn is not built, or this processor has no AVX2: use PyTorch's networks")
         self._pnet = _pack_pnet(networks.pnet)
         self._windows = {RNET_PX: _pack_rnet(networks.rnet), ONET_PX: _pack_onet(networks.onet)}
 

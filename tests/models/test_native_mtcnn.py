@@ -35,9 +35,15 @@ def reference(networks) -> TorchNetworks:
     return TorchNetworks(networks, device=torch.device("cpu"))
 
 
-@pytest.fixture(scope="module")
-def native(networks) -> NativeNetworks:
-    return NativeNetworks(networks)
+@pytest.fixture(scope="module", params=["avx512", "avx2"])
+def native(networks, request) -> Iterator[NativeNetworks]:
+    """The networks, computed with each kind of instructions that this processor has."""
+    try:
+        before = native_mtcnn._kernel.use(request.param)
+    except ValueError:
+        pytest.skip(f"this processor has no {request.param}")
+    yield NativeNetworks(networks)
+    native_mtcnn._kernel.use(before)
 
 
 def make_image(height: int, width: int) -> np.ndarray:
@@ -113,6 +119,25 @@ def test_cells_are_proposed_as_by_pytorch(native, reference, shape):
 
 
 @needs_kernel
+def test_all_instructions_give_the_same_bits(networks):
+    image, boxes = make_image(190, 203), make_boxes(20)
+    kernel, natives, results = native_mtcnn._kernel, NativeNetworks(networks), []
+    for name in ("avx512", "avx2"):
+        try:
+            before = kernel.use(name)
+        except ValueError:
+            pytest.skip(f"this processor has no {name}")
+        parts = [
+            *natives.judge(image, boxes, 24),
+            *natives.judge(image, boxes, 48),
+            *natives.propose(image, (203, 190), 0.0),
+        ]
+        results.append([part.tobytes() for part in parts])
+        kernel.use(before)
+    assert results[0] == results[1]
+
+
+@needs_kernel
 def test_no_cell_passes_a_threshold_of_one(native):
     assert [len(part) for part in native.propose(make_image(60, 60), (60, 60), 1.0)] == [0, 0, 0]
 
@@ -170,6 +195,8 @@ def test_the_compiled_code_refuses_what_does_not_fit(native):
         kernel.propose(image, 5, 4, 12, 11, 0.0, native._pnet, cells, values)
     with pytest.raises(ValueError, match="8 bytes of cells and 20 of values are not those of 4 cells"):
         kernel.propose(np.zeros((20, 20, 3), np.uint8), 20, 20, 14, 14, 0.0, native._pnet, cells, values)
+    with pytest.raises(ValueError, match=r"engine \(neon\) does not run here: it must be avx512 or avx2"):
+        kernel.use("neon")
     with pytest.raises(ValueError, match="64 bytes of boxes and 3 of results are not the same number of them"):
         kernel.suppress(boxes, 0.5, False, np.zeros(3, np.bool_))
 
@@ -182,5 +209,5 @@ def test_without_the_compiled_code_pytorch_computes(networks, monkeypatch):
     assert len(detector.detect(np.ascontiguousarray(make_images()["pair"][:, :, ::-1]))) == 2
     with pytest.raises(ValueError, match=r"engine \(kernel\) does not run on cpu here: it must be pytorch"):
         Mtcnn(networks, engine="kernel")
-    with pytest.raises(RuntimeError, match=r"models\._mtcnn is not built, or this processor has no AVX-512"):
+    with pytest.raises(RuntimeError, match=r"models\._mtcnn is not built, or this processor has no AVX2"):
         NativeNetworks(networks)
