@@ -1,12 +1,11 @@
-"""The kernel for SphereFace-20 on processors with AVX-512 (models/native): where it runs, its weights, its call.
+"""The kernel for SphereFace-20 on processors with AVX-512 or AVX2, models/native: where it runs, its weights, its call.
 
 Its convolutions are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks");
 the weights are transformed for them here, once.
 """
 
 import importlib
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,11 +21,18 @@ _FLAT_STEP = 256
 _FIRST_DEPTH = 32
 # The points of Winograd's transforms; those of inputs and sums are the kernel's, which has the same.
 _A, _B = 0.75, 1.5
-_NEEDED = {"float32": "avx512_dq", "bfloat16": "avx512_bf16"}
+# The module's functions, the best first, and what a processor needs for each.
+_KERNELS: tuple[tuple[str, Precision, frozenset[str]], ...] = (
+    ("embed_in_bfloat16", "bfloat16", frozenset({"avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "avx512_bf16"})),
+    ("embed_in_float32", "float32", frozenset({"avx512_f", "fma3"})),
+    ("embed_in_float32_avx2", "float32", frozenset({"avx2", "fma3"})),
+)
+
+Kernel = Callable[[np.ndarray, np.ndarray, tuple[np.ndarray, ...], bool], None]
 
 
-def find_kernel(precision: Precision, device: str = "cpu") -> ModuleType | None:
-    """Give the compiled module where it is there and faster than PyTorch; None elsewhere.
+def find_kernel(precision: Precision, device: str = "cpu") -> Kernel | None:
+    """Give the compiled function where it is there and faster than PyTorch; None elsewhere.
 
     Processors with AMX multiply bfloat16 so fast that PyTorch's plain convolutions win there.
 
@@ -34,38 +40,32 @@ def find_kernel(precision: Precision, device: str = "cpu") -> ModuleType | None:
         precision: of the convolutions.
         device: "cpu", "cuda", ...
     """
-    capabilities = torch.cpu.get_capabilities()
-    is_for = capabilities.get(_NEEDED[precision], False) and capabilities.get("avx512_vl", False)
-    is_beaten = precision == "bfloat16" and capabilities.get("amx_bf16", False)
-    if torch.device(device).type != "cpu" or not is_for or is_beaten:
-        return None
+    kernels = list_kernels(precision) if torch.device(device).type == "cpu" else []
+    is_beaten = precision == "bfloat16" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return None if is_beaten or not kernels else kernels[0]
+
+
+def list_kernels(precision: Precision) -> list[Kernel]:
+    """List the compiled functions that this processor can run, the fastest first."""
     try:
         module = importlib.import_module("models._sphereface")
     except ImportError:  # no compiler when it was installed
-        return None
-    return module if hasattr(module, "embed_in_float32") else None
-
-
-@dataclass(frozen=True)
-class KernelWeights:
-    """SphereFace-20's weights as the kernel reads them.
-
-    Attributes:
-        arrays: of each convolution the weights, bias and PReLU's slopes, then fc5's weights and bias.
-        precision: of the convolutions.
-    """
-
-    arrays: tuple[np.ndarray, ...]
-    precision: Precision
+        return []
+    has = {name for name, is_there in torch.cpu.get_capabilities().items() if is_there is True}
+    names = [name for name, of, needed in _KERNELS if of == precision and needed <= has]
+    return [getattr(module, name) for name in names if hasattr(module, name)]
 
 
 @torch.no_grad()
-def pack_weights(network: SphereFace20, precision: Precision) -> KernelWeights:
+def pack_weights(network: SphereFace20, precision: Precision) -> tuple[np.ndarray, ...]:
     """Lay a network's weights out for the kernel: 128 MB in bfloat16, 212 MB in float32.
 
     Args:
         network: float32, on the CPU.
         precision: of the convolutions.
+
+    Returns:
+        Of each convolution the weights, bias and PReLU's slopes, then fc5's weights and bias.
     """
     arrays = []
     for stage, (_, num_blocks) in enumerate(STAGES, start=1):
@@ -77,7 +77,7 @@ def pack_weights(network: SphereFace20, precision: Precision) -> KernelWeights:
     fc5 = network.fc5.weight.reshape(FEATURE_SIZE, STAGES[-1][0], -1).permute(2, 1, 0)  # (pixels, channels, features)
     fc5 = fc5.reshape(-1, _FLAT_STEP, FEATURE_SIZE // _BLOCK, _BLOCK).permute(0, 2, 1, 3)
     arrays += [fc5, network.fc5.bias]
-    return KernelWeights(tuple(_to_numpy(array) for array in arrays), precision)
+    return tuple(_to_numpy(array) for array in arrays)
 
 
 def _pack_convolution(weights: torch.Tensor, stage: int, layer: int, precision: Precision) -> torch.Tensor:
@@ -118,13 +118,13 @@ def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
 
 
 def embed_in_kernel(
-    module: ModuleType, weights: KernelWeights, crops: np.ndarray, channel_order: ChannelOrder
+    kernel: Kernel, weights: tuple[np.ndarray, ...], crops: np.ndarray, channel_order: ChannelOrder
 ) -> np.ndarray:
     """Embed crops on the calling thread; Python's lock is let go meanwhile.
 
     Args:
-        module: from `find_kernel`.
-        weights: for it.
+        kernel: from `find_kernel`.
+        weights: from `pack_weights`, for the kernel's precision.
         crops: (N, 112, 96, 3) uint8 BGR.
         channel_order: the order the network sees.
 
@@ -132,9 +132,9 @@ def embed_in_kernel(
         (N, 512) float32; a row depends on its own crop alone, to the bit.
 
     Raises:
+        ValueError: the weights are those of the other precision.
         MemoryError: 40 MB of scratch were not to be had.
     """
     embeddings = np.empty((len(crops), FEATURE_SIZE), dtype=np.float32)
-    embed = module.embed_in_bfloat16 if weights.precision == "bfloat16" else module.embed_in_float32
-    embed(np.ascontiguousarray(crops), embeddings, weights.arrays, channel_order == "rgb")
+    kernel(np.ascontiguousarray(crops), embeddings, weights, channel_order == "rgb")
     return embeddings

@@ -6,8 +6,6 @@
 #include "sphereface.h"
 
 #if IS_BUILT
-typedef int (*Embed)(const uint8_t *, size_t, int, const void *const *, float *);
-
 /* Bytes of an array of weights, in the order in which they are given. */
 static size_t count_bytes(int array, size_t bytes_of_number)
 {
@@ -24,7 +22,7 @@ static size_t count_bytes(int array, size_t bytes_of_number)
     return inputs * CHANNELS[stage] * bytes_of_number;
 }
 
-static PyObject *embed(PyObject *arguments, Embed embed_crops, size_t bytes_of_number)
+static PyObject *embed(PyObject *arguments, Embed *embed_crops, size_t bytes_of_number)
 {
     Py_buffer crops, embeddings, buffers[NUM_ARRAYS];
     const void *arrays[NUM_ARRAYS];
@@ -78,16 +76,25 @@ static PyObject *in_float32(PyObject *module, PyObject *arguments)
     (void)module;
     return embed(arguments, embed_in_float32, sizeof(float));
 }
+
+static PyObject *in_float32_avx2(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    return embed(arguments, embed_in_float32_avx2, sizeof(float));
+}
 #endif
 
 static PyMethodDef methods[] = {
 #if IS_BUILT
-    {"embed_in_bfloat16", in_bfloat16, METH_VARARGS, "embed_in_bfloat16(crops, embeddings, arrays, is_rgb)"},
-    {"embed_in_float32", in_float32, METH_VARARGS, "embed_in_float32(crops, embeddings, arrays, is_rgb)"},
+    /* Each (crops, embeddings, arrays, is_rgb); the caller sees to it that the processor has what it needs. */
+    {"embed_in_bfloat16", in_bfloat16, METH_VARARGS, "for AVX-512 BF16"},
+    {"embed_in_float32", in_float32, METH_VARARGS, "for AVX-512"},
+    {"embed_in_float32_avx2", in_float32_avx2, METH_VARARGS, "for AVX2 and FMA"},
 #endif
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {.m_base = PyModuleDef_HEAD_INIT, .m_name = "_sphereface", .m_size = 0, .m_methods = methods};
+static struct PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT, .m_name = "_sphereface", .m_size = 0, .m_methods = methods};
 
 PyMODINIT_FUNC PyInit__sphereface(void) { return PyModule_Create(&module); }

@@ -1,4 +1,4 @@
-/* What the kernel's module and its two arithmetics share. */
+/* What models/native/sphereface*.c share. */
 
 #ifndef SPHEREFACE_H
 #define SPHEREFACE_H
@@ -28,9 +28,7 @@ enum {
 #define FIRST_OF_STAGE ((const int[4]){0, 3, 8, 17})
 
 /* Embed crops (num_crops, 112, 96, 3) BGR into (num_crops, 512); returns -1 without the memory for it. */
-int embed_in_bfloat16(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const *arrays,
-                      float *embeddings);
-int embed_in_float32(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const *arrays,
-                     float *embeddings);
+typedef int Embed(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const *arrays, float *embeddings);
+Embed embed_in_bfloat16, embed_in_float32, embed_in_float32_avx2;
 
 #endif

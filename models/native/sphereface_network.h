@@ -1,4 +1,5 @@
-/* SphereFace-20 in one arithmetic: sphereface_bfloat16.c and sphereface_float32.c include it, each for its own.
+/* SphereFace-20, included by a file for each arithmetic and kind of processor, which says what a Number, a Vector of 16
+float32 numbers and the operations on them are, and how many rows fit into the registers.
 
 Convolutions of stride 1 are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural
 Networks"): 36 products for 16 outputs instead of 144. In bfloat16 the factors of the products have 8 bits; sums,
@@ -9,18 +10,12 @@ is 4 x 4 outputs, seen from 6 x 6 inputs, and makes a row of each of 36 matrix p
 a word is four bytes, which are one step of a sum of products: two bfloat16 numbers or one of float32. What becomes of a
 crop does not depend on the crops beside it, to the bit. */
 
-#include "sphereface.h"
-
-#if IS_BUILT
-#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     ALIGNMENT = 64,
-    BLOCK = 32,            /* two registers */
-    ROWS = 12,             /* multiplied at a time: with a block's two registers each they take 24 of the 32 */
-    FEW_ROWS = 4,          /* of what is left */
+    BLOCK = 32,            /* two vectors */
     MOST_TILES = 84,       /* transformed at a time: those of two images of stage 2, half of one of stage 1, */
     TILE_BYTES = 48 * 512, /* while each of the products takes no more than this (at least 12 rows: 4 * 512 * 12) */
     EARLY_GROUP = 2,       /* images that go through the first two stages together: their maps stay in the cache */
@@ -49,7 +44,8 @@ static inline Tile find_tile(const Map *map, int number)
 {
     const int tiles = map->tiles_down * map->tiles_across;
     const int y = number % tiles / map->tiles_across * 4, x = number % map->tiles_across * 4;
-    return (Tile){number / tiles, y, x, map->height - y < 4 ? map->height - y : 4, map->width - x < 4 ? map->width - x : 4};
+    const int height = map->height - y < 4 ? map->height - y : 4, width = map->width - x < 4 ? map->width - x : 4;
+    return (Tile){number / tiles, y, x, height, width};
 }
 
 static inline size_t place(const Map *map, int row, int column) { return (size_t)row * map->columns + column; }
@@ -61,14 +57,6 @@ static void *take(char *memory, size_t *used, size_t bytes)
     return memory == NULL ? NULL : memory + start;
 }
 
-#if IS_BFLOAT16
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
-typedef uint16_t Number;
-#else
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
-typedef float Number;
-#endif
-#define INLINE static inline __attribute__((always_inline)) TARGET
 #define STAGE static __attribute__((noinline)) TARGET
 #define NUMBERS_OF_WORD ((int)(4 / sizeof(Number)))
 
@@ -77,70 +65,41 @@ typedef struct {
     const float *bias, *slopes;
 } Layer;
 
-INLINE __m512 widen(const Number *numbers)
-{
-#if IS_BFLOAT16
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)numbers)), 16));
-#else
-    return _mm512_loadu_ps(numbers);
-#endif
-}
-
-INLINE void narrow(Number *numbers, __m512 x)
-{
-#if IS_BFLOAT16
-    _mm256_storeu_si256((void *)numbers, (__m256i)_mm512_cvtneps_pbh(x));
-#else
-    _mm512_storeu_ps(numbers, x);
-#endif
-}
-
-INLINE __m512 add_products(__m512 sum, __m512 words, __m512 weights)
-{
-#if IS_BFLOAT16
-    return _mm512_dpbf16_ps(sum, (__m512bh)words, (__m512bh)weights);
-#else
-    return _mm512_fmadd_ps(words, weights, sum);
-#endif
-}
-
 /* Sums of products of `rows` rows with a block of columns, (rows, 32).
 
 The rows' numbers lie `stride` apart from row to row and come in `num_parts` parts of `depth` numbers, each at its own
 offset; the weights are (num_parts, words of depth, 32) words. */
-INLINE void multiply(const int rows, const Number *numbers, const size_t stride, const int num_parts,
+OPERATION void multiply(const int rows, const Number *numbers, const size_t stride, const int num_parts,
                      const size_t *offsets, const int depth, const Number *weights, float *sums)
 {
-    __m512 left[ROWS], right[ROWS];
+    Vector left[ROWS], right[ROWS];
 #pragma GCC unroll 12
     for (int row = 0; row < rows; row++)
-        left[row] = right[row] = _mm512_setzero_ps();
+        left[row] = right[row] = repeat(0);
     for (int part = 0; part < num_parts; part++) {
         const Number *from = numbers + offsets[part];
         for (int k = 0; k < depth; k += NUMBERS_OF_WORD, weights += BLOCK * NUMBERS_OF_WORD) {
-            const __m512 of_left = _mm512_loadu_ps(weights), of_right = _mm512_loadu_ps((const char *)weights + 64);
+            const Vector of_left = load_words(weights), of_right = load_words(weights + BLOCK / 2 * NUMBERS_OF_WORD);
 #pragma GCC unroll 12
             for (int row = 0; row < rows; row++) {
                 float word;
                 memcpy(&word, from + row * stride + k, sizeof word);
-                const __m512 words = _mm512_set1_ps(word);
-                left[row] = add_products(left[row], words, of_left);
-                right[row] = add_products(right[row], words, of_right);
+                const Vector words = repeat(word);
+                left[row] = add_products_of_words(left[row], words, of_left);
+                right[row] = add_products_of_words(right[row], words, of_right);
             }
         }
     }
 #pragma GCC unroll 12
     for (int row = 0; row < rows; row++) {
-        _mm512_storeu_ps(sums + row * BLOCK, left[row]);
-        _mm512_storeu_ps(sums + row * BLOCK + 16, right[row]);
+        store(sums + row * BLOCK, left[row]);
+        store(sums + row * BLOCK + 16, right[row]);
     }
 }
 
-INLINE __m512 activate(__m512 sums, const Layer *layer, const int channel)
+OPERATION Vector activate(Vector sums, const Layer *layer, const int channel)
 {
-    const __m512 x = _mm512_add_ps(sums, _mm512_loadu_ps(layer->bias + channel));
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    return _mm512_mask_mul_ps(x, negative, x, _mm512_loadu_ps(layer->slopes + channel));
+    return prelu(add(sums, load(layer->bias + channel)), layer->slopes + channel);
 }
 
 /* Winograd's points are 0, -A, A, -B, B and infinity. With 3/4 and 3/2 a bfloat16 product loses half as much as with the
@@ -150,38 +109,38 @@ Convolution for Deep Neural Networks"), and all factors below are exact. */
 #define B 1.5f
 
 /* One dimension of the transform of the inputs: six numbers at a stride become six. */
-INLINE void transform_inputs(const __m512 *x, const int stride, __m512 *y)
+OPERATION void transform_inputs(const Vector *x, const int stride, Vector *y)
 {
-    const __m512 aa = _mm512_set1_ps(A * A), bb = _mm512_set1_ps(B * B), a = _mm512_set1_ps(A), b = _mm512_set1_ps(B);
-    const __m512 sum = _mm512_set1_ps(A * A + B * B), product = _mm512_set1_ps(A * A * B * B);
-    const __m512 x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride];
-    const __m512 even_a = _mm512_fnmadd_ps(bb, x2, x4), odd_a = _mm512_mul_ps(a, _mm512_fnmadd_ps(bb, x1, x3));
-    const __m512 even_b = _mm512_fnmadd_ps(aa, x2, x4), odd_b = _mm512_mul_ps(b, _mm512_fnmadd_ps(aa, x1, x3));
-    y[0] = _mm512_fmadd_ps(product, x[0], _mm512_fnmadd_ps(sum, x2, x4));
-    y[1] = _mm512_add_ps(even_a, odd_a);
-    y[2] = _mm512_sub_ps(even_a, odd_a);
-    y[3] = _mm512_add_ps(even_b, odd_b);
-    y[4] = _mm512_sub_ps(even_b, odd_b);
-    y[5] = _mm512_fmadd_ps(product, x1, _mm512_fnmadd_ps(sum, x3, x[5 * stride]));
+    const Vector aa = repeat(A * A), bb = repeat(B * B), a = repeat(A), b = repeat(B);
+    const Vector sum = repeat(A * A + B * B), product = repeat(A * A * B * B);
+    const Vector x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride];
+    const Vector even_a = subtract_product(bb, x2, x4), odd_a = multiply_by(a, subtract_product(bb, x1, x3));
+    const Vector even_b = subtract_product(aa, x2, x4), odd_b = multiply_by(b, subtract_product(aa, x1, x3));
+    y[0] = add_product(product, x[0], subtract_product(sum, x2, x4));
+    y[1] = add(even_a, odd_a);
+    y[2] = subtract(even_a, odd_a);
+    y[3] = add(even_b, odd_b);
+    y[4] = subtract(even_b, odd_b);
+    y[5] = add_product(product, x1, subtract_product(sum, x3, x[5 * stride]));
 }
 
 /* One dimension of the transform of the sums: six numbers at a stride become four. */
-INLINE void transform_sums(const __m512 *x, const int stride, __m512 *y)
+OPERATION void transform_sums(const Vector *x, const int stride, Vector *y)
 {
-    const __m512 a = _mm512_set1_ps(A), aa = _mm512_set1_ps(A * A), aaa = _mm512_set1_ps(A * A * A);
-    const __m512 b = _mm512_set1_ps(B), bb = _mm512_set1_ps(B * B), bbb = _mm512_set1_ps(B * B * B);
-    const __m512 sum_a = _mm512_add_ps(x[stride], x[2 * stride]);
-    const __m512 difference_a = _mm512_sub_ps(x[stride], x[2 * stride]);
-    const __m512 sum_b = _mm512_add_ps(x[3 * stride], x[4 * stride]);
-    const __m512 difference_b = _mm512_sub_ps(x[3 * stride], x[4 * stride]);
-    y[0] = _mm512_add_ps(x[0], _mm512_add_ps(sum_a, sum_b));
-    y[1] = _mm512_fmadd_ps(a, difference_a, _mm512_mul_ps(b, difference_b));
-    y[2] = _mm512_fmadd_ps(aa, sum_a, _mm512_mul_ps(bb, sum_b));
-    y[3] = _mm512_fmadd_ps(aaa, difference_a, _mm512_fmadd_ps(bbb, difference_b, x[5 * stride]));
+    const Vector a = repeat(A), aa = repeat(A * A), aaa = repeat(A * A * A);
+    const Vector b = repeat(B), bb = repeat(B * B), bbb = repeat(B * B * B);
+    const Vector sum_a = add(x[stride], x[2 * stride]);
+    const Vector difference_a = subtract(x[stride], x[2 * stride]);
+    const Vector sum_b = add(x[3 * stride], x[4 * stride]);
+    const Vector difference_b = subtract(x[3 * stride], x[4 * stride]);
+    y[0] = add(x[0], add(sum_a, sum_b));
+    y[1] = add_product(a, difference_a, multiply_by(b, difference_b));
+    y[2] = add_product(aa, sum_a, multiply_by(bb, sum_b));
+    y[3] = add_product(aaa, difference_a, add_product(bbb, difference_b, x[5 * stride]));
 }
 
 /* Inputs of the products, (36, num_rows, channels), of tiles from the first one on; rows beyond them are zeros. */
-INLINE void transform_tiles(const Map *map, const int channels, const Number *maps, const int first,
+OPERATION void transform_tiles(const Map *map, const int channels, const Number *maps, const int first,
                             const int num_tiles, const int num_rows, Number *inputs)
 {
     const size_t row_stride = (size_t)map->columns * channels, point_stride = (size_t)num_rows * channels;
@@ -194,7 +153,7 @@ INLINE void transform_tiles(const Map *map, const int channels, const Number *ma
         const Tile tile = find_tile(map, first + row);
         const Number *corner = maps + tile.image * map->size + tile.y * row_stride + (size_t)tile.x * channels;
         for (int channel = 0; channel < channels; channel += 16) {
-            __m512 across[POINTS], values[6];
+            Vector across[POINTS], values[6];
 #pragma GCC unroll 6
             for (int i = 0; i < 6; i++) {
 #pragma GCC unroll 6
@@ -214,7 +173,7 @@ INLINE void transform_tiles(const Map *map, const int channels, const Number *ma
 }
 
 /* Outputs of a block of channels from its sums, (36, num_rows, 32). */
-INLINE void finish_tiles(const Map *map, const int channels, const float *sums, const int first, const int num_tiles,
+OPERATION void finish_tiles(const Map *map, const int channels, const float *sums, const int first, const int num_tiles,
                          const int num_rows, const int block, const Layer *layer, const int adds, Number *maps)
 {
     const size_t row_stride = (size_t)map->columns * channels, point_stride = (size_t)num_rows * BLOCK;
@@ -223,27 +182,27 @@ INLINE void finish_tiles(const Map *map, const int channels, const float *sums, 
         Number *corner = maps + tile.image * map->size + (tile.y + 1) * row_stride + (size_t)(tile.x + 1) * channels;
         for (int half = 0; half < BLOCK; half += 16) {
             const int channel = block * BLOCK + half;
-            __m512 across[24], values[6];
+            Vector across[24], values[6];
 #pragma GCC unroll 6
             for (int i = 0; i < 6; i++) {
 #pragma GCC unroll 6
                 for (int j = 0; j < 6; j++)
-                    values[j] = _mm512_loadu_ps(sums + (6 * i + j) * point_stride + half);
+                    values[j] = load(sums + (6 * i + j) * point_stride + half);
                 transform_sums(values, 1, across + 4 * i);
             }
             for (int j = 0; j < tile.width; j++) {
                 transform_sums(across + j, 4, values);
                 Number *to = corner + (size_t)j * channels + channel;
                 for (int i = 0; i < tile.height; i++, to += row_stride) {
-                    const __m512 output = activate(values[i], layer, channel);
-                    narrow(to, adds ? _mm512_add_ps(widen(to), output) : output);
+                    const Vector output = activate(values[i], layer, channel);
+                    narrow(to, adds ? add(widen(to), output) : output);
                 }
             }
         }
     }
 }
 
-INLINE void multiply_tiles(const int channels, const Number *inputs, const int num_rows, const Number *weights,
+OPERATION void multiply_tiles(const int channels, const Number *inputs, const int num_rows, const Number *weights,
                            float *sums)
 {
     const size_t start = 0;
@@ -257,7 +216,7 @@ INLINE void multiply_tiles(const int channels, const Number *inputs, const int n
 }
 
 /* A convolution of stride 1 with its PReLU, added to what `to` holds where `adds` says so. */
-INLINE void convolve(const Map *map, const int channels, const Layer *layer, const Number *from, Number *to,
+OPERATION void convolve(const Map *map, const int channels, const Layer *layer, const Number *from, Number *to,
                      const int num_images, const int adds, Number *inputs, float *sums)
 {
     const int num_tiles = num_images * map->tiles_down * map->tiles_across;
@@ -276,19 +235,19 @@ INLINE void convolve(const Map *map, const int channels, const Layer *layer, con
 }
 
 /* Sums (rows, 32) of neighbours in a row of a map become a block of their channels. */
-INLINE void finish_row(const float *sums, const int rows, const Layer *layer, const int channels, const int block,
+OPERATION void finish_row(const float *sums, const int rows, const Layer *layer, const int channels, const int block,
                        Number *to)
 {
     for (int row = 0; row < rows; row++)
         for (int half = 0; half < BLOCK; half += 16) {
             const int channel = block * BLOCK + half;
             narrow(to + (size_t)row * channels + channel,
-                   activate(_mm512_loadu_ps(sums + row * BLOCK + half), layer, channel));
+                   activate(load(sums + row * BLOCK + half), layer, channel));
         }
 }
 
 /* A convolution of stride 2 with its PReLU: its nine taps are read where the inputs lie. `rows` divides its width. */
-INLINE void shrink(const Map *from_map, const int from_channels, const Map *map, const int channels, const int rows,
+OPERATION void shrink(const Map *from_map, const int from_channels, const Map *map, const int channels, const int rows,
                    const Layer *layer, const Number *from, Number *to, const int num_images)
 {
     size_t taps[9];
@@ -306,17 +265,6 @@ INLINE void shrink(const Map *from_map, const int from_channels, const Map *map,
                                to + image * map->size + place(map, y + 1, x + 1) * channels);
                 }
     }
-}
-
-INLINE Number round_number(float x)
-{
-#if IS_BFLOAT16
-    uint32_t bits; /* to the nearest, to even where two are as near */
-    memcpy(&bits, &x, sizeof bits);
-    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-#else
-    return x;
-#endif
 }
 
 /* conv1_1, from pixels, each (pixel - 127.5) / 128. */
@@ -349,27 +297,27 @@ STAGE void begin(const uint8_t *crop, const int is_rgb, const Layer *layer, Numb
 }
 
 /* A step of fc5's sums, in float32, for `rows` images and a block of its outputs. */
-INLINE void add_step(const int rows, const float *flat, const float *weights, float *sums)
+OPERATION void add_step(const int rows, const float *flat, const float *weights, float *sums)
 {
-    __m512 left[ROWS], right[ROWS];
+    Vector left[ROWS], right[ROWS];
 #pragma GCC unroll 12
     for (int row = 0; row < rows; row++) {
-        left[row] = _mm512_loadu_ps(sums + row * FEATURES);
-        right[row] = _mm512_loadu_ps(sums + row * FEATURES + 16);
+        left[row] = load(sums + row * FEATURES);
+        right[row] = load(sums + row * FEATURES + 16);
     }
     for (int k = 0; k < FLAT_STEP; k++, weights += BLOCK) {
-        const __m512 of_left = _mm512_loadu_ps(weights), of_right = _mm512_loadu_ps(weights + 16);
+        const Vector of_left = load(weights), of_right = load(weights + 16);
 #pragma GCC unroll 12
         for (int row = 0; row < rows; row++) {
-            const __m512 value = _mm512_set1_ps(flat[(size_t)row * FLAT + k]);
-            left[row] = _mm512_fmadd_ps(value, of_left, left[row]);
-            right[row] = _mm512_fmadd_ps(value, of_right, right[row]);
+            const Vector value = repeat(flat[(size_t)row * FLAT + k]);
+            left[row] = add_product(value, of_left, left[row]);
+            right[row] = add_product(value, of_right, right[row]);
         }
     }
 #pragma GCC unroll 12
     for (int row = 0; row < rows; row++) {
-        _mm512_storeu_ps(sums + row * FEATURES, left[row]);
-        _mm512_storeu_ps(sums + row * FEATURES + 16, right[row]);
+        store(sums + row * FEATURES, left[row]);
+        store(sums + row * FEATURES + 16, right[row]);
     }
 }
 
@@ -382,7 +330,7 @@ STAGE void connect(const Number *maps, const float *weights, const float *bias, 
     for (int image = 0; image < num_images; image++)
         for (int y = 0; y < map->height; y++)
             for (int k = 0; k < row_size; k += 16)
-                _mm512_storeu_ps(flat + (size_t)image * FLAT + (size_t)y * row_size + k,
+                store(flat + (size_t)image * FLAT + (size_t)y * row_size + k,
                                  widen(maps + image * map->size + place(map, y + 1, 1) * map->channels + k));
     memset(flat + (size_t)num_images * FLAT, 0, (size_t)(num_rows - num_images) * FLAT * sizeof *flat);
     for (int row = 0; row < num_rows; row++)
@@ -441,9 +389,9 @@ RESIDUAL_BLOCKS(blocks_of_stage_1, 0, 64)
 RESIDUAL_BLOCKS(blocks_of_stage_2, 1, 128)
 RESIDUAL_BLOCKS(blocks_of_stage_3, 2, 256)
 RESIDUAL_BLOCKS(blocks_of_stage_4, 3, 512)
-SHRINKING(begin_stage_2, 1, 64, 128, 12)
-SHRINKING(begin_stage_3, 2, 128, 256, 12)
-SHRINKING(begin_stage_4, 3, 256, 512, 6)
+SHRINKING(begin_stage_2, 1, 64, 128, ROWS)
+SHRINKING(begin_stage_3, 2, 128, 256, ROWS)
+SHRINKING(begin_stage_4, 3, 256, 512, (ROWS < 6 ? ROWS : 6))
 
 int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const *arrays,
           float *embeddings)
@@ -480,4 +428,3 @@ int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const 
     free(memory);
     return 0;
 }
-#endif

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.embedder import Embedder
-from models.native_sphereface import find_kernel, pack_weights
+from models.native_sphereface import embed_in_kernel, find_kernel, list_kernels, pack_weights
 from models.precision import computing_exactly
 from models.sphereface import build_sphereface, normalise_crops
 from tests.models.test_sphereface import published_state
@@ -85,6 +85,15 @@ def test_kernel_gives_every_row_whatever_the_number_of_crops(network, faces, num
     np.testing.assert_array_equal(embedder.embed(faces[rows]), embedder.embed(faces)[rows])
 
 
+@pytest.mark.skipif(len(list_kernels("float32")) < 2, reason="one kind of processor's kernel here")
+def test_kernels_of_all_kinds_of_processors_embed_alike(trained, faces):
+    weights = pack_weights(trained, "float32")
+    first, second = (embed_in_kernel(kernel, weights, faces[:5], "bgr") for kernel in list_kernels("float32"))
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6 * np.abs(first).max())
+    alone = embed_in_kernel(list_kernels("float32")[1], weights, faces[3:4], "bgr")
+    np.testing.assert_array_equal(alone[0], second[3])
+
+
 @by_every_engine
 def test_pixels_at_the_border_count(network, engine, precision):
     crops = np.full((5, 112, 96, 3), 127, dtype=np.uint8)
@@ -138,7 +147,7 @@ def test_wrong_arguments_are_refused(network, faces):
     [
         {"avx2": True},
         {"architecture": "aarch64", "bf16": True},
-        {"avx512_bf16": True, "avx512_vl": True, "avx512_dq": True, "amx_bf16": True},
+        dict.fromkeys(("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "avx512_bf16", "amx_bf16"), True),
     ],
 )
 def test_pytorch_embeds_where_the_kernel_cannot_or_is_slower(network, faces, monkeypatch, capabilities):
@@ -158,17 +167,17 @@ def test_pytorch_embeds_where_nothing_was_compiled(network, monkeypatch):
 @pytest.mark.skipif(find_kernel("float32") is None, reason="no kernel here")
 def test_kernel_refuses_arrays_that_do_not_fit(network, faces):
     kernel = find_kernel("float32")
-    arrays = pack_weights(network, "float32").arrays
+    arrays = pack_weights(network, "float32")
     rows = np.empty((2, 512), np.float32)
     with pytest.raises(ValueError, match="61 arrays of weights must be 62"):
-        kernel.embed_in_float32(faces[:2], rows, arrays[:-1], False)
+        kernel(faces[:2], rows, arrays[:-1], False)
     with pytest.raises(ValueError, match="array 3 of the weights has 256 bytes: must be 589824"):
-        kernel.embed_in_float32(faces[:2], rows, (*arrays[:3], arrays[1], *arrays[4:]), False)
+        kernel(faces[:2], rows, (*arrays[:3], arrays[1], *arrays[4:]), False)
     with pytest.raises(ValueError, match="32256 bytes of crops and 4096 of embeddings are not the same number of them"):
-        kernel.embed_in_float32(faces[:1], rows, arrays, False)
+        kernel(faces[:1], rows, arrays, False)
     with pytest.raises(ValueError, match="not C-contiguous"):
-        kernel.embed_in_float32(faces[:2, ::2], rows[:1], arrays, False)
-    kernel.embed_in_float32(faces[:2], rows, arrays, False)
+        kernel(faces[:2, ::2], rows[:1], arrays, False)
+    kernel(faces[:2], rows, arrays, False)
     np.testing.assert_allclose(rows, embed_bare(network, faces[:2]), rtol=1e-3, atol=1e-4)
 
 
