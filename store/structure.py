@@ -43,8 +43,8 @@ def set_attribute(place: Any, name: str, value: str | int) -> None:
     else:
         text = value.encode()
         array = np.asarray(np.bytes_(text or b"\0")).astype(_text_type(len(text)))
-    attribute = h5a.create(place, name.encode(), h5t.py_create(array.dtype, logical=True), h5s.create_simple(()))
-    attribute.write(array)
+    kind = h5t.py_create(array.dtype, logical=True)
+    h5a.create(place, name.encode(), kind, h5s.create_simple(())).write(array, kind)
 
 
 class Scaled:
