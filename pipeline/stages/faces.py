@@ -33,6 +33,10 @@ _FRAME_SECONDS = 0.001
 _CORES_OF_THREADS = 1.5
 # Following a face for a frame takes about as long as decoding so many pixels, with a full detection now and then.
 _PIXELS_OF_FOLLOWING = 150_000
+# Pixels of a picture from which on a thread that decodes ahead pays on an idle core, and several threads to decode
+# (docs/decisions/014): smaller ones are decoded before another thread has Python's lock.
+_WORTH_DECODING_AHEAD = 50_000
+_WORTH_DECODER_THREADS = 200_000
 # Clips that may be finished before their turn to be written, for each worker.
 _AHEAD_PER_WORKER = 4
 
@@ -106,8 +110,6 @@ class _Search:
             detect_every=settings.detect_every,
             weights=job.run.weights["sphereface20"].path,
             device=device,
-            # One thread a clip, unless there are cores to spare.
-            decoder_threads=max(1, workers // len(job.members)),
             scratch=scratch,
         )
 
@@ -124,19 +126,24 @@ class _Search:
             return ClipFaces(status, note)
         pixels = self._job.run.shard("pixels", self._job.shard)
         has_pixels = pixels is not None and member.name in pixels and pixels.fact(member.name, "length") > 0
+        table = read_table(self._frames, member.name)
+        num_pixels = table.width * table.height
         # A core is idle only while the other workers have no clips to begin.
-        is_core_idle = self._device != "cpu" or num_left < self._workers - 1
+        is_ahead = self._device != "cpu" or (num_left < self._workers - 1 and num_pixels >= _WORTH_DECODING_AHEAD)
+        # One thread a clip, unless there are cores to spare.
+        spare = self._workers // len(self._job.members) if num_pixels >= _WORTH_DECODER_THREADS else 1
         with self._job.reading(member) as source:
             if source is None and not has_pixels:
                 return ClipFaces("missing_file", GONE)
             return self._find(
                 self._request(
                     name=member.name,
-                    table=read_table(self._frames, member.name),
+                    table=table,
                     source=source,
                     pixels=self._job.run.path("pixels", self._job.shard) if has_pixels else None,
                     override=parse_text(member.override),
-                    frames_ahead=FRAMES_AHEAD if is_core_idle else 0,
+                    decoder_threads=max(1, spare),
+                    frames_ahead=FRAMES_AHEAD if is_ahead else 0,
                 )
             )
 
