@@ -9,6 +9,7 @@ CODE := pipeline models store tests benchmarks
 .venv/.installed: requirements.txt pyproject.toml $(wildcard models/native/* pipeline/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Valar needs Python 3.11 or newer; make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	rm -f models/*.so pipeline/*.so
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 

@@ -24,15 +24,13 @@ class Embedder:
         network: is not changed.
         precision: of the convolutions; fc5, whose sum has 21 504 terms, and the result are float32.
         device: where to compute.
-        channel_order: see `normalise_crops`.
-        batch_size: crops a pass of PyTorch's, at least 1; another size may change the last bit.
         engine: by default the kernel where it runs (see `find_kernel`), else PyTorch.
 
     Attributes:
         engine: which it is.
 
     Raises:
-        ValueError: precision, channel order or batch size are none, or the kernel was asked for and is not there.
+        ValueError: precision or engine are none of those, or the kernel is asked for where it does not run.
     """
 
     def __init__(
@@ -41,51 +39,52 @@ class Embedder:
         *,
         precision: Precision = "float32",
         device: str = "cpu",
-        channel_order: ChannelOrder = "bgr",
-        batch_size: int = 32,
         engine: Engine | None = None,
     ) -> None:
         if precision not in DTYPES:
             raise ValueError(f"precision ({precision!r}) must be one of {sorted(DTYPES)}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size ({batch_size}) must be at least 1")
-        check_channel_order(channel_order)
+        if engine not in (None, "kernel", "pytorch"):
+            raise ValueError(f"engine ({engine!r}) must be kernel or pytorch")
         kernel = None if engine == "pytorch" else find_kernel(precision, device)
         if engine == "kernel" and kernel is None:
             raise ValueError(f"engine (kernel) is not there for {precision} on {device}: it must be pytorch")
         self.engine: Engine = "pytorch" if kernel is None else "kernel"
         self._precision, self._device = precision, device
-        self._channel_order, self._batch_size = channel_order, batch_size
         self._kernel = None if kernel is None else (kernel, pack_weights(network, precision))
         self._network = _prepare(network, precision, device) if kernel is None else None
 
-    def embed(self, crops: np.ndarray) -> np.ndarray:
+    def embed(self, crops: np.ndarray, *, channel_order: ChannelOrder = "bgr", batch_size: int = 32) -> np.ndarray:
         """Compute the embedding of every crop.
 
         Args:
             crops: (N, 112, 96, 3) uint8 BGR, N >= 0; may be memory-mapped.
+            channel_order: the order the network sees; see `normalise_crops`.
+            batch_size: crops a pass of PyTorch's, at least 1; another size may change the last bit.
 
         Returns:
             (N, 512) float32.
 
         Raises:
-            ValueError: the crops have another shape or type.
+            ValueError: the crops have another shape or type, or an argument is none of those.
         """
         if crops.shape[1:] != (CROP_HEIGHT, CROP_WIDTH, 3) or crops.dtype != np.uint8:
             raise ValueError(f"crops are {crops.shape} {crops.dtype}: they must be (N, 112, 96, 3) uint8, BGR")
+        if batch_size < 1:
+            raise ValueError(f"batch_size ({batch_size}) must be at least 1")
+        check_channel_order(channel_order)
         if self._kernel is not None:
-            return embed_in_kernel(*self._kernel, crops, self._channel_order)
-        return self._embed_in_pytorch(crops)
+            return embed_in_kernel(*self._kernel, crops, channel_order)
+        return self._embed_in_pytorch(crops, channel_order, batch_size)
 
     @torch.inference_mode()
-    def _embed_in_pytorch(self, crops: np.ndarray) -> np.ndarray:
+    def _embed_in_pytorch(self, crops: np.ndarray, channel_order: ChannelOrder, batch_size: int) -> np.ndarray:
         assert self._network is not None, "one of the two engines is there"
         embeddings = np.empty((len(crops), FEATURE_SIZE), dtype=np.float32)
-        batch = torch.zeros((self._batch_size, CROP_HEIGHT, CROP_WIDTH, 3), dtype=torch.uint8)
-        for start in range(0, len(crops), self._batch_size):
-            part = crops[start : start + self._batch_size]
+        batch = torch.zeros((batch_size, CROP_HEIGHT, CROP_WIDTH, 3), dtype=torch.uint8)
+        for start in range(0, len(crops), batch_size):
+            part = crops[start : start + batch_size]
             batch.numpy()[: len(part)] = part
-            faces = normalise_crops(batch.to(self._device), channel_order=self._channel_order)  # (B, 3, 112, 96)
+            faces = normalise_crops(batch.to(self._device), channel_order=channel_order)  # (B, 3, 112, 96)
             rows = self._network(faces.to(DTYPES[self._precision]))
             embeddings[start : start + len(part)] = rows[: len(part)].cpu().numpy()
         return embeddings

@@ -103,10 +103,12 @@ class Mtcnn:
         self._pool = None
         if num_threads > 1 and self.device.type == "cpu":
             self._pool = ThreadPoolExecutor(num_threads, "pyramid", partial(torch.set_num_threads, 1))
-        has_kernel = self.device.type == "cpu" and native_mtcnn.is_available()
-        if engine == "kernel" and not has_kernel:
+        best = find_engine(self.device)
+        if engine not in (None, "kernel", "pytorch"):
+            raise ValueError(f"engine ({engine!r}) must be kernel or pytorch")
+        if engine == "kernel" and best != "kernel":
             raise ValueError(f"engine (kernel) does not run on {self.device} here: it must be pytorch")
-        self.engine: Engine = engine or ("kernel" if has_kernel else "pytorch")
+        self.engine: Engine = engine or best
         is_kernel = self.engine == "kernel"
         self._networks = NativeNetworks(networks) if is_kernel else TorchNetworks(networks, device=self.device)
 
@@ -207,6 +209,11 @@ class Mtcnn:
     def _refine_squares(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
         scores, corrections, positions = self._judge(image, boxes, ONET_PX)
         return Detections(correct_boxes(boxes, corrections), place_landmarks(boxes, positions), scores)
+
+
+def find_engine(device: str | torch.device) -> Engine:
+    """Tell which engine is the fastest on a device."""
+    return "kernel" if torch.device(device).type == "cpu" and native_mtcnn.is_available() else "pytorch"
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -4,7 +4,6 @@ It wants a processor with AVX-512, or with AVX2 and FMA; without them, or where 
 computes. Both kinds give the same bits.
 """
 
-import importlib
 import math
 from typing import Any, Literal
 
@@ -12,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.compiled import load_compiled
 from models.mtcnn_boxes import ONET_PX, RNET_PX
 from models.mtcnn_networks import MtcnnNetworks, ONet, PNet, RNet
 
+# As in models/native/mtcnn.h: raised when what the kernel takes or gives changes.
+_LAYOUT = 1
 _LANES = 16
 # Outputs of a convolution that the kernel computes at a time, and those of its dense layers.
 _DENSE_OUTPUTS = 128
@@ -32,14 +34,7 @@ _WINOGRAD = torch.tensor(
 Packed = tuple[np.ndarray, ...]
 
 
-def _load_kernel() -> Any:
-    try:
-        return importlib.import_module("models._mtcnn")
-    except ImportError:  # there was no compiler when the project was installed
-        return None
-
-
-_kernel = _load_kernel()
+_kernel: Any = load_compiled("models._mtcnn", _LAYOUT)
 
 
 def is_available() -> bool:

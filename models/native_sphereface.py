@@ -4,15 +4,17 @@ Its convolutions are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms
 the weights are transformed for them here, once.
 """
 
-import importlib
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from models.compiled import load_compiled
 from models.paper import FEATURE_SIZE
 from models.sphereface import STAGES, ChannelOrder, Precision, SphereFace20
 
+# As in models/native/sphereface.h: raised when what the kernel takes or computes changes.
+_LAYOUT = 2
 #: Crops for which the kernel reads all weights once; more are divided into such groups.
 MOST_CROPS = 32
 # Output channels that the kernel computes at a time, and the steps in which it sums fc5's products.
@@ -47,13 +49,10 @@ def find_kernel(precision: Precision, device: str = "cpu") -> Kernel | None:
 
 def list_kernels(precision: Precision) -> list[Kernel]:
     """List the compiled functions that this processor can run, the fastest first."""
-    try:
-        module = importlib.import_module("models._sphereface")
-    except ImportError:  # no compiler when it was installed
-        return []
+    module = load_compiled("models._sphereface", _LAYOUT)
     has = {name for name, is_there in torch.cpu.get_capabilities().items() if is_there is True}
     names = [name for name, of, needed in _KERNELS if of == precision and needed <= has]
-    return [getattr(module, name) for name in names if hasattr(module, name)]
+    return [getattr(module, name) for name in names if hasattr(module, name)]  # it may be an empty module
 
 
 @torch.no_grad()
@@ -61,23 +60,26 @@ def pack_weights(network: SphereFace20, precision: Precision) -> tuple[np.ndarra
     """Lay a network's weights out for the kernel: 128 MB in bfloat16, 212 MB in float32.
 
     Args:
-        network: float32, on the CPU.
+        network: on any device; is copied.
         precision: of the convolutions.
 
     Returns:
         Of each convolution the weights, bias and PReLU's slopes, then fc5's weights and bias.
     """
     arrays = []
+
+    def read(name: str) -> torch.Tensor:
+        return network.get_parameter(name).detach().to("cpu", torch.float32)
+
     for stage, (_, num_blocks) in enumerate(STAGES, start=1):
         for layer in range(1, 2 * num_blocks + 2):
             convolution = f"conv{stage}_{layer}"
-            packed = _pack_convolution(network.get_parameter(f"{convolution}.weight"), stage, layer, precision)
-            slopes = network.get_parameter(f"relu{stage}_{layer}.weight")
-            arrays += [packed, network.get_parameter(f"{convolution}.bias"), slopes]
-    fc5 = network.fc5.weight.reshape(FEATURE_SIZE, STAGES[-1][0], -1).permute(2, 1, 0)  # (pixels, channels, features)
+            # Each copied at once: a transformed layer is four times as large as it was.
+            arrays.append(_to_numpy(_pack_convolution(read(f"{convolution}.weight"), stage, layer, precision)))
+            arrays += [_to_numpy(read(f"{convolution}.bias")), _to_numpy(read(f"relu{stage}_{layer}.weight"))]
+    fc5 = read("fc5.weight").reshape(FEATURE_SIZE, STAGES[-1][0], -1).permute(2, 1, 0)  # (pixels, channels, features)
     fc5 = fc5.reshape(-1, _FLAT_STEP, FEATURE_SIZE // _BLOCK, _BLOCK).permute(0, 2, 1, 3)
-    arrays += [fc5, network.fc5.bias]
-    return tuple(_to_numpy(array) for array in arrays)
+    return (*arrays, _to_numpy(fc5), _to_numpy(read("fc5.bias")))
 
 
 def _pack_convolution(weights: torch.Tensor, stage: int, layer: int, precision: Precision) -> torch.Tensor:

@@ -33,7 +33,7 @@ def compute_fingerprint(value: Any) -> str:
 def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
     """Say what makes up each stage's bytes: version, settings, weights.
 
-    Device, threads, batch size and what is kept beside are left out: they change no value beyond rounding.
+    Device, engine, threads, batch size and what is kept beside are left out: they change no value beyond rounding.
     """
     face_settings, embedding_settings = config.faces(), config.embeddings()
     networks = {name: find_carried_weights(name).sha256 for name in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")}

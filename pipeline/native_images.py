@@ -3,10 +3,11 @@
 The bytes are the same either way. Thumbnails of images with gaps, or of less than 128 pixels, are left to OpenCV.
 """
 
-import importlib
 from typing import Any
 
 import numpy as np
+
+from models.compiled import load_compiled
 
 THUMBNAIL_PX = 32
 # A thumbnail's pixel is the mean of at most 4 x 4 pixels of the image, evenly spread: steady enough, and of a 4K frame
@@ -17,14 +18,9 @@ _OPENCV_FACTOR = 2
 _MOST_FACTOR = 256
 
 
-def _load_kernel() -> Any:
-    try:
-        return importlib.import_module("pipeline._images")
-    except ImportError:  # there was no compiler when the project was installed
-        return None
-
-
-_kernel = _load_kernel()
+# As in pipeline/native/images.c: raised when what it takes or gives changes.
+_LAYOUT = 1
+_kernel: Any = load_compiled("pipeline._images", _LAYOUT)
 
 
 def reduce_region(image: np.ndarray, low: np.ndarray, high: np.ndarray, factor: int) -> np.ndarray:

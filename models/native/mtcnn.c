@@ -212,5 +212,8 @@ PyMODINIT_FUNC PyInit__mtcnn(void)
     engine = find_engine(NULL);
     module.m_methods = engine == NULL ? NULL : METHODS;
 #endif
-    return PyModule_Create(&module);
+    PyObject *created = PyModule_Create(&module);
+    if (created != NULL && PyModule_AddIntMacro(created, LAYOUT) != 0)
+        Py_CLEAR(created);
+    return created;
 }

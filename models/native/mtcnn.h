@@ -11,6 +11,7 @@
 #endif
 
 enum {
+    LAYOUT = 1,          /* of weights, arguments and results: as in models/native_mtcnn.py */
     LANES = 16,
     GROUP = 12,          /* windows that go through the dense layers together */
     TILE = 3,            /* Winograd's tiles: 3 x 3 outputs, seen from 5 x 5 inputs */

@@ -52,9 +52,10 @@ STAGE int suppress_all(const double *boxes, const size_t num_boxes, const double
 {
     enum { DOUBLES = 8 };
     const size_t row = num_boxes + DOUBLES;
-    double *x1 = malloc(5 * row * sizeof *x1), *y1 = x1 + row, *x2 = y1 + row, *y2 = x2 + row, *areas = y2 + row;
+    double *x1 = malloc(5 * row * sizeof *x1);
     if (x1 == NULL)
         return -1;
+    double *y1 = x1 + row, *x2 = y1 + row, *y2 = x2 + row, *areas = y2 + row;
     memset(x1, 0, 5 * row * sizeof *x1);
     const __m512d none = _mm512_setzero_pd(), limit = _mm512_set1_pd(threshold);
     for (size_t i = 0; i < num_boxes; i++) {

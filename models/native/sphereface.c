@@ -97,4 +97,10 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef module = {
     .m_base = PyModuleDef_HEAD_INIT, .m_name = "_sphereface", .m_size = 0, .m_methods = methods};
 
-PyMODINIT_FUNC PyInit__sphereface(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__sphereface(void)
+{
+    PyObject *created = PyModule_Create(&module);
+    if (created != NULL && PyModule_AddIntMacro(created, LAYOUT) != 0)
+        Py_CLEAR(created);
+    return created;
+}

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 enum {
+    LAYOUT = 2, /* of weights and arguments, and points of the transforms: as in models/native_sphereface.py */
     CROP_HEIGHT = 112,
     CROP_WIDTH = 96,
     BYTES_OF_CROP = CROP_HEIGHT * CROP_WIDTH * 3,

@@ -352,19 +352,22 @@ typedef struct {
     float *sums, *flat, *features;
 } Scratch;
 
-/* Lay the scratch out in memory, or, without memory, count the bytes it needs. */
-static size_t lay_out(Scratch *scratch, char *memory)
+/* Lay the scratch for groups of up to `group` images out in memory, or, without memory, count its bytes. Those of the
+maps come first; they are returned in `bytes_of_maps`. */
+static size_t lay_out(Scratch *scratch, char *memory, const int group, size_t *bytes_of_maps)
 {
+    const size_t rows = (size_t)group + FEW_ROWS;
     size_t used = 0;
     for (int stage = 0; stage < 4; stage++) {
-        const size_t bytes = STAGES[stage].size * sizeof(Number) * (stage < 2 ? EARLY_GROUP : GROUP);
+        const size_t bytes = STAGES[stage].size * sizeof(Number) * (stage < 2 ? EARLY_GROUP : group);
         scratch->maps[stage] = take(memory, &used, bytes);
         scratch->inner[stage] = take(memory, &used, bytes);
     }
+    *bytes_of_maps = used;
     scratch->inputs = take(memory, &used, (size_t)POINTS * TILE_BYTES);
     scratch->sums = take(memory, &used, (size_t)POINTS * MOST_TILES * BLOCK * sizeof(float));
-    scratch->flat = take(memory, &used, (size_t)(GROUP + FEW_ROWS) * FLAT * sizeof(float));
-    scratch->features = take(memory, &used, (size_t)(GROUP + FEW_ROWS) * FEATURES * sizeof(float));
+    scratch->flat = take(memory, &used, rows * FLAT * sizeof(float));
+    scratch->features = take(memory, &used, rows * FEATURES * sizeof(float));
     return used;
 }
 
@@ -400,11 +403,14 @@ int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const 
     for (int layer = 0; layer < NUM_LAYERS; layer++)
         layers[layer] = (Layer){arrays[3 * layer], arrays[3 * layer + 1], arrays[3 * layer + 2]};
     Scratch s;
-    char *memory = aligned_alloc(ALIGNMENT, lay_out(&s, NULL));
+    size_t bytes_of_maps;
+    const int most = num_crops < GROUP ? (int)num_crops : GROUP;
+    char *memory = aligned_alloc(ALIGNMENT, lay_out(&s, NULL, most, &bytes_of_maps));
     if (memory == NULL)
         return -1;
+    lay_out(&s, memory, most, &bytes_of_maps);
     /* The borders of the maps, to which nothing is written, have to be zero. */
-    memset(memory, 0, lay_out(&s, memory));
+    memset(memory, 0, bytes_of_maps);
     const size_t num_groups = (num_crops + GROUP - 1) / GROUP;
     for (size_t group = 0; group < num_groups; group++) {
         /* Equally large ones, since each reads all weights. */

@@ -1,5 +1,6 @@
 /* Two small jobs done for every frame, to the same bytes as OpenCV does them: reducing part of an image by a whole
-factor, and a thumbnail. C for any processor, with vectors where all of a kind have them. Images are (height, width, 3) bytes without gaps. */
+factor, and a thumbnail. C for any processor, with vectors where all of a kind have them. Images are (height,
+width, 3) bytes without gaps. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -12,6 +13,7 @@ factor, and a thumbnail. C for any processor, with vectors where all of a kind h
 #endif
 
 enum {
+    LAYOUT = 1,           /* of what is taken and given: as in pipeline/native_images.py */
     MOST_FACTOR = 256,    /* so that a column of pixels adds up to less than 65536 */
     MOST_FOURS = 16,      /* so that a square of pixels does */
     THUMBNAIL_PX = 32,
@@ -225,4 +227,10 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_images", NULL, 0, methods};
 
-PyMODINIT_FUNC PyInit__images(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__images(void)
+{
+    PyObject *created = PyModule_Create(&module);
+    if (created != NULL && PyModule_AddIntMacro(created, LAYOUT) != 0)
+        Py_CLEAR(created);
+    return created;
+}

@@ -155,6 +155,6 @@ def load_likeness(weights: Path | None, device: str) -> Likeness:
     precision: Precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
 
     def embed(crops: np.ndarray) -> np.ndarray:
-        return load_embedder(weights, precision, device, "bgr", _LIKENESS_BATCH).embed(crops)
+        return load_embedder(weights, precision, device).embed(crops, batch_size=_LIKENESS_BATCH)
 
     return embedding_likeness(embed)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from models.embedder import Embedder, Engine
 from models.native_sphereface import MOST_CROPS, find_kernel
 from models.paper import FEATURE_SIZE
 from models.precision import computing_exactly
-from models.sphereface import ChannelOrder, Precision, build_sphereface
+from models.sphereface import Precision, build_sphereface
 from pipeline import config
 from pipeline.crops import remove_spare_crops
 from pipeline.mapped import release_pages
@@ -67,14 +68,15 @@ def embed_all(crops: np.ndarray, weights: Path | None, engine: Engine | None = N
     settings = config.embeddings()
     device = find_device()
     batch_size = settings.batch_size or _BATCH_SIZES[device]
-    embedder = load_embedder(weights, find_precision(device), device, settings.channel_order, batch_size, engine)
+    embedder = load_embedder(weights, find_precision(device), device, engine)
     workers = config.number_of_threads() if device == "cpu" else 1
     if embedder.engine == "kernel" and not settings.batch_size:
         batch_size = _divide(len(crops), workers)
     starts = range(0, len(crops), batch_size)
 
     def embed(start: int) -> np.ndarray:
-        return embedder.embed(crops[start : start + batch_size])
+        part = crops[start : start + batch_size]
+        return embedder.embed(part, channel_order=settings.channel_order, batch_size=batch_size)
 
     with computing_exactly(), torch_threads(1 if device == "cpu" else config.number_of_threads()):
         num_read = 0
@@ -102,17 +104,17 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
                     rows.append_bytes([encode_jpeg(crop)])
 
 
-@functools.cache
-def load_embedder(
-    weights: Path | None,
-    precision: Precision,
-    device: str,
-    channel_order: ChannelOrder,
-    batch_size: int,
-    engine: Engine | None = None,
-) -> Embedder:
+def load_embedder(weights: Path | None, precision: Precision, device: str, engine: Engine | None = None) -> Embedder:
     """Load SphereFace-20 once a process; see `Embedder`."""
+    with _LOADING:
+        return _load_embedder(weights, precision, device, engine)
+
+
+# The threads of a stage ask for it together.
+_LOADING = threading.Lock()
+
+
+@functools.cache
+def _load_embedder(weights: Path | None, precision: Precision, device: str, engine: Engine | None) -> Embedder:
     network = build_sphereface(weights, seed=config.run().seed)
-    return Embedder(
-        network, precision=precision, device=device, channel_order=channel_order, batch_size=batch_size, engine=engine
-    )
+    return Embedder(network, precision=precision, device=device, engine=engine)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.mtcnn import find_engine
 from models.precision import computing_exactly
 from pipeline import config
 from pipeline.faces import SpeakerFaces, map_crops
@@ -51,7 +52,7 @@ def align_faces(job: ShardJob) -> None:
     workers, device = config.number_of_threads(), find_faces_device()
     with contextlib.ExitStack() as stack:
         # Closed in the opposite order: the crops are whole when the table of faces appears.
-        made_in = {"device": describe_device(device)}
+        made_in = {"device": describe_device(device), "engine": find_engine(device)}
         writer = job.missing_writer(stack, "faces", made_in=made_in)
         crops = job.missing_writer(stack, "faces", beside="crops", made_in=made_in)
         scratch = stack.enter_context(

@@ -157,24 +157,25 @@ class _Turns(Generic[Item, Result]):
         self.are_all_there = False
         self._function = function
         self._cost = cost
-        self._items: list[tuple[Item, Future[Result]]] = []
+        self._items: list[tuple[float, Item, Future[Result]]] = []
         self._lock = threading.Lock()
 
     def add(self, item: Item) -> Future[Result]:
         """Add an item; `take` is to be called once for it."""
         future: Future[Result] = Future()
+        cost = 0.0 if self._cost is None else self._cost(item)
         with self._lock:
-            self._items.append((item, future))
+            self._items.append((cost, item, future))
         return future
 
     def take(self) -> None:
         """Work on the next item."""
         with self._lock:
             place = 0
-            if self.are_all_there and self._cost is not None:
-                costs = [self._cost(item) for item, _ in self._items]
+            if self.are_all_there:
+                costs = [cost for cost, _, _ in self._items]
                 place = costs.index(max(costs))  # of equal ones the first
-            item, future = self._items.pop(place)
+            _, item, future = self._items.pop(place)
         try:
             future.set_result(self._function(item))
         except BaseException as error:  # raised where the result is asked for

@@ -1,11 +1,10 @@
 """Embedding crops: by PyTorch and, where it runs, by the kernel, with the same results."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
+from models import native_sphereface
 from models.embedder import Embedder
 from models.native_sphereface import embed_in_kernel, find_kernel, list_kernels, pack_weights
 from models.precision import computing_exactly
@@ -54,9 +53,9 @@ def trained(tmp_path_factory):
 @pytest.mark.parametrize("channel_order", ["bgr", "rgb"])
 def test_embeddings_equal_the_bare_network(trained, faces, engine, precision, channel_order):
     expected = embed_bare(trained, faces, channel_order)
-    embedder = Embedder(trained, precision=precision, engine=engine, channel_order=channel_order)
+    embedder = Embedder(trained, precision=precision, engine=engine)
     assert embedder.engine == engine
-    found = embedder.embed(faces)
+    found = embedder.embed(faces, channel_order=channel_order)
     assert found.dtype == np.float32
     if precision == "float32":
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
@@ -69,10 +68,10 @@ def test_embeddings_equal_the_bare_network(trained, faces, engine, precision, ch
 
 @by_every_engine
 def test_rows_do_not_depend_on_their_neighbours(network, faces, engine, precision):
-    embedder = Embedder(network, precision=precision, batch_size=3, engine=engine)
-    together = embedder.embed(faces[:4])
-    alone = np.concatenate([embedder.embed(faces[i : i + 1]) for i in range(4)])
-    backwards = embedder.embed(faces[3::-1])[::-1]
+    embedder = Embedder(network, precision=precision, engine=engine)
+    together = embedder.embed(faces[:4], batch_size=3)
+    alone = np.concatenate([embedder.embed(faces[i : i + 1], batch_size=3) for i in range(4)])
+    backwards = embedder.embed(faces[3::-1], batch_size=3)[::-1]
     np.testing.assert_array_equal(together, alone)
     np.testing.assert_array_equal(together, backwards)
 
@@ -137,9 +136,11 @@ def test_wrong_arguments_are_refused(network, faces):
     with pytest.raises(ValueError, match=r"precision \('float16'\) must be one of \['bfloat16', 'float32'\]"):
         Embedder(network, precision="float16")
     with pytest.raises(ValueError, match=r"batch_size \(0\) must be at least 1"):
-        Embedder(network, batch_size=0)
+        Embedder(network).embed(faces, batch_size=0)
     with pytest.raises(ValueError, match=r"channel_order \('grb'\) must be bgr or rgb"):
-        Embedder(network, channel_order="grb")
+        Embedder(network).embed(faces, channel_order="grb")
+    with pytest.raises(ValueError, match=r"engine \('Kernel'\) must be kernel or pytorch"):
+        Embedder(network, engine="Kernel")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_pytorch_embeds_where_the_kernel_cannot_or_is_slower(network, faces, mon
 
 
 def test_pytorch_embeds_where_nothing_was_compiled(network, monkeypatch):
-    monkeypatch.setitem(sys.modules, "models._sphereface", None)  # importing it fails
+    monkeypatch.setattr(native_sphereface, "load_compiled", lambda name, layout: None)
     assert Embedder(network, precision="bfloat16").engine == "pytorch"
 
 
@@ -186,6 +187,6 @@ def test_kernel_refuses_arrays_that_do_not_fit(network, faces):
 def test_a_gpu_gives_the_same_embeddings(network, faces, precision):
     on_cpu = Embedder(network).embed(faces)
     with computing_exactly():
-        on_gpu = Embedder(network, precision=precision, device="cuda", batch_size=16).embed(faces)
+        on_gpu = Embedder(network, precision=precision, device="cuda").embed(faces, batch_size=16)
     assert len(on_gpu) == 24
     assert cosines(on_cpu, on_gpu).min() >= 0.999

@@ -37,16 +37,21 @@ def test_what_is_embedded_of_a_track_does_not_depend_on_the_other_tracks(weights
 
 @pytest.mark.parametrize(("multiplies", "precision"), [(True, "bfloat16"), (False, "float32")])
 def test_likeness_is_computed_the_way_that_is_fast_on_the_device(weights, monkeypatch, multiplies, precision):
-    arguments = []
+    arguments, sizes = [], []
+
+    def embed(crops: np.ndarray, *, batch_size: int) -> np.ndarray:
+        sizes.append((len(crops), batch_size))
+        return np.ones((len(crops), 512), np.float32)
 
     def note_load(*given: object) -> types.SimpleNamespace:
         arguments.append(given)
-        return types.SimpleNamespace(embed=lambda crops: np.ones((len(crops), 512), np.float32))
+        return types.SimpleNamespace(embed=embed)
 
     monkeypatch.setattr(clip_faces, "multiplies_bfloat16", lambda device: multiplies)
     monkeypatch.setattr(clip_faces, "load_embedder", note_load)
     load_likeness(weights, "cpu").describe(np.zeros((9, 112, 96, 3), np.uint8), [np.arange(9)])
-    assert arguments == [(weights, precision, "cpu", "bgr", 8)]
+    assert arguments == [(weights, precision, "cpu")]
+    assert sizes == [(4, 8)]
 
 
 @pytest.mark.parametrize(("detect_every", "where"), [(25, r"the \d\d frames looked at of 95"), (1, "95 frames")])

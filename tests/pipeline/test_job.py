@@ -80,3 +80,14 @@ def test_the_last_ones_are_begun_in_the_order_of_their_cost():
     begun.clear()
     assert list(in_parallel(note, range(8), workers=1, ahead=8, cost=costs.__getitem__)) == list(range(8))
     assert begun == [5, 7, 4, 2, 0, 6, 1, 3]
+
+
+def test_a_cost_that_cannot_be_told_is_an_error():
+    def refuse_two(item):
+        if item == 2:
+            raise ValueError("no cost of 2")
+        return item
+
+    results = in_parallel(str, range(5), workers=2, ahead=5, cost=refuse_two)
+    with pytest.raises(ValueError, match="no cost of 2"):
+        list(results)
