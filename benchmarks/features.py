@@ -4,8 +4,9 @@ For each clip, and for all of them as one shard: seconds of the stages as FullRu
 takes longer (one image a call of the detector, or several), and which share of the bound is reached: decoding alone and
 embedding alone on all cores, in seconds ("bound") and in core seconds ("cores"), and in seconds again were PyTorch to
 embed ("torch"), which is the same bound where our own kernel does not run. SphereFace's weights come from a file even
-where they are random, since tracks are then joined by their embeddings, as with the published ones. What a process does
-once is done on the first clip before anything is measured; TensorFlow's preparations for the recipe do not count either.
+where they are random, since tracks are then joined by their embeddings, as with the published ones. What a process
+does once is done on the first clip before anything is measured, as TensorFlow's preparations for the recipe do not
+count either.
 """
 
 import argparse

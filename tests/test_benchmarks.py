@@ -35,12 +35,13 @@ def test_a_row_tells_ratios_and_shares_of_the_bound():
         "recipe": 30.0,
         "decoding": 0.5,
         "embedding": 1.0,
+        "embedding_pytorch": 1.7,
         "decoding_core_seconds": 1.0,
         "embedding_core_seconds": 2.0,
         "stages": {"faces": 1.5, "embed": 0.5},
     }
     assert format_row(row).split() == (
-        ["clip", "100", "90", "2.00", "50.0", "15.0x", "75%", "75%", "|", "0.50", "1.00", "|", "1.50", "0.50"]
+        ["clip", "100", "90", "2.00", "50.0", "15.0x", "75%", "75%", "110%", "|", "0.50", "1.00", "|", "1.50", "0.50"]
     )
 
 
