@@ -288,6 +288,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--faces-device", choices=["auto", "cpu", "cuda"], default="auto", help="of the detector")
     parser.add_argument("--threads", type=int, default=0, help="0 for one per core")
     parser.add_argument("--scratch", type=Path, help="folder for everything that is written")
     parser.add_argument("--json", type=Path, help="file for the raw seconds")
@@ -296,7 +297,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _settings(arguments: argparse.Namespace, weights: str) -> dict[str, dict[str, Any]]:
     return {
-        "faces": {"smallest_face_px": arguments.smallest_face},
+        "faces": {"smallest_face_px": arguments.smallest_face, "device": arguments.faces_device},
         "embeddings": {"weights": weights, "precision": arguments.precision},
         "anet": {"vgg_weights": "random"},
         "run": {"device": arguments.device, "threads": arguments.threads},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
+from models.mtcnn import find_engine
 from models.precision import multiplies_bfloat16
 from models.sphereface import Precision
 from pipeline import config
@@ -28,8 +29,16 @@ def find_precision(device: str) -> Precision:
 
 
 def find_faces_device() -> str:
-    """Give the device of the detector: `[faces] device`, or that of all networks."""
-    return "cpu" if config.faces().device == "cpu" else find_device()
+    """Give the device of the detector that `[faces] device` means here.
+
+    By default the cores where the detector's kernel runs on them, beside a GPU too: following a face is a call of a
+    tenth of a millisecond for every frame, which takes a GPU longer than a core, and all clips would share Python's
+    lock (docs/decisions/013).
+    """
+    device = config.faces().device
+    if device == "auto":
+        return "cpu" if find_engine("cpu") == "kernel" else find_device()
+    return str(device)
 
 
 def describe_device(device: str) -> str:

@@ -38,8 +38,12 @@ def test_a_gpu_that_only_emulates_bfloat16_embeds_in_float32(monkeypatch, native
     assert device.find_precision("cuda") == expected
 
 
-@pytest.mark.parametrize(("faces", "expected"), [("auto", "cuda"), ("cpu", "cpu")])
-def test_the_detector_can_stay_on_the_cpu_beside_a_gpu(monkeypatch, faces, expected):
+@pytest.mark.parametrize(
+    ("faces", "engine", "expected"),
+    [("auto", "kernel", "cpu"), ("auto", "pytorch", "cuda"), ("cpu", "pytorch", "cpu"), ("cuda", "kernel", "cuda")],
+)
+def test_the_detector_stays_on_cores_that_have_its_kernel_beside_a_gpu(monkeypatch, faces, engine, expected):
     monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="cuda"))
     monkeypatch.setattr(config, "faces", lambda: types.SimpleNamespace(device=faces))
+    monkeypatch.setattr(device, "find_engine", lambda where: engine)
     assert device.find_faces_device() == expected
