@@ -21,6 +21,9 @@ from store.structure import Scaled, as_array, set_attribute
 #: Datasets of this size and more start at multiples of it, so that a reader can map them (FORMAT.md, section 4).
 ALIGNMENT = 4096
 _COPY_BYTES = 16 << 20
+# Room that is tried out before libhdf5 writes: where the disk is full within a file's first pages, it ends the process.
+_STRUCTURE_BYTES = 64 << 10
+_UTTERANCE_BYTES = 1 << 10
 
 
 class UtteranceRows:
@@ -168,6 +171,7 @@ class ShardWriter:
     def _write_structure(self, path: Path) -> dict[str, tuple[int, int]]:
         """Write everything but the rows; give the places of those."""
         places: dict[str, tuple[int, int]] = {}
+        path.write_bytes(bytes(_STRUCTURE_BYTES + _UTTERANCE_BYTES * len(self._utterances)))
         with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
             root = h5py.h5g.open(file.id, b"/")
             for name, value in self._attributes.items():

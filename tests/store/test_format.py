@@ -1,7 +1,9 @@
 """The format itself: files of every version stay readable, by us and by readers that know nothing of us."""
 
+import errno
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -122,3 +124,28 @@ def test_the_tools_of_hdf5_read_a_file_and_its_names():
     assert '"/corner"' in dump
     assert '(0): "pixel"' in dump
     assert "(4,0): 21, 22, 23, 24" in dump
+
+
+FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from store.writer import ShardWriter
+
+try:
+    with ShardWriter(Path(sys.argv[1]), stage="embeddings", shard="s", fingerprint="f", provenance={}) as writer:
+        with writer.utterance("a/b", source_sha256="0" * 64) as rows:
+            rows.append(embedding=np.ones((1, 512), np.float32))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+except OSError as error:
+    print("OSError", error.errno)
+"""
+
+
+@pytest.mark.parametrize("room", [2048, 4096, 8192, 60000])
+def test_no_room_for_a_file_is_an_error_not_the_end_of_the_process(tmp_path, room):
+    # libhdf5 crashes where the first pages of a file cannot be written.
+    command = [sys.executable, "-c", FILL_THE_DISK, str(tmp_path / "s.h5"), str(room)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["OSError", str(errno.EFBIG)]), done.stderr
+    assert list(tmp_path.iterdir()) == []
