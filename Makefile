@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CODE := pipeline models store tests benchmarks
+C_CODE := $(wildcard models/native/*.[ch] pipeline/native/*.[ch])
 
 .PHONY: demo test test-slow check check-style format bench clean
 
@@ -29,6 +30,7 @@ test-slow: .venv/.installed-dev
 
 check-style: .venv/.installed-dev
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/clang-format --dry-run -Werror $(C_CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 
@@ -36,6 +38,7 @@ check: check-style test
 
 format: .venv/.installed-dev
 	$(BIN)/ruff format $(CODE)
+	$(BIN)/clang-format -i $(C_CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
 # `python -m benchmarks` lists them; each takes options, and the long forms take half an hour. These are the short ones.

@@ -1,5 +1,5 @@
-/* The Python module models._mtcnn: MTCNN's networks, windows, levels of the pyramid and overlaps, by the engine for this
-processor (mtcnn_avx512.c, mtcnn_avx2.c; models/native_mtcnn.py packs their weights). Without one it is empty. */
+/* The Python module models._mtcnn: MTCNN's networks, windows, levels of the pyramid and overlaps, by the engine for
+this processor (mtcnn_avx512.c, mtcnn_avx2.c; models/native_mtcnn.py packs their weights). Without one it is empty. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -14,9 +14,13 @@ typedef struct {
     size_t weights, outputs;
 } Size;
 
-static const Size PNET_SIZES[PNET_LAYERS] = {{27 * LANES, LANES}, {9 * 10 * LANES, LANES}, {POINTS * 16 * 32, 32}, {CELL * 32, LANES}};
-static const Size RNET_SIZES[RNET_LAYERS] = {
-    {27 * 32, 32}, {POINTS * 28 * 48, 48}, {4 * 48 * 64, 64}, {RNET_FLAT * RNET_DENSE, RNET_DENSE}, {RNET_DENSE * TABLE, TABLE}};
+static const Size PNET_SIZES[PNET_LAYERS] = {
+    {27 * LANES, LANES}, {9 * 10 * LANES, LANES}, {POINTS * 16 * 32, 32}, {CELL * 32, LANES}};
+static const Size RNET_SIZES[RNET_LAYERS] = {{27 * 32, 32},
+                                             {POINTS * 28 * 48, 48},
+                                             {4 * 48 * 64, 64},
+                                             {RNET_FLAT * RNET_DENSE, RNET_DENSE},
+                                             {RNET_DENSE * TABLE, TABLE}};
 static const Size ONET_SIZES[ONET_LAYERS] = {{27 * 32, 32},
                                              {POINTS * 32 * 64, 64},
                                              {POINTS * 64 * 64, 64},
@@ -79,14 +83,15 @@ static PyObject *judge(PyObject *self, PyObject *arguments)
     int height, width, side, failed = -1;
     PyObject *packed;
     Weights weights = {.count = 0};
-    if (!PyArg_ParseTuple(arguments, "y*iiy*iO!w*", &image, &height, &width, &boxes, &side, &PyTuple_Type, &packed, &table))
+    if (!PyArg_ParseTuple(arguments, "y*iiy*iO!w*", &image, &height, &width, &boxes, &side, &PyTuple_Type, &packed,
+                          &table))
         return NULL;
     const size_t num_boxes = boxes.len / (4 * sizeof(double));
     if (check_image(&image, height, width) != 0)
         goto done;
     if (boxes.len % (4 * sizeof(double)) != 0 || (size_t)table.len != num_boxes * TABLE * sizeof(float)) {
-        PyErr_Format(PyExc_ValueError, "%zd bytes of boxes and %zd of results are not the same number of them", boxes.len,
-                     table.len);
+        PyErr_Format(PyExc_ValueError, "%zd bytes of boxes and %zd of results are not the same number of them",
+                     boxes.len, table.len);
         goto done;
     }
     if (side != RNET_PX && side != ONET_PX) {
@@ -96,11 +101,9 @@ static PyObject *judge(PyObject *self, PyObject *arguments)
     if (take_weights(packed, side == ONET_PX ? ONET_SIZES : RNET_SIZES, side == ONET_PX ? ONET_LAYERS : RNET_LAYERS,
                      &weights) != 0)
         goto done;
-    Py_BEGIN_ALLOW_THREADS
-    failed = engine->judge(image.buf, height, width, boxes.buf, num_boxes, side, weights.layers, table.buf);
-    Py_END_ALLOW_THREADS
-    if (failed)
-        PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS failed =
+        engine->judge(image.buf, height, width, boxes.buf, num_boxes, side, weights.layers, table.buf);
+    Py_END_ALLOW_THREADS if (failed) PyErr_NoMemory();
 done:
     release_weights(&weights);
     PyBuffer_Release(&image);
@@ -135,11 +138,9 @@ static PyObject *propose(PyObject *self, PyObject *arguments)
     }
     if (take_weights(packed, PNET_SIZES, PNET_LAYERS, &weights) != 0)
         goto done;
-    Py_BEGIN_ALLOW_THREADS
-    count = engine->propose(image.buf, height, width, level_height, level_width, least, weights.layers, cells.buf, values.buf);
-    Py_END_ALLOW_THREADS
-    if (count < 0)
-        PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS count = engine->propose(image.buf, height, width, level_height, level_width, least,
+                                                   weights.layers, cells.buf, values.buf);
+    Py_END_ALLOW_THREADS if (count < 0) PyErr_NoMemory();
 done:
     release_weights(&weights);
     PyBuffer_Release(&image);
@@ -156,15 +157,12 @@ static PyObject *suppress(PyObject *self, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "y*dpw*", &boxes, &threshold, &of_smaller, &kept))
         return NULL;
     if ((size_t)boxes.len != (size_t)kept.len * 4 * sizeof(double)) {
-        PyErr_Format(PyExc_ValueError, "%zd bytes of boxes and %zd of results are not the same number of them", boxes.len,
-                     kept.len);
+        PyErr_Format(PyExc_ValueError, "%zd bytes of boxes and %zd of results are not the same number of them",
+                     boxes.len, kept.len);
         goto done;
     }
-    Py_BEGIN_ALLOW_THREADS
-    failed = engine->suppress(boxes.buf, kept.len, threshold, of_smaller, kept.buf);
-    Py_END_ALLOW_THREADS
-    if (failed)
-        PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS failed = engine->suppress(boxes.buf, kept.len, threshold, of_smaller, kept.buf);
+    Py_END_ALLOW_THREADS if (failed) PyErr_NoMemory();
 done:
     PyBuffer_Release(&boxes);
     PyBuffer_Release(&kept);
@@ -195,9 +193,11 @@ static PyObject *use(PyObject *self, PyObject *arguments)
 }
 
 static PyMethodDef METHODS[] = {
-    {"judge", judge, METH_VARARGS, "judge(image, height, width, boxes, side, weights, table): see models/native_mtcnn.py"},
+    {"judge", judge, METH_VARARGS,
+     "judge(image, height, width, boxes, side, weights, table): see models/native_mtcnn.py"},
     {"propose", propose, METH_VARARGS,
-     "propose(image, height, width, level_height, level_width, least, weights, cells, values): see models/native_mtcnn.py"},
+     "propose(image, height, width, level_height, level_width, least, weights, cells, values): see "
+     "models/native_mtcnn.py"},
     {"suppress", suppress, METH_VARARGS, "suppress(boxes, threshold, of_smaller, kept): see models/native_mtcnn.py"},
     {"use", use, METH_VARARGS, "use(name): compute by another engine, for tests; returns the name of the one before"},
     {NULL, NULL, 0, NULL},

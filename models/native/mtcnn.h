@@ -11,16 +11,16 @@
 #endif
 
 enum {
-    LAYOUT = 1,          /* of weights, arguments and results: as in models/native_mtcnn.py */
+    LAYOUT = 1, /* of weights, arguments and results: as in models/native_mtcnn.py */
     LANES = 16,
-    GROUP = 12,          /* windows that go through the dense layers together */
-    TILE = 3,            /* Winograd's tiles: 3 x 3 outputs, seen from 5 x 5 inputs */
-    POINTS = 25,         /* products of a tile */
-    DENSE = 128,         /* outputs of a dense layer that are packed together */
-    ROOM = 64 * LANES,   /* numbers behind the end of each buffer */
-    TABLE = 16,          /* numbers of a window's result: a logit, 4 corrections, 10 landmarks, nothing */
-    CELL = 5,            /* of a cell of P-Net's: a logit, 4 corrections */
-    CELL_PX = 12,        /* side of P-Net's window */
+    GROUP = 12,        /* windows that go through the dense layers together */
+    TILE = 3,          /* Winograd's tiles: 3 x 3 outputs, seen from 5 x 5 inputs */
+    POINTS = 25,       /* products of a tile */
+    DENSE = 128,       /* outputs of a dense layer that are packed together */
+    ROOM = 64 * LANES, /* numbers behind the end of each buffer */
+    TABLE = 16,        /* numbers of a window's result: a logit, 4 corrections, 10 landmarks, nothing */
+    CELL = 5,          /* of a cell of P-Net's: a logit, 4 corrections */
+    CELL_PX = 12,      /* side of P-Net's window */
     RNET_PX = 24,
     ONET_PX = 48,
     RNET_FLAT = 3 * 3 * 64,

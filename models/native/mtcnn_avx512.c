@@ -74,8 +74,8 @@ STAGE int suppress_all(const double *boxes, const size_t num_boxes, const double
             if (!meeting)
                 continue;
             const __m512d other = _mm512_loadu_pd(areas + j);
-            const __m512d whole = of_smaller ? _mm512_min_pd(own, other)
-                                             : _mm512_sub_pd(_mm512_add_pd(own, other), shared);
+            const __m512d whole =
+                of_smaller ? _mm512_min_pd(own, other) : _mm512_sub_pd(_mm512_add_pd(own, other), shared);
             const __mmask8 real = _mm512_mask_cmp_pd_mask(meeting, whole, none, _CMP_GT_OQ);
             kept[i] = !_mm512_mask_cmp_pd_mask(real, _mm512_maskz_div_pd(real, shared, whole), limit, _CMP_GT_OQ);
         }

@@ -1,10 +1,10 @@
-/* MTCNN's networks in float32, and the arithmetic around them: windows and levels of the pyramid. Included by a file for
-each kind of processor, which says what a Vector of 16 numbers is and how many pixels fit into its registers.
+/* MTCNN's networks in float32, and the arithmetic around them: windows and levels of the pyramid. Included by a file
+for each kind of processor, which says what a Vector of 16 numbers is and how many pixels fit into its registers.
 
 Words: a map is an image of channels, channels last; a vector is 16 output channels; a part of a convolution's sum is
 one row of its taps, whose inputs lie side by side. Rows of maps have room behind their end: convolutions compute a
-fixed number of pixels at a time and may go beyond. 3 x 3 convolutions of many channels are Winograd's F(3x3, 3x3) (Lavin
-& Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): 25 products make 9 outputs instead of 81. */
+fixed number of pixels at a time and may go beyond. 3 x 3 convolutions of many channels are Winograd's F(3x3, 3x3)
+(Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): 25 products make 9 outputs instead of 81. */
 
 #include <immintrin.h>
 #include <stdlib.h>
@@ -69,7 +69,8 @@ INLINE void convolve_row(const int pixels, const int last_pixels, const int vect
                 parts[part] = rows[part] + (size_t)x * channels;
             float *at = to + ((size_t)x * blocks + block) * outputs;
             if (x + pixels <= width || pixels == last_pixels) {
-                convolve_pixels(pixels, vectors, side, depth, parts, channels, weights, outputs, bias, slope, at, blocks * outputs);
+                convolve_pixels(pixels, vectors, side, depth, parts, channels, weights, outputs, bias, slope, at,
+                                blocks * outputs);
                 x += pixels;
             } else {
                 convolve_pixels(last_pixels, vectors, side, depth, parts, channels, weights, outputs, bias, slope, at,
@@ -159,8 +160,8 @@ INLINE void transform_row(const float *const *rows, const int channels, const in
 }
 
 /* Sums (25, num_rows, outputs) of all rows of V with a block of the weights. */
-INLINE void multiply_tiles(const int pixels, const int last_pixels, const int vectors, const int channels, const float *v,
-                           const int num_tiles, const int num_rows, const float *weights, float *sums)
+INLINE void multiply_tiles(const int pixels, const int last_pixels, const int vectors, const int channels,
+                           const float *v, const int num_tiles, const int num_rows, const float *weights, float *sums)
 {
     const int outputs = vectors * LANES;
     for (int point = 0; point < POINTS; point++, weights += (size_t)channels * outputs) {
@@ -196,8 +197,7 @@ INLINE void finish_row(const int vectors, const float *sums, const int first, co
             for (int i = 0; i < 5; i++) {
 #pragma GCC unroll 5
                 for (int j = 0; j < 5; j++)
-                    numbers[j] = load(sums + ((size_t)(5 * i + j) * num_rows + first + tile) * vectors * LANES +
-                                                 half);
+                    numbers[j] = load(sums + ((size_t)(5 * i + j) * num_rows + first + tile) * vectors * LANES + half);
                 transform_sums(numbers, 1, across + TILE * i);
             }
 #pragma GCC unroll 3
@@ -206,15 +206,15 @@ INLINE void finish_row(const int vectors, const float *sums, const int first, co
             for (int j = 0; j < columns; j++)
                 for (int i = 0; i < height; i++)
                     store(to + i * to_row + (size_t)(tile * TILE + j) * to_pixel + half,
-                                     prelu(add(outputs[TILE * j + i], offset), slope + half));
+                          prelu(add(outputs[TILE * j + i], offset), slope + half));
         }
     }
 }
 
 /* A convolution of a map of `size` x `size` pixels by tiles, and the pooling behind it. */
 INLINE void convolve_by_tiles(const int size, const int channels, const int pixels, const int vectors, const int blocks,
-                              const int pool_side, const int pooled_size, const float *map, const Layer *layer, float *v,
-                              float *sums, float *outputs, float *to)
+                              const int pool_side, const int pooled_size, const float *map, const Layer *layer,
+                              float *v, float *sums, float *outputs, float *to)
 {
     const int width = size - 2, tiles = (width + TILE - 1) / TILE, num_tiles = tiles * tiles,
               num_rows = (num_tiles + pixels - 1) / pixels * pixels, kept = blocks * vectors * LANES;
@@ -229,17 +229,17 @@ INLINE void convolve_by_tiles(const int size, const int channels, const int pixe
         multiply_tiles(pixels, pixels, vectors, channels, v, num_tiles, num_rows,
                        layer->weights + (size_t)POINTS * channels * channel, sums);
         for (int y = 0; y < tiles; y++)
-            finish_row(vectors, sums, y * tiles, tiles, num_rows, width - y * TILE < TILE ? width - y * TILE : TILE, width,
-                       layer->bias + channel, layer->slope + channel, outputs + (size_t)y * TILE * width * kept + channel,
-                       (size_t)width * kept, kept);
+            finish_row(vectors, sums, y * tiles, tiles, num_rows, width - y * TILE < TILE ? width - y * TILE : TILE,
+                       width, layer->bias + channel, layer->slope + channel,
+                       outputs + (size_t)y * TILE * width * kept + channel, (size_t)width * kept, kept);
     }
     for (int y = 0; y < pooled_size; y++) {
         const int end = 2 * y + pool_side < width ? 2 * y + pool_side : width;
         const float *pooled[3];
         for (int row = 2 * y; row < end; row++)
             pooled[row - 2 * y] = outputs + (size_t)row * width * kept;
-        pool_row(pool_side, vectors * blocks, pooled, end - 2 * y, width, pooled_size, to + (size_t)y * pooled_size * kept,
-                 kept);
+        pool_row(pool_side, vectors * blocks, pooled, end - 2 * y, width, pooled_size,
+                 to + (size_t)y * pooled_size * kept, kept);
     }
 }
 
@@ -262,8 +262,8 @@ INLINE void convolve_and_pool(const int size, const int channels, const int pixe
         const float *pooled[3];
         for (int row = 2 * y; row < end; row++)
             pooled[row - 2 * y] = ring + row % 4 * ring_row;
-        pool_row(pool_side, vectors * blocks, pooled, end - 2 * y, width, pooled_size, to + (size_t)y * pooled_size * kept,
-                 kept);
+        pool_row(pool_side, vectors * blocks, pooled, end - 2 * y, width, pooled_size,
+                 to + (size_t)y * pooled_size * kept, kept);
     }
 }
 
@@ -272,7 +272,8 @@ INLINE void convolve_last(const int channels, const int blocks, const float *map
 {
     for (int y = 0; y < 3; y++) {
         const float *rows[2] = {map + (size_t)y * 4 * channels, map + (size_t)(y + 1) * 4 * channels};
-        convolve_row(PIXELS_4, PIXELS_4, 4, blocks, 2, channels, rows, 3, layer, to + (size_t)y * 3 * blocks * 4 * LANES);
+        convolve_row(PIXELS_4, PIXELS_4, 4, blocks, 2, channels, rows, 3, layer,
+                     to + (size_t)y * 3 * blocks * 4 * LANES);
     }
 }
 
@@ -322,12 +323,12 @@ STAGE void rnet_2(const Layer *layer, Scratch *s)
 STAGE void rnet_3(const Layer *layer, Scratch *s, float *flat) { convolve_last(48, 1, s->maps[1], layer, flat); }
 
 /* DENSE outputs of some windows, of `vectors` vectors at a time. */
-INLINE void connect_block(const int windows, const int vectors, const int depth, const float *from, const float *weights,
-                          const float *bias, const float *slope, float *to, const int outputs)
+INLINE void connect_block(const int windows, const int vectors, const int depth, const float *from,
+                          const float *weights, const float *bias, const float *slope, float *to, const int outputs)
 {
     for (int output = 0; output < DENSE; output += vectors * LANES)
-        convolve_pixels(windows, vectors, 1, depth, &from, depth, weights + output, DENSE, bias + output, slope + output,
-                        to + output, outputs);
+        convolve_pixels(windows, vectors, 1, depth, &from, depth, weights + output, DENSE, bias + output,
+                        slope + output, to + output, outputs);
 }
 
 /* A dense layer over some windows; `outputs` a multiple of DENSE. */
@@ -351,8 +352,8 @@ STAGE void answer(const int depth, const float *dense, const int num_windows, co
 {
     for (int window = 0; window < num_windows; window++) {
         const float *from = dense + (size_t)window * depth;
-        convolve_pixels(1, 1, 1, depth, &from, depth, layer->weights, TABLE, layer->bias, layer->slope, table + window * TABLE,
-                        TABLE);
+        convolve_pixels(1, 1, 1, depth, &from, depth, layer->weights, TABLE, layer->bias, layer->slope,
+                        table + window * TABLE, TABLE);
     }
 }
 
@@ -407,7 +408,8 @@ STAGE void sample(const uint8_t *image, int height, int width, const double *box
     for (int y = 0; y < side; y++) {
         const uint8_t *above = image + (size_t)down.lower[y] * width * 3;
         const uint8_t *below = image + (size_t)down.upper[y] * width * 3;
-        const __m128 above_weight = _mm_set1_ps(down.lower_weights[y]), below_weight = _mm_set1_ps(down.upper_weights[y]);
+        const __m128 above_weight = _mm_set1_ps(down.lower_weights[y]),
+                     below_weight = _mm_set1_ps(down.upper_weights[y]);
         for (int x = 0; x < side; x++, window += 3) {
             const size_t left = (size_t)across.lower[x] * 3, right = (size_t)across.upper[x] * 3;
             const __m128 on_left = _mm_add_ps(_mm_mul_ps(read_pixel(above + left, end), above_weight),
@@ -444,13 +446,14 @@ static int judge_all(const uint8_t *image, int height, int width, const double *
                      const Layer *layers, float *table)
 {
     enum { NUM_PARTS = 10 };
-    const size_t sizes[NUM_PARTS] = {WINDOW,  RING, MAP_1, MAP_2, MAP_3, V, SUMS, OUTPUTS, GROUP * ONET_FLAT + ROOM,
-                                     GROUP * ONET_DENSE + ROOM};
+    const size_t sizes[NUM_PARTS] = {
+        WINDOW, RING, MAP_1, MAP_2, MAP_3, V, SUMS, OUTPUTS, GROUP * ONET_FLAT + ROOM, GROUP * ONET_DENSE + ROOM};
     float *parts[NUM_PARTS];
     void *memory = reserve(sizes, NUM_PARTS, parts);
     if (memory == NULL)
         return -1;
-    Scratch s = {parts[0], parts[1], {parts[2], parts[3], parts[4]}, parts[5], parts[6], parts[7], parts[8], parts[9], memory};
+    Scratch s = {parts[0], parts[1], {parts[2], parts[3], parts[4]}, parts[5], parts[6], parts[7], parts[8],
+                 parts[9], memory};
     for (size_t first = 0; first < num_boxes; first += GROUP) {
         const int group = num_boxes - first < GROUP ? (int)(num_boxes - first) : GROUP;
         for (int i = 0; i < group; i++) {
@@ -578,8 +581,8 @@ STAGE void pnet_2(const float *const *rows, const int width, const Layer *layer,
 }
 
 /* Three rows, or as many as `height` says; they lie `to_row` numbers apart. */
-STAGE void pnet_3(const float *const *rows, const int height, const int width, const Layer *layer, float *v, float *sums,
-                  float *to, const size_t to_row)
+STAGE void pnet_3(const float *const *rows, const int height, const int width, const Layer *layer, float *v,
+                  float *sums, float *to, const size_t to_row)
 {
     const int num_tiles = (width + TILE - 1) / TILE, num_rows = num_tiles + PIXELS_2;
     transform_row(rows, 16, num_tiles, 0, num_rows, v);
@@ -594,8 +597,7 @@ STAGE void pnet_pool(const float *const *rows, const int num_rows, const int wid
 
 INLINE float answer_cell(const float *weights, const Vector first, const Vector second)
 {
-    return sum_up(multiply_add(first, load(weights),
-                                                multiply(second, load(weights + LANES))));
+    return sum_up(multiply_add(first, load(weights), multiply(second, load(weights + LANES))));
 }
 
 /* Append the cells of a row whose logit is greater than `least`; returns how many there are then. */
@@ -620,8 +622,8 @@ STAGE size_t pick_cells(const float *features, const int width, const int row, c
 
 /* P-Net on an image reduced to a level. Rows of each layer are made when the next one needs them, so that they are
 still in the cache. Returns the number of cells, or -1 when there is no memory. */
-static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int level_height, int level_width, float least,
-                              const Layer *layers, int32_t *cells, float *values)
+static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int level_height, int level_width,
+                             float least, const Layer *layers, int32_t *cells, float *values)
 {
     enum { LEVEL_ROWS = 4, ROWS = 3, ROWS_2 = 5, BEYOND = 32, NUM_PARTS = 9 };
     const int rows_1 = level_height - 2, width_1 = level_width - 2, pooled_rows = (rows_1 + 1) / 2,
@@ -629,9 +631,10 @@ static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int le
     const size_t level_row = (size_t)(level_width + BEYOND) * 3, row_1 = (size_t)(width_1 + BEYOND) * LANES,
                  pooled_row = (size_t)(pooled_width + BEYOND) * 10, row_2 = (size_t)(pooled_width + BEYOND) * LANES;
     const size_t tiles = (size_t)(pooled_width + BEYOND) / TILE + BEYOND;
-    const size_t sizes[NUM_PARTS] = {(size_t)width * 3 + ROOM, LEVEL_ROWS * level_row + ROOM, 2 * row_1 + ROOM,
-                                     ROWS * pooled_row + ROOM, ROWS_2 * row_2 + ROOM, TILE * 2 * row_2 + ROOM,
-                                     row_2 + ROOM, POINTS * tiles * LANES, POINTS * tiles * 2 * LANES};
+    const size_t sizes[NUM_PARTS] = {
+        (size_t)width * 3 + ROOM,  LEVEL_ROWS * level_row + ROOM, 2 * row_1 + ROOM, ROWS * pooled_row + ROOM,
+        ROWS_2 * row_2 + ROOM,     TILE * 2 * row_2 + ROOM,       row_2 + ROOM,     POINTS * tiles * LANES,
+        POINTS * tiles * 2 * LANES};
     float *parts[NUM_PARTS];
     Reduction down = {0}, across = {0};
     void *memory = reserve(sizes, NUM_PARTS, parts);

@@ -18,7 +18,9 @@ static size_t count_bytes(int array, size_t bytes_of_number)
         stage--;
     if (array % 3 != 0)
         return CHANNELS[stage] * sizeof(float);
-    const size_t inputs = layer == 0 ? FIRST_DEPTH : layer == FIRST_OF_STAGE[stage] ? 9 * CHANNELS[stage] / 2 : POINTS * CHANNELS[stage];
+    const size_t inputs = layer == 0                       ? FIRST_DEPTH
+                          : layer == FIRST_OF_STAGE[stage] ? 9 * CHANNELS[stage] / 2
+                                                           : POINTS * CHANNELS[stage];
     return inputs * CHANNELS[stage] * bytes_of_number;
 }
 
@@ -53,10 +55,8 @@ static PyObject *embed(PyObject *arguments, Embed *embed_crops, size_t bytes_of_
         }
     }
     int failed;
-    Py_BEGIN_ALLOW_THREADS
-    failed = embed_crops(crops.buf, num_crops, is_rgb, arrays, embeddings.buf);
-    Py_END_ALLOW_THREADS
-    result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
+    Py_BEGIN_ALLOW_THREADS failed = embed_crops(crops.buf, num_crops, is_rgb, arrays, embeddings.buf);
+    Py_END_ALLOW_THREADS result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
 done:
     while (num_buffers > 0)
         PyBuffer_Release(&buffers[--num_buffers]);

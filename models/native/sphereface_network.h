@@ -28,8 +28,13 @@ typedef struct {
     size_t size; /* numbers of one image, with its border */
 } Map;
 
-#define MAP(height, width, channels)                                                                                  \
-    {height, width, channels, (height + 3) / 4, (width + 3) / 4, (width + 3) / 4 * 4 + 2,                             \
+#define MAP(height, width, channels)                                                                                   \
+    {height,                                                                                                           \
+     width,                                                                                                            \
+     channels,                                                                                                         \
+     (height + 3) / 4,                                                                                                 \
+     (width + 3) / 4,                                                                                                  \
+     (width + 3) / 4 * 4 + 2,                                                                                          \
      (size_t)((height + 3) / 4 * 4 + 2) * ((width + 3) / 4 * 4 + 2) * channels}
 
 static const Map STAGES[4] = {MAP(56, 48, 64), MAP(28, 24, 128), MAP(14, 12, 256), MAP(7, 6, 512)};
@@ -70,7 +75,7 @@ typedef struct {
 The rows' numbers lie `stride` apart from row to row and come in `num_parts` parts of `depth` numbers, each at its own
 offset; the weights are (num_parts, words of depth, 32) words. */
 OPERATION void multiply(const int rows, const Number *numbers, const size_t stride, const int num_parts,
-                     const size_t *offsets, const int depth, const Number *weights, float *sums)
+                        const size_t *offsets, const int depth, const Number *weights, float *sums)
 {
     Vector left[ROWS], right[ROWS];
 #pragma GCC unroll 12
@@ -102,8 +107,8 @@ OPERATION Vector activate(Vector sums, const Layer *layer, const int channel)
     return prelu(add(sums, load(layer->bias + channel)), layer->slopes + channel);
 }
 
-/* Winograd's points are 0, -A, A, -B, B and infinity. With 3/4 and 3/2 a bfloat16 product loses half as much as with the
-usual 1 and 2 (docs/decisions/012; Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd
+/* Winograd's points are 0, -A, A, -B, B and infinity. With 3/4 and 3/2 a bfloat16 product loses half as much as with
+the usual 1 and 2 (docs/decisions/012; Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd
 Convolution for Deep Neural Networks"), and all factors below are exact. */
 #define A 0.75f
 #define B 1.5f
@@ -141,7 +146,7 @@ OPERATION void transform_sums(const Vector *x, const int stride, Vector *y)
 
 /* Inputs of the products, (36, num_rows, channels), of tiles from the first one on; rows beyond them are zeros. */
 OPERATION void transform_tiles(const Map *map, const int channels, const Number *maps, const int first,
-                            const int num_tiles, const int num_rows, Number *inputs)
+                               const int num_tiles, const int num_rows, Number *inputs)
 {
     const size_t row_stride = (size_t)map->columns * channels, point_stride = (size_t)num_rows * channels;
     for (int row = 0; row < num_rows; row++, inputs += channels) {
@@ -174,7 +179,7 @@ OPERATION void transform_tiles(const Map *map, const int channels, const Number 
 
 /* Outputs of a block of channels from its sums, (36, num_rows, 32). */
 OPERATION void finish_tiles(const Map *map, const int channels, const float *sums, const int first, const int num_tiles,
-                         const int num_rows, const int block, const Layer *layer, const int adds, Number *maps)
+                            const int num_rows, const int block, const Layer *layer, const int adds, Number *maps)
 {
     const size_t row_stride = (size_t)map->columns * channels, point_stride = (size_t)num_rows * BLOCK;
     for (int row = 0; row < num_tiles; row++, sums += BLOCK) {
@@ -203,7 +208,7 @@ OPERATION void finish_tiles(const Map *map, const int channels, const float *sum
 }
 
 OPERATION void multiply_tiles(const int channels, const Number *inputs, const int num_rows, const Number *weights,
-                           float *sums)
+                              float *sums)
 {
     const size_t start = 0;
     for (int point = 0; point < POINTS; point++, weights += (size_t)channels * BLOCK) {
@@ -217,7 +222,7 @@ OPERATION void multiply_tiles(const int channels, const Number *inputs, const in
 
 /* A convolution of stride 1 with its PReLU, added to what `to` holds where `adds` says so. */
 OPERATION void convolve(const Map *map, const int channels, const Layer *layer, const Number *from, Number *to,
-                     const int num_images, const int adds, Number *inputs, float *sums)
+                        const int num_images, const int adds, Number *inputs, float *sums)
 {
     const int num_tiles = num_images * map->tiles_down * map->tiles_across;
     const int most = TILE_BYTES / (channels * (int)sizeof(Number)) / ROWS * ROWS;
@@ -236,19 +241,18 @@ OPERATION void convolve(const Map *map, const int channels, const Layer *layer, 
 
 /* Sums (rows, 32) of neighbours in a row of a map become a block of their channels. */
 OPERATION void finish_row(const float *sums, const int rows, const Layer *layer, const int channels, const int block,
-                       Number *to)
+                          Number *to)
 {
     for (int row = 0; row < rows; row++)
         for (int half = 0; half < BLOCK; half += 16) {
             const int channel = block * BLOCK + half;
-            narrow(to + (size_t)row * channels + channel,
-                   activate(load(sums + row * BLOCK + half), layer, channel));
+            narrow(to + (size_t)row * channels + channel, activate(load(sums + row * BLOCK + half), layer, channel));
         }
 }
 
 /* A convolution of stride 2 with its PReLU: its nine taps are read where the inputs lie. `rows` divides its width. */
 OPERATION void shrink(const Map *from_map, const int from_channels, const Map *map, const int channels, const int rows,
-                   const Layer *layer, const Number *from, Number *to, const int num_images)
+                      const Layer *layer, const Number *from, Number *to, const int num_images)
 {
     size_t taps[9];
     for (int tap = 0; tap < 9; tap++)
@@ -331,7 +335,7 @@ STAGE void connect(const Number *maps, const float *weights, const float *bias, 
         for (int y = 0; y < map->height; y++)
             for (int k = 0; k < row_size; k += 16)
                 store(flat + (size_t)image * FLAT + (size_t)y * row_size + k,
-                                 widen(maps + image * map->size + place(map, y + 1, 1) * map->channels + k));
+                      widen(maps + image * map->size + place(map, y + 1, 1) * map->channels + k));
     memset(flat + (size_t)num_images * FLAT, 0, (size_t)(num_rows - num_images) * FLAT * sizeof *flat);
     for (int row = 0; row < num_rows; row++)
         memcpy(sums + (size_t)row * FEATURES, bias, FEATURES * sizeof *bias);
@@ -371,20 +375,20 @@ static size_t lay_out(Scratch *scratch, char *memory, const int group, size_t *b
     return used;
 }
 
-#define RESIDUAL_BLOCKS(name, stage, channels)                                                                        \
-    STAGE void name(const Layer *layers, Scratch *s, const int num_images)                                     \
-    {                                                                                                                 \
-        const Map *map = &STAGES[stage];                                                                              \
-        for (int block = 0; block < BLOCKS_OF_STAGE[stage]; block++, layers += 2) {                                   \
-            convolve(map, channels, layers, s->maps[stage], s->inner[stage], num_images, 0, s->inputs, s->sums);      \
-            convolve(map, channels, layers + 1, s->inner[stage], s->maps[stage], num_images, 1, s->inputs, s->sums);  \
-        }                                                                                                             \
+#define RESIDUAL_BLOCKS(name, stage, channels)                                                                         \
+    STAGE void name(const Layer *layers, Scratch *s, const int num_images)                                             \
+    {                                                                                                                  \
+        const Map *map = &STAGES[stage];                                                                               \
+        for (int block = 0; block < BLOCKS_OF_STAGE[stage]; block++, layers += 2) {                                    \
+            convolve(map, channels, layers, s->maps[stage], s->inner[stage], num_images, 0, s->inputs, s->sums);       \
+            convolve(map, channels, layers + 1, s->inner[stage], s->maps[stage], num_images, 1, s->inputs, s->sums);   \
+        }                                                                                                              \
     }
 
-#define SHRINKING(name, stage, from_channels, channels, rows)                                                         \
-    STAGE void name(const Layer *layer, const Number *from, Number *to, const int num_images)                  \
-    {                                                                                                                 \
-        shrink(&STAGES[stage - 1], from_channels, &STAGES[stage], channels, rows, layer, from, to, num_images);       \
+#define SHRINKING(name, stage, from_channels, channels, rows)                                                          \
+    STAGE void name(const Layer *layer, const Number *from, Number *to, const int num_images)                          \
+    {                                                                                                                  \
+        shrink(&STAGES[stage - 1], from_channels, &STAGES[stage], channels, rows, layer, from, to, num_images);        \
     }
 
 /* Each with its numbers of channels and rows known to the compiler. */
@@ -396,8 +400,7 @@ SHRINKING(begin_stage_2, 1, 64, 128, ROWS)
 SHRINKING(begin_stage_3, 2, 128, 256, ROWS)
 SHRINKING(begin_stage_4, 3, 256, 512, (ROWS < 6 ? ROWS : 6))
 
-int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const *arrays,
-          float *embeddings)
+int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const *arrays, float *embeddings)
 {
     Layer layers[NUM_LAYERS];
     for (int layer = 0; layer < NUM_LAYERS; layer++)

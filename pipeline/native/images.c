@@ -13,11 +13,11 @@ width, 3) bytes without gaps. */
 #endif
 
 enum {
-    LAYOUT = 1,           /* of what is taken and given: as in pipeline/native_images.py */
-    MOST_FACTOR = 256,    /* so that a column of pixels adds up to less than 65536 */
-    MOST_FOURS = 16,      /* so that a square of pixels does */
+    LAYOUT = 1,        /* of what is taken and given: as in pipeline/native_images.py */
+    MOST_FACTOR = 256, /* so that a column of pixels adds up to less than 65536 */
+    MOST_FOURS = 16,   /* so that a square of pixels does */
     THUMBNAIL_PX = 32,
-    SAMPLES = 4,          /* of the image for each pixel of a thumbnail, in each direction */
+    SAMPLES = 4, /* of the image for each pixel of a thumbnail, in each direction */
 };
 
 /* The mean, rounded as OpenCV does: halves to even, but up when there are four. */
@@ -88,7 +88,8 @@ static void divide_fours(const uint16_t *line, int width, int factor, float shar
 #endif
 
 /* The means of squares of factor x factor pixels. `from`: the region's first byte; `length`: of the image's rows. */
-static void reduce_all(const uint8_t *from, size_t length, int height, int width, int factor, uint16_t *line, uint8_t *to)
+static void reduce_all(const uint8_t *from, size_t length, int height, int width, int factor, uint16_t *line,
+                       uint8_t *to)
 {
     const float share = 1.0f / (float)(factor * factor);
     const size_t used = (size_t)width * factor * 3;
@@ -108,7 +109,7 @@ static void reduce_all(const uint8_t *from, size_t length, int height, int width
     }
 }
 
-/* The sums of the pixels in some rows and columns; those bytes of an image that lie behind its last pixel are not read. */
+/* The sums of the pixels in some rows and columns; bytes that lie behind an image's last pixel are not read. */
 static void add_samples(const uint8_t *const *rows, const size_t *columns, const uint8_t *end, uint16_t *sums)
 {
 #ifdef __SSE2__
@@ -169,14 +170,15 @@ static PyObject *reduce(PyObject *self, PyObject *arguments)
 {
     Py_buffer image, reduced;
     int height, width, top, left, reduced_height, reduced_width, factor, failed = -1;
-    if (!PyArg_ParseTuple(arguments, "y*iiiiiiiw*", &image, &height, &width, &top, &left, &reduced_height, &reduced_width,
-                          &factor, &reduced))
+    if (!PyArg_ParseTuple(arguments, "y*iiiiiiiw*", &image, &height, &width, &top, &left, &reduced_height,
+                          &reduced_width, &factor, &reduced))
         return NULL;
     if (check_image(&image, height, width) != 0 || check_image(&reduced, reduced_height, reduced_width) != 0)
         goto done;
     if (factor < 1 || factor > MOST_FACTOR || top < 0 || left < 0 || reduced_height > (height - top) / factor ||
         reduced_width > (width - left) / factor) {
-        PyErr_Format(PyExc_ValueError, "%d x %d squares of %d pixels (at most %d) do not lie in %d x %d pixels from (%d, %d) on",
+        PyErr_Format(PyExc_ValueError,
+                     "%d x %d squares of %d pixels (at most %d) do not lie in %d x %d pixels from (%d, %d) on",
                      reduced_height, reduced_width, factor, MOST_FACTOR, height, width, top, left);
         goto done;
     }
@@ -185,11 +187,9 @@ static PyObject *reduce(PyObject *self, PyObject *arguments)
         PyErr_NoMemory();
         goto done;
     }
-    Py_BEGIN_ALLOW_THREADS
-    reduce_all((const uint8_t *)image.buf + ((size_t)top * width + left) * 3, (size_t)width * 3, reduced_height,
-               reduced_width, factor, line, reduced.buf);
-    Py_END_ALLOW_THREADS
-    free(line);
+    Py_BEGIN_ALLOW_THREADS reduce_all((const uint8_t *)image.buf + ((size_t)top * width + left) * 3, (size_t)width * 3,
+                                      reduced_height, reduced_width, factor, line, reduced.buf);
+    Py_END_ALLOW_THREADS free(line);
     failed = 0;
 done:
     PyBuffer_Release(&image);
