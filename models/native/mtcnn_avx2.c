@@ -3,14 +3,9 @@
 #include "mtcnn.h"
 
 #ifdef MTCNN_IS_BUILT
-#include <immintrin.h>
-
 #define TARGET __attribute__((target("avx2,fma")))
 #define OPERATION static inline __attribute__((always_inline)) TARGET
-
-typedef struct {
-    __m256 low, high;
-} Vector;
+#include "vectors_avx2.h"
 
 /* Pixels computed at a time for so many vectors of outputs, and for those of one row of windows. */
 #define PIXELS_1 6
@@ -24,47 +19,6 @@ typedef struct {
 #define VECTORS_1 4 /* for one window, and for three, of a dense layer */
 #define VECTORS_3 2
 #define WIDE 4 /* vectors added up at a time */
-
-OPERATION Vector load(const float *from) { return (Vector){_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
-
-OPERATION void store(float *to, Vector x)
-{
-    _mm256_storeu_ps(to, x.low);
-    _mm256_storeu_ps(to + 8, x.high);
-}
-
-OPERATION Vector repeat(float x) { return (Vector){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-
-OPERATION Vector add(Vector x, Vector y)
-{
-    return (Vector){_mm256_add_ps(x.low, y.low), _mm256_add_ps(x.high, y.high)};
-}
-
-OPERATION Vector subtract(Vector x, Vector y)
-{
-    return (Vector){_mm256_sub_ps(x.low, y.low), _mm256_sub_ps(x.high, y.high)};
-}
-
-OPERATION Vector multiply(Vector x, Vector y)
-{
-    return (Vector){_mm256_mul_ps(x.low, y.low), _mm256_mul_ps(x.high, y.high)};
-}
-
-OPERATION Vector larger(Vector x, Vector y)
-{
-    return (Vector){_mm256_max_ps(x.low, y.low), _mm256_max_ps(x.high, y.high)};
-}
-
-OPERATION Vector multiply_add(Vector x, Vector y, Vector z)
-{
-    return (Vector){_mm256_fmadd_ps(x.low, y.low, z.low), _mm256_fmadd_ps(x.high, y.high, z.high)};
-}
-
-/* z - x y */
-OPERATION Vector multiply_subtract(Vector x, Vector y, Vector z)
-{
-    return (Vector){_mm256_fnmadd_ps(x.low, y.low, z.low), _mm256_fnmadd_ps(x.high, y.high, z.high)};
-}
 
 OPERATION float sum_up(Vector x)
 {
@@ -80,17 +34,6 @@ OPERATION __m256 read_half(const uint8_t *from)
 }
 
 OPERATION Vector read_bytes(const uint8_t *from) { return (Vector){read_half(from), read_half(from + 8)}; }
-
-OPERATION __m256 prelu_half(__m256 x, const float *slope)
-{
-    const __m256 negative = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ);
-    return _mm256_blendv_ps(x, _mm256_mul_ps(x, _mm256_loadu_ps(slope)), negative);
-}
-
-OPERATION Vector prelu(Vector x, const float *slope)
-{
-    return (Vector){prelu_half(x.low, slope), prelu_half(x.high, slope + 8)};
-}
 
 #include "mtcnn_networks.h"
 

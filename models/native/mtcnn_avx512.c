@@ -3,12 +3,9 @@
 #include "mtcnn.h"
 
 #ifdef MTCNN_IS_BUILT
-#include <immintrin.h>
-
 #define TARGET __attribute__((target("avx512f,fma")))
 #define OPERATION static inline __attribute__((always_inline)) TARGET
-
-typedef __m512 Vector;
+#include "vectors_avx512.h"
 
 /* Pixels computed at a time for so many vectors of outputs, and for those of one row of windows. */
 #define PIXELS_1 24
@@ -23,26 +20,11 @@ typedef __m512 Vector;
 #define VECTORS_3 8
 #define WIDE 8 /* vectors added up at a time */
 
-OPERATION Vector load(const float *from) { return _mm512_loadu_ps(from); }
-OPERATION void store(float *to, Vector x) { _mm512_storeu_ps(to, x); }
-OPERATION Vector repeat(float x) { return _mm512_set1_ps(x); }
-OPERATION Vector add(Vector x, Vector y) { return _mm512_add_ps(x, y); }
-OPERATION Vector subtract(Vector x, Vector y) { return _mm512_sub_ps(x, y); }
-OPERATION Vector multiply(Vector x, Vector y) { return _mm512_mul_ps(x, y); }
-OPERATION Vector larger(Vector x, Vector y) { return _mm512_max_ps(x, y); }
-OPERATION Vector multiply_add(Vector x, Vector y, Vector z) { return _mm512_fmadd_ps(x, y, z); }
-OPERATION Vector multiply_subtract(Vector x, Vector y, Vector z) { return _mm512_fnmadd_ps(x, y, z); } /* z - x y */
 OPERATION float sum_up(Vector x) { return _mm512_reduce_add_ps(x); }
 
 OPERATION Vector read_bytes(const uint8_t *from)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)from)));
-}
-
-OPERATION Vector prelu(Vector x, const float *slope)
-{
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    return _mm512_mask_mul_ps(x, negative, x, _mm512_loadu_ps(slope));
 }
 
 #include "mtcnn_networks.h"

@@ -6,8 +6,10 @@
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define EMBED embed_in_bfloat16
-#include "sphereface_avx512.h"
+#include "vectors_avx512.h"
 #include <string.h>
+
+enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time, of the 32 registers 24, and of those that are left */
 
 typedef uint16_t Number; /* a float32 number's upper half; a word is two of them */
 

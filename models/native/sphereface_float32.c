@@ -6,7 +6,10 @@
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #define TARGET __attribute__((target("avx512f,fma")))
 #define EMBED embed_in_float32
-#include "sphereface_avx512.h"
+#include "vectors_avx512.h"
+
+enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time, of the 32 registers 24, and of those that are left */
+
 #include "sphereface_float32.h"
 #include "sphereface_network.h"
 #endif

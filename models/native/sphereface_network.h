@@ -74,8 +74,8 @@ typedef struct {
 
 The rows' numbers lie `stride` apart from row to row and come in `num_parts` parts of `depth` numbers, each at its own
 offset; the weights are (num_parts, words of depth, 32) words. */
-OPERATION void multiply(const int rows, const Number *numbers, const size_t stride, const int num_parts,
-                        const size_t *offsets, const int depth, const Number *weights, float *sums)
+OPERATION void multiply_rows(const int rows, const Number *numbers, const size_t stride, const int num_parts,
+                             const size_t *offsets, const int depth, const Number *weights, float *sums)
 {
     Vector left[ROWS], right[ROWS];
 #pragma GCC unroll 12
@@ -119,14 +119,14 @@ OPERATION void transform_inputs(const Vector *x, const int stride, Vector *y)
     const Vector aa = repeat(A * A), bb = repeat(B * B), a = repeat(A), b = repeat(B);
     const Vector sum = repeat(A * A + B * B), product = repeat(A * A * B * B);
     const Vector x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride];
-    const Vector even_a = subtract_product(bb, x2, x4), odd_a = multiply_by(a, subtract_product(bb, x1, x3));
-    const Vector even_b = subtract_product(aa, x2, x4), odd_b = multiply_by(b, subtract_product(aa, x1, x3));
-    y[0] = add_product(product, x[0], subtract_product(sum, x2, x4));
+    const Vector even_a = multiply_subtract(bb, x2, x4), odd_a = multiply(a, multiply_subtract(bb, x1, x3));
+    const Vector even_b = multiply_subtract(aa, x2, x4), odd_b = multiply(b, multiply_subtract(aa, x1, x3));
+    y[0] = multiply_add(product, x[0], multiply_subtract(sum, x2, x4));
     y[1] = add(even_a, odd_a);
     y[2] = subtract(even_a, odd_a);
     y[3] = add(even_b, odd_b);
     y[4] = subtract(even_b, odd_b);
-    y[5] = add_product(product, x1, subtract_product(sum, x3, x[5 * stride]));
+    y[5] = multiply_add(product, x1, multiply_subtract(sum, x3, x[5 * stride]));
 }
 
 /* One dimension of the transform of the sums: six numbers at a stride become four. */
@@ -139,9 +139,9 @@ OPERATION void transform_sums(const Vector *x, const int stride, Vector *y)
     const Vector sum_b = add(x[3 * stride], x[4 * stride]);
     const Vector difference_b = subtract(x[3 * stride], x[4 * stride]);
     y[0] = add(x[0], add(sum_a, sum_b));
-    y[1] = add_product(a, difference_a, multiply_by(b, difference_b));
-    y[2] = add_product(aa, sum_a, multiply_by(bb, sum_b));
-    y[3] = add_product(aaa, difference_a, add_product(bbb, difference_b, x[5 * stride]));
+    y[1] = multiply_add(a, difference_a, multiply(b, difference_b));
+    y[2] = multiply_add(aa, sum_a, multiply(bb, sum_b));
+    y[3] = multiply_add(aaa, difference_a, multiply_add(bbb, difference_b, x[5 * stride]));
 }
 
 /* Inputs of the products, (36, num_rows, channels), of tiles from the first one on; rows beyond them are zeros. */
@@ -214,9 +214,9 @@ OPERATION void multiply_tiles(const int channels, const Number *inputs, const in
     for (int point = 0; point < POINTS; point++, weights += (size_t)channels * BLOCK) {
         int row = 0;
         for (; row + ROWS <= num_rows; row += ROWS, inputs += ROWS * channels, sums += ROWS * BLOCK)
-            multiply(ROWS, inputs, channels, 1, &start, channels, weights, sums);
+            multiply_rows(ROWS, inputs, channels, 1, &start, channels, weights, sums);
         for (; row < num_rows; row += FEW_ROWS, inputs += FEW_ROWS * channels, sums += FEW_ROWS * BLOCK)
-            multiply(FEW_ROWS, inputs, channels, 1, &start, channels, weights, sums);
+            multiply_rows(FEW_ROWS, inputs, channels, 1, &start, channels, weights, sums);
     }
 }
 
@@ -263,8 +263,8 @@ OPERATION void shrink(const Map *from_map, const int from_channels, const Map *m
             for (int y = 0; y < map->height; y++)
                 for (int x = 0; x < map->width; x += rows) {
                     float sums[ROWS * BLOCK];
-                    multiply(rows, from + image * from_map->size + place(from_map, 2 * y, 2 * x) * from_channels,
-                             2 * (size_t)from_channels, 9, taps, from_channels, weights, sums);
+                    multiply_rows(rows, from + image * from_map->size + place(from_map, 2 * y, 2 * x) * from_channels,
+                                  2 * (size_t)from_channels, 9, taps, from_channels, weights, sums);
                     finish_row(sums, rows, layer, channels, block,
                                to + image * map->size + place(map, y + 1, x + 1) * channels);
                 }
@@ -293,8 +293,8 @@ STAGE void begin(const uint8_t *crop, const int is_rgb, const Layer *layer, Numb
                            pixels + (2 * y + tap) * COLUMNS + 2 * (x + row) * 3, TAPS * sizeof *pixels);
             for (int block = 0; block < map->channels / BLOCK; block++) {
                 float sums[ROWS * BLOCK];
-                multiply(ROWS, inputs, FIRST_DEPTH, 1, &start, FIRST_DEPTH,
-                         layer->weights + block * FIRST_DEPTH * BLOCK, sums);
+                multiply_rows(ROWS, inputs, FIRST_DEPTH, 1, &start, FIRST_DEPTH,
+                              layer->weights + block * FIRST_DEPTH * BLOCK, sums);
                 finish_row(sums, ROWS, layer, map->channels, block, to + place(map, y + 1, x + 1) * map->channels);
             }
         }
@@ -314,8 +314,8 @@ OPERATION void add_step(const int rows, const float *flat, const float *weights,
 #pragma GCC unroll 12
         for (int row = 0; row < rows; row++) {
             const Vector value = repeat(flat[(size_t)row * FLAT + k]);
-            left[row] = add_product(value, of_left, left[row]);
-            right[row] = add_product(value, of_right, right[row]);
+            left[row] = multiply_add(value, of_left, left[row]);
+            right[row] = multiply_add(value, of_right, right[row]);
         }
     }
 #pragma GCC unroll 12
