@@ -13,6 +13,11 @@ from models.sphereface import DTYPES, ChannelOrder, Precision, SphereFace20, che
 Engine = Literal["kernel", "pytorch"]
 
 
+def find_engine(precision: Precision, device: str) -> Engine:
+    """Tell which engine is the fastest for an arithmetic on a device."""
+    return "pytorch" if find_kernel(precision, device) is None else "kernel"
+
+
 class Embedder:
     """A network's embeddings of crops, from one device, in one arithmetic.
 
@@ -24,7 +29,7 @@ class Embedder:
         network: is not changed.
         precision: of the convolutions; fc5, whose sum has 21 504 terms, and the result are float32.
         device: where to compute.
-        engine: by default the kernel where it runs (see `find_kernel`), else PyTorch.
+        engine: by default the fastest, see `find_engine`.
 
     Attributes:
         engine: which it is.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.embedder import Embedder, Engine
-from models.native_sphereface import MOST_CROPS, find_kernel
+from models.embedder import Embedder, Engine, find_engine
+from models.native_sphereface import MOST_CROPS
 from models.paper import FEATURE_SIZE
 from models.precision import computing_exactly
 from models.sphereface import Precision, build_sphereface
@@ -39,8 +39,11 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
     blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path)
     left = np.empty((0, FEATURE_SIZE), np.float32)
     device, precision = find_device(), find_precision(find_device())
-    engine = "pytorch" if find_kernel(precision, device) is None else "kernel"
-    made_in = {"device": describe_device(device), "arithmetic": precision, "engine": engine}
+    made_in = {
+        "device": describe_device(device),
+        "arithmetic": precision,
+        "engine": find_engine(precision, device),
+    }
     with job.writer("embeddings", made_in=made_in) as writer:
         for name in crops.names:
             with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:

@@ -1,6 +1,5 @@
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,6 @@ from models.weights import WrongDigestError, find_carried_weights
 from tests.golden.mtcnn_images import compute_image_digest, make_images
 
 GOLDENS = json.loads((Path(__file__).parent.parent / "golden" / "mtcnn.json").read_text(encoding="utf-8"))["images"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """These networks are too small to gain from threads, which wait for each other on a busy machine."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,6 @@ needs_kernel = pytest.mark.skipif(not native_mtcnn.is_available(), reason="no co
 ROUNDING = 1e-5
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
-
-
 @pytest.fixture(scope="module")
 def networks() -> MtcnnNetworks:
     return load_networks()
