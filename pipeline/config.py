@@ -122,7 +122,7 @@ class faces(luigi.Config):
 class embeddings(luigi.Config):
     """SphereFace features."""
 
-    weights = _text("weights/sphereface20.pth", "published weights, or the word random")
+    weights = _text("weights/sphere20a_20171020.pth", "published weights, or the word random")
     channel_order = _choice("bgr", ["bgr", "rgb"], "order in which the network sees a crop's colours")
     precision = _choice("bfloat16", ["float32", "bfloat16"], "arithmetic of the network")
     batch_size = _integer(0, 0, 4096, "faces per batch; 0 for PyTorch: 8 on a CPU, 256 on a GPU")

@@ -1,3 +1,4 @@
+import configparser
 import dataclasses
 import errno
 import fcntl
@@ -254,3 +255,15 @@ def test_the_command_can_be_interrupted_and_continued(server, vgg16, tmp_path, c
     assert "the same command continues there" in capsys.readouterr().err
     assert (tmp_path / f"{vgg16}.part").stat().st_size > 0
     assert main(["fetch", "vgg16", "--folder", str(tmp_path)], base_url=server.url) == 0
+
+
+def test_the_settings_name_what_fetch_leaves(server, sphereface, vgg16, tmp_path, monkeypatch, capsys):
+    """The README's commands, then the run's own question: from an empty folder, with the paths of tasks.cfg."""
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parents[2] / "tasks.cfg", encoding="utf-8")
+    paths = {"sphereface20": settings["embeddings"]["weights"], "vgg16": settings["anet"]["vgg_weights"]}
+    monkeypatch.chdir(tmp_path)
+    for name, path in paths.items():
+        assert main(["fetch", name], base_url=server.url) == 0
+        assert capsys.readouterr().out == f"{path}\n"
+        assert resolve_weights(name, path).verified
