@@ -2,15 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CODE := pipeline models store tests benchmarks
-C_CODE := $(wildcard models/native/*.[ch] pipeline/native/*.[ch])
+C_CODE := $(wildcard models/native/*.h models/*/native/*.[ch] pipeline/faces/native/*.[ch])
 
 .PHONY: demo test test-slow check check-style format bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
-.venv/.installed: requirements.txt pyproject.toml $(wildcard models/native/* pipeline/native/*)
+.venv/.installed: requirements.txt pyproject.toml $(C_CODE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Valar needs Python 3.11 or newer; make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	rm -f models/*.so pipeline/*.so
+	rm -f models/*.so models/*/*.so pipeline/*.so pipeline/*/*.so
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 

@@ -19,12 +19,12 @@ import torch
 
 from benchmarks.clips import choose_clips
 from benchmarks.recipe import MtcnnProcess
-from models.mtcnn import Mtcnn
-from models.mtcnn_boxes import compute_overlaps
-from models.mtcnn_networks import load_networks
+from models.mtcnn.boxes import compute_overlaps
+from models.mtcnn.detector import Mtcnn
+from models.mtcnn.networks import load_networks
 from pipeline import media
-from pipeline.alignment import TEMPLATE, estimate_similarity
-from pipeline.faces import SpeakerFaces, find_speaker
+from pipeline.faces.alignment import TEMPLATE, estimate_similarity
+from pipeline.faces.speaker_faces import SpeakerFaces, find_speaker
 
 SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "GRID_sbia1a", "CREMADedit_1089", "hamilton")
 LEAST_OVERLAP = 0.7

@@ -16,11 +16,11 @@ import cv2
 import torch
 
 from benchmarks.clips import choose_clips
-from models import native_mtcnn
-from models.mtcnn import Engine, Mtcnn
-from models.mtcnn_networks import load_networks
+from models.mtcnn import native_engine as native_mtcnn
+from models.mtcnn.detector import Engine, Mtcnn
+from models.mtcnn.networks import load_networks
 from pipeline import media
-from pipeline.faces import find_speaker
+from pipeline.faces.speaker_faces import find_speaker
 
 SHORT = ("CREMADedit_1015", "GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "RAVDESS_01-01-01", "hamilton", "LatentSync_demo1")
 DETECTED_IMAGES = 5

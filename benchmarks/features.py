@@ -31,15 +31,15 @@ import torch
 
 from benchmarks.clips import choose_clips
 from benchmarks.recipe import MtcnnProcess, run_recipe
-from models.embedder import Engine
 from models.paper import CROP_HEIGHT, CROP_WIDTH
-from models.sphereface import build_sphereface
-from models.weights import RANDOM
+from models.sphereface.embedder import Engine
+from models.sphereface.network import build_sphereface
+from models.weights.table import RANDOM
 from pipeline import config, media, stages
-from pipeline.run import Run, open_run
+from pipeline.runs.run import Run, open_run
+from pipeline.stages.align_faces import open_processes
 from pipeline.stages.clip_faces import load_likeness
 from pipeline.stages.embedding import embed_all
-from pipeline.stages.faces import open_processes
 
 SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "RAVDESS_01-01-01")
 STAGES = ("extract_wav", "compute_stft", "extract_frames", "align_faces", "cache_face_features")

@@ -21,9 +21,9 @@ import scipy.signal
 import soundfile
 import torch
 
-from models.sphereface import SphereFace20
+from models.sphereface.network import SphereFace20
 from pipeline import media
-from pipeline.alignment import CROP_HEIGHT, CROP_WIDTH, TEMPLATE
+from pipeline.faces.alignment import CROP_HEIGHT, CROP_WIDTH, TEMPLATE
 
 WORKER = Path(__file__).with_name("mtcnn_worker.py")
 PACKAGES = ("mtcnn==1.0.0", "tensorflow-cpu==2.21.0", "opencv-python-headless")

@@ -14,7 +14,7 @@ import numpy as np
 
 from store.catalog import Root
 from store.layout import shard_path
-from store.writer import ShardWriter
+from store.shard.writer import ShardWriter
 
 #: Shards that have files: those of the utterances that are looked at. Opening a store touches no others.
 _SHARDS_WITH_FILES = 20

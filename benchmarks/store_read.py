@@ -15,7 +15,7 @@ import numpy as np
 from store import FeatureStore
 from store.catalog import Root
 from store.layout import shard_path
-from store.writer import ShardWriter
+from store.shard.writer import ShardWriter
 
 MAPS, MAP_FRAMES, FACES = 4, 300, 16
 SHARD = 64

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from store.sidecar import sidecar_path
-from store.writer import ShardWriter
+from store.shard.sidecar import sidecar_path
+from store.shard.writer import ShardWriter
 
 _PIECE = 16 << 20
 _WARM_UP = 2

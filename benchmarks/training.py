@@ -20,21 +20,21 @@ from unittest import mock
 import numpy as np
 import torch
 
-from models import feeding
-from models.batches import draw_rows, merge_maps, prepare_inputs
-from models.clips import Clips
-from models.job import Job
-from models.loading import place_network
-from models.losses import LOSSES
-from models.metrics import EpochMetrics
-from models.parallel import Group
-from models.precision import computing_in
-from models.settings import ANetSettings, JointSettings, VNetSettings
-from models.stepping import Setup, plan_epoch, train_epoch
-from models.summary import summarise
-from models.training import RunOptions, train_anet, train_joint, train_vnet
-from store.shard import Shard
-from store.writer import ShardWriter
+from models.inputs import feeding
+from models.inputs.batches import draw_rows, merge_maps, prepare_inputs
+from models.inputs.clips import Clips
+from models.networks.loading import place_network
+from models.networks.precision import computing_in
+from models.networks.summary import summarise
+from models.training.epoch import Setup, plan_epoch, train_epoch
+from models.training.job import Job
+from models.training.losses import LOSSES
+from models.training.metrics import EpochMetrics
+from models.training.parallel import Group
+from models.training.settings import ANetSettings, JointSettings, VNetSettings
+from models.training.start import RunOptions, train_anet, train_joint, train_vnet
+from store.shard.reader import Shard
+from store.shard.writer import ShardWriter
 
 #: Seconds an epoch's steps may take on one H200.
 TARGETS = {"anet": 2.0, "vnet": 0.3, "joint": 5.0, "joint finetune": 8.0}
@@ -143,7 +143,7 @@ def run_case(
     choose = feeding.choose_source
     if case.rows == "disk":
         choose = lambda clips, plan, device: feeding.HostRows(clips)  # noqa: E731
-    with mock.patch("models.fitting.choose_source", choose):
+    with mock.patch("models.training.loop.choose_source", choose):
         options = RunOptions(folder, seed=0, device=device, on_epoch=note, overwrite=True)
         case.run(train, validation, case.settings, options, **given)
     torch.set_num_threads(threads)
@@ -214,9 +214,9 @@ def make_cases(small: bool, finetune: bool, options: dict[str, Any], rows: Seque
 
 def bench_bare(train: Clips) -> None:
     """Compare with bare passes, each network with its own threads as the pipeline chooses them."""
-    from models.anet import build_anet
-    from models.joint import build_joint
-    from models.vnet import build_vnet
+    from models.networks.anet import build_anet
+    from models.networks.joint import build_joint
+    from models.networks.vnet import build_vnet
 
     anet, vnet = build_anet(None, channel_scale=0.25, seed=0), build_vnet(None, seed=0)
     joint = build_joint(anet, vnet, channel_scale=0.25, backbone="frozen", seed=0)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from models import paper
-from models.summary import NETWORKS, render, summarise
+from models.networks.summary import NETWORKS, render, summarise
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 # Each module has HELP, add_arguments(parser) and run(arguments) -> exit code.
 COMMANDS = {
-    "evaluate": "pipeline.evaluate",
-    "faces": "pipeline.contact_sheet",
-    "predict": "pipeline.predict",
-    "report": "pipeline.compare",
-    "status": "pipeline.status",
+    "evaluate": "pipeline.commands.evaluate",
+    "faces": "pipeline.commands.faces",
+    "predict": "pipeline.commands.predict",
+    "report": "pipeline.commands.report",
+    "status": "pipeline.commands.status",
 }
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from pipeline import config
-from pipeline.crops import are_spare, remove_spare_crops
 from pipeline.errors import TransientError, UserError
-from pipeline.experiment import Experiment
-from pipeline.ledger import count_statuses, find_bad, write_ledger
 from pipeline.progress import Progress, format_seconds, open_log
-from pipeline.run import Run, current_run
-from pipeline.tables import print_tables
+from pipeline.report.tables import print_tables
+from pipeline.runs.kept_crops import are_spare, remove_spare_crops
+from pipeline.runs.ledger import count_statuses, find_bad, write_ledger
+from pipeline.runs.run import Run, current_run
+from pipeline.training.experiment import Experiment
 from store.errors import StoreError
 from store.files import point_link, write_json
 
@@ -129,7 +129,7 @@ class Session:
 
     def write_report(self) -> None:
         """Predict every split with every network, and write and link the report."""
-        from pipeline.publish import publish
+        from pipeline.report.publish import publish
 
         folds = self.train_folds() if config.run().folds else []
         with self.progress.working(REPORT_TITLE):
@@ -138,7 +138,7 @@ class Session:
 
     def train_folds(self) -> list[Experiment]:
         """Train each network on each fold; what is trained already is left alone."""
-        from pipeline.folds import find_waiting, make_folds, train_folds
+        from pipeline.training.folds import find_waiting, make_folds, train_folds
 
         folds = make_folds(self.experiment, config.run().folds)
         epochs = [config.settings_of(config.SECTIONS[network])["epochs"] for _, network in find_waiting(folds)]
@@ -169,11 +169,11 @@ class Session:
             )
         self.experiment.check_trainable()
         if config.run().opensmile:
-            from pipeline.opensmile_baseline import check_packages
+            from pipeline.report.opensmile_baseline import check_packages
 
             check_packages()
         if config.run().folds:
-            from pipeline.folds import make_folds
+            from pipeline.training.folds import make_folds
 
             make_folds(self.experiment, config.run().folds)  # refuses what cannot be split before hours of training
 

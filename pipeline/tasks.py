@@ -9,7 +9,7 @@ import luigi
 from pipeline import config
 from pipeline.errors import UserError, describe_failure
 from pipeline.session import current_session, start_session
-from pipeline.trainings import Trainings
+from pipeline.training.seed_trainings import Trainings
 
 try:
     config.load()
@@ -216,7 +216,7 @@ class Predict(StoreTask):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        from pipeline.prediction import PredictionSession, open_prediction
+        from pipeline.prediction.session import PredictionSession, open_prediction
 
         session = start_session(lambda: open_prediction(self.videos, self.checkpoint))
         assert isinstance(session, PredictionSession)

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from store.errors import StoreError
 
 COMMANDS = {
-    "ls": ("store.cli_inspect", "List"),
-    "show": ("store.cli_inspect", "Show"),
-    "why": ("store.cli_inspect", "Why"),
-    "diff": ("store.cli_inspect", "Diff"),
-    "verify": ("store.cli_tend", "Verify"),
-    "gc": ("store.cli_tend", "CollectGarbage"),
-    "compact": ("store.cli_tend", "Compact"),
-    "erase": ("store.cli_tend", "Erase"),
-    "export": ("store.cli_export", "Export"),
-    "browse": ("store.cli_export", "Browse"),
+    "ls": ("store.commands.look", "List"),
+    "show": ("store.commands.look", "Show"),
+    "why": ("store.commands.look", "Why"),
+    "diff": ("store.commands.look", "Diff"),
+    "verify": ("store.commands.tend", "Verify"),
+    "gc": ("store.commands.tend", "CollectGarbage"),
+    "compact": ("store.commands.tend", "Compact"),
+    "erase": ("store.commands.tend", "Erase"),
+    "export": ("store.commands.hand_on", "Export"),
+    "browse": ("store.commands.hand_on", "Browse"),
 }
 
 

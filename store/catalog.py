@@ -13,10 +13,10 @@ import numpy as np
 
 from store import files
 from store.errors import StoreError, UtteranceNotFoundError, check_version
-from store.images import Images
 from store.layout import roots_folder, shard_path
 from store.schema import SCHEMAS
-from store.shard import Shard
+from store.shard.images import Images
+from store.shard.reader import Shard
 
 _ROOT_VERSION = 1
 

@@ -9,8 +9,8 @@ from typing import Any
 from store.catalog import Root
 from store.errors import StoreError
 from store.layout import StageSet, find_stage_sets, roots_folder
-from store.shard import Shard
-from store.sidecar import sidecar_path
+from store.shard.reader import Shard
+from store.shard.sidecar import sidecar_path
 
 
 @dataclass(frozen=True)

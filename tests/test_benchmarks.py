@@ -5,8 +5,8 @@ from benchmarks.__main__ import main
 from benchmarks.clips import choose_clips
 from benchmarks.faces_accuracy import compare
 from benchmarks.features import format_row, save_random_weights
-from models.weights import resolve_weights
-from pipeline.faces import SpeakerFaces
+from models.weights.table import resolve_weights
+from pipeline.faces.speaker_faces import SpeakerFaces
 
 
 def test_without_a_name_they_are_listed(capsys):

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from models.mtcnn import Mtcnn
-from models.mtcnn_networks import load_networks
-from models.precision import multiplies_bfloat16
-from models.sphereface import Precision
+from models.mtcnn.detector import Mtcnn
+from models.mtcnn.networks import load_networks
+from models.networks.precision import multiplies_bfloat16
+from models.sphereface.network import Precision
 from pipeline import media
-from pipeline.faces import SpeakerFaces, find_speaker
-from pipeline.overrides import Override
-from pipeline.speaker import LOOKS, Likeness, Wish, embedding_likeness
+from pipeline.dataset.overrides import Override
+from pipeline.faces.speaker import LOOKS, Likeness, Wish, embedding_likeness
+from pipeline.faces.speaker_faces import SpeakerFaces, find_speaker
 from pipeline.stages.embedding import load_embedder
 from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames
-from store.shard import Shard
+from store.shard.reader import Shard
 
 # Crops embedded at a time to tell whose tracks are; the last ones are filled up to this.
 _LIKENESS_BATCH = 8

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import torch
 
-from models.mtcnn import find_engine
-from models.precision import multiplies_bfloat16
-from models.sphereface import Precision
+from models.mtcnn.detector import find_engine
+from models.networks.precision import multiplies_bfloat16
+from models.sphereface.network import Precision
 from pipeline import config
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from models.embedder import Embedder, Engine, find_engine
-from models.native_sphereface import MOST_CROPS
+from models.networks.precision import computing_exactly
 from models.paper import FEATURE_SIZE
-from models.precision import computing_exactly
-from models.sphereface import Precision, build_sphereface
+from models.sphereface.embedder import Embedder, Engine, find_engine
+from models.sphereface.native_engine import MOST_CROPS
+from models.sphereface.network import Precision, build_sphereface
 from pipeline import config
-from pipeline.crops import remove_spare_crops
-from pipeline.mapped import release_pages
+from pipeline.media.pages import release_pages
+from pipeline.runs.kept_crops import remove_spare_crops
 from pipeline.stages.device import describe_device, find_device, find_precision, torch_threads
 from pipeline.stages.frames import encode_jpeg
-from pipeline.stages.job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
-from store.shard import Shard
+from pipeline.stages.shard_job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
+from store.shard.reader import Shard
 
 # Faces a batch of PyTorch's where the settings leave it open; 8 spread a clip best over few cores (docs/decisions/004).
 _BATCH_SIZES = {"cpu": 8, "cuda": 256}

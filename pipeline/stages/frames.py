@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from pipeline import config, media
-from pipeline.mapped import release_pages
-from pipeline.overrides import parse_text
-from pipeline.run import compute_file_digest
-from pipeline.stages.job import GONE, ShardJob
-from store.shard import Shard
-from store.writer import UtteranceRows
+from pipeline.dataset.overrides import parse_text
+from pipeline.media.pages import release_pages
+from pipeline.runs.run import compute_file_digest
+from pipeline.stages.shard_job import GONE, ShardJob
+from store.shard.reader import Shard
+from store.shard.writer import UtteranceRows
 
 #: Frames decoded ahead of whoever takes them.
 FRAMES_AHEAD = 8

@@ -9,11 +9,12 @@ import numpy as np
 import soundfile
 
 from models.paper import SAMPLE_RATE
-from pipeline import audio, config, media
-from pipeline.overrides import parse_text
-from pipeline.plan import Member
-from pipeline.run import compute_file_digest
-from pipeline.stages.job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
+from pipeline import config, media
+from pipeline.dataset.overrides import parse_text
+from pipeline.media import stft as audio
+from pipeline.runs.plan import Member
+from pipeline.runs.run import compute_file_digest
+from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.layout import wav_path
 
 

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 from mtcnn_images import compute_image_digest, make_images  # noqa: E402
 
-# From about 26 on the package reports no face at all (see models/mtcnn_boxes.py); one such run is kept as evidence.
+# From about 26 on the package reports no face at all (see models/mtcnn/boxes.py); one such run is kept as evidence.
 SMALLEST_FACES_PX = (20, 24, 40)
 ONLY_FOR_PHOTOGRAPH_PX = (40,)
 

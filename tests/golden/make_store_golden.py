@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from store.schema import FORMAT_VERSION
-from store.writer import ShardWriter
+from store.shard.writer import ShardWriter
 
 FOLDER = Path(__file__).parent / "store"
 #: Utterance to its number of faces.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.sphereface import build_sphereface
+from models.sphereface.network import build_sphereface
 
 
 @pytest.fixture(autouse=True, scope="session")

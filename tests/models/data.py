@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.clips import Clips
+from models.inputs.clips import Clips
 
 
 def make_clips(num, *, seed=0, stft_frames=20, num_faces=5, labelled=True, crops=False):

@@ -10,7 +10,7 @@ import pytest
 
 from models.compiled import load_compiled
 
-MODULES = ["models._sphereface", "models._mtcnn", "pipeline._images"]
+MODULES = ["models.sphereface._sphereface", "models.mtcnn._mtcnn", "pipeline.faces._images"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,8 @@ def test_modules_are_built(name):
 
 
 def test_module_that_was_never_built_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "models._sphereface", None)  # importing it fails
-    assert load_compiled("models._sphereface", 1) is None
+    monkeypatch.setitem(sys.modules, "models.sphereface._sphereface", None)  # importing it fails
+    assert load_compiled("models.sphereface._sphereface", 1) is None
 
 
 @pytest.mark.parametrize("left_over", [{"LAYOUT": 1}, {}])

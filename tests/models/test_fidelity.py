@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.anet import build_anet, normalise_maps
-from models.checkpoints import load_checkpoint
-from models.joint import build_joint
-from models.seeding import mix_seed
-from models.settings import ANetSettings, JointSettings, VNetSettings
-from models.training import RunOptions, train_anet, train_joint, train_vnet
-from models.vnet import build_vnet
+from models.networks.anet import build_anet, normalise_maps
+from models.networks.joint import build_joint
+from models.networks.seeding import mix_seed
+from models.networks.vnet import build_vnet
+from models.training.checkpoints import load_checkpoint
+from models.training.settings import ANetSettings, JointSettings, VNetSettings
+from models.training.start import RunOptions, train_anet, train_joint, train_vnet
 from tests.models.data import make_clips
 from tests.models.reference import convolve, pool, run_lstm
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.demo import SplitSize, write_demo
+from pipeline.demo.dataset import SplitSize, write_demo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = {"train": SplitSize(2, 1, 2), "validation": SplitSize(1, 1, 3), "test": SplitSize(1, 1, 2)}

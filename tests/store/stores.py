@@ -10,7 +10,7 @@ from store.catalog import Root
 from store.layout import shard_path, wav_path
 from store.plans import Member, plan_of
 from store.schema import SCHEMAS
-from store.writer import ShardWriter
+from store.shard.writer import ShardWriter
 
 FINGERPRINTS = {stage: f"{stage}-1" for stage in SCHEMAS if stage not in ("pixels", "crops_jpeg")} | {"pixels": "none"}
 #: Utterance to its number of STFT frames and of faces.

@@ -9,7 +9,7 @@ import pytest
 from store import FeatureStore, StoreError, UtteranceNotFoundError
 from store.catalog import Root
 from store.layout import shard_path
-from tests.store.test_shard import write_stft
+from tests.store.shard.test_reader import write_stft
 
 
 def make_store(folder):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from store.schema import FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS
-from store.shard import Shard
-from store.writer import ALIGNMENT, ShardWriter
+from store.shard.reader import Shard
+from store.shard.writer import ALIGNMENT, ShardWriter
 from tests.golden.make_store_golden import FOLDER, LENGTHS
 
 VERSIONS = [FOLDER / f"version-{version}.h5" for version in range(1, FORMAT_VERSION + 1)]
@@ -130,7 +130,7 @@ FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from store.writer import ShardWriter
+from store.shard.writer import ShardWriter
 
 try:
     with ShardWriter(Path(sys.argv[1]), stage="embeddings", shard="s", fingerprint="f", provenance={}) as writer:

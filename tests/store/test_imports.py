@@ -6,7 +6,7 @@ from pathlib import Path
 
 CODE = """
 import sys
-import store, store.__main__, store.browse
+import store, store.__main__, store.looking.browse
 try:
     store.__main__.main(["ls", "nowhere"])
 finally:

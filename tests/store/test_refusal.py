@@ -8,8 +8,8 @@ from pathlib import Path
 from store.erased import read_erased
 
 CODE = """
-from pipeline.ledger import read_ledger
-from pipeline.run import open_run
+from pipeline.runs.ledger import read_ledger
+from pipeline.runs.run import open_run
 run = open_run()
 members = [member.name for plan in run.plan.shards.values() for member in plan.members]
 print(sorted(run.clips), sorted(run.plan.assigned), members)

@@ -1,0 +1,155 @@
+"""Rows on their way to a network: from memory-mapped arrays ahead of time, or from tensors on the device."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from models.inputs.batches import Draw, Gathered, InputPlan, gather_rows, merge_maps
+from models.inputs.clips import FEATURES, Clips, count_rows
+from models.paper import MAP_FRAMES
+
+#: Batches gathered ahead of the one at work.
+DEPTH = 3
+#: Of a GPU's free memory, what a split may take; the rest is for the network.
+LARGEST_SHARE = 0.4
+
+
+class Source(Protocol):
+    """Where the rows of a split are."""
+
+    def gather(self, draw: Draw, plan: InputPlan) -> Gathered:
+        """Give the drawn rows."""
+
+
+class HostRows:
+    """A split's arrays where they are, on the disk or in memory.
+
+    Args:
+        clips: the split.
+    """
+
+    def __init__(self, clips: Clips) -> None:
+        self._clips = clips
+
+    def gather(self, draw: Draw, plan: InputPlan) -> Gathered:
+        """Copy the drawn rows; see `gather_rows`."""
+        return gather_rows(self._clips, draw, plan)
+
+
+class DeviceRows:
+    """A split's arrays end to end in one tensor each on the device, from which a batch takes microseconds.
+
+    Args:
+        clips: the split.
+        plan: only what it looks at is copied.
+        device: where to.
+    """
+
+    def __init__(self, clips: Clips, plan: InputPlan, device: str) -> None:
+        self._device = device
+        names = (["stft"] if plan.num_maps else []) + ([plan.faces] if plan.num_frames else [])
+        self._rows: dict[str, torch.Tensor] = {}
+        self._offsets: dict[str, np.ndarray] = {}
+        self._stft_lengths = count_rows(clips.stft)
+        for name in names:
+            arrays = getattr(clips, name)
+            ends = np.cumsum(count_rows(arrays))
+            tail, dtype = FEATURES[name]
+            rows = torch.empty((int(ends[-1]), *tail), dtype=getattr(torch, np.dtype(dtype).name), device=device)
+            for array, end in zip(arrays, ends, strict=True):
+                if array is not None and len(array):
+                    # Copied: torch warns of memory-mapped arrays, which cannot be written to.
+                    rows[end - len(array) : end] = torch.from_numpy(np.array(array))
+            self._rows[name], self._offsets[name] = rows, ends - count_rows(arrays)
+
+    def gather(self, draw: Draw, plan: InputPlan) -> Gathered:
+        """Take the drawn rows; equal to those of `HostRows` to the bit."""
+        maps = merge_maps(draw, plan)
+        empty = torch.zeros((0, MAP_FRAMES, *FEATURES["stft"][0]), device=self._device)
+        lengths = np.minimum(self._stft_lengths[maps.owners] - maps.starts, MAP_FRAMES)
+        values = self._take_maps(maps.owners, maps.starts, lengths) if plan.num_maps else empty
+        faces = torch.zeros((len(draw.members), 0), device=self._device)
+        if plan.num_frames:
+            faces = self._rows[plan.faces][self._send(self._offsets[plan.faces][draw.members, None] + draw.frames)]
+        return Gathered(
+            maps=values,
+            map_lengths=self._send(lengths),
+            map_index=self._send(maps.index),
+            masks=self._send(maps.masks),
+            faces=faces,
+            mirrored=self._send(draw.mirrored if plan.mirror else draw.mirrored[:0]),
+        )
+
+    def _take_maps(self, owners: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
+        first = self._send(self._offsets["stft"][owners] + starts)[:, None]  # (M, 1)
+        frames = torch.arange(MAP_FRAMES, device=self._device)
+        is_real = frames < self._send(lengths)[:, None]  # (M, 300)
+        # Behind a map's end its first frame is taken again, and set to zero.
+        return self._rows["stft"][first + frames * is_real] * is_real[:, :, None, None]
+
+    def _send(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, non_blocking=True)
+
+
+def choose_source(clips: Clips, plan: InputPlan, device: str) -> Source:
+    """Keep a split on the GPU where it fits into `LARGEST_SHARE` of its free memory; otherwise leave it where it is."""
+    if torch.device(device).type != "cuda":
+        return HostRows(clips)
+    names = (["stft"] if plan.num_maps else []) + ([plan.faces] if plan.num_frames else [])
+    arrays = [array for name in names for array in getattr(clips, name) if array is not None]
+    # Crops kept as JPEG would all be decoded at once.
+    fits = sum(getattr(array, "nbytes", 0) for array in arrays) <= LARGEST_SHARE * torch.cuda.mem_get_info(device)[0]
+    if arrays and fits and all(isinstance(array, np.ndarray) for array in arrays):
+        return DeviceRows(clips, plan, device)
+    return HostRows(clips)
+
+
+class Feed:
+    """Gathers batches ahead of their use.
+
+    Args:
+        source: of the split.
+        plan: what the network looks at.
+        device: where the batches will go.
+
+    Attributes:
+        wait_seconds: how long its user has waited for it so far.
+    """
+
+    def __init__(self, source: Source, plan: InputPlan, device: str) -> None:
+        self._source, self._plan = source, plan
+        self._pins = torch.device(device).type == "cuda"
+        self.wait_seconds = 0.0
+
+    def iterate(self, draws: Iterable[Draw]) -> Iterator[Gathered]:
+        """Yield the rows of each draw, in order."""
+        if isinstance(self._source, DeviceRows):
+            for draw in draws:
+                yield self._source.gather(draw, self._plan)
+            return
+        pool = ThreadPoolExecutor(max_workers=2 if self._pins else 1, thread_name_prefix="gather")
+        waiting: deque[Future[Gathered]] = deque()
+        try:
+            for draw in draws:
+                waiting.append(pool.submit(self._gather, draw))
+                if len(waiting) > DEPTH:
+                    yield self._wait(waiting.popleft())
+            while waiting:
+                yield self._wait(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _gather(self, draw: Draw) -> Gathered:
+        gathered = self._source.gather(draw, self._plan)
+        return gathered.pin() if self._pins else gathered
+
+    def _wait(self, future: "Future[Gathered]") -> Gathered:
+        start = time.perf_counter()
+        gathered = future.result()
+        self.wait_seconds += time.perf_counter() - start
+        return gathered

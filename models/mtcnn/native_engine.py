@@ -1,0 +1,220 @@
+"""MTCNN's networks in compiled code, models/native/mtcnn*.c: the same numbers as PyTorch's but for rounding.
+
+It wants a processor with AVX-512, or with AVX2 and FMA; without them, or where the module could not be built, PyTorch
+computes. Both kinds give the same bits.
+"""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.compiled import load_compiled
+from models.mtcnn.boxes import ONET_PX, RNET_PX
+from models.mtcnn.networks import MtcnnNetworks, ONet, PNet, RNet
+
+# As in models/mtcnn/native/mtcnn.h: raised when what the kernel takes or gives changes.
+_LAYOUT = 1
+_LANES = 16
+# Outputs of a convolution that the kernel computes at a time, and those of its dense layers.
+_DENSE_OUTPUTS = 128
+# Numbers in a row of the kernel's result: a logit, 4 corrections, 10 landmarks, nothing.
+_TABLE_COLUMNS = 16
+_CELL_COLUMNS = 5
+# P-Net's cells are chosen by logits a little below the threshold's, and then by their scores, which are rounded.
+_LOGIT_MARGIN = 1e-4
+# Rows: a filter of three numbers as a polynomial, at 0, 1, -1, 2 and infinity, over the product of the differences.
+_WINOGRAD = torch.tensor(
+    [[1 / 2, 0, 0], [-1 / 2, -1 / 2, -1 / 2], [-1 / 6, 1 / 6, -1 / 6], [1 / 6, 1 / 3, 2 / 3], [0, 0, 1]],
+    dtype=torch.float64,
+)
+
+Packed = tuple[np.ndarray, ...]
+
+
+_kernel: Any = load_compiled("models.mtcnn._mtcnn", _LAYOUT)
+
+
+def is_available() -> bool:
+    """Tell whether the compiled code is there and this processor can run it: without that the module is empty."""
+    return hasattr(_kernel, "judge")
+
+
+class NativeNetworks:
+    """The three networks with their weights as the compiled code reads them; may be used by several threads at a time.
+
+    Args:
+        networks: on any device; they are copied.
+
+    Raises:
+        RuntimeError: the compiled code is not available.
+    """
+
+    def __init__(self, networks: MtcnnNetworks) -> None:
+        if not is_available():
+            raise RuntimeError(
+                "models.mtcnn._mtcnn is not built, or this processor has no AVX2: use PyTorch's networks"
+            )
+        self._pnet = _pack_pnet(networks.pnet)
+        self._windows = {RNET_PX: _pack_rnet(networks.rnet), ONET_PX: _pack_onet(networks.onet)}
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """Return an image as `propose` reads it fastest at every level: without gaps."""
+        return np.ascontiguousarray(image)
+
+    def judge(self, image: np.ndarray, boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sample windows of an image and run R- or O-Net on them.
+
+        Args:
+            image: (H, W, 3) uint8.
+            boxes: (N, 4) float64.
+            side: of the windows: 24 for R-Net, 48 for O-Net.
+
+        Returns:
+            Scores (N,), corrections (N, 4) and landmarks (N, 10), with R-Net (N, 0); float64.
+        """
+        table = np.empty((len(boxes), _TABLE_COLUMNS), dtype=np.float32)
+        image, boxes = np.ascontiguousarray(image), np.ascontiguousarray(boxes, dtype=np.float64)
+        _kernel.judge(image, image.shape[0], image.shape[1], boxes, side, self._windows[side], table)
+        wide = table.astype(np.float64)
+        return _compute_probabilities(wide[:, 0]), wide[:, 1:5], wide[:, 5 : 15 if side == ONET_PX else 5]
+
+    def propose(
+        self, image: np.ndarray, size: tuple[int, int], threshold: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Run P-Net on an image reduced to a level of the pyramid.
+
+        Args:
+            image: (H, W, 3) uint8, from `prepare`.
+            size: (width, height) of the level, at least 12 and no more than the image's.
+            threshold: of the scores, in [0, 1].
+
+        Returns:
+            Of the cells with greater scores, in rows: (N, 2) row and column, (N,) scores, (N, 4) corrections; float64
+            but for the first.
+        """
+        width, height = size
+        most = ((height - 1) // 2 - 4) * ((width - 1) // 2 - 4)
+        cells, values = np.empty((most, 2), np.int32), np.empty((most, _CELL_COLUMNS), np.float32)
+        image = np.ascontiguousarray(image)
+        least = _compute_logit(threshold) - _LOGIT_MARGIN
+        num_found = _kernel.propose(image, *image.shape[:2], height, width, least, self._pnet, cells, values)
+        wide = values[:num_found].astype(np.float64)
+        scores = _compute_probabilities(wide[:, 0])
+        passed = scores > threshold
+        return cells[:num_found][passed], scores[passed], wide[passed, 1:]
+
+    def suppress(
+        self, boxes: np.ndarray, scores: np.ndarray, *, threshold: float, kind: Literal["union", "smaller"] = "union"
+    ) -> np.ndarray:
+        """Do what `mtcnn_boxes.suppress_overlaps` does, to the bit."""
+        order = np.argsort(-scores, kind="stable")
+        kept = np.empty(len(order), dtype=np.bool_)
+        _kernel.suppress(np.ascontiguousarray(boxes[order], dtype=np.float64), threshold, kind == "smaller", kept)
+        chosen: np.ndarray = order[kept]
+        return chosen
+
+
+def _compute_logit(probability: float) -> float:
+    if 0.0 < probability < 1.0:
+        return math.log(probability / (1.0 - probability))
+    return math.inf if probability >= 1.0 else -math.inf
+
+
+def _compute_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Turn the difference of the two classes' outputs into what their softmax gives for the second, in float32."""
+    with np.errstate(over="ignore"):
+        probabilities: np.ndarray = 1.0 / (1.0 + np.exp(-logits))
+    return probabilities.astype(np.float32).astype(np.float64)
+
+
+def _pack_pnet(network: PNet) -> Packed:
+    layers = network.features
+    weights, biases = _join_heads(network.classes, network.regression)
+    return (
+        *_pack_convolution(layers[0], layers[1], vectors=1),
+        *_pack_convolution(layers[3], layers[4], vectors=1),
+        *_pack_tiles(layers[5], layers[6], vectors=2),
+        # Each cell's features are multiplied with a row of these at a time, and few cells with more than the first.
+        weights.clone(memory_format=torch.contiguous_format).numpy(),
+        *_pack(weights.T, biases, torch.ones(len(biases)), block=_LANES)[1:],
+    )
+
+
+def _pack_rnet(network: RNet) -> Packed:
+    layers = network.features
+    dense = network.dense
+    return (
+        *_pack_convolution(layers[0], layers[1], vectors=2),
+        *_pack_tiles(layers[3], layers[4], vectors=3),
+        *_pack_convolution(layers[6], layers[7], vectors=4),
+        *_pack_dense(dense[0], dense[1], channels=64),
+        *_pack_heads(network.classes, network.regression),
+    )
+
+
+def _pack_onet(network: ONet) -> Packed:
+    layers = network.features
+    dense = network.dense
+    return (
+        *_pack_convolution(layers[0], layers[1], vectors=2),
+        *_pack_tiles(layers[3], layers[4], vectors=2),
+        *_pack_tiles(layers[6], layers[7], vectors=2),
+        *_pack_convolution(layers[9], layers[10], vectors=4),
+        *_pack_dense(dense[0], dense[1], channels=128),
+        *_pack_heads(network.classes, network.regression, network.landmarks),
+    )
+
+
+def _pack_convolution(convolution: nn.Module, slopes: nn.Module, *, vectors: int) -> Packed:
+    """Pack weights as (blocks, rows, columns, in, outputs of a block), outputs filled up with zeros."""
+    weight, bias = _read(convolution)
+    inputs = weight.permute(2, 3, 1, 0).flatten(0, 2)  # (taps and inputs, out)
+    return _pack(inputs, bias, _read_slopes(slopes), block=vectors * _LANES)
+
+
+def _pack_tiles(convolution: nn.Module, slopes: nn.Module, *, vectors: int) -> Packed:
+    """Pack weights transformed for Winograd's convolution (Lavin & Gray 2016), 3 x 3 outputs a tile."""
+    weight, bias = _read(convolution)
+    points = torch.einsum("ai,kcij,bj->abck", _WINOGRAD, weight.double(), _WINOGRAD)  # (5, 5, in, out)
+    return _pack(points.flatten(0, 2).float(), bias, _read_slopes(slopes), block=vectors * _LANES)
+
+
+def _pack_dense(dense: nn.Module, slopes: nn.Module, *, channels: int) -> Packed:
+    """Pack a dense layer whose input, as published, is laid out (W, H, C), for one laid out (H, W, C)."""
+    weight, bias = _read(dense)
+    inputs = weight.reshape(len(weight), 3, 3, channels).transpose(1, 2).flatten(1).T  # (in, out)
+    return _pack(inputs, bias, _read_slopes(slopes), block=_DENSE_OUTPUTS)
+
+
+def _pack_heads(classes: nn.Module, *others: nn.Module) -> Packed:
+    weights, biases = _join_heads(classes, *others)
+    return _pack(weights.T, biases, torch.ones(len(biases)), block=_LANES)
+
+
+def _join_heads(classes: nn.Module, *others: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return weights (out, in) and biases (out,) of the last layers; of the two classes only the difference counts."""
+    weight, bias = _read(classes)
+    read = [(weight[1:] - weight[:1], bias[1:] - bias[:1]), *(_read(other) for other in others)]
+    return torch.cat([weight.flatten(1) for weight, _ in read]), torch.cat([bias for _, bias in read])
+
+
+def _pack(inputs: Tensor, bias: Tensor, slopes: Tensor, *, block: int) -> Packed:
+    """Lay (in, out) out as (blocks, in, outputs of a block) and fill the last block up."""
+    num_missing = -len(bias) % block
+    filled = nn.functional.pad(inputs, (0, num_missing))
+    blocks = filled.reshape(len(inputs), -1, block).transpose(0, 1)
+    arrays = (blocks, nn.functional.pad(bias, (0, num_missing)), nn.functional.pad(slopes, (0, num_missing)))
+    # Copies: PyTorch's memory is aligned to the 64 bytes of a register.
+    return tuple(array.clone(memory_format=torch.contiguous_format).numpy() for array in arrays)
+
+
+def _read(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+    return weight.detach().cpu().float(), bias.detach().cpu().float()
+
+
+def _read_slopes(layer: nn.Module) -> Tensor:
+    return layer.get_parameter("weight").detach().cpu().float()

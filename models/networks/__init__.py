@@ -1,0 +1,1 @@
+"""ANet, VNet and Joint (paper III), and what they are built with."""

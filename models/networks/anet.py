@@ -1,0 +1,180 @@
+"""ANet: maps of the sound's STFT become arousal and valence (III-A).
+
+VGG-16 (Simonyan & Zisserman 2015, configuration D) with another first convolution and other fully connected layers.
+
+Letters: M maps, B utterances, N maps per utterance, F = 257 frequencies, T = 300 STFT frames.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.networks.loading import build_empty, load_strictly
+from models.networks.outputs import ArousalOutput, check_arousal_output, squash
+from models.networks.seeding import seeded
+from models.paper import (
+    ANET_HIDDEN,
+    DROPOUT,
+    FEATURE_SIZE,
+    HEAD_STD,
+    MAP_GRID,
+    NUM_DIMENSIONS,
+    NUM_PARTS,
+    RANDOM_MAP_GAIN,
+    VGG16_CHANNELS,
+)
+
+FIRST_KEY = "0.weight"
+
+
+class AcousticFeature(nn.Module):
+    """ANet without its last layer: STFT maps to 512 numbers per utterance; what Joint takes over.
+
+    `features` counts its layers as torchvision's VGG-16 does, so that its published keys fit.
+    """
+
+    def __init__(self, channel_scale: float = 1.0) -> None:
+        """Build the layers.
+
+        Args:
+            channel_scale: scales VGG's channels and the 4096 of the first fully connected layer; 1 is the paper's.
+        """
+        super().__init__()
+        if not 0 < channel_scale <= 1:
+            raise ValueError(f"channel_scale ({channel_scale}) must be above 0 and at most 1, the paper's width")
+        layers: list[nn.Module] = []
+        channels = NUM_PARTS
+        for block in VGG16_CHANNELS:
+            for width in block:
+                scaled = max(1, round(width * channel_scale))
+                # No padding at the very first: 257 x 300 -> 255 x 298, and five poolings leave the paper's 7 x 9.
+                layers += [nn.Conv2d(channels, scaled, 3, padding=1 if layers else 0), nn.ReLU(inplace=True)]
+                channels = scaled
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        hidden = max(1, round(ANET_HIDDEN * channel_scale))
+        self.fc = nn.Sequential(
+            nn.Linear(channels * MAP_GRID[0] * MAP_GRID[1], hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(DROPOUT),
+            nn.Linear(hidden, FEATURE_SIZE),
+            nn.ReLU(inplace=True),
+            nn.Dropout(DROPOUT),
+        )
+
+    def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Compute the mean of each utterance's maps' penultimate outputs (III-C).
+
+        Args:
+            maps: (M, 2, 257, 300) float32, normalised (see `normalise_maps`).
+            index: (B, N) int64 in [0, M): the maps of each utterance. A short utterance names its only map N times:
+                the convolutions run once, dropout still differs.
+
+        Returns:
+            (B, 512).
+        """
+        x = self.features(maps).flatten(1)  # (M, 512 * 7 * 9)
+        x = self.fc(x[index.flatten()])  # (B * N, 512)
+        return x.unflatten(0, index.shape).mean(1)
+
+
+class ANet(nn.Module):
+    """The network of the sound alone."""
+
+    def __init__(self, channel_scale: float = 1.0, arousal_output: ArousalOutput = "tanh") -> None:
+        super().__init__()
+        check_arousal_output(arousal_output)
+        self.arousal_output = arousal_output
+        self.feature = AcousticFeature(channel_scale)
+        self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
+
+    def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Predict (B, 2), arousal and valence in [-1, 1]; arguments as in `AcousticFeature.forward`."""
+        return squash(self.head(self.feature(maps, index)), self.arousal_output)
+
+
+def build_anet(
+    weights: Path | None, *, channel_scale: float = 1.0, arousal_output: ArousalOutput = "tanh", seed: int
+) -> ANet:
+    """Build ANet with VGG-16's ImageNet weights below, or with random ones.
+
+    Args:
+        weights: torchvision's vgg16 file (its digest is the caller's to check); None is an explicit choice of
+            random weights (Kaiming). The fully connected layers are random in both cases, as in the paper.
+        channel_scale: see `AcousticFeature`; must be 1 with weights.
+        arousal_output: see `squash`.
+        seed: of the random weights.
+
+    Raises:
+        ValueError: `channel_scale` is not 1 although weights are given, or their keys or shapes do not fit.
+    """
+    if weights is not None and channel_scale != 1:
+        raise ValueError(
+            f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
+        )
+    network = build_empty(lambda: ANet(channel_scale, arousal_output))
+    with seeded(seed):
+        _initialise(network)
+    if weights is not None:
+        load_vgg16(network.feature, torch.load(weights, map_location="cpu", weights_only=True), source=str(weights))
+    return network
+
+
+def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, source: str) -> None:
+    """Fill the convolutions with torchvision's VGG-16, the first one adapted from 3 input channels to 2.
+
+    Adapted: both channels get the mean over R, G and B times 3/2, so a map whose two parts are equal meets the filters
+    that a grey image of the same values would. (The paper says only that the layer was changed.)
+
+    Args:
+        feature: is changed.
+        state: tensors under features.N.*; classifier.* is dropped, it belongs to ImageNet's classes.
+        source: named in the error.
+
+    Raises:
+        ValueError: keys are missing or unknown, or a shape is wrong.
+    """
+    kept = {key.removeprefix("features."): value for key, value in state.items() if not key.startswith("classifier.")}
+    if FIRST_KEY in kept and kept[FIRST_KEY].shape[1] == 3:
+        kept[FIRST_KEY] = kept[FIRST_KEY].mean(1, keepdim=True).mul(3 / NUM_PARTS).repeat(1, NUM_PARTS, 1, 1)
+    load_strictly(
+        feature.features,
+        kept,
+        source=source,
+        hint="it must hold VGG-16's features.N.*: torchvision's vgg16-397923af.pth (python -m models.weights list)",
+    )
+
+
+def normalise_maps(raw: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Normalise each STFT map by itself over its real frames, then pad it with zeros at its end.
+
+    (x - mean) / max(|min|, |max|), all three over frames, frequencies and both parts, before the mean is removed
+    (the notebooks' formula). Silence gives zeros.
+
+    Args:
+        raw: (M, T, 257, 2) float32 as stored, time first; frames from `lengths` on must be 0.
+        lengths: (M,) int64, the real frames of each map, in [1, T].
+
+    Returns:
+        (M, 2, 257, T) float32.
+    """
+    scale = raw.abs().amax((1, 2, 3))  # padding is 0 and so never the largest
+    mean = raw.sum((1, 2, 3)) / (lengths * raw.shape[2] * raw.shape[3])
+    is_real = torch.arange(raw.shape[1], device=raw.device) < lengths[:, None]  # (M, T)
+    # Silence has scale 0 and only zeros above it.
+    x = (raw - mean[:, None, None, None]) / torch.where(scale > 0, scale, 1)[:, None, None, None]
+    return (x * is_real[:, :, None, None]).permute(0, 3, 2, 1)  # (M, T, F, 2) -> (M, 2, F, T)
+
+
+def _initialise(network: ANet) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            assert module.bias is not None, "all layers have one"
+            nn.init.zeros_(module.bias)
+    first = network.feature.features.get_submodule("0")
+    assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
+    first.weight.data.mul_(RANDOM_MAP_GAIN)
+    nn.init.normal_(network.head.weight, std=HEAD_STD)

@@ -1,0 +1,126 @@
+"""What a network consists of: layers, shapes, parameters, arithmetic. `python -m models summary joint` prints it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from models import paper
+from models.networks.anet import ANet
+from models.networks.joint import Joint
+from models.networks.vnet import VNet
+
+NETWORKS: Mapping[str, type[nn.Module]] = {"anet": ANet, "vnet": VNet, "joint": Joint}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network at work.
+
+    Attributes:
+        name: within the network.
+        kind: torch's name of it.
+        output: shape of what it gives, all utterances included.
+        num_parameters: of its own.
+        flops: floating-point operations of a forward pass (a multiplication and an addition are two); those of
+            convolutions, fully connected layers and the LSTM's matrix products, which are nearly all.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    num_parameters: int
+    flops: int
+
+
+def summarise(
+    network: str,
+    *,
+    batch_size: int = 1,
+    num_maps: int | None = None,
+    num_frames: int = paper.NUM_FRAMES,
+    channel_scale: float = 1.0,
+    backbone: str = "frozen",
+) -> list[Layer]:
+    """Describe every layer that computes, in order; nothing is computed (torch's meta device).
+
+    Args:
+        network: "anet", "vnet" or "joint".
+        batch_size: utterances.
+        num_maps: STFT maps of each, all different; by default 1 for ANet and the paper's 4 for Joint.
+        num_frames: faces of each.
+        channel_scale: see `anet.AcousticFeature`.
+        backbone: see `vnet.VisualFeature`.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    if network not in NETWORKS:
+        raise ValueError(f"network ({network!r}) must be one of {', '.join(NETWORKS)}")
+    options: dict[str, Any] = {} if network == "vnet" else {"channel_scale": channel_scale}
+    if network != "anet":
+        options["backbone"] = backbone
+    if num_maps is None:
+        num_maps = paper.NUM_MAPS if network == "joint" else 1
+    layers: list[Layer] = []
+    with torch.device("meta"):
+        built = NETWORKS[network](**options).eval()
+        inputs: tuple[torch.Tensor, ...] = ()
+        if network != "vnet":
+            maps = torch.empty(batch_size * num_maps, paper.NUM_PARTS, paper.NUM_FREQUENCIES, paper.MAP_FRAMES)
+            inputs += (maps, torch.zeros((batch_size, num_maps), dtype=torch.int64))
+        if network != "anet":
+            crop = (3, paper.CROP_HEIGHT, paper.CROP_WIDTH) if backbone == "finetune" else (paper.FEATURE_SIZE,)
+            inputs += (torch.empty(batch_size, num_frames, *crop),)
+        for name, module in built.named_modules():
+            if not list(module.children()) and list(module.parameters(recurse=False)):
+                module.register_forward_hook(_make_hook(name, layers))
+        with torch.inference_mode():
+            built(*inputs)
+    return layers
+
+
+def _make_hook(name: str, layers: list[Layer]) -> Any:
+    def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
+        shape = tuple((output[0] if isinstance(output, tuple) else output).shape)
+        parameters = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        layers.append(Layer(name, type(module).__name__, shape, parameters, _count_flops(module, shape)))
+
+    return note
+
+
+def _count_flops(module: nn.Module, output: tuple[int, ...]) -> int:
+    """Count a forward pass: two for each product of a weight."""
+    if isinstance(module, nn.Conv2d):
+        positions = output[0] * output[2] * output[3]
+        return 2 * module.weight.numel() * positions
+    if isinstance(module, nn.Linear):
+        return 2 * module.weight.numel() * output[0]
+    if isinstance(module, nn.LSTM):
+        weights = sum(parameter.numel() for name, parameter in module.named_parameters() if name.startswith("weight"))
+        return 2 * weights * output[0] * output[1]
+    return 0
+
+
+def render(layers: list[Layer]) -> str:
+    """Write layers as a table with their sums, for people."""
+    rows = [("layer", "kind", "output", "parameters", "GFLOP")]
+    rows += [
+        (layer.name, layer.kind, " x ".join(map(str, layer.output)), f"{layer.num_parameters:,}", _giga(layer.flops))
+        for layer in layers
+    ]
+    total = sum(layer.num_parameters for layer in layers), sum(layer.flops for layer in layers)
+    rows.append(("in all", "", "", f"{total[0]:,}", _giga(total[1])))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = []
+    for row in rows:
+        left = "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True))
+        right = "  ".join(cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True))
+        lines.append(f"{left}  {right}")
+    return "\n".join(lines)
+
+
+def _giga(flops: int) -> str:
+    return f"{flops / 1e9:.3f}"

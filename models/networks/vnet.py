@@ -1,0 +1,109 @@
+"""VNet: faces of an utterance, in order, become arousal and valence (III-B).
+
+Letters: B utterances, N = 16 frames of each (N_V), D = 512.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from models.networks.loading import build_empty
+from models.networks.outputs import ArousalOutput, check_arousal_output, squash
+from models.networks.seeding import seeded
+from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
+from models.sphereface.network import SphereFace20, build_sphereface
+
+Backbone = Literal["frozen", "finetune"]
+BACKBONES = ("frozen", "finetune")
+
+
+class VisualFeature(nn.Module):
+    """VNet without its last layer: faces to 512 numbers per utterance; what Joint takes over."""
+
+    embedding_mean: torch.Tensor
+    embedding_scale: torch.Tensor
+
+    def __init__(self, backbone: Backbone = "frozen") -> None:
+        """Build the layers.
+
+        Args:
+            backbone: "frozen" takes cached embeddings; "finetune" takes crops and holds SphereFace, all trainable.
+        """
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone ({backbone!r}) must be one of {BACKBONES}")
+        self.sphereface = SphereFace20() if backbone == "finetune" else None
+        # Identity unless `set_standardisation` is called.
+        self.register_buffer("embedding_mean", torch.zeros(FEATURE_SIZE))
+        self.register_buffer("embedding_scale", torch.ones(()))
+        self.lstm = nn.LSTM(FEATURE_SIZE, FEATURE_SIZE, batch_first=True, bidirectional=True)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Compute the mean over time of the LSTM's two directions' sum.
+
+        Args:
+            faces: (B, N, 512) embeddings, or with `finetune` (B, N, 3, 112, 96) float crops (see `normalise_crops`).
+
+        Returns:
+            (B, 512).
+        """
+        if self.sphereface is not None:
+            faces = self.sphereface(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])  # (B, N, D)
+        faces = (faces - self.embedding_mean) * self.embedding_scale
+        both, _ = self.lstm(faces)  # (B, N, 2 * D)
+        forward, backward = both.chunk(2, dim=2)
+        return (forward + backward).mean(1)
+
+    def set_standardisation(self, mean: torch.Tensor, scale: float) -> None:
+        """Have embeddings arrive at the LSTM as (embedding - mean) * scale (not in the paper; see `VNetSettings`).
+
+        Args:
+            mean: (512,) float32.
+            scale: above 0.
+        """
+        self.embedding_mean.copy_(mean)
+        self.embedding_scale.fill_(scale)
+
+
+class VNet(nn.Module):
+    """The network of the picture alone."""
+
+    def __init__(self, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh") -> None:
+        super().__init__()
+        check_arousal_output(arousal_output)
+        self.arousal_output = arousal_output
+        self.feature = VisualFeature(backbone)
+        self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Predict (B, 2), arousal and valence in [-1, 1]; argument as in `VisualFeature.forward`."""
+        return squash(self.head(self.feature(faces)), self.arousal_output)
+
+
+def build_vnet(
+    weights: Path | None, *, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh", seed: int
+) -> VNet:
+    """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights of a file or random ones.
+
+    Args:
+        weights: SphereFace's (see `build_sphereface`), used with `finetune` only; None is an explicit choice of
+            random ones.
+        backbone: see `VisualFeature`.
+        arousal_output: see `squash`.
+        seed: of the random weights.
+    """
+    network = build_empty(lambda: VNet(backbone, arousal_output))
+    with seeded(seed):
+        for name, parameter in network.feature.lstm.named_parameters():
+            if name.startswith("weight"):
+                nn.init.orthogonal_(parameter)  # the whole (4 * 512, 512) matrix, as in the notebooks
+            else:
+                nn.init.zeros_(parameter)
+        nn.init.orthogonal_(network.head.weight)
+        nn.init.zeros_(network.head.bias)
+    network.feature.set_standardisation(torch.zeros(FEATURE_SIZE), 1.0)
+    if network.feature.sphereface is not None:
+        network.feature.sphereface = build_sphereface(weights, seed=seed)
+    return network

@@ -1,0 +1,1 @@
+"""CCC and its intervals."""

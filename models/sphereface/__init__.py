@@ -1,0 +1,1 @@
+"""SphereFace-20, the face embedder (paper II-B, III-B): by PyTorch, or by the kernel in native/."""

@@ -1,0 +1,15 @@
+/* SphereFace-20 in float32, for processors with AVX-512. */
+
+#include "sphereface.h"
+
+#if IS_BUILT
+#define OPERATION static inline __attribute__((always_inline)) TARGET
+#define TARGET __attribute__((target("avx512f,fma")))
+#define EMBED embed_in_float32
+#include "../../native/vectors_avx512.h"
+
+enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time, of the 32 registers 24, and of those that are left */
+
+#include "sphereface_float32.h"
+#include "sphereface_network.h"
+#endif

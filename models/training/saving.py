@@ -1,0 +1,155 @@
+"""When a training's files are written, and in which order, so that it can be killed at any moment.
+
+state.pt comes first and is the only word on how far a training is. best.pt follows from it and is never ahead of it;
+metrics.jsonl and TensorBoard's file grow with every epoch and are cut back to state.pt's when a training goes on.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from models.training.checkpoints import BEST, LAST, load_checkpoint, remove_unfinished, save_checkpoint
+from models.training.job import Job
+from models.training.metrics import find_best
+from models.training.parallel import Group
+from models.training.state import STATE, TrainingState, load_state, write_metrics
+from models.training.tensorboard import FILE as EVENTS
+from models.training.tensorboard import append_epoch, write_events
+
+METRICS = "metrics.jsonl"
+AVERAGE = "average.pt"
+BY_TOTAL = "total validation CCC"
+
+log = logging.getLogger(__name__)
+
+
+class Pace:
+    """Tells whether it is time to save again.
+
+    Args:
+        share: of a training's time, what saving may take at most; 1 for after every epoch, whatever it takes.
+        clock: gives seconds.
+    """
+
+    def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._share, self._clock = share, clock
+        self._end, self._seconds = clock(), 0.0
+
+    def is_due(self) -> bool:
+        """Tell whether saving as long as the last time stays within the share of the time since then."""
+        since = self._clock() - self._end
+        return self._share >= 1 or self._seconds <= self._share * (since + self._seconds)
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Take the time of a saving."""
+        start = self._clock()
+        yield
+        self._end = self._clock()
+        self._seconds = self._end - start
+
+
+class Keeper:
+    """Keeps the files of one training; in a group of processes only the first one writes.
+
+    Args:
+        job: what is trained.
+        optimiser: of its weights.
+        folder: of its files.
+        group: of processes.
+        share: see `Pace`.
+    """
+
+    def __init__(self, job: Job, optimiser: torch.optim.Optimizer, folder: Path, group: Group, *, share: float) -> None:
+        self._job, self._optimiser, self._folder, self._group = job, optimiser, folder, group
+        self._pace = Pace(share)
+        self._copy: dict[str, torch.Tensor] = {}
+
+    def start(self, identity: str, *, overwrite: bool) -> TrainingState:
+        """Go on from what the folder holds of this training, or begin it; leaves the files in step with that.
+
+        Args:
+            identity: of the training.
+            overwrite: begin it, whatever the folder holds.
+        """
+        job, folder = self._job, self._folder
+        state = None if overwrite else load_state(folder)
+        goes_on = state is not None and state.identity == identity
+        self._group.wait()
+        if state is not None and goes_on:
+            job.network.load_state_dict(state.network)
+            self._optimiser.load_state_dict(state.optimiser)
+        else:
+            if state is not None:
+                log.warning(
+                    "%s: %s is of another training (data or settings); it is replaced", job.kind, folder / STATE
+                )
+            state = TrainingState(identity, job.network.state_dict(), self._optimiser.state_dict())
+        if self._group.is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(folder)
+            # last.pt tells that a training is finished, so it goes first.
+            for name in (LAST, AVERAGE) if goes_on else (LAST, AVERAGE, STATE, BEST):
+                (folder / name).unlink(missing_ok=True)
+            write_metrics(folder / METRICS, state.history)
+            write_events(folder / EVENTS, state.history)
+            best = find_best(state.history)
+            if best is not None and not _holds(folder / BEST, best.epoch):
+                self._write_best(state)
+        state.best = {}
+        return state
+
+    def save(self, state: TrainingState) -> None:
+        """Write state.pt, then best.pt where the best epoch is not in it yet."""
+        state.network, state.optimiser = self._job.network.state_dict(), self._optimiser.state_dict()
+        if self._group.is_first:
+            with self._pace.timing():
+                state.save(self._folder)
+                self._write_best(state)
+            state.best = {}
+
+    def save_epoch(self, state: TrainingState, *, is_last: bool) -> None:
+        """Write what belongs to the end of an epoch: its metrics always, the weights when it is time.
+
+        Args:
+            state: its history ends with the epoch.
+            is_last: the training is over, and what it leaves is about to be written.
+        """
+        if not self._group.is_first:
+            return
+        metrics = state.history[-1]
+        if metrics.is_best:
+            state.best = {}  # those of the former best epoch
+        if is_last or self._pace.is_due():
+            self.save(state)
+        elif metrics.is_best:
+            self._copy = _copy_to_host(self._job.network.state_dict(), self._copy)
+            state.best = self._copy
+        write_metrics(self._folder / METRICS, state.history)
+        append_epoch(self._folder / EVENTS, metrics)
+
+    def _write_best(self, state: TrainingState) -> None:
+        """Write best.pt where the state holds the best epoch's weights; where it does not, they are written already."""
+        best = find_best(state.history)
+        is_now = best is not None and best.epoch == state.epoch - 1 and not state.step
+        weights = state.best or (state.network if is_now else {})
+        if best is not None and weights:
+            checkpoint = self._job.make_checkpoint(best, identity=state.identity, selected_by=BY_TOTAL)
+            save_checkpoint(self._folder / BEST, replace(checkpoint, state=weights))
+
+
+def _holds(path: Path, epoch: int) -> bool:
+    return path.exists() and load_checkpoint(path).epoch == epoch
+
+
+def _copy_to_host(tensors: Mapping[str, torch.Tensor], former: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy tensors into memory of a former copy, or into new memory, which costs ten times as much time."""
+    kept = former or {key: torch.empty_like(value, device="cpu") for key, value in tensors.items()}
+    for key, value in tensors.items():
+        kept[key].copy_(value.detach())
+    return kept

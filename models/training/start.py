@@ -1,0 +1,148 @@
+"""Training of ANet, VNet and Joint: how each starts and what it looks at. The loop they share is loop.py."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models.inputs.clips import Clips, measure_embeddings
+from models.networks.anet import ANet, build_anet
+from models.networks.joint import build_joint
+from models.networks.vnet import VNet, build_vnet
+from models.training.checkpoints import describe_weights, load_network
+from models.training.inference import predict
+from models.training.loop import EpochMetrics, Job, RunOptions, TrainingError, fit
+from models.training.settings import ANetSettings, JointSettings, TrainingSettings, VNetSettings
+
+__all__ = [
+    "ANetSettings",
+    "Clips",
+    "EpochMetrics",
+    "JointSettings",
+    "RunOptions",
+    "TrainingError",
+    "TrainingSettings",
+    "VNetSettings",
+    "predict",
+    "train_anet",
+    "train_joint",
+    "train_vnet",
+]
+
+
+def train_anet(
+    train: Clips,
+    validation: Clips,
+    settings: ANetSettings,
+    options: RunOptions,
+    *,
+    weights: Path | None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
+
+    Args:
+        train: training split; utterances without STFT are left out.
+        validation: validation split.
+        settings: see there.
+        options: where and with which seed.
+        weights: VGG-16's file; None is an explicit choice of random weights.
+        provenance: plain data to keep with the checkpoints.
+    """
+    architecture: dict[str, Any] = {"channel_scale": settings.channel_scale, "arousal_output": settings.arousal_output}
+    job = Job(
+        kind="anet",
+        network=build_anet(weights, **architecture, seed=options.seed),
+        architecture=architecture,
+        settings=settings,
+        train_plan=settings.plan_inputs(evaluation=False),
+        evaluation_plan=settings.plan_inputs(evaluation=True),
+        weights={"vgg16": describe_weights(weights)},
+        provenance=provenance or {},
+    )
+    fit(job, train, validation, options)
+
+
+def train_vnet(
+    train: Clips,
+    validation: Clips,
+    settings: VNetSettings,
+    options: RunOptions,
+    *,
+    weights: Path | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
+
+    Args:
+        train: training split; utterances without embeddings (with `finetune`: crops) are left out.
+        validation: validation split.
+        settings: see there.
+        options: where and with which seed.
+        weights: SphereFace's file, looked at with `finetune` only; None is an explicit choice of random weights. With
+            `frozen`, what made the embeddings is the caller's to record in `provenance`.
+        provenance: plain data to keep with the checkpoints.
+    """
+    plan = settings.plan_inputs(evaluation=False)
+    architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
+    network = build_vnet(weights, **architecture, seed=options.seed)
+    if settings.standardise:
+        network.feature.set_standardisation(*measure_embeddings(train.embeddings))
+    job = Job(
+        kind="vnet",
+        network=network,
+        architecture=architecture,
+        settings=settings,
+        train_plan=plan,
+        evaluation_plan=plan,
+        weights={"sphereface": describe_weights(weights)} if settings.backbone == "finetune" else {},
+        provenance=provenance or {},
+    )
+    fit(job, train, validation, options)
+
+
+def train_joint(
+    train: Clips,
+    validation: Clips,
+    settings: JointSettings,
+    options: RunOptions,
+    *,
+    anet: Path,
+    vnet: Path,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
+
+    Args:
+        train: training split; utterances without both sound and face are left out.
+        validation: validation split.
+        settings: see there; ANet's width, VNet's backbone and its channel order are taken from their checkpoints.
+        options: where and with which seed.
+        anet: ANet's checkpoint, file or folder (the best one).
+        vnet: VNet's checkpoint, likewise.
+        provenance: plain data to keep with the checkpoints.
+
+    Raises:
+        CheckpointError: a checkpoint holds another network.
+    """
+    anet_network, anet_checkpoint = load_network(anet, kind="anet")
+    vnet_network, vnet_checkpoint = load_network(vnet, kind="vnet")
+    assert isinstance(anet_network, ANet), "load_network has checked the kind"
+    assert isinstance(vnet_network, VNet), "load_network has checked the kind"
+    architecture = {
+        **anet_checkpoint.architecture,
+        **vnet_checkpoint.architecture,
+        "arousal_output": settings.arousal_output,
+    }
+    plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
+    job = Job(
+        kind="joint",
+        network=build_joint(anet_network, vnet_network, **architecture, seed=options.seed),
+        architecture=architecture,
+        settings=settings,
+        train_plan=plan,
+        evaluation_plan=plan,
+        weights={**anet_checkpoint.weights, **vnet_checkpoint.weights},
+        parents=tuple(f"{c.identity} {c.epoch} {c.scores['selected_by']}" for c in (anet_checkpoint, vnet_checkpoint)),
+        provenance=provenance or {},
+    )
+    fit(job, train, validation, options)

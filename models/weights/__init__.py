@@ -1,0 +1,1 @@
+"""Third-party weights: the table of them, their digests, their download."""

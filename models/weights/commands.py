@@ -1,0 +1,104 @@
+"""The command line of `python -m models.weights`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.weights.digests import compute_sha256
+from models.weights.download import fetch_weights
+from models.weights.table import (
+    DEFAULT_FOLDER,
+    WEIGHTS,
+    MissingWeightsError,
+    WeightsEntry,
+    WeightsError,
+    WrongDigestError,
+    find_carried_weights,
+    resolve_weights,
+)
+
+_INTERRUPTED = 130
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def main(arguments: Sequence[str] | None = None, *, base_url: str | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 130 interrupted.
+
+    Args:
+        arguments: the words after `python -m models.weights`; by default the process's.
+        base_url: a mirror of the sources.
+    """
+    options = _make_parser().parse_args(arguments)
+    if options.command == "list":
+        print(format_table(options.folder))
+        return 0
+    try:
+        path = fetch_weights(options.name, options.folder, base_url=base_url, progress=_Progress(options.name))
+    except (WeightsError, OSError) as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what has arrived is kept, the same command continues there", file=sys.stderr)
+        return _INTERRUPTED
+    print(path)
+    return 0
+
+
+def format_table(folder: Path) -> str:
+    """Return the table of weights with the state of each file, as text."""
+    header = ("name", "state", "licence", "for", "file", "digest", "source")
+    rows = [header]
+    for entry in WEIGHTS.values():
+        path, state = _examine(entry, folder)
+        rows.append((entry.name, state, entry.licence, entry.purpose, path, entry.published_digest, entry.source))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _examine(entry: WeightsEntry, folder: Path) -> tuple[str, str]:
+    """Return where a file of weights is or should be, and whether it is there and the published one."""
+    try:
+        if entry.package is not None:
+            carried = find_carried_weights(entry.name)
+            verified = compute_sha256(carried.path) == carried.sha256
+            return entry.package, "verified" if verified else "wrong digest"
+        path = folder / entry.file_name
+        return str(path), "verified" if resolve_weights(entry.name, str(path)).verified else "origin unknown"
+    except MissingWeightsError:
+        return entry.package or str(folder / entry.file_name), "absent"
+    except WrongDigestError:
+        return str(folder / entry.file_name), "wrong digest"
+
+
+class _Progress:
+    """Writes one line to standard error: over itself on a terminal, now and then a new one elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._is_terminal = sys.stderr.isatty()
+        self._last_seconds = -_SECONDS_BETWEEN_LINES
+
+    def __call__(self, have: int, total: int | None) -> None:
+        now = time.monotonic()
+        pause = 0.1 if self._is_terminal else _SECONDS_BETWEEN_LINES
+        if now - self._last_seconds < pause and have != total:
+            return
+        self._last_seconds = now
+        share = "" if not total else f" of {total / 1e6:.1f} MB ({100 * have / total:.0f} %)"
+        start, end = ("\r", "\n" if have == total else "") if self._is_terminal else ("", "\n")
+        print(f"{start}{self._name}: {have / 1e6:.1f} MB{share}", end=end, file=sys.stderr, flush=True)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.weights", description="Third-party weights.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="which weights there are and which of them are here")
+    fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
+    fetching.add_argument("name", choices=list(WEIGHTS))
+    for command in (listing, fetching):
+        command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="default: %(default)s")
+    return parser

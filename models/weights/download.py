@@ -1,0 +1,220 @@
+"""`python -m models.weights`: list the third-party weights, and fetch them with resume and digest check."""
+
+import errno
+import fcntl
+import http
+import http.client
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from models.weights.digests import compute_git_blob, compute_sha256, record_digest
+from models.weights.table import (
+    WeightsEntry,
+    WeightsError,
+    WrongDigestError,
+    find_carried_weights,
+    find_weights_entry,
+    resolve_weights,
+)
+
+# Called with the bytes that have arrived and their total, None when the server does not say.
+Progress = Callable[[int, int | None], None]
+
+_BLOCK_BYTES = 1 << 18
+_TIMEOUT_SECONDS = 60.0
+# Tries in a row that brought nothing new before a connection that keeps breaking is given up.
+_FRUITLESS_TRIES = 3
+_BROKEN_CONNECTION = (ConnectionError, TimeoutError, http.client.HTTPException)
+
+
+class DownloadError(WeightsError):
+    """A download that did not come to its end; what has arrived is kept, and the next one continues there."""
+
+
+def fetch_weights(name: str, folder: Path, *, base_url: str | None = None, progress: Progress | None = None) -> Path:
+    """Download weights of the table into a folder, check them and unpack them.
+
+    Args:
+        name: a name of the table.
+        folder: made when it is not there.
+        base_url: a mirror: the last part of the source's address is looked for under it.
+        progress: told what has arrived.
+
+    Returns:
+        The file to load. One that is there already and is the published one is left as it is.
+
+    Raises:
+        WrongDigestError: what arrived, or what is there already, is not the published file.
+        DownloadError: the server, the connection or a full disk; says which and what to do.
+        WeightsError: no such name, or a file of unknown origin stands in the way.
+        OSError: the folder cannot be written.
+    """
+    entry = find_weights_entry(name)
+    if entry.package is not None:
+        carried = find_carried_weights(name)
+        _check_sha256(carried.path, carried.sha256, f"pip install --force-reinstall {entry.package}")
+        return carried.path
+    target = folder / entry.file_name
+    if target.exists():
+        return _accept_present(entry, target)
+    url = entry.source if base_url is None else f"{base_url.rstrip('/')}/{entry.source.rsplit('/', 1)[1]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _fetch_into(entry, url, target, progress)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DownloadError(
+            f"no space left in {folder} for weights {name!r}: make room and run the same again"
+        ) from error
+    return target
+
+
+def _fetch_into(entry: WeightsEntry, url: str, target: Path, progress: Progress | None) -> None:
+    remedy = "it was removed; run the same again, and if that does not help the source has changed"
+    if entry.archive_name is None:
+
+        def check(path: Path) -> None:
+            _check_sha256(path, str(entry.sha256), remedy)
+
+        download_file(url, target, check=check, progress=progress)
+        record_digest(target)
+        return
+
+    def check_archive(path: Path) -> None:
+        found = compute_git_blob(path)
+        if found != entry.archive_git_blob:
+            raise WrongDigestError(path, expected=f"git blob {entry.archive_git_blob}", found=found, remedy=remedy)
+
+    archive = target.with_name(entry.archive_name)
+    download_file(url, archive, check=check_archive, progress=progress)
+    _unpack(archive, entry, target)
+
+
+def download_file(url: str, target: Path, *, check: Callable[[Path], None], progress: Progress | None = None) -> None:
+    """Download a file to `<target>.part`, check it, and only then give it its name.
+
+    A partial file left by an earlier attempt is continued, and so is a broken connection as long as tries bring more.
+
+    Args:
+        url: where from.
+        target: the file to make.
+        check: raises WrongDigestError when the file that it is given is another one; that is then removed.
+        progress: told what has arrived.
+
+    Raises:
+        DownloadError: the server, the connection or another process stands in the way.
+        WrongDigestError: from `check`.
+        OSError: the disk.
+    """
+    part = target.with_name(target.name + ".part")
+    with part.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DownloadError(f"{part} is being written by another process: wait until that has ended") from error
+        try:
+            _fill(url, file, progress)
+            check(part)
+        except WrongDigestError:
+            part.unlink()
+            raise
+        except BaseException:
+            if part.stat().st_size == 0:
+                part.unlink()
+            raise
+        part.replace(target)
+
+
+def _fill(url: str, file: BinaryIO, progress: Progress | None) -> None:
+    """Append to the file until it is whole."""
+    fruitless = 0
+    while fruitless < _FRUITLESS_TRIES:
+        before = file.seek(0, os.SEEK_END)
+        if _request_rest(url, file, progress):
+            file.flush()
+            os.fsync(file.fileno())
+            return
+        fruitless = fruitless + 1 if file.seek(0, os.SEEK_END) <= before else 0
+    have = file.seek(0, os.SEEK_END)
+    raise DownloadError(f"{url}: the connection broke after {have} bytes; run the same again, it continues from there")
+
+
+def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
+    """Ask for what is missing and append what arrives; return whether the file is now whole."""
+    have = file.seek(0, os.SEEK_END)
+    headers = {"User-Agent": "valar"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as response:
+            if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+                file.truncate(0)  # the server sends everything, whatever was asked for
+                have = 0
+            length = response.headers.get("Content-Length")
+            total = None if length is None else have + int(length)
+            _check_space(Path(file.name).parent, needed=0 if total is None else total - have)
+            while block := response.read(_BLOCK_BYTES):
+                file.write(block)
+                have += len(block)
+                if progress is not None:
+                    progress(have, total)
+            return total is None or have >= total
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            return True  # nothing is missing, or the file is too long: the digest tells
+        hint = "the source has moved" if error.code == http.HTTPStatus.NOT_FOUND else "try again later"
+        raise DownloadError(f"{url}: the server answered {error.code} ({error.reason}); {hint}") from error
+    except urllib.error.URLError as error:
+        raise DownloadError(
+            f"{url}: no connection ({error.reason}); check the network and run the same again"
+        ) from error
+    except _BROKEN_CONNECTION:
+        return False
+
+
+def _check_space(folder: Path, *, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DownloadError(
+            f"{needed} more bytes are needed in {folder}, where {free} are free: make room and run the same again"
+        )
+
+
+def _check_sha256(path: Path, expected: str, remedy: str) -> None:
+    found = compute_sha256(path)
+    if found != expected:
+        raise WrongDigestError(path, expected=f"sha256 {expected}", found=found, remedy=remedy)
+
+
+def _accept_present(entry: WeightsEntry, target: Path) -> Path:
+    """Return a file that is there already, if it is known to be the published one."""
+    if not resolve_weights(entry.name, str(target)).verified:
+        raise WeightsError(
+            f"{target} is there, but nothing says that it is the published file ({entry.published_digest}): "
+            "use it as it is, or move it away and fetch again"
+        )
+    return target
+
+
+def _unpack(archive: Path, entry: WeightsEntry, target: Path) -> None:
+    """Take the one file out of a checked archive, note its digest beside it, and remove the archive."""
+    import py7zr
+
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{archive.name}.") as folder:
+        with py7zr.SevenZipFile(archive) as packed:
+            members = [name for name in packed.getnames() if Path(name).name == entry.file_name]
+            if len(members) != 1:
+                raise WeightsError(f"{archive} holds {len(members)} files named {entry.file_name}; it must hold one")
+            packed.extract(path=folder, targets=members)
+        unpacked = Path(folder) / members[0]
+        with unpacked.open("rb") as file:
+            os.fsync(file.fileno())
+        # The sidecar first: a file without it would count as of unknown origin.
+        record_digest(unpacked, target=target, unpacked_from=entry.archive_git_blob)
+        unpacked.replace(target)
+    archive.unlink()

@@ -1,0 +1,276 @@
+"""The challenge's score of a file of predictions; the `evaluate` command.
+
+The official script compares row by row, so a file in another order gets a score that means nothing. Here rows are
+joined by name, and whatever does not fit is told: such a file would not be scored as its author thinks.
+"""
+
+import argparse
+import json
+import math
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.scores.intervals import Unit
+from pipeline.commands.evaluation_text import format_result, format_side_by_side
+from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.dataset.utterances import Dataset, DatasetError, Utterance, read_dataset, utterance_name
+from pipeline.report.scoring import DIMENSIONS, compare_both, score_both, score_videos
+
+HELP = "score a file of predictions as the OMG-Emotion challenge does"
+COLUMNS = ("video", "utterance", *DIMENSIONS)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A row of a file of predictions: where it is, its name, and (arousal, valence), NaN for what is no number."""
+
+    line: int
+    video: str
+    utterance: str
+    values: tuple[float, float]
+
+    @property
+    def name(self) -> str:
+        """The utterance's identity."""
+        return utterance_name(self.video, self.utterance)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("truth", type=Path, help="CSV file with labels")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        metavar="PREDICTIONS",
+        help="CSV file with video, utterance, arousal, valence; several are set side by side",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "--resample",
+        choices=["videos", "utterances"],
+        default="videos",
+        help="what intervals and tests draw (utterances: as if those of one video were independent; too narrow)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the score; return 1 when something does not fit, else 0."""
+    try:
+        if len(arguments.predictions) == 1:
+            result = evaluate_files(arguments.truth, arguments.predictions[0], unit=arguments.resample)
+            text, problems = format_result(result), result["problems"]
+        else:
+            result = evaluate_side_by_side(arguments.truth, arguments.predictions, unit=arguments.resample)
+            text = format_side_by_side(result)
+            problems = [problem for found in result["files"] for problem in found["problems"]]
+    except DatasetError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) if arguments.json else text)
+    return 1 if problems else 0
+
+
+def evaluate_files(truth_path: Path, predictions_path: Path, *, unit: Unit = "videos") -> dict[str, Any]:
+    """Score a file of predictions against a file of labels.
+
+    Args:
+        truth_path: CSV file with labels.
+        predictions_path: CSV file with predictions.
+        unit: what the intervals draw.
+
+    Returns:
+        What `evaluate_predictions` gives, with the two paths and the truth file's warnings.
+
+    Raises:
+        DatasetError: one of the files cannot be used at all, or the truth has no labels.
+
+    """
+    dataset = _read_truth(truth_path)
+    return {"truth": str(truth_path), **_evaluate(dataset, predictions_path, unit)[0]}
+
+
+def evaluate_side_by_side(truth_path: Path, paths: Sequence[Path], *, unit: Unit = "videos") -> dict[str, Any]:
+    """Score several files of predictions against one file of labels.
+
+    Args:
+        truth_path: CSV file with labels.
+        paths: CSV files with predictions.
+        unit: what intervals and tests draw.
+
+    Returns:
+        "truth", "files" (what `evaluate_files` gives of each) and "common": on the utterances scored in all files
+            "scored", "files" (their scores) and "comparisons" (each later file minus the first, see `compare_both`).
+
+    Raises:
+        DatasetError: one of the files cannot be used at all, or the truth has no labels.
+
+    """
+    dataset = _read_truth(truth_path)
+    files, scored = zip(*(_evaluate(dataset, path, unit) for path in paths), strict=True)
+    common = [row for row in dataset.utterances if all(row.name in values for values in scored)]
+    videos = [row.video for row in common]
+    labels = np.array([[row.arousal, row.valence] for row in common], dtype=np.float64).reshape(-1, 2)
+    values = [np.array([found[row.name] for row in common], dtype=np.float64).reshape(-1, 2) for found in scored]
+    return {
+        "truth": str(truth_path),
+        "files": list(files),
+        "common": {
+            "scored": len(common),
+            "files": [score_both(labels, found, videos, unit=unit) for found in values],
+            "comparisons": [compare_both(labels, found, values[0], videos, unit=unit) for found in values[1:]],
+        },
+    }
+
+
+def _read_truth(path: Path) -> Dataset:
+    dataset = read_dataset({"truth": path})
+    if all(row.arousal is None for row in dataset.utterances):
+        raise DatasetError([f"{path}: no labels in it; arousal and valence are needed to score"])
+    return dataset
+
+
+def _evaluate(dataset: Dataset, path: Path, unit: Unit) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
+    """Score one file; also give the predictions that are scored, by name."""
+    problems: list[str] = []
+    predictions = read_predictions(path, problems)
+    found = evaluate_predictions(dataset.utterances, predictions, source=str(path), unit=unit)
+    result = {
+        "predictions": str(path),
+        **found,
+        "problems": problems + found["problems"],
+        "warnings": list(dataset.warnings),
+    }
+    return result, {row.name: values for row, values in _choose_scored(dataset.utterances, predictions)}
+
+
+def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
+    """Read a file of predictions; rows that name nothing go to `problems`.
+
+    Raises:
+        DatasetError: the file cannot be read, or a column is missing or doubled.
+
+    """
+    faults: list[str] = []
+    rows = read_rows(path, faults)
+    header = next(rows, None)
+    if header is None:
+        raise DatasetError(faults or [f"{path}: the file is empty; expected a header with {', '.join(COLUMNS)}"])
+    columns = find_columns(path, header[1], required=COLUMNS, optional=(), problems=faults)
+    if columns is None:
+        raise DatasetError(faults)
+    predictions = []
+    for line, cells in rows:
+        values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
+        if not values["video"] or not values["utterance"]:
+            problems.append(f"{path}:{line}: the row names no video or no utterance")
+            continue
+        arousal, valence = (_as_number(values[name]) for name in DIMENSIONS)
+        predictions.append(Prediction(line, values["video"], values["utterance"], (arousal, valence)))
+    if faults:
+        raise DatasetError(faults)
+    return predictions
+
+
+def evaluate_predictions(
+    truth: Sequence[Utterance], predictions: Sequence[Prediction], *, source: str, unit: Unit = "videos"
+) -> dict[str, Any]:
+    """Join by name, tell what does not fit, and score the rest.
+
+    Scored is every labelled utterance with exactly one prediction, of two finite numbers.
+
+    Args:
+        truth: the listed utterances, in order.
+        predictions: rows in the order of their file.
+        source: what to call that file in messages.
+        unit: what the intervals draw.
+
+    Returns:
+        Plain data: "listed", "scored", the scores (see `score_both`), "videos" (CCC of each), and "problems",
+            sentences.
+    """
+    scored = _choose_scored(truth, predictions)
+    labels = np.array([[row.arousal, row.valence] for row, _ in scored], dtype=np.float64).reshape(-1, 2)
+    values = np.array([pair for _, pair in scored], dtype=np.float64).reshape(-1, 2)
+    videos = [row.video for row, _ in scored]
+    return {
+        "listed": len(truth),
+        **score_both(labels, values, videos, unit=unit),
+        "videos": score_videos(labels, values, videos),
+        "problems": _find_problems(truth, predictions, source),
+    }
+
+
+def _group_by_name(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    by_name: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        by_name.setdefault(prediction.name, []).append(prediction)
+    return by_name
+
+
+def _choose_scored(
+    truth: Sequence[Utterance], predictions: Sequence[Prediction]
+) -> list[tuple[Utterance, tuple[float, float]]]:
+    """Return every labelled utterance with exactly one prediction, of two finite numbers, and that prediction."""
+    by_name = _group_by_name(predictions)
+    return [
+        (row, by_name[row.name][0].values)
+        for row in truth
+        if row.arousal is not None
+        and len(by_name.get(row.name, [])) == 1
+        and all(map(math.isfinite, by_name[row.name][0].values))
+    ]
+
+
+def _find_problems(truth: Sequence[Utterance], predictions: Sequence[Prediction], source: str) -> list[str]:
+    """Return a sentence for everything in the predictions that does not fit the truth."""
+    place, by_name = {row.name: index for index, row in enumerate(truth)}, _group_by_name(predictions)
+    problems = []
+    latest = -1
+    in_order = True
+    for row in predictions:
+        index = place.get(row.name)
+        if index is None:
+            problems.append(f"{source}:{row.line}: unknown utterance {row.video}/{row.utterance}, not in the truth")
+            continue
+        if index < latest and in_order:
+            in_order = False
+            problems.append(
+                f"{source}:{row.line}: wrong order: {row.name} comes after {truth[latest].name}; the official script "
+                "compares by position and would score it wrongly; here rows are joined by name"
+            )
+        latest = max(latest, index)
+        listed = truth[index]
+        if not _same_text((row.video, row.utterance), (listed.video, listed.utterance)):
+            problems.append(f"{source}:{row.line}: {row.utterance} is written {listed.utterance} in the truth file")
+        if not all(map(math.isfinite, row.values)):
+            problems.append(f"{source}:{row.line}: {row.name} has a prediction that is no finite number; not scored")
+    for name, rows in by_name.items():
+        if len(rows) > 1 and name in place:
+            lines = ", ".join(str(row.line) for row in rows)
+            problems.append(f"{source}: {name} is there {len(rows)} times (lines {lines}); not scored")
+    problems += [
+        f"{source}: missing utterance {row.video}/{row.utterance} (truth line {row.line}); not scored"
+        for row in truth
+        if row.name not in by_name
+    ]
+    return problems
+
+
+def _as_number(text: str) -> float:
+    """Return the number a cell holds; NaN for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _same_text(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Compare names in composed form."""
+    return [unicodedata.normalize("NFC", part) for part in one] == [unicodedata.normalize("NFC", p) for p in other]

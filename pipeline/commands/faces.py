@@ -1,0 +1,241 @@
+"""`python -m pipeline faces VIDEO -o sheet.png`: what face detection does with a clip, to be judged by eye.
+
+Pictures evenly spread over the clip with everyone's boxes and the speaker's landmarks, a line of time for each track
+with gaps and cuts, and the speaker's aligned crops.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.weights.table import WeightsError, resolve_weights
+from pipeline import config
+from pipeline.dataset.overrides import Override, parse_speaker
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline import media
+    from pipeline.faces.speaker_faces import SpeakerFaces
+
+HELP = "draw a contact sheet of a clip's faces: boxes, landmarks, tracks, gaps and crops"
+
+_WIDTH = 1440  # pixels of the sheet
+_PICTURE_PX = 480  # widest that a picture is kept
+_MARGIN = 12
+_LINE = 24  # pixels of a line of text, and of a track
+_SPEAKER, _OTHER, _CUT, _TEXT = (60, 170, 60), (150, 150, 150), (60, 60, 220), (40, 40, 40)  # BGR
+_MOST_TRACKS = 12
+_LEAST_SIDE = 8
+_ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("video", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png", help="or SHEET.jpg")
+    parser.add_argument("--smallest-face", type=int, help="pixels; by default [faces] smallest_face_px")
+    parser.add_argument("--detect-every", type=int, help="frames; by default [faces] detect_every")
+    parser.add_argument("--speaker", default="", help="as in the overrides: 'x y', '@seconds' or 'x y @seconds'")
+    parser.add_argument("--video-stream", type=int, help="which of the file's picture streams, from 0")
+    parser.add_argument("--pictures", type=int, default=24, help="how many pictures and crops to show")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw the sheet and print what it says; return 1 when the clip cannot be read or holds no face, else 0."""
+    from pipeline import media
+
+    try:
+        text = _draw(arguments)
+    except (UserError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except media.MediaError as error:
+        print(f"{arguments.video}: {error.status}: {error}", file=sys.stderr)
+        return 1
+    print(f"{text}\n{arguments.output}")
+    return 1 if "no face" in text else 0
+
+
+def _draw(arguments: argparse.Namespace) -> str:
+    import cv2
+
+    from models.mtcnn.detector import Mtcnn
+    from models.mtcnn.networks import load_networks
+    from models.networks.precision import computing_exactly
+    from pipeline import media
+    from pipeline.faces.speaker_faces import find_speaker
+    from pipeline.stages.clip_faces import choose_wish, load_likeness
+    from pipeline.stages.device import find_faces_device, torch_threads
+
+    config.load()
+    smallest = _read_setting("smallest_face_px", arguments.smallest_face, "--smallest-face")
+    every = _read_setting("detect_every", arguments.detect_every, "--detect-every")
+    ending = arguments.output.suffix.lower()
+    if ending not in _ENDINGS:
+        raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
+    point, seconds = parse_speaker(arguments.speaker)
+    table = media.scan_frames(arguments.video, stream=arguments.video_stream)
+    frames = media.read_frames(arguments.video, table, threads=0, stream=arguments.video_stream)
+    num_frames = len(table.times_seconds)
+    shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
+    pictures: dict[int, np.ndarray] = {}
+    with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly():
+        faces = find_speaker(
+            media.prefetch(_keep_shown(frames, shown, pictures), 8),
+            Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device()),
+            detect_every=every,
+            smallest_face_px=smallest,
+            likeness=load_likeness(_find_weights(), find_faces_device()),
+            wish=choose_wish(Override(point, seconds), table.times_seconds),
+            scratch=Path(scratch),
+        )
+        text = describe(faces)
+        head = f"{arguments.video.name}; smallest face {smallest} px, detected every {every} frames"
+        sheet = draw_sheet([head, text], faces, pictures, table)
+    done, data = cv2.imencode(ending, sheet)
+    assert done, "OpenCV always has these"
+    arguments.output.write_bytes(data.tobytes())
+    return "; ".join(filter(None, [text, frames.message]))
+
+
+def _read_setting(name: str, given: int | None, option: str) -> int:
+    """Give an option of [faces]: as the command line has it, within the same limits, else as the settings do."""
+    if given is None:
+        return int(getattr(config.faces(), name))
+    try:
+        return int(getattr(config.faces, name).parse(str(given)))
+    except ValueError as error:
+        raise UserError(f"{option} {given}: {error} ([faces] {name})") from error
+
+
+def _find_weights() -> Path | None:
+    """Give SphereFace's weights where they are: tracks are joined by looks otherwise."""
+    try:
+        return resolve_weights("sphereface20", config.embeddings().weights).path
+    except WeightsError:
+        return None
+
+
+def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, np.ndarray]) -> Iterator["media.Frame"]:
+    """Pass frames on; keep small copies of those to be shown."""
+    import cv2
+
+    try:
+        for frame in frames:
+            if frame.index in shown:
+                height, width = frame.image.shape[:2]
+                scale = min(1.0, _PICTURE_PX / width)
+                size = (round(width * scale), max(_LEAST_SIDE, round(height * scale)))
+                pictures[frame.index] = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+            yield frame
+    finally:
+        frames.close()
+
+
+def describe(faces: "SpeakerFaces") -> str:
+    """Say in one line what was found: frames, faces, tracks, cuts, and the share of frames without the speaker."""
+    if len(faces.frame_indices) == 0:
+        return f"no face in {faces.looked_at}" if faces.num_faces == 0 else "no face where the speaker is said"
+    missing = 1 - len(faces.frame_indices) / faces.num_frames
+    return (
+        f"{faces.num_frames} frames, {faces.num_faces} faces of all people, {faces.num_tracks} tracks, "
+        f"{faces.num_cuts} cuts; the speaker is track {', '.join(map(str, faces.tracks))}, "
+        f"{missing:.1%} of the frames are without"
+    )
+
+
+def draw_sheet(
+    head: list[str], faces: "SpeakerFaces", pictures: dict[int, np.ndarray], table: "media.FrameTable"
+) -> np.ndarray:
+    """Draw the sheet.
+
+    Args:
+        head: The first lines.
+        faces: Of the clip.
+        pictures: Some of its frames by index, (H, W, 3) uint8 BGR, all of one size, perhaps reduced.
+        table: Of its frames.
+
+    Returns:
+        (H, 1440, 3) uint8 BGR.
+    """
+    columns = 4 if table.width >= table.height else 6
+    width = (_WIDTH - _MARGIN) // columns - _MARGIN
+    marked = [
+        _mark(image, faces, index, float(table.times_seconds[index]), width, width / table.width)
+        for index, image in sorted(pictures.items())
+    ]
+    crops = [faces.crops[row] for row in np.linspace(0, len(faces.crops) - 1, min(len(faces.crops), 24)).astype(int)]
+    parts = [_lines(head), _grid(marked, columns), _timeline(faces, table), _grid(crops, 13)]
+    return np.concatenate([part for part in parts if part.size])
+
+
+def _mark(image: np.ndarray, faces: "SpeakerFaces", index: int, seconds: float, width: int, scale: float) -> np.ndarray:
+    """Draw a frame's faces on a copy of this width; `scale` brings pixels of the frame there."""
+    import cv2
+
+    height = max(_LEAST_SIDE, round(image.shape[0] * width / image.shape[1]))
+    picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    for face in faces.all_faces[faces.all_faces["frame_index"] == index]:
+        chosen = face["track"] in faces.tracks
+        x1, y1, x2, y2 = (face["box"] * scale).round().astype(int).tolist()
+        cv2.rectangle(picture, (x1, y1), (x2, y2), _SPEAKER if chosen else _OTHER, 2)
+        _write(picture, str(face["track"]), (x1 + 3, y2 - 4), _SPEAKER if chosen else _OTHER)
+        for x, y in (face["landmarks"] * scale).round().astype(int).tolist() if chosen else ():
+            cv2.circle(picture, (x, y), 2, _CUT, -1)
+    _write(picture, f"{seconds:.2f} s", (4, 16), (255, 255, 255))
+    return np.asarray(picture)
+
+
+def _timeline(faces: "SpeakerFaces", table: "media.FrameTable") -> np.ndarray:
+    """Draw a line for each of the longest tracks: filled where there is a face, red where a cut is."""
+    import cv2
+
+    numbers, lengths = np.unique(faces.all_faces["track"], return_counts=True)
+    shown = sorted(numbers[np.argsort(-lengths, kind="stable")][:_MOST_TRACKS].tolist())
+    canvas = np.full((_LINE * len(shown) + _MARGIN, _WIDTH, 3), 255, np.uint8)
+    left, num_frames = 90, max(1, len(table.times_seconds))
+    step = (_WIDTH - left - _MARGIN) / num_frames
+    for line, track in enumerate(shown):
+        top = line * _LINE + 4
+        color = _SPEAKER if track in faces.tracks else _OTHER
+        _write(canvas, f"track {track}", (_MARGIN, top + 14), _TEXT)
+        for frame in faces.all_faces["frame_index"][faces.all_faces["track"] == track].tolist():
+            start, end = (round(left + step * position) for position in (frame, frame + 1))
+            cv2.rectangle(canvas, (start, top), (max(start, end - 1), top + _LINE - 8), color, -1)
+    for frame in faces.cut_frames if shown else ():
+        x = round(left + step * frame)
+        cv2.line(canvas, (x, 0), (x, len(canvas) - _MARGIN), _CUT, 1)
+    return canvas
+
+
+def _grid(images: list[np.ndarray], columns: int) -> np.ndarray:
+    """Lay images of one size out in rows."""
+    if not images:
+        return np.empty((0, _WIDTH, 3), np.uint8)
+    height, width = (length + _MARGIN for length in images[0].shape[:2])
+    rows = -(-len(images) // columns)
+    canvas = np.full((rows * height + _MARGIN, _WIDTH, 3), 255, np.uint8)
+    for position, image in enumerate(images):
+        y, x = (position // columns) * height + _MARGIN, (position % columns) * width + _MARGIN
+        canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
+    return canvas
+
+
+def _lines(lines: list[str]) -> np.ndarray:
+    canvas = np.full((_LINE * len(lines) + _MARGIN, _WIDTH, 3), 255, np.uint8)
+    for number, line in enumerate(lines):
+        _write(canvas, line, (_MARGIN, _MARGIN + 12 + number * _LINE), _TEXT)
+    return canvas
+
+
+def _write(image: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
+    """Write text on the caller's own canvas; letters that the font lacks become question marks."""
+    import cv2
+
+    plain = text.encode("ascii", "replace").decode()
+    cv2.putText(image, plain, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)

@@ -1,0 +1,240 @@
+"""`python -m pipeline predict VIDEO`: arousal and valence of one video, on one line or along its time."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import config
+from pipeline.errors import UserError
+from pipeline.report.rows import MEAN, as_csv
+from pipeline.report.tables import title_of
+from pipeline.runs.ledger import LedgerRow
+
+if TYPE_CHECKING:
+    from models.inputs.clips import Clips
+    from pipeline.prediction.predictors import Ensemble
+    from pipeline.training.experiment import Experiment
+
+HELP = "arousal and valence of one video, with a trained network"
+#: Length of the moving window: the median utterance of OMG-Emotion's training split.
+WINDOW_SECONDS = 7.6
+COLUMNS = ("start_seconds", "end_seconds", "arousal", "valence", "rests_on")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of a video, or of a window of it.
+
+    Attributes:
+        start_seconds: where it begins.
+        end_seconds: where it ends.
+        arousal: None where nothing could be seen.
+        valence: likewise.
+        rests_on: the network that says it, or "".
+    """
+
+    start_seconds: float
+    end_seconds: float
+    arousal: float | None
+    valence: float | None
+    rests_on: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("video", type=Path, help="a video, or a sound file")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        help="folder of a trained network, by default Joint of the newest report; given again, the mean of all counts",
+    )
+    parser.add_argument("--over-time", type=float, metavar="STEP", help="apply a moving window every STEP seconds")
+    parser.add_argument(
+        "--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="its length (default: %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, help="CSV of --over-time (default: <video>-over-time.csv, plot beside)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the prediction; 1: something has to be mended first, or nothing could be seen."""
+    try:
+        return _predict(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    video, step = arguments.video, arguments.over_time
+    if not video.is_file():
+        raise UserError(f"{video} is no file; name one video (a folder: `luigi --module pipeline.tasks Predict`)")
+    if step is not None and not (step > 0 and arguments.window > 0):
+        raise UserError(f"--over-time {step:g} and --window {arguments.window:g} must both be above 0 seconds")
+    config.load()
+    from pipeline.prediction.predictors import find_newest_checkpoints, load_ensemble
+
+    predictor = load_ensemble(arguments.checkpoint or find_newest_checkpoints(Path(config.run().root)))
+    for note in predictor.notes:
+        print(f"! {note}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
+        experiment = extract_features(video, Path(folder), predictor)
+        (row,) = experiment.ledger.values()
+        seconds = measure_seconds(experiment, row)
+        clips = experiment.load_clips("unlabelled", finetune=predictor.needs_crops)
+        if step is None:
+            return _print_answer(video, answer_windows(predictor, clips, [(0.0, seconds)])[0], row, arguments.json)
+        windows = place_windows(seconds, step, arguments.window)
+        cut = cut_windows(clips, read_face_times(experiment, row), windows)
+        answers = answer_windows(predictor, cut, windows)
+    return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
+
+
+def extract_features(video: Path, folder: Path, predictor: "Ensemble") -> "Experiment":
+    """Take one video through the stages that a whole data set goes through, into a store of its own.
+
+    Args:
+        video: the file.
+        folder: an empty one, for the store.
+        predictor: what looks at the features; refuses settings that are not those of its training.
+
+    Raises:
+        UserError: The settings do not fit the checkpoint, or something else has to be mended first.
+    """
+    from pipeline import stages
+    from pipeline.runs.run import open_run
+    from pipeline.session import STAGE_TITLES
+    from pipeline.training.experiment import Experiment
+
+    place = folder / "videos" / (video.resolve().parent.name or "video")
+    place.mkdir(parents=True)
+    (place / video.name).symlink_to(video.resolve())
+    found = open_run(place, store=folder / "store")
+    predictor.check_features(found.stages)
+    work = {
+        "wav": stages.extract_wav,
+        "stft": stages.compute_stft,
+        "frames": stages.extract_frames,
+        "faces": stages.align_faces,
+        "embeddings": stages.cache_face_features,
+    }
+    for stage, function in work.items():
+        if sys.stderr.isatty():
+            print(f"{STAGE_TITLES[stage]} ...", file=sys.stderr)
+        for shard in found.plan.shards:
+            function(stages.ShardJob(found, shard))
+    return Experiment(found)
+
+
+def place_windows(seconds: float, step: float, length: float) -> list[tuple[float, float]]:
+    """Return (start, end) of windows every `step` seconds; the last one that fits ends at or before the end.
+
+    >>> place_windows(10.0, 2.0, 6.0)
+    [(0.0, 6.0), (2.0, 8.0), (4.0, 10.0)]
+    >>> place_windows(3.0, 2.0, 6.0)
+    [(0.0, 3.0)]
+    """
+    if seconds <= length:
+        return [(0.0, seconds)]
+    count = int((seconds - length) / step + 1e-9) + 1
+    return [(i * step, i * step + length) for i in range(count)]
+
+
+def cut_windows(clips: "Clips", face_times: np.ndarray, windows: Sequence[tuple[float, float]]) -> "Clips":
+    """Return one clip per window of the one clip given; rows are views.
+
+    Args:
+        clips: of one video.
+        face_times: (F,) seconds of its faces.
+        windows: (start, end), half-open.
+    """
+    from models.inputs.clips import Clips
+    from models.paper import STFT_HOP_SECONDS
+
+    def cut(arrays: Sequence[np.ndarray | None], bounds: Sequence[tuple[int, int]]) -> list[Any]:
+        (array,) = arrays
+        return [None if array is None or start >= end else array[start:end] for start, end in bounds]
+
+    sound = [(round(start / STFT_HOP_SECONDS), round(end / STFT_HOP_SECONDS)) for start, end in windows]
+    places = np.searchsorted(face_times, windows)  # (W, 2)
+    faces = [(int(start), int(end)) for start, end in places]
+    return Clips(
+        names=[f"{clips.names[0]} {start:g}-{end:g}" for start, end in windows],
+        labels=None,
+        stft=[part if part is not None and len(part) else None for part in cut(clips.stft, sound)],
+        embeddings=cut(clips.embeddings, faces),
+        crops=cut(clips.crops, faces),
+    )
+
+
+def answer_windows(predictor: "Ensemble", clips: "Clips", windows: Sequence[tuple[float, float]]) -> list[Answer]:
+    """Predict each window."""
+    values, sources = predictor.predict(clips)
+    return [
+        Answer(start, end, None, None, "")
+        if source == MEAN
+        else Answer(start, end, round(float(pair[0]), 6), round(float(pair[1]), 6), source)
+        for (start, end), pair, source in zip(windows, values, sources, strict=True)
+    ]
+
+
+def measure_seconds(experiment: "Experiment", row: LedgerRow) -> float:
+    """Give the video's length by its sound or its last face, whichever ends later."""
+    from models.paper import STFT_HOP_SECONDS
+
+    times = read_face_times(experiment, row)
+    return max(row.num_stft_frames * STFT_HOP_SECONDS, float(times[-1]) if len(times) else 0.0)
+
+
+def read_face_times(experiment: "Experiment", row: LedgerRow) -> np.ndarray:
+    """Read the seconds of the faces, (F,)."""
+    faces = experiment.run.shard("faces", row.shard)
+    return np.zeros(0) if faces is None or not row.has_face else faces.rows(row.utterance, "time")
+
+
+def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"video": str(video), **asdict(answer), "sound": row.sound, "picture": row.picture}))
+    elif answer.rests_on:
+        print(
+            f"{video}: arousal {answer.arousal:.4f}, valence {answer.valence:.4f} "
+            f"({title_of(answer.rests_on)}; {answer.end_seconds:.1f} s, {row.num_faces} frames with a face)"
+        )
+    if not answer.rests_on:
+        reasons = "; ".join(dict.fromkeys(filter(None, (row.sound_message, row.picture_message))))
+        print(f"{video}: nothing to see or hear: sound {row.sound}, picture {row.picture}; {reasons}", file=sys.stderr)
+    return 0 if answer.rests_on else 1
+
+
+def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
+    from pipeline.report import plots
+    from store.files import replacing, write_text
+
+    rows = [
+        [f"{answer.start_seconds:g}", f"{answer.end_seconds:g}", *_numbers(answer), answer.rests_on]
+        for answer in answers
+    ]
+    write_text(path, as_csv([COLUMNS, *rows]))
+    centres = np.array([(answer.start_seconds + answer.end_seconds) / 2 for answer in answers])
+    values = np.array([[answer.arousal, answer.valence] for answer in answers], np.float64)
+    picture = path.with_suffix(".png")
+    with replacing(picture) as partial:
+        plots.save_figure(plots.draw_over_time(centres, values), partial, kind="png")
+    seen = sum(bool(answer.rests_on) for answer in answers)
+    if as_json:
+        print(json.dumps([asdict(answer) for answer in answers]))
+    else:
+        print(f"{path} and {picture}: {len(answers)} windows, {seen} with something to see or hear")
+    return 0 if seen else 1
+
+
+def _numbers(answer: Answer) -> list[str]:
+    return ["" if value is None else f"{value:.6f}" for value in (answer.arousal, answer.valence)]

@@ -1,0 +1,153 @@
+"""`python -m pipeline report`: a report's tables again, or two reports side by side."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import config
+from pipeline.dataset.utterances import utterance_name
+from pipeline.errors import UserError
+from pipeline.report.report_files import Report
+from pipeline.report.rows import DetailRow, parse_details
+from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both
+from pipeline.report.tables import format_cells, print_tables, title_of
+
+HELP = "show a report's tables, or set two reports side by side"
+HEADER = ("", "arousal", "valence", "total", "scored")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("folder", type=Path, nargs="?", help="a report's folder (default: the newest one)")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="two reports' folders")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one report's tables or two reports' differences; 1 when one cannot be read."""
+    try:
+        if arguments.compare:
+            found = compare_reports(*(read_report(folder) for folder in arguments.compare))
+            names = [str(folder) for folder in arguments.compare]
+            print(_as_json({"a": names[0], "b": names[1], **found}) if arguments.json else format_found(found, names))
+            return 0
+        config.load()
+        content = read_report(arguments.folder or Path(config.run().root) / "latest").content
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(_as_json(content))
+    else:
+        print_tables(content)
+    return 0
+
+
+def read_report(folder: Path) -> Report:
+    """Read what `write_report` wrote.
+
+    Raises:
+        UserError: The folder holds no report, or one of an earlier release.
+    """
+    path = folder / "report.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = {
+            (model, split): parse_details(
+                (folder / "predictions" / f"{model}-{split}.detail.csv").read_text(encoding="utf-8")
+            )
+            for kind in ("models", "baselines")
+            for model, splits in content.get(kind, {}).items()
+            for split in splits
+        }
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename} is not there; name a report's folder, such as runs/latest or one of runs/reports"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{folder} cannot be read as a report: {error}") from error
+    return Report(content, {}, rows)
+
+
+def compare_reports(one: Report, other: Report) -> dict[str, Any]:
+    """Compare what two reports say of the same utterances.
+
+    Compared is every utterance that is in both, with equal labels, and that the model could see in both.
+
+    Returns:
+        "results": for each split and model of both "split", "model", "scored" (how many are compared), "a" and "b"
+            (scores on those) and "difference" (`compare_both`, b minus a); "changed": setting to its values in a and b;
+            "notes": those of each; "relabelled": how many utterances have other labels in b.
+    """
+    results, relabelled = [], set()
+    for (model, split), rows in one.rows.items():
+        theirs = {utterance_name(row.video, row.utterance): row for row in other.rows.get((model, split), [])}
+        pairs = [(row, theirs.get(utterance_name(row.video, row.utterance))) for row in rows]
+        both = [(a, b) for a, b in pairs if b is not None and a.truth is not None and b.truth is not None]
+        relabelled |= {utterance_name(a.video, a.utterance) for a, b in both if a.truth != b.truth}
+        compared = [(a, b) for a, b in both if a.truth == b.truth and a.is_seen and b.is_seen]
+        if theirs:
+            results.append({"split": split, "model": model, **_compare_rows(compared)})
+    settings = [dict(_flatten(report.content["provenance"].get("settings", {}))) for report in (one, other)]
+    changed = {
+        name: [settings[0].get(name), settings[1].get(name)]
+        for name in sorted(settings[0].keys() | settings[1].keys())
+        if settings[0].get(name) != settings[1].get(name)
+    }
+    notes = [list(report.content["notes"]) for report in (one, other)]
+    return {"results": results, "changed": changed, "notes": notes, "relabelled": len(relabelled)}
+
+
+def _compare_rows(pairs: list[tuple[DetailRow, DetailRow]]) -> dict[str, Any]:
+    truth = np.array([a.truth for a, _ in pairs], np.float64).reshape(-1, 2)
+    values = [np.array([pair[i].values for pair in pairs], np.float64).reshape(-1, 2) for i in (0, 1)]
+    videos = [a.video for a, _ in pairs]
+    return {
+        "scored": len(pairs),
+        "a": score_both(truth, values[0], videos),
+        "b": score_both(truth, values[1], videos),
+        "difference": compare_both(truth, values[1], values[0], videos),
+    }
+
+
+def format_found(found: Mapping[str, Any], names: list[str]) -> str:
+    """Return two reports side by side as text."""
+    lines = [f"A = {names[0]}", f"B = {names[1]}"]
+    for letter, notes in zip("AB", found["notes"], strict=True):
+        lines += [f"! {letter}: {note}" for note in notes]
+    if found["relabelled"]:
+        lines.append(f"! {found['relabelled']} utterances have other labels in B and are not compared")
+    for split in dict.fromkeys(result["split"] for result in found["results"]):
+        rows: list[tuple[str, ...]] = [HEADER]
+        for result in found["results"]:
+            if result["split"] == split:
+                rows += _make_rows(result)
+        widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+        lines += ["", f"CCC on {split}", *(format_cells(row, widths) for row in rows)]
+    lines += ["", "settings that differ (A, B)" if found["changed"] else "the settings are the same"]
+    lines += [f"  {name}: {pair[0]}, {pair[1]}" for name, pair in found["changed"].items()]
+    return "\n".join(lines)
+
+
+def _make_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    title, scored = title_of(result["model"]), str(result["scored"])
+    for letter in ("a", "b"):
+        scores = result[letter]
+        cells = [format_score(scores[dimension]) for dimension in DIMENSIONS]
+        yield f"{title}, {letter.upper()}", *cells, format_number(scores["total_ccc"]), scored
+    yield f"{title}, B - A", *(format_comparison(result["difference"][dimension]) for dimension in DIMENSIONS), "", ""
+
+
+def _flatten(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for section, values in settings.items():
+        for name, value in values.items():
+            yield f"[{section}] {name}", value
+
+
+def _as_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,137 @@
+"""A user's word on single utterances: who speaks, and which of a file's streams count.
+
+A CSV file, `[dataset] overrides`, with the columns video and utterance and any of
+
+- speaker: the point `x y` in the face meant, in pixels of the upright frame; a time `@seconds`, for the largest face
+  then; or both, `x y @seconds`
+- audio_stream, video_stream: which of the file's sound or picture streams, counted from 0; cover art is none
+
+An empty cell leaves the choice to the pipeline. What is said is part of the utterance's identity: a change makes its
+features anew, and no others.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.dataset.utterances import utterance_name
+from pipeline.errors import UserError
+
+REQUIRED = ("video", "utterance")
+OPTIONAL = ("speaker", "audio_stream", "video_stream")
+_NUMBER = r"\d+(?:\.\d+)?"
+_SPEAKER = re.compile(rf"(?:({_NUMBER})[ ,;]+({_NUMBER}))?\s*(?:@\s*({_NUMBER}))?")
+
+
+@dataclass(frozen=True)
+class Override:
+    """What is said of one utterance; None where nothing is.
+
+    Attributes:
+        point: (x, y) in pixels of the upright frame, inside the speaker's face.
+        seconds: When, since the clip's origin.
+        audio_stream: Which of the sound streams, from 0.
+        video_stream: Which of the picture streams, from 0.
+    """
+
+    point: tuple[float, float] | None = None
+    seconds: float | None = None
+    audio_stream: int | None = None
+    video_stream: int | None = None
+
+    @property
+    def text(self) -> str:
+        """Say it as one line that `parse_text` reads, the same for the same content; "" for nothing."""
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(said, sort_keys=True) if said else ""
+
+    @property
+    def names_speaker(self) -> bool:
+        """Tell whether it says who speaks."""
+        return self.point is not None or self.seconds is not None
+
+
+def parse_text(text: str) -> Override:
+    """Read what `Override.text` gave."""
+    values = json.loads(text) if text else {}
+    if "point" in values:
+        values["point"] = tuple(values["point"])
+    return Override(**values)
+
+
+def read_overrides(path: Path, names: Collection[str]) -> dict[str, Override]:
+    """Read the file.
+
+    Args:
+        path: The CSV file.
+        names: Of the utterances that there are.
+
+    Raises:
+        UserError: A column is missing, a cell cannot be understood, an utterance is unknown or there twice; all
+            problems are told at once.
+    """
+    problems: list[str] = []
+    found: dict[str, Override] = {}
+    rows = list(read_rows(path, problems))
+    columns = None
+    if rows:
+        columns = find_columns(path, rows[0][1], required=REQUIRED, optional=OPTIONAL, problems=problems)
+    elif not problems:
+        problems.append(f"{path}: the file is empty; its first line must name the columns {', '.join(REQUIRED)}")
+    for line, cells in rows[1:] if columns else ():
+        assert columns is not None
+        values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
+        name = utterance_name(values["video"], values["utterance"])
+        try:
+            if name in found:
+                raise ValueError(f"utterance {name} is there twice; keep one row")
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1, 0.6)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"utterance {name} is in none of the data set's files{hint}")
+            found[name] = _parse_row(values)
+        except ValueError as error:
+            problems.append(f"{path}:{line}: {error}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return {name: override for name, override in found.items() if override.text}
+
+
+def _parse_row(values: dict[str, str]) -> Override:
+    point, seconds = parse_speaker(values.get("speaker", ""))
+    return Override(
+        point,
+        seconds,
+        audio_stream=_parse_stream("audio_stream", values),
+        video_stream=_parse_stream("video_stream", values),
+    )
+
+
+def parse_speaker(text: str) -> tuple[tuple[float, float] | None, float | None]:
+    """Read who speaks: point and time, None where they are not said.
+
+    Raises:
+        ValueError: It cannot be understood.
+    """
+    if not text:
+        return None, None
+    match = _SPEAKER.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise ValueError(
+            f"speaker is {text!r}; it must be a point 'x y' in pixels, a time '@seconds', or both: 'x y @seconds'"
+        )
+    x, y, seconds = match.groups()
+    return (float(x), float(y)) if x else None, float(seconds) if seconds else None
+
+
+def _parse_stream(column: str, values: dict[str, str]) -> int | None:
+    text = values.get(column, "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"{column} is {text!r}; it must be a whole number, 0 being the first stream of its kind")
+    return int(text)

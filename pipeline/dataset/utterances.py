@@ -1,0 +1,303 @@
+"""CSV files to utterances, and utterances to the clips on disk.
+
+The columns are OMG-Emotion's: `video` and `utterance` are required; `arousal` and `valence` come together or not at
+all; `link`, `start` and `end` are kept when they are there; others are ignored. A row that is no utterance is left
+out with a warning. What would make a run wrong is an error, and all errors are told at once.
+"""
+
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.errors import UserError
+
+REQUIRED_COLUMNS = ("video", "utterance")
+LABEL_COLUMNS = ("arousal", "valence")
+OTHER_COLUMNS = ("link", "start", "end")
+LOWEST_LABEL, HIGHEST_LABEL = -1.0, 1.0
+# What counts as a file's ending: a short one with a letter in it, so that the `.5` of `take_1.5` stays part of the
+# name.
+ENDING = re.compile(r"\.(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}$")
+# Files that lie beside a clip under its name and are none: subtitles, notes, thumbnails, unfinished downloads.
+NO_CLIP_ENDINGS = frozenset(
+    {".srt", ".vtt", ".ass", ".ssa", ".sub", ".lrc", ".txt", ".md", ".json", ".xml", ".yaml", ".yml", ".csv", ".tsv"}
+    | {".jpg", ".jpeg", ".png", ".webp", ".gif", ".nfo", ".md5", ".part"}
+)
+
+
+class DatasetError(UserError):
+    """The data set cannot be used as it is; the message has one problem a line, with file and line.
+
+    Attributes:
+        problems: the lines of the message.
+
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        """Come back whole from another process."""
+        return type(self), (self.problems,)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A row of a CSV file: a clip, with a label or without.
+
+    Attributes:
+        video: the folder, as in the CSV file.
+        utterance: the file, as in the CSV file, such as "utterance_1.mp4".
+        split: the split its file was given for.
+        arousal: in [-1, 1], or None.
+        valence: in [-1, 1], or None exactly where arousal is.
+        link: as in the CSV file, or None.
+        start: likewise.
+        end: likewise.
+        csv_path: where it comes from.
+        line: the line its row starts at, counted from 1.
+
+    """
+
+    video: str
+    utterance: str
+    split: str
+    arousal: float | None
+    valence: float | None
+    link: str | None
+    start: str | None
+    end: str | None
+    csv_path: Path
+    line: int
+
+    @property
+    def name(self) -> str:
+        """Its identity, "video/utterance" without the file's ending, in Unicode's composed form (NFC)."""
+        return utterance_name(self.video, self.utterance)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All utterances, in the order of the files, and what was left out."""
+
+    utterances: tuple[Utterance, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip on disk.
+
+    Attributes:
+        path: relative to the folder of videos.
+        size: in bytes.
+        mtime_ns: time of its last change, in ns since 1970.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+def utterance_name(video: str, utterance: str) -> str:
+    """Return an utterance's identity.
+
+    >>> utterance_name("5b44393ed", "utterance_4.mp4"), utterance_name("a", "take_1.5")
+    ('5b44393ed/utterance_4', 'a/take_1.5')
+    """
+    return unicodedata.normalize("NFC", f"{video}/{_without_ending(utterance)}")
+
+
+def read_dataset(csv_paths: Mapping[str, Path]) -> Dataset:
+    """Read the CSV file of each split.
+
+    Args:
+        csv_paths: split to file, such as {"train": ..., "validation": ..., "test": ...}.
+
+    Returns:
+        The utterances in file order, split after split.
+
+    Raises:
+        DatasetError: a file cannot be read; a column is missing or doubled; a name leaves the folder; a label is no
+            number in [-1, 1] or has no partner; an utterance is there twice, in one split or in two; a file has no
+            utterance.
+
+    """
+    utterances: list[Utterance] = []
+    warnings: list[str] = []
+    problems: list[str] = []
+    first_seen: dict[str, Utterance] = {}
+    for split, path in csv_paths.items():
+        rows = read_utterances(path, split, warnings, problems)
+        for row in rows:
+            before = first_seen.setdefault(row.name, row)
+            if before is not row:
+                problems.append(
+                    f"{path}:{row.line}: utterance {row.name} is there twice: "
+                    f"first at {before.csv_path}:{before.line} ({before.split})"
+                )
+        utterances += rows
+    if problems:
+        raise DatasetError(problems)
+    return Dataset(tuple(utterances), tuple(warnings))
+
+
+def read_utterances(path: Path, split: str, warnings: list[str], problems: list[str]) -> list[Utterance]:
+    """Read one file; append what was left out to `warnings` and what is wrong to `problems`."""
+    num_problems = len(problems)
+    rows = read_rows(path, problems)
+    header = next(rows, None)
+    if header is None:
+        if len(problems) == num_problems:
+            problems.append(f"{path}: the file is empty; expected a header with {', '.join(REQUIRED_COLUMNS)}")
+        return []
+    labelled = not set(LABEL_COLUMNS).isdisjoint(name.casefold() for name in header[1])
+    required = REQUIRED_COLUMNS + (LABEL_COLUMNS if labelled else ())
+    columns = find_columns(path, header[1], required=required, optional=OTHER_COLUMNS, problems=problems)
+    if columns is None:
+        return []
+    found = []
+    for line, cells in rows:
+        utterance = _read_row(path, split, line, cells, columns, len(header[1]), warnings, problems)
+        if utterance is not None:
+            found.append(utterance)
+    if not found and len(problems) == num_problems:
+        problems.append(f"{path}: not one utterance in it")
+    unlabelled = [row.line for row in found if row.arousal is None]
+    if 0 < len(unlabelled) < len(found):
+        warnings += [f"{path}:{line}: no labels: the utterance is not trained on and not scored" for line in unlabelled]
+    return found
+
+
+def find_clips(videos: Path, utterances: Iterable[Utterance]) -> dict[str, ClipFile]:
+    """Find the file of each utterance: `<videos>/<video>/<utterance>`, with whatever ending it has on disk.
+
+    Each folder is listed once; links are followed. Names are compared in Unicode's composed form, as file systems
+    differ.
+
+    Returns:
+        Name to file; an utterance without a file is not in it.
+
+    Raises:
+        DatasetError: for an utterance several files differ only in their ending.
+        OSError: a folder cannot be listed (one that does not exist is no error).
+
+    """
+    folders = _by_normal_name(videos)
+    listings: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
+    clips: dict[str, ClipFile] = {}
+    problems = []
+    for utterance in utterances:
+        if utterance.video not in listings:
+            actual = folders.get(unicodedata.normalize("NFC", utterance.video), utterance.video)
+            listings[utterance.video] = _files_by_stem(videos / actual)
+        candidates = listings[utterance.video].get(utterance.name.split("/", 1)[1], [])
+        if len(candidates) > 1:
+            names = ", ".join(sorted(entry.name for entry in candidates))
+            problems.append(
+                f"{utterance.csv_path}:{utterance.line}: {utterance.name} has {len(candidates)} files in "
+                f"{Path(candidates[0].path).parent}: {names}; keep one"
+            )
+        elif candidates:
+            status = candidates[0].stat()
+            path = Path(candidates[0].path).relative_to(videos)
+            clips[utterance.name] = ClipFile(path, status.st_size, status.st_mtime_ns)
+    if problems:
+        raise DatasetError(problems)
+    return clips
+
+
+def _read_row(
+    path: Path,
+    split: str,
+    line: int,
+    cells: list[str],
+    columns: Mapping[str, int],
+    width: int,
+    warnings: list[str],
+    problems: list[str],
+) -> Utterance | None:
+    """Return a row's utterance; None when it is none, or a wrong one."""
+    values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
+    video, utterance = values["video"], values["utterance"]
+    if not video and not utterance:
+        warnings.append(f"{path}:{line}: row left out: it names no video and no utterance")
+        return None
+    if any(cells[width:]):
+        warnings.append(f"{path}:{line}: row left out: it has {len(cells)} fields, the header {width}")
+        return None
+    faults = [_name_fault(name, values[name]) for name in REQUIRED_COLUMNS]
+    labels, label_fault = _read_labels(values)
+    found = [fault for fault in (*faults, label_fault) if fault]
+    if found:
+        problems += [f"{path}:{line}: {fault}" for fault in found]
+        return None
+    arousal, valence = labels
+    link, start, end = (values.get(name) or None for name in ("link", "start", "end"))
+    return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line)
+
+
+def _name_fault(column: str, value: str) -> str:
+    """Return "" for a name that is one plain entry of a folder, else what is wrong with it."""
+    if not value:
+        return f"{column} is empty"
+    if value in (".", "..") or "/" in value or "\\" in value:
+        return f"{column} is {value!r}; it must be a plain name that stays in the folder of videos"
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        return f"{column} is {value!r}; it must have no control characters"
+    return ""
+
+
+def _read_labels(values: Mapping[str, str]) -> tuple[tuple[float | None, float | None], str]:
+    """Return arousal and valence, and "" or what is wrong with them."""
+    texts = [values.get(name, "") for name in LABEL_COLUMNS]
+    if not any(texts):
+        return (None, None), ""
+    numbers = []
+    for name, text in zip(LABEL_COLUMNS, texts, strict=True):
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not LOWEST_LABEL <= number <= HIGHEST_LABEL:
+            return (None, None), f"{name} is {text!r}; it must be a number in [{LOWEST_LABEL:g}, {HIGHEST_LABEL:g}]"
+        numbers.append(number)
+    return (numbers[0], numbers[1]), ""
+
+
+def _without_ending(name: str) -> str:
+    """Return a file's name without its ending; a name that is nothing else stays."""
+    return ENDING.sub("", name) or name
+
+
+def _by_normal_name(folder: Path) -> dict[str, str]:
+    """Return the entries of a folder by their composed form; where two have one form, the composed one counts."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    found: dict[str, str] = {}
+    for name in names:
+        normal = unicodedata.normalize("NFC", name)
+        if normal not in found or name == normal:
+            found[normal] = name
+    return found
+
+
+def _files_by_stem(folder: Path) -> dict[str, list[os.DirEntry[str]]]:
+    """Return the files of a folder that may be clips, by their name without its ending, in composed form."""
+    found: dict[str, list[os.DirEntry[str]]] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                hidden = entry.name.startswith(".") or Path(entry.name).suffix.lower() in NO_CLIP_ENDINGS
+                if not hidden and entry.is_file():
+                    stem = unicodedata.normalize("NFC", _without_ending(entry.name))
+                    found.setdefault(stem, []).append(entry)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return found

@@ -1,0 +1,1 @@
+"""The demo: synthetic talking faces whose labels can be learnt."""

@@ -1,0 +1,1 @@
+"""Frames to one speaker's aligned faces (paper II-B): detect, follow, choose, align."""

@@ -1,0 +1,69 @@
+"""Cuts: changes of the whole picture from one frame to the next."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.faces.images import sample_thumbnail
+
+# A cut is a change (see measure_change) this large, or a smaller one that stands out by this factor from those before.
+# Cuts of real clips measure 1.2 to 1.4, the liveliest motion .5 at twice what came before.
+_CUT_CHANGE = 0.6
+_CUT_CHANGE_STANDING_OUT = 0.3
+_CUT_FACTOR = 5.0
+_CHANGE_MEMORY = 0.7
+_LEAST_CHANGE = 0.02
+_LEAST_CONTRAST = 8.0
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of an image, its mean taken away, and how much is to be seen in it.
+
+    Attributes:
+        centred: (h, w, 3) float32.
+        contrast: the mean of its absolute values, in grey levels.
+    """
+
+    centred: np.ndarray
+    contrast: float
+
+
+def make_thumbnail(image: np.ndarray) -> Thumbnail:
+    """Make the thumbnail of an image, (H, W, 3) uint8."""
+    return centre_picture(sample_thumbnail(image).astype(np.float32))
+
+
+def centre_picture(picture: np.ndarray) -> Thumbnail:
+    """Take the mean of a float32 picture away."""
+    centred = picture - picture.mean()
+    return Thumbnail(centred, float(np.abs(centred).mean()))
+
+
+def measure_change(before: Thumbnail, after: Thumbnail) -> float:
+    """Return the mean absolute difference of two thumbnails relative to their contrast.
+
+    Two unrelated pictures give about 1, equal ones 0. Since the mean of each is taken away, a change of overall
+    brightness alone counts as none; contrasts below 8 grey levels count as 8.
+    """
+    contrast = (before.contrast + after.contrast) / 2.0
+    return float(np.abs(after.centred - before.centred).mean()) / max(contrast, _LEAST_CONTRAST)
+
+
+class CutFinder:
+    """Finds cuts in one clip; give it the frames in order."""
+
+    def __init__(self) -> None:
+        self._before: Thumbnail | None = None
+        self._usual_change = _LEAST_CHANGE
+
+    def look(self, image: np.ndarray) -> bool:
+        """Tell whether a cut separates the next frame, (H, W, 3) uint8, from the one before."""
+        before, self._before = self._before, make_thumbnail(image)
+        if before is None:
+            return False
+        change = measure_change(before, self._before)
+        usual = self._usual_change
+        self._usual_change = max(_LEAST_CHANGE, _CHANGE_MEMORY * usual + (1.0 - _CHANGE_MEMORY) * change)
+        stands_out = change >= _CUT_CHANGE_STANDING_OUT and change >= _CUT_FACTOR * usual
+        return change >= _CUT_CHANGE or stands_out

@@ -1,0 +1,1 @@
+"""Trained networks on clips that they have never seen."""

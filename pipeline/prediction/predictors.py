@@ -1,0 +1,224 @@
+"""Checkpoint folders at work on clips they have never seen: what they need, what they refuse, what they say."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.inputs.clips import Clips
+from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_checkpoint
+from models.training.inference import predict
+from pipeline import config
+from pipeline.errors import UserError
+from pipeline.report.ensemble import average
+from pipeline.report.rows import MEAN
+from pipeline.runs.kept_crops import check_crops_stay
+from pipeline.stages.device import find_device, torch_threads
+
+#: The single networks, kept beside Joint's own checkpoint for clips without sound or without a face.
+SINGLE_NETWORKS = ("anet", "vnet")
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network and, beside a Joint, the two single ones it falls back to.
+
+    Attributes:
+        kind: "anet", "vnet" or "joint".
+        paths: network to checkpoint file.
+        features: what made up the stages on which it was trained (see `fingerprints.describe_stages`).
+        training_mean: (2,) mean arousal and valence of its training split, said where nothing can be seen.
+        needs_crops: whether it looks at crops rather than at embeddings.
+        stages: the stages whose rows it looks at, and those before them.
+        notes: what has to be read before the numbers.
+    """
+
+    kind: str
+    paths: Mapping[str, Path]
+    features: Mapping[str, Any]
+    training_mean: np.ndarray
+    needs_crops: bool
+    stages: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def check_features(self, stages: Mapping[str, Any]) -> None:
+        """Refuse features made in another way than those of the training.
+
+        Args:
+            stages: what makes up each stage's bytes now.
+
+        Raises:
+            UserError: Says which settings differ; or the crops that it looks at are not kept.
+        """
+        if self.needs_crops:
+            check_crops_stay(str(self.paths[self.kind]))
+        differences = list(_compare(self.features, stages, self.stages))
+        if differences:
+            raise UserError(
+                f"{self.paths[self.kind]} was trained on features made in another way than the settings make them "
+                "now:\n" + "\n".join(f"  {line}" for line in differences) + "\n"
+                "Set them as the checkpoint's, in an overlay named by LUIGI_CONFIG_PATH, or train with these"
+            )
+
+    def predict(self, clips: Clips) -> tuple[np.ndarray, list[str]]:
+        """Predict arousal and valence.
+
+        Returns:
+            (U, 2), NaN where no network could see anything, and the network that each row is of ("mean" in NaN rows).
+        """
+        values = np.full((len(clips), 2), np.nan)
+        sources = np.full(len(clips), MEAN, dtype=object)
+        with torch_threads(config.number_of_threads()):
+            for network, path in self.paths.items():
+                found = predict(path, clips, device=find_device())
+                seen = ~np.isnan(found).any(axis=1)
+                values[seen], sources[seen] = found[seen], network
+        return values, sources.tolist()
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The mean of several predictors, each of which falls back to single networks of its own; or one by itself.
+
+    Attributes:
+        members: at least one, all of one kind.
+    """
+
+    members: tuple[Predictor, ...]
+
+    @property
+    def kind(self) -> str:
+        """What its members are."""
+        return self.members[0].kind
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Give all checkpoint files by network, numbered from 1 where there are several members."""
+        several = len(self.members) > 1
+        return {
+            f"{network} {number}" if several else network: path
+            for number, member in enumerate(self.members, 1)
+            for network, path in member.paths.items()
+        }
+
+    @property
+    def training_mean(self) -> np.ndarray:
+        """The mean of the members', (2,)."""
+        return average([member.training_mean for member in self.members])
+
+    @property
+    def needs_crops(self) -> bool:
+        """Whether a member looks at crops rather than at embeddings."""
+        return any(member.needs_crops for member in self.members)
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be read before the numbers, each sentence once."""
+        return list(dict.fromkeys(note for member in self.members for note in member.notes))
+
+    def check_features(self, stages: Mapping[str, Any]) -> None:
+        """Refuse features made in another way than those of a member's training; see `Predictor.check_features`."""
+        for member in self.members:
+            member.check_features(stages)
+
+    def predict(self, clips: Clips) -> tuple[np.ndarray, list[str]]:
+        """Predict as `Predictor.predict`; a row is the mean of the members that could see something."""
+        found = [member.predict(clips) for member in self.members]
+        sources = [sources for _, sources in found]
+        rests_on = [next((source for source in row if source != MEAN), MEAN) for row in zip(*sources, strict=True)]
+        return average([values for values, _ in found]), rests_on
+
+
+def load_ensemble(paths: Sequence[Path]) -> Ensemble:
+    """Read one checkpoint or several, as `load_predictor` does.
+
+    Raises:
+        UserError: As `load_predictor`; or they are of different networks.
+    """
+    members = tuple(load_predictor(path) for path in paths)
+    kinds = sorted({member.kind for member in members})
+    if len(kinds) > 1:
+        raise UserError(
+            f"--checkpoint names {len(members)} checkpoints of {' and '.join(kinds)}; a mean is taken of one network's"
+        )
+    return Ensemble(members)
+
+
+def load_predictor(path: Path) -> Predictor:
+    """Read a checkpoint's file, or its folder, where the best one is taken.
+
+    Raises:
+        UserError: There is none, it is damaged, or it does not say on which features it rests.
+    """
+    try:
+        checkpoint = load_checkpoint(path)
+    except (FileNotFoundError, CheckpointError) as error:
+        raise UserError(f"--checkpoint: {error}") from error
+    provenance = checkpoint.provenance
+    for key in ("features", "training_mean"):
+        if key not in provenance:
+            raise UserError(
+                f"--checkpoint {path} does not record its {key}: it was not written by a run of this release; remove "
+                "its folder and run FullRun, which trains it again"
+            )
+    file = path / BEST if path.is_dir() else path
+    beside = {network: file.parent / f"{network}.pt" for network in SINGLE_NETWORKS if checkpoint.kind == "joint"}
+    plan = checkpoint.inputs
+    stages = [*(("wav", "stft") if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
+    if plan.num_frames and plan.faces == "embeddings":
+        stages.append("embeddings")
+    return Predictor(
+        kind=checkpoint.kind,
+        # The network itself comes last: what it can see is its own.
+        paths={**{network: found for network, found in beside.items() if found.is_file()}, checkpoint.kind: file},
+        features=provenance["features"],
+        training_mean=np.array(provenance["training_mean"], np.float64),
+        needs_crops=bool(plan.num_frames) and plan.faces == "crops",
+        stages=tuple(stages),
+        notes=tuple(_find_notes(checkpoint)),
+    )
+
+
+def find_newest_checkpoints(folder: Path) -> list[Path]:
+    """Find Joint's checkpoints of the newest report, one for each seed whose mean it reports.
+
+    Raises:
+        UserError: There is no report yet.
+    """
+    path = folder / "latest" / "report.json"
+    if not path.is_file():
+        raise UserError(f"{path} is not there: no network has been trained yet; run FullRun, or name a --checkpoint")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "ensemble" in content:
+        return [Path(folder) for folder in content["ensemble"]["checkpoints"]["joint"]]
+    return [Path(content["provenance"]["checkpoints"]["joint"])]
+
+
+def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:
+    for name, source in checkpoint.weights.items():
+        if source == "random":
+            yield f"RANDOM WEIGHTS: the training of {checkpoint.kind} started from a random {name}"
+    embeddings = checkpoint.provenance["features"].get("embeddings", {}).get("settings", {}).get("weights", "")
+    if checkpoint.inputs.num_frames and checkpoint.inputs.faces == "embeddings" and embeddings.startswith("random"):
+        yield "RANDOM WEIGHTS: the face embeddings are those of a random network; the results say nothing"
+
+
+def _compare(before: Mapping[str, Any], now: Mapping[str, Any], stages: tuple[str, ...]) -> Iterator[str]:
+    """Say what differs, setting by setting."""
+    for stage in stages:
+        one, other = (dict(_flatten(made.get(stage, {}))) for made in (before, now))
+        for key in sorted(one.keys() | other.keys()):
+            if one.get(key) != other.get(key):
+                yield f"[{stage}] {key}: {one.get(key)} in the checkpoint, {other.get(key)} here"
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        name = key if key == "settings" and not prefix else f"{prefix}{key}"
+        if isinstance(inner, Mapping):
+            yield from _flatten(inner, "" if name == "settings" else f"{name} ")
+        else:
+            yield name, inner

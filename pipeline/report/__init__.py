@@ -1,0 +1,1 @@
+"""Predictions to scores, tables, plots and pages."""

@@ -1,0 +1,180 @@
+"""What simple means reach on the same data: the mean label, ridge regression on pooled embeddings, late fusion.
+
+All are in closed form. Least squares predicts too little spread for CCC, so that the last two are brought to the
+labels' mean and spread, measured on clips that they were not fitted to where there are any.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.paper import FEATURE_SIZE
+from models.scores.ccc import compute_ccc
+from pipeline.report.report_files import ModelPredictions, SplitListing
+
+if TYPE_CHECKING:
+    from pipeline.training.experiment import Experiment
+
+#: Penalties tried, relative to the mean variance of the directions of the features.
+PENALTIES = tuple(10.0**power for power in range(-3, 5))
+NUM_FOLDS = 5
+#: Fewest clips that both networks see for weights of their own; with fewer, late fusion is their mean.
+FEWEST_TO_FUSE = 20
+
+Regression = Callable[[np.ndarray], np.ndarray]
+
+
+def make_baselines(
+    experiment: "Experiment", predictions: Sequence[ModelPredictions], listings: Sequence[SplitListing]
+) -> Iterator[ModelPredictions]:
+    """Fit and apply every baseline on every split.
+
+    Args:
+        experiment: with its features.
+        predictions: the networks', for late fusion.
+        listings: of each split.
+    """
+    by_split = {listing.split: listing for listing in listings}
+    of_networks = {(p.model, p.split): np.asarray(p.values, np.float64) for p in predictions}
+    pooled = {split: pool_embeddings(experiment.load_clips(split).embeddings) for split in by_split}
+    train = by_split["train"]
+    assert train.labels is not None  # a training has seen some
+    chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
+    videos = [train.videos[i] for i in np.flatnonzero(chosen).tolist()]
+    ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], videos)
+    fuse = _fit_fusion_on(by_split.get("validation"), of_networks)
+    for split, listing in by_split.items():
+        names, mean = listing.names, np.tile(experiment.training_mean(), (len(listing.names), 1))
+        yield ModelPredictions("mean", split, names, mean, ["mean"] * len(names))
+        yield ModelPredictions("ridge", split, names, ridge(pooled[split]), ["ridge"] * len(names))
+        fused = fuse(of_networks["anet", split], of_networks["vnet", split])
+        yield ModelPredictions("fusion", split, names, fused, ["fusion"] * len(names))
+
+
+def _fit_fusion_on(
+    validation: SplitListing | None, of_networks: Mapping[tuple[str, str], np.ndarray]
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Fit late fusion where the networks have not learnt by heart; without labels there, take their mean."""
+    nothing = np.zeros((0, 2))
+    if validation is None or validation.labels is None:
+        return fit_fusion(nothing, nothing, nothing)
+    anet, vnet = (of_networks[network, "validation"] for network in ("anet", "vnet"))
+    return fit_fusion(anet, vnet, np.asarray(validation.labels, np.float64))
+
+
+def pool_embeddings(embeddings: Sequence[np.ndarray | None], *, size: int = FEATURE_SIZE) -> np.ndarray:
+    """Return mean and standard deviation over the faces of each clip, (U, 2 D) float64; NaN rows without a face."""
+    pooled = np.full((len(embeddings), 2 * size), np.nan)
+    for row, array in zip(pooled, embeddings, strict=True):
+        if array is not None:
+            rows = array.astype(np.float64)
+            row[:size], row[size:] = rows.mean(axis=0), rows.std(axis=0)
+    return pooled
+
+
+def fit_ridge(features: np.ndarray, labels: np.ndarray, videos: Sequence[str]) -> Regression:
+    """Fit ridge regression; the penalty is the one of the highest CCC over held-out videos.
+
+    Args:
+        features: (N, F).
+        labels: (N, 2).
+        videos: of each row; a video is in one fold only.
+
+    Returns:
+        (M, F) -> (M, 2) within [-1, 1]; NaN rows where the features are.
+    """
+    folds = split_folds(videos, NUM_FOLDS)
+    held_out = {penalty: np.full(labels.shape, np.nan) for penalty in PENALTIES}
+    if len(np.unique(folds)) > 1:
+        for fold in np.unique(folds):
+            inside, outside = folds != fold, folds == fold
+            for penalty, apply in _solve(features[inside], labels[inside], PENALTIES):
+                held_out[penalty][outside] = apply(features[outside])
+    best = max(PENALTIES, key=lambda penalty: total_ccc(labels, held_out[penalty]))
+    ((_, apply),) = _solve(features, labels, [best])
+    measured = held_out[best] if np.isfinite(held_out[best]).all() else apply(features)
+    return spread_like(labels, measured, apply)
+
+
+def split_folds(videos: Sequence[str], num_folds: int) -> np.ndarray:
+    """Give each row the fold of its video, (N,); folds have about equal numbers of rows.
+
+    >>> split_folds(["a", "a", "b", "c"], 2).tolist()
+    [0, 0, 1, 1]
+    """
+    names, members, counts = np.unique(np.asarray(videos, str), return_inverse=True, return_counts=True)
+    loads, fold_of = np.zeros(num_folds), np.zeros(len(names), int)
+    for video in np.argsort(-counts, kind="stable"):
+        fold_of[video] = int(np.argmin(loads))
+        loads[fold_of[video]] += counts[video]
+    return fold_of[members]
+
+
+def fit_fusion(
+    anet: np.ndarray, vnet: np.ndarray, labels: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Fit for each dimension the least squares weights of two networks and a constant.
+
+    Args:
+        anet: (N, 2), NaN where it could see nothing.
+        vnet: likewise.
+        labels: (N, 2), NaN where there are none.
+
+    Returns:
+        (M, 2), (M, 2) -> (M, 2) within [-1, 1]: both networks weighted; where one saw nothing the other; NaN where
+        neither saw anything. With fewer than `FEWEST_TO_FUSE` rows to fit to, their mean.
+    """
+    rows = np.flatnonzero(np.isfinite(anet + vnet + labels).all(axis=1))
+    enough = len(rows) >= FEWEST_TO_FUSE
+    regressions = [_fit_weights(_stack(anet[rows, i], vnet[rows, i]), labels[rows, i], enough) for i in range(2)]
+
+    def fuse(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        both = np.stack([regressions[i](_stack(first[:, i], second[:, i])) for i in range(2)], axis=1)
+        return np.where(np.isnan(both), np.where(np.isnan(first), second, first), both)
+
+    return fuse
+
+
+def _fit_weights(inputs: np.ndarray, labels: np.ndarray, enough: bool) -> Regression:
+    weights = np.linalg.lstsq(inputs, labels, rcond=None)[0] if enough else np.array([0.5, 0.5, 0.0])
+
+    def apply(given: np.ndarray) -> np.ndarray:
+        return np.asarray(given @ weights)
+
+    return spread_like(labels, apply(inputs), apply) if enough else apply
+
+
+def _stack(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.stack([first, second, np.ones_like(first)], axis=1)
+
+
+def _solve(features: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) -> Iterator[tuple[float, Regression]]:
+    """Solve ridge regression for several penalties from one decomposition."""
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    mean = labels.mean(axis=0)
+    inputs = (features - centre) / scale
+    values, directions = np.linalg.eigh(inputs.T @ inputs)
+    values = np.maximum(values, 0)
+    target = directions.T @ (inputs.T @ (labels - mean))
+    unit = max(float(values.mean()), np.finfo(float).tiny)
+    for penalty in penalties:
+        weights = directions @ (target / (values + penalty * unit)[:, None])
+
+        def apply(given: np.ndarray, weights: np.ndarray = weights) -> np.ndarray:
+            return (given - centre) / scale @ weights + mean
+
+        yield penalty, apply
+
+
+def spread_like(labels: np.ndarray, measured: np.ndarray, apply: Regression) -> Regression:
+    """Bring a regression to the labels' mean and spread, by what it says of clips with labels."""
+    mean, spread = measured.mean(axis=0), measured.std(axis=0)
+    factor = np.where(spread > 0, labels.std(axis=0) / np.where(spread > 0, spread, 1), 1)
+    return lambda given: np.clip((apply(given) - mean) * factor + labels.mean(axis=0), -1, 1)
+
+
+def total_ccc(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Sum the CCC of both dimensions; one without a CCC counts as 0."""
+    return float(np.nansum([compute_ccc(labels[:, i], predicted[:, i]) for i in range(2)]))

@@ -1,0 +1,69 @@
+"""The mean of several seeds' predictions, and what each seed reaches alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from models.scores.ccc import compute_ccc
+from pipeline.report.report_files import SplitListing
+from pipeline.report.rows import DECIMALS
+from pipeline.report.scoring import DIMENSIONS, finite_or_none, summarise_scores
+
+#: Of one split, for each seed: network to (U, 2) predictions, NaN where it could see nothing.
+Members = Sequence[Mapping[str, np.ndarray]]
+
+
+def average(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean over the members that could see an utterance.
+
+    Args:
+        values: of each member (U, 2), NaN rows where it could see nothing.
+
+    Returns:
+        (U, 2), NaN rows where no member could see anything; a single member's values as they are.
+
+    >>> average([np.array([[0.0, 0.5], [np.nan, np.nan]]), np.array([[1.0, 0.0], [0.5, 0.5]])]).tolist()
+    [[0.5, 0.25], [0.5, 0.5]]
+    """
+    if len(values) == 1:
+        return values[0]
+    stacked = np.stack(values).astype(np.float64)  # (N, U, 2)
+    seen = np.isfinite(stacked)
+    total, count = np.where(seen, stacked, 0).sum(axis=0), seen.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def score_members(
+    predicted: Mapping[str, Members], listings: Sequence[SplitListing], seeds: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Score each seed's networks alone, each on what it could see.
+
+    Args:
+        predicted: of each split.
+        listings: of each split.
+        seeds: of each member.
+
+    Returns:
+        For each network and split with labels "members", a list of "seed" and the CCC of "arousal", "valence" and
+        "total_ccc", their sum, None where undefined; and "mean" and "spread" of these (see `summarise_scores`).
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for listing in listings:
+        if listing.labels is None:
+            continue
+        labels = np.asarray(listing.labels, np.float64)
+        for network in predicted[listing.split][0]:
+            alone = [_score(labels, member[network]) for member in predicted[listing.split]]
+            members = [{"seed": seed, **scores} for seed, scores in zip(seeds, alone, strict=True)]
+            found.setdefault(network, {})[listing.split] = {"members": members, **summarise_scores(alone)}
+    return found
+
+
+def _score(labels: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
+    # Rounded as the written predictions are.
+    rounded = np.round(np.asarray(values, np.float64), DECIMALS)
+    rows = np.isfinite(labels + rounded).all(axis=1)
+    ccc = [compute_ccc(labels[rows, i], rounded[rows, i]) for i in range(len(DIMENSIONS))]
+    scores = {dimension: finite_or_none(value) for dimension, value in zip(DIMENSIONS, ccc, strict=True)}
+    return {**scores, "total_ccc": finite_or_none(float(sum(ccc)))}

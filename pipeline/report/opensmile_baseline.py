@@ -1,0 +1,150 @@
+"""The paper's audio baseline: openSMILE's functionals of a whole clip, and a support vector regressor.
+
+Needs packages of its own (`pip install -e .[opensmile]`); openSMILE's licence is for research only.
+"""
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.report.baselines import NUM_FOLDS, split_folds, spread_like, total_ccc
+from pipeline.report.report_files import ModelPredictions, SplitListing
+from store import files
+from store.layout import wav_path
+
+if TYPE_CHECKING:
+    from pipeline.training.experiment import Experiment
+
+PACKAGES = ("opensmile", "sklearn")
+#: Name of the baseline to openSMILE's name of its feature set.
+FEATURE_SETS = {"egemaps": "eGeMAPSv02", "compare": "ComParE_2016"}
+#: Complexities tried, for features scaled to deviation 1 and divided by the root of their number.
+COMPLEXITIES = (0.001, 0.01, 0.1, 1.0, 10.0)
+
+
+def check_packages() -> None:
+    """Refuse to begin without the packages.
+
+    Raises:
+        UserError: Names the missing one and how to install it.
+    """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"[run] opensmile = true needs the package {missing[0]}, which is not installed; "
+            "pip install -e '.[opensmile]' (openSMILE's licence is for research only), or set it to false"
+        )
+
+
+def make_opensmile_baselines(experiment: "Experiment", listings: Sequence[SplitListing]) -> Iterator[ModelPredictions]:
+    """Fit and apply both feature sets' baselines on every split; what has no sound is left NaN.
+
+    Args:
+        experiment: with its features.
+        listings: of each split.
+    """
+    train = next(listing for listing in listings if listing.split == "train")
+    assert train.labels is not None  # a training has seen some
+    labels = np.asarray(train.labels, np.float64)
+    for name, feature_set in FEATURE_SETS.items():
+        of = load_functionals(experiment, [n for listing in listings for n in listing.names], feature_set)
+        width = next((len(row) for row in of.values()), 0)
+        stacked = {
+            listing.split: np.stack([of.get(n, np.full(width, np.nan)) for n in listing.names]) for listing in listings
+        }
+        chosen = np.flatnonzero(np.isfinite(labels).all(axis=1) & np.isfinite(stacked["train"]).all(axis=1))
+        videos = [train.videos[i] for i in chosen.tolist()]
+        regress = fit_support_vectors(stacked["train"][chosen], labels[chosen], videos)
+        for listing in listings:
+            values = np.full((len(listing.names), 2), np.nan)
+            seen = np.isfinite(stacked[listing.split]).all(axis=1)
+            if seen.any():
+                values[seen] = regress(stacked[listing.split][seen])
+            yield ModelPredictions(name, listing.split, listing.names, values, [name] * len(listing.names))
+
+
+def load_functionals(experiment: "Experiment", names: Iterable[str], feature_set: str) -> dict[str, np.ndarray]:
+    """Give the functionals of every clip with sound, computing only what no earlier report has computed.
+
+    Returns:
+        Name to (F,) float32; what openSMILE gives no number for is 0.
+    """
+    path = experiment.run.folder / "opensmile" / f"{feature_set}.npz"
+    known: dict[str, np.ndarray] = {}
+    if path.is_file():
+        with np.load(path) as stored:
+            known = dict(zip(stored["digests"].tolist(), stored["functionals"], strict=True))
+    digests = {name: experiment.ledger[name].source_sha256 for name in names if experiment.ledger[name].has_sound}
+    waiting = {digest: name for name, digest in digests.items() if digest not in known}
+    if waiting:
+        known |= dict(zip(waiting, _compute_functionals(experiment, waiting.values(), feature_set), strict=True))
+        with files.replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, digests=np.array(list(known)), functionals=np.stack(list(known.values())))
+    return {name: known[digest] for name, digest in digests.items()}
+
+
+def _compute_functionals(experiment: "Experiment", names: Iterable[str], feature_set: str) -> Iterator[np.ndarray]:
+    import opensmile
+    import soundfile
+
+    smile = opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel.Functionals)
+    for name in names:
+        run = experiment.run
+        path = wav_path(run.store, run.fingerprints["wav"], experiment.ledger[name].shard, name)
+        sound, sample_rate = soundfile.read(_require(path), dtype="float32")
+        yield np.nan_to_num(smile.process_signal(sound, sample_rate).to_numpy(np.float32)[0])
+
+
+def _require(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path} is not there any more, and openSMILE reads it; run with [run] opensmile = false")
+    return path
+
+
+def fit_support_vectors(features: np.ndarray, labels: np.ndarray, videos: Sequence[str]) -> Any:
+    """Fit a linear support vector regressor for each dimension.
+
+    The complexity is the one of the highest CCC over held-out videos; the output is brought to the labels' mean and
+    spread, as the ridge regressor's.
+
+    Args:
+        features: (N, F), finite.
+        labels: (N, 2).
+        videos: of each row.
+
+    Returns:
+        (M, F) -> (M, 2) within [-1, 1].
+    """
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 0, scale, 1) * features.shape[1] ** 0.5
+    inputs = ((features - centre) / scale).astype(np.float64)
+    gram, folds = inputs @ inputs.T, split_folds(videos, NUM_FOLDS)
+    held_out = {complexity: np.full(labels.shape, np.nan) for complexity in COMPLEXITIES}
+    if len(np.unique(folds)) > 1:
+        for fold in np.unique(folds):
+            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            for complexity in COMPLEXITIES:
+                fitted = _fit(gram[np.ix_(inside, inside)], labels[inside], complexity)
+                held_out[complexity][outside] = _apply(fitted, gram[np.ix_(outside, inside)])
+    best = max(COMPLEXITIES, key=lambda complexity: total_ccc(labels, held_out[complexity]))
+    fitted = _fit(gram, labels, best)
+
+    def regress(given: np.ndarray) -> np.ndarray:
+        return _apply(fitted, ((given - centre) / scale) @ inputs.T)
+
+    measured = held_out[best] if np.isfinite(held_out[best]).all() else regress(features)
+    return spread_like(labels, measured, regress)
+
+
+def _fit(gram: np.ndarray, labels: np.ndarray, complexity: float) -> list[Any]:
+    from sklearn.svm import SVR
+
+    return [SVR(kernel="precomputed", C=complexity, epsilon=0.1).fit(gram, labels[:, i]) for i in range(2)]
+
+
+def _apply(fitted: list[Any], gram: np.ndarray) -> np.ndarray:
+    return np.stack([regressor.predict(gram) for regressor in fitted], axis=1)

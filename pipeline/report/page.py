@@ -1,0 +1,170 @@
+"""`report.html`: the report for people, one file that needs no network. Pure: a report in memory in, text out."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.dataset.utterances import utterance_name
+from pipeline.progress import format_seconds
+from pipeline.report import plots
+from pipeline.report.report_files import Report
+from pipeline.report.rows import DetailRow
+from pipeline.report.scoring import DIMENSIONS, format_comparison, format_interval, format_number
+from pipeline.report.tables import (
+    ResultRow,
+    fold_title,
+    list_splits,
+    make_fold_rows,
+    make_rows,
+    make_seed_rows,
+    seed_title,
+    title_of,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: Rows shown of lists that may be long; the files beside the page have all.
+MOST_WORST = 10
+MOST_MISSING = 300
+USABLE = ("ok", "source_missing")
+
+
+def render_page(report: Report) -> str:
+    """Compose the page.
+
+    Args:
+        report: with `coverage`, `curves` and `changed` in its content where they are known, and ledger.csv among its
+            files.
+
+    Returns:
+        HTML. Every text of the data is escaped.
+    """
+    content = report.content
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"seconds": format_seconds, "number": format_number, "title_of": title_of}
+    curves = {network: lines for network, lines in content.get("curves", {}).items() if lines}
+    return environment.get_template("report.html.j2").render(
+        notes=content["notes"],
+        headlines=_make_headlines(content),
+        splits=[_describe_split(report, split) for split in list_splits(content)],
+        curves=plots.draw_curves(curves, content.get("ensemble", {}).get("curves")) if curves else None,
+        seeds=make_seed_rows(content),
+        seed_title=seed_title(content) if "ensemble" in content else "",
+        first_seed=content["ensemble"]["seeds"][0] if "ensemble" in content else None,
+        folds=make_fold_rows(content),
+        fold_title=fold_title(content) if "cross_validation" in content else "",
+        coverage=content.get("coverage", {}),
+        missing=_list_missing(report.files.get("ledger.csv", "")),
+        most_missing=MOST_MISSING,
+        provenance=content["provenance"],
+        changed=content.get("changed", {}),
+    )
+
+
+def _make_headlines(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what is shown in large figures: the total of each model on the first split that is not trained on."""
+    splits = [split for split in list_splits(content) if split != "train"] or list_splits(content)
+    found = []
+    for split in splits:
+        for model, entries in content["models"].items():
+            entry = entries.get(split, {})
+            if "total_ccc" in entry:
+                quoted = [row for row in make_rows(content, split) if row.kind == "quoted"]
+                paper = [row for row in quoted if row.name.startswith(title_of(model))]
+                found.append(
+                    {
+                        "title": f"{title_of(model)} on {split}",
+                        "value": format_number(entry["total_ccc"]),
+                        "coverage": f"{entry['scored']} of {entry['listed']} scored",
+                        "paper": format_number(paper[-1].scores["total_ccc"]) if paper else "",
+                    }
+                )
+    return found
+
+
+def _describe_split(report: Report, split: str) -> dict[str, Any]:
+    """Return all that the page says of one split."""
+    content = report.content
+    models = {model: report.rows[model, split] for model in content["models"] if (model, split) in report.rows}
+    points = {model: plots.collect_points(rows) for model, rows in models.items()}
+    points = {model: found for model, found in points.items() if len(found.truth)}
+    videos = {model: content["models"][model][split].get("videos", {}) for model in points}
+    best = next((model for model in ("joint", "vnet", "anet") if model in points), None)
+    pictures = {"scatter": plots.draw_scatter(points)} if points else {}
+    if points and split != "train":
+        pictures["plane"] = plots.draw_plane(points)
+        pictures["videos"] = plots.draw_videos(videos)
+        pictures["errors"] = plots.draw_errors(points)
+    return {
+        "name": split,
+        "is_training": split == "train",
+        "rows": [_describe_result(row) for row in make_rows(content, split, all_views=True)],
+        "comparisons": [_describe_comparison(found) for found in content.get("comparisons", {}).get(split, [])],
+        "pictures": pictures,
+        "best": best and title_of(best),
+        "worst_videos": _find_worst_videos(videos[best]) if best else [],
+        "worst": _find_worst(models[best]) if best else [],
+    }
+
+
+def _describe_result(row: ResultRow) -> dict[str, Any]:
+    """Return a row of the table of results as texts."""
+    name, arousal, valence, total, coverage = row.cells()
+    described: dict[str, Any] = {"name": name, "kind": row.kind, "coverage": coverage, "more": None}
+    if row.kind != "quoted" and "arousal" in row.scores:
+        scores = row.scores
+        total = format_interval(scores["total_ccc"], scores.get("total_ccc_low"), scores.get("total_ccc_high"))
+        described["more"] = [
+            " / ".join(format_number(scores[dimension][key], 3) for dimension in DIMENSIONS)
+            for key in ("pearson", "mse", "ccc_per_video")
+        ]
+    return {**described, "cells": [arousal, valence, total]}
+
+
+def _describe_comparison(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": f"{title_of(found['one'])} minus {title_of(found['other'])}",
+        "cells": [format_comparison(found[dimension]) for dimension in DIMENSIONS],
+        "scored": found["scored"],
+    }
+
+
+def _find_worst_videos(videos: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the videos of the lowest CCC, both dimensions summed."""
+    defined = [(name, entry) for name, entry in videos.items() if None not in (entry["arousal"], entry["valence"])]
+    defined.sort(key=lambda pair: pair[1]["arousal"] + pair[1]["valence"])
+    return [{"video": name, **entry} for name, entry in defined[:MOST_WORST]]
+
+
+def _find_worst(rows: Iterable[DetailRow]) -> list[dict[str, Any]]:
+    """Return the utterances whose prediction is farthest from the truth."""
+    seen = [(row, row.truth) for row in rows if row.is_seen and row.truth is not None]
+
+    def distance(values: tuple[float, float], truth: tuple[float, float]) -> float:
+        return float(((values[0] - truth[0]) ** 2 + (values[1] - truth[1]) ** 2) ** 0.5)
+
+    found = [(distance(row.values, truth), row, truth) for row, truth in seen]
+    found.sort(key=lambda item: item[0], reverse=True)
+    return [
+        {"name": utterance_name(row.video, row.utterance), "row": row, "truth": truth, "error": error}
+        for error, row, truth in found[:MOST_WORST]
+    ]
+
+
+def _list_missing(ledger: str) -> list[dict[str, str]]:
+    """Return the ledger's rows whose sound or picture is not usable, with the reasons."""
+    rows = csv.DictReader(io.StringIO(ledger, newline=""))
+    return [
+        {**row, "reasons": "; ".join(dict.fromkeys(filter(None, (row["sound_message"], row["picture_message"]))))}
+        for row in rows
+        if not {row["sound"], row["picture"]} <= set(USABLE)
+    ]

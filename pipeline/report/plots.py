@@ -1,0 +1,244 @@
+"""The report's plots, each as an SVG picture in a data address: nothing is fetched, and no clip is named in them."""
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.report.rows import DetailRow
+from pipeline.report.scoring import DIMENSIONS
+from pipeline.report.tables import title_of
+
+#: Colours that remain apart for readers who do not see all of them (Okabe and Ito).
+COLOURS = {"anet": "#0072b2", "vnet": "#d55e00", "joint": "#009e73"}
+OTHER_COLOUR = "#6b6b6b"
+TRUTH_COLOUR = "#b5b5b5"
+#: Above this many points they are drawn as pixels: an SVG of each would be megabytes.
+MOST_VECTOR_POINTS = 400
+MOST_BINS = 8
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "valar",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "savefig.dpi": 130,
+}
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a model said of the labelled clips it could see.
+
+    Attributes:
+        truth: (N, 2) arousal and valence.
+        values: (N, 2), the model's.
+        seconds: (N,) lengths, NaN where not known.
+        face_shares: (N,) shares of frames with a face, likewise.
+    """
+
+    truth: np.ndarray
+    values: np.ndarray
+    seconds: np.ndarray
+    face_shares: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Distances between prediction and truth in the valence-arousal plane, (N,)."""
+        return np.linalg.norm(self.values - self.truth, axis=1)
+
+
+def collect_points(rows: Iterable[DetailRow]) -> Points:
+    """Choose the rows that are seen and labelled."""
+    chosen = [row for row in rows if row.is_seen and row.truth is not None]
+    return Points(
+        truth=np.array([row.truth for row in chosen], float).reshape(-1, 2),
+        values=np.array([row.values for row in chosen], float).reshape(-1, 2),
+        seconds=np.array([row.seconds for row in chosen], float),
+        face_shares=np.array([row.face_share for row in chosen], float),
+    )
+
+
+def draw_scatter(points: Mapping[str, Points]) -> str:
+    """Draw prediction against truth: a row per dimension, a column per model."""
+    limits = [_limits(array[:, row] for p in points.values() for array in (p.truth, p.values)) for row in (0, 1)]
+    with _figure(2, len(points), height=6.2) as (figure, axes):
+        for column, (model, found) in enumerate(points.items()):
+            for row, dimension in enumerate(DIMENSIONS):
+                panel, (low, high) = axes[row][column], limits[row]
+                panel.plot([low, high], [low, high], color=OTHER_COLOUR, linewidth=0.8, linestyle="--")
+                _dots(panel, found.truth[:, row], found.values[:, row], colour_of(model))
+                panel.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel=f"true {dimension}")
+                panel.set_ylabel("predicted" if column == 0 else "")
+                panel.set_title(f"{title_of(model)}, {dimension}")
+        return as_address(figure)
+
+
+def draw_plane(points: Mapping[str, Points]) -> str:
+    """Draw where truth and predictions lie in the valence-arousal plane, a panel per model."""
+    low, high = _limits(array for found in points.values() for array in (found.truth, found.values))
+    with _figure(1, len(points), height=3.9) as (figure, axes):
+        for panel, (model, found) in zip(axes[0], points.items(), strict=True):
+            _dots(panel, found.truth[:, 1], found.truth[:, 0], TRUTH_COLOUR, label="truth")
+            _dots(panel, found.values[:, 1], found.values[:, 0], colour_of(model), label="prediction")
+            panel.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="valence", title=title_of(model))
+            panel.set_ylabel("arousal" if panel is axes[0][0] else "")
+            panel.axhline(0, color=OTHER_COLOUR, linewidth=0.6)
+            panel.axvline(0, color=OTHER_COLOUR, linewidth=0.6)
+            panel.legend(loc="lower left", fontsize=7)
+        return as_address(figure)
+
+
+def draw_videos(videos: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Draw the CCC of every video, sorted, a panel per dimension and a line per model.
+
+    Args:
+        videos: model to video to its scores (see `scoring.score_videos`).
+    """
+    with _figure(1, 2, height=3.2) as (figure, axes):
+        for panel, dimension in zip(axes[0], DIMENSIONS, strict=True):
+            for model, scores in videos.items():
+                ccc = sorted(entry[dimension] for entry in scores.values() if entry[dimension] is not None)
+                places = np.arange(1, len(ccc) + 1)
+                panel.plot(
+                    places, ccc, "o-", color=colour_of(model), markersize=3, linewidth=0.8, label=title_of(model)
+                )
+            panel.axhline(0, color=OTHER_COLOUR, linewidth=0.6)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set(ylim=(-1.05, 1.05), xlabel="video, from worst to best", title=f"CCC of {dimension}")
+            panel.legend(loc="lower right", fontsize=7)
+        return as_address(figure)
+
+
+def draw_curves(
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    others: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] | None = None,
+) -> str:
+    """Draw loss and validation CCC over the epochs, a column per network; the chosen epoch is marked.
+
+    Args:
+        curves: network to the lines of its metrics.jsonl.
+        others: network to those of its other seeds, drawn faintly; of the CCC only the total.
+    """
+    with _figure(2, len(curves), height=4.6, share_y=False) as (figure, axes):
+        for column, (network, lines) in enumerate(curves.items()):
+            epochs = [line["epoch"] for line in lines]
+            loss, ccc = axes[0][column], axes[1][column]
+            for other in (others or {}).get(network, []):
+                for panel, key in ((loss, "loss"), (ccc, "total_ccc")):
+                    places = [line["epoch"] for line in other]
+                    panel.plot(places, _numbers(line[key] for line in other), color=TRUTH_COLOUR, linewidth=0.8)
+            loss.plot(epochs, [line["loss"] for line in lines], ".-", color=colour_of(network))
+            loss.set(title=f"{title_of(network)}, loss", xlabel="epoch")
+            for name, style in (("arousal", "--"), ("valence", ":"), ("total", "-")):
+                key = "total_ccc" if name == "total" else f"ccc_{name}"
+                ccc.plot(epochs, _numbers(line[key] for line in lines), style, color=colour_of(network), label=name)
+            best = [line["epoch"] for line in lines if line["is_best"]][-1:]
+            for panel in (loss, ccc):
+                panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+                for epoch in best:
+                    panel.axvline(epoch, color=OTHER_COLOUR, linewidth=0.8, linestyle="--")
+            ccc.set(title="validation CCC", xlabel="epoch")
+            ccc.legend(fontsize=7)
+        return as_address(figure)
+
+
+def draw_errors(points: Mapping[str, Points]) -> str:
+    """Draw the error against share of frames with a face and against length; a line joins the medians of bins."""
+    with _figure(2, len(points), height=4.8) as (figure, axes):
+        for column, (model, found) in enumerate(points.items()):
+            for row, (values, what) in enumerate(
+                ((found.face_shares, "share of frames with a face"), (found.seconds, "length, s"))
+            ):
+                panel, known = axes[row][column], np.isfinite(values)
+                _dots(panel, values[known], found.errors[known], colour_of(model))
+                middles, medians = _bin_medians(values[known], found.errors[known])
+                panel.plot(middles, medians, "-", color="black", linewidth=1.2)
+                panel.set(xlabel=what, ylim=(0, None), title=title_of(model) if row == 0 else "")
+                panel.set_ylabel("error" if column == 0 else "")
+        return as_address(figure)
+
+
+def draw_over_time(seconds: np.ndarray, values: np.ndarray) -> Figure:
+    """Draw arousal and valence along a video.
+
+    Args:
+        seconds: (W,) centres of the windows.
+        values: (W, 2) arousal and valence, NaN where nothing could be seen.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3), layout="constrained")
+        panel = figure.subplots()
+        for i, dimension in enumerate(DIMENSIONS):
+            panel.plot(seconds, values[:, i], ".-", color=list(COLOURS.values())[i], label=dimension)
+        panel.axhline(0, color=OTHER_COLOUR, linewidth=0.6)
+        panel.set(ylim=(-1.05, 1.05), xlabel="time, s")
+        panel.legend(loc="upper right")
+    return figure
+
+
+def save_figure(figure: Figure, file: Any, *, kind: str = "svg") -> None:
+    """Write a figure as SVG or PNG, the same bytes for the same figure."""
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
+
+
+def as_address(figure: Figure) -> str:
+    """Return a figure as the address of an <img>, which runs no script whatever is in it."""
+    file = io.BytesIO()
+    save_figure(figure, file)
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def colour_of(model: str) -> str:
+    """Return a model's colour."""
+    return COLOURS.get(model, OTHER_COLOUR)
+
+
+@contextmanager
+def _figure(
+    rows: int, columns: int, *, height: float, share_y: bool = True
+) -> Iterator[tuple[Figure, list[list[Axes]]]]:
+    # Figures of their own, not pyplot's: nothing global is touched and no window asked for.
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(max(3.2 * columns, 9.6), height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, sharey="row" if share_y else False)
+        yield figure, axes.tolist()
+
+
+def _dots(panel: Axes, x: np.ndarray, y: np.ndarray, colour: str, label: str | None = None) -> None:
+    many = len(x) > MOST_VECTOR_POINTS
+    panel.scatter(
+        x, y, s=6 if many else 14, color=colour, alpha=0.6, linewidths=0, rasterized=many, label=label, zorder=2
+    )
+
+
+def _limits(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Return limits that hold all values, a little wider, and at least -0.1 to 1."""
+    values = np.concatenate([array.ravel() for array in arrays])
+    return min(float(values.min(initial=0)), -0.05) - 0.05, max(float(values.max(initial=1)), 0.95) + 0.05
+
+
+def _bin_medians(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return median x and median y of bins of about equal numbers of points."""
+    bins = min(MOST_BINS, len(x) // 5)
+    parts = np.array_split(np.argsort(x, kind="stable"), bins) if bins else []
+    return [float(np.median(x[part])) for part in parts], [float(np.median(y[part])) for part in parts]
+
+
+def _numbers(values: Iterable[float | None]) -> list[float]:
+    return [np.nan if value is None else value for value in values]

@@ -1,0 +1,191 @@
+"""From checkpoints to the report: every split predicted by every network, written whole, linked as the newest."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import paper
+from pipeline import config
+from pipeline.report.baselines import make_baselines
+from pipeline.report.ensemble import Members, average, score_members
+from pipeline.report.opensmile_baseline import make_opensmile_baselines
+from pipeline.report.page import render_page
+from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
+from pipeline.runs.fingerprints import describe_packages
+from pipeline.runs.ledger import LedgerRow, count_statuses, format_ledger
+from pipeline.runs.run import Run
+from pipeline.stages.device import describe_machine
+from pipeline.training.experiment import Experiment
+from pipeline.training.folds import score_folds
+from pipeline.training.seed_trainings import NETWORKS
+
+
+def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[Experiment] = ()) -> None:
+    """Predict, score and write `<[run] root>/reports/<fingerprint>/`.
+
+    Args:
+        experiment: With its three networks trained.
+        seconds: Time spent per stage in this run, for the record.
+        folds: Those of cross-validation, trained; empty for none.
+    """
+    listings = [list_split(experiment, split) for split in experiment.splits]
+    predicted = {split: _predict_split(experiment, split) for split in experiment.splits}
+    predictions = [found for listing in listings for found in _average_split(predicted[listing.split], listing)]
+    report = build_report(
+        predictions,
+        listings,
+        training_mean=experiment.training_mean(),
+        provenance=_describe_making(experiment, seconds),
+        baselines=[
+            *make_baselines(experiment, predictions, listings),
+            *(make_opensmile_baselines(experiment, listings) if config.run().opensmile else ()),
+        ],
+        notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
+        extra={
+            "coverage": count_coverage(experiment.ledger.values()),
+            "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
+            "changed": config.find_changed(),
+            **({"cross_validation": score_folds(list(folds), seed=0)} if folds else {}),
+            **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if config.run().seeds > 1 else {}),
+        },
+    )
+    report.files["ledger.csv"] = format_ledger(experiment.ledger.values())
+    report.files["report.html"] = render_page(report)
+    write_report(experiment.report_folder, report, replace=True)
+
+
+def count_coverage(rows: Iterable[LedgerRow]) -> dict[str, dict[str, Any]]:
+    """Count what there is of each split: "listed", and the statuses of "sound" and "picture"."""
+    found: dict[str, dict[str, Any]] = {}
+    for (split, part), statuses in count_statuses(rows).items():
+        found.setdefault(split, {"listed": statuses.total()})[part] = dict(statuses.most_common())
+    return found
+
+
+def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
+    """Say which splits are not whole."""
+    for split, found in count_coverage(rows).items():
+        missing = found["sound"].get("missing_file", 0)
+        if missing:
+            yield f"PARTIAL DATA: {missing} of the {found['listed']} listed {split} utterances have no file"
+
+
+def read_curve(folder: Path) -> list[dict[str, Any]]:
+    """Read a training's metrics.jsonl; nothing where it is gone."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "written": f"{datetime.now():%Y-%m-%d %H:%M}",
+        "device": describe_machine(),
+        "store": str(experiment.run.store),
+        "pages": str(experiment.run.folder.resolve() / "browse"),
+        **experiment.describe(),
+        "packages": {
+            name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
+        },
+        "checkpoints": {
+            network if trainings.seed == config.run().seed else f"{network}, seed {trainings.seed}": str(
+                trainings.folder(network)
+            )
+            for trainings in experiment.trainings
+            for network in NETWORKS
+        },
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+    }
+
+
+def list_split(experiment: Experiment, split: str) -> SplitListing:
+    """Give a split as its CSV file lists it, with what the ledger and the store know of each clip."""
+    utterances = experiment.utterances(split)
+    rows = [experiment.ledger[u.name] for u in utterances]
+    return SplitListing(
+        split=split,
+        names=[u.name for u in utterances],
+        videos=[u.video for u in utterances],
+        utterances=[u.utterance for u in utterances],
+        labels=experiment.labels(split),
+        sound=[row.sound for row in rows],
+        picture=[row.picture for row in rows],
+        seconds=[_measure_seconds(experiment.run, row) for row in rows],
+        face_shares=[_measure_face_share(experiment.run, row) for row in rows],
+    )
+
+
+def _measure_seconds(run: Run, row: LedgerRow) -> float | None:
+    """Give a clip's length by its sound, else by its last frame; None where it has neither."""
+    if row.has_sound:
+        return row.num_stft_frames * paper.STFT_HOP_SECONDS
+    frames = run.shard("frames", row.shard) if row.shard else None
+    if frames is None or row.utterance not in frames or not frames.fact(row.utterance, "length"):
+        return None
+    return float(frames.rows(row.utterance, "time")[-1])
+
+
+def _measure_face_share(run: Run, row: LedgerRow) -> float | None:
+    """Give the share of a clip's frames with the speaker's face; None where none was looked at."""
+    faces = run.shard("faces", row.shard) if row.shard else None
+    if faces is None or row.utterance not in faces:
+        return None
+    num_frames = faces.fact(row.utterance, "num_frames")
+    return row.num_faces / num_frames if num_frames > 0 else None
+
+
+def _predict_split(experiment: Experiment, split: str) -> Members:
+    return [{network: trainings.predict(network, split) for network in NETWORKS} for trainings in experiment.trainings]
+
+
+def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPredictions]:
+    """Give the mean of the members' predictions, of one member its own."""
+    names = listing.names
+    values = {network: average([member[network] for member in members]) for network in NETWORKS}
+    for network in ("anet", "vnet"):
+        yield ModelPredictions(network, listing.split, names, values[network], [network] * len(names))
+    yield ModelPredictions("joint", listing.split, names, *fall_back(values))
+
+
+def _describe_ensemble(
+    experiment: Experiment, predicted: Mapping[str, Members], listings: Sequence[SplitListing]
+) -> dict[str, Any]:
+    """Say which seeds the mean is of, where their checkpoints are and what each reaches alone."""
+    seeds = [trainings.seed for trainings in experiment.trainings]
+    alone = {
+        split: [{**member, "joint": fall_back(member)[0]} for member in members] for split, members in predicted.items()
+    }
+    return {
+        "seeds": seeds,
+        "checkpoints": {
+            network: [str(trainings.folder(network)) for trainings in experiment.trainings] for network in NETWORKS
+        },
+        "models": score_members(alone, listings, seeds),
+        "curves": {
+            network: [read_curve(trainings.folder(network)) for trainings in experiment.trainings[1:]]
+            for network in NETWORKS
+        },
+    }
+
+
+def fall_back(values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """Fill in the single networks' predictions where Joint lacks sound or face.
+
+    Args:
+        values: Network to (U, 2) predictions, NaN where it could see nothing.
+
+    Returns:
+        (U, 2) values, NaN where no network could see anything, and the network that each row is of.
+    """
+    filled = np.full_like(values["joint"], np.nan)
+    sources = np.full(len(filled), "joint", dtype=object)
+    for network in ("anet", "vnet", "joint"):
+        seen = ~np.isnan(values[network]).any(axis=1)
+        filled[seen] = values[network][seen]
+        sources[seen] = network
+    return filled, sources.tolist()

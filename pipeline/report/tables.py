@@ -1,0 +1,225 @@
+"""The table of CCC on the console, beside the paper's."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+from pipeline.report.scoring import DIMENSIONS, format_interval, format_number, format_score
+
+TITLES = {
+    "anet": "ANet",
+    "vnet": "VNet",
+    "joint": "Joint",
+    "mean": "mean of the training labels",
+    "ridge": "ridge on pooled embeddings",
+    "egemaps": "openSMILE eGeMAPS, support vectors",
+    "compare": "openSMILE ComParE 2016, support vectors",
+    "fusion": "late fusion of ANet and VNet",
+}
+HEADER = ("", "arousal", "valence", "total", "scored/listed")
+Kind = Literal["quoted", "run", "view", "baseline"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A result of others: model it stands beside, split, name, CCC of arousal, valence and their sum."""
+
+    model: str
+    split: str
+    name: str
+    arousal: float
+    valence: float
+    total: float
+
+
+# Peng et al. 2018, Tables I-III (validation); the challenge's page (test), whose totals are sums made here.
+PUBLISHED = (
+    Published("anet", "validation", "audio baseline, RAVDESS (Barros & Wermter)", 0.08, 0.10, 0.18),
+    Published("anet", "validation", "audio baseline, openSMILE", 0.15, 0.21, 0.36),
+    Published("anet", "validation", "ANet, paper", 0.1879, 0.256, 0.4439),
+    Published("vnet", "validation", "video baseline (Barros & Wermter)", 0.12, 0.23, 0.35),
+    Published("vnet", "validation", "VNet, paper", 0.2798, 0.4688, 0.7486),
+    Published("joint", "validation", "Joint, paper", 0.3036, 0.4796, 0.7832),
+    Published("vnet", "test", "VNet, challenge's page", 0.2441, 0.4378, 0.6819),
+    Published("joint", "test", "Joint, challenge's page", 0.2360, 0.4420, 0.6780),
+)
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """A row of a table of results.
+
+    Attributes:
+        name: what the row is of.
+        kind: "quoted" from others, this "run", another "view" of it, or a "baseline".
+        scores: report.json's entry; of quoted rows the three CCC only, as "arousal", "valence" and "total_ccc".
+    """
+
+    name: str
+    kind: Kind
+    scores: Mapping[str, Any]
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row's five texts, as HEADER."""
+        if self.kind == "quoted":
+            return (self.name, *(f"{self.scores[key]:.4f}" for key in ("arousal", "valence", "total_ccc")), "")
+        coverage = f"{self.scores['scored']}/{self.scores['listed']}"
+        if "arousal" not in self.scores:
+            return self.name, "no labels", "no labels", "", coverage
+        dimensions = [format_score(self.scores[key]) for key in ("arousal", "valence")]
+        return self.name, *dimensions, format_number(self.scores["total_ccc"]), coverage
+
+
+def title_of(model: str) -> str:
+    """Return what people call a model."""
+    return TITLES.get(model, model)
+
+
+def title_of_split(split: str) -> str:
+    """Return the title of a split's table."""
+    caution = {
+        "train": ", which the networks have learnt",
+        "validation": ", on which the checkpoints were chosen: optimistic",
+    }
+    return f"CCC on {split}{caution.get(split, '')}"
+
+
+def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False) -> list[ResultRow]:
+    """Return the rows of a split: for each model what was published, then this run's scores; baselines last.
+
+    Args:
+        content: report.json's.
+        split: train, validation or test.
+        all_views: also each model on what all models could see, and its file as it is, where they differ.
+
+    Returns:
+        The rows. A split without labels has no scores but says how many are listed.
+    """
+    rows: list[ResultRow] = []
+    for model, splits in content["models"].items():
+        entry = splits.get(split)
+        if entry is None:
+            continue
+        rows += [
+            ResultRow(p.name, "quoted", {"arousal": p.arousal, "valence": p.valence, "total_ccc": p.total})
+            for p in PUBLISHED
+            if (p.model, p.split) == (model, split)
+        ]
+        rows.append(ResultRow(f"{title_of(model)}, this run{_name_mean(content)}", "run", entry))
+        if all_views and entry["scored"] < entry["listed"] and "filled" in entry:
+            rows.append(ResultRow(f"{title_of(model)}, on what all models could see", "view", entry["common"]))
+            rows.append(ResultRow(f"{title_of(model)}, the rest filled in", "view", entry["filled"]))
+    baselines = content.get("baselines", {})
+    rows += [ResultRow(title_of(name), "baseline", found[split]) for name, found in baselines.items() if split in found]
+    return rows
+
+
+def list_splits(content: Mapping[str, Any]) -> list[str]:
+    """Return the splits in the order in which the models have them."""
+    return list(dict.fromkeys(split for splits in content["models"].values() for split in splits))
+
+
+def format_tables(content: Mapping[str, Any]) -> str:
+    """Return report.json's scores and notes as plain text, columns aligned."""
+    lines = [f"! {note}" for note in content["notes"]]
+    for split in list_splits(content):
+        rows = [HEADER, *(row.cells() for row in make_rows(content, split))]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+        lines += ["", title_of_split(split)] if lines else [title_of_split(split)]
+        lines += [format_cells(row, widths) for row in rows]
+    for title, cells in _make_further_tables(content):
+        widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+        lines += ["", title, *(format_cells(row, widths) for row in cells)]
+    return "\n".join(lines)
+
+
+def _name_mean(content: Mapping[str, Any]) -> str:
+    """Say of how many seeds the scores are, where that is more than one."""
+    return f": mean of {len(content['ensemble']['seeds'])} seeds" if "ensemble" in content else ""
+
+
+def seed_title(content: Mapping[str, Any]) -> str:
+    """Say what the rows of single seeds are."""
+    seeds = ", ".join(map(str, content["ensemble"]["seeds"]))
+    return f"CCC of each seed alone ({seeds}): mean ± deviation of the seeds"
+
+
+def make_seed_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return header and rows of the table of single seeds, the training split left out; none where there was one."""
+    models = content.get("ensemble", {}).get("models", {})
+    rows: list[tuple[str, ...]] = []
+    for split, network in ((split, network) for split in list_splits(content) for network in models):
+        if split != "train" and split in models[network]:
+            scores = models[network][split]
+            each = " ".join(format_number(member["total_ccc"], 3) for member in scores["members"])
+            cells = [format_spread(scores, name) for name in (*DIMENSIONS, "total_ccc")]
+            rows.append((f"{title_of(network)} on {split}", *cells, each))
+    return [("", "arousal", "valence", "total", "total of each seed"), *rows] if rows else []
+
+
+def format_spread(scores: Mapping[str, Any], name: str) -> str:
+    """Return mean and deviation as text."""
+    return " ± ".join(format_number(scores[part][name], 3) for part in ("mean", "spread"))
+
+
+def fold_title(content: Mapping[str, Any]) -> str:
+    """Say what the rows of cross-validation are."""
+    num_folds = content["cross_validation"]["num_folds"]
+    return f"CCC over {num_folds} folds of the training and validation videos: mean ± deviation of the folds"
+
+
+def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return header and rows of the table of cross-validation; none where there was none."""
+    found = content.get("cross_validation")
+    if found is None:
+        return []
+    rows: list[tuple[str, ...]] = [("", "arousal", "valence", "total", "all held-out clips together: total", "scored")]
+    for model, scores in found["models"].items():
+        cells = [format_spread(scores, name) for name in (*DIMENSIONS, "total")]
+        pooled = scores["pooled"]
+        total = format_interval(pooled["total_ccc"], pooled["total_ccc_low"], pooled["total_ccc_high"])
+        rows.append((title_of(model), *cells, total, str(pooled["scored"])))
+    return rows
+
+
+def _make_further_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Give title and rows, header first, of each table below those of the splits."""
+    seeds, folds = make_seed_rows(content), make_fold_rows(content)
+    if seeds:
+        yield seed_title(content), seeds
+    if folds:
+        yield fold_title(content), folds
+
+
+def format_cells(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of a plain table."""
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    return f"  {'  '.join(padded)}".rstrip()
+
+
+def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """Print report.json's scores: as tables with rules on a terminal, as plain text elsewhere."""
+    out = sys.stdout if file is None else file
+    if not out.isatty():
+        print(format_tables(content), file=out)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=out)
+    for note in content["notes"]:
+        console.print(Text(f"! {note}", style="bold yellow"))
+    for split in list_splits(content):
+        table = Table(title=title_of_split(split), title_justify="left")
+        for name in HEADER:
+            table.add_column(name)
+        for row in make_rows(content, split):
+            table.add_row(*(Text(cell) for cell in row.cells()), style="bold" if row.kind == "run" else "dim")
+        console.print(table)
+    for title, cells in _make_further_tables(content):
+        table = Table(*cells[0], title=title, title_justify="left")
+        for row_cells in cells[1:]:
+            table.add_row(*(Text(cell) for cell in row_cells))
+        console.print(table)

@@ -1,0 +1,1 @@
+"""What a run works on: its plan, its stages' fingerprints, its ledger."""

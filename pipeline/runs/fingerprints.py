@@ -1,0 +1,91 @@
+"""What names a stage set: a digest of everything that changes its bytes, and of the stage before it."""
+
+import functools
+import hashlib
+import json
+from importlib import metadata
+from typing import Any
+
+from models import paper
+from models.weights.table import ResolvedWeights, find_carried_weights
+from pipeline import config
+
+#: Raised when a stage's code changes its bytes; the stage and those behind it are then recomputed.
+STAGE_VERSIONS = {"wav": 1, "stft": 1, "frames": 1, "faces": 5, "embeddings": 1}
+
+_PACKAGES = {
+    "wav": ("imageio-ffmpeg",),
+    "stft": ("numpy", "scipy", "soundfile"),
+    "frames": ("av",),
+    "faces": ("av", "numpy", "opencv-python-headless", "torch"),
+    "embeddings": ("torch",),
+}
+
+Provenance = dict[str, Any]
+
+
+def compute_fingerprint(value: Any) -> str:
+    """Digest plain data to 16 hexadecimal digits; the order of keys does not matter."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
+    """Say what makes up each stage's bytes: version, settings, weights.
+
+    Device, engine, threads, batch size and what is kept beside are left out: they change no value beyond rounding.
+    """
+    face_settings, embedding_settings = config.faces(), config.embeddings()
+    networks = {name: find_carried_weights(name).sha256 for name in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")}
+    embedding_weights = sphereface.sha256
+    if sphereface.is_random:
+        embedding_weights = f"random:{config.run().seed}"
+    settings: dict[str, Provenance] = {
+        "wav": {"sample_rate": paper.SAMPLE_RATE},
+        "stft": {},
+        "frames": {},
+        "faces": {
+            "smallest_face_px": face_settings.smallest_face_px,
+            "detect_every": face_settings.detect_every,
+            "weights": networks,
+            # Tracks are joined by embeddings, for which random weights are no use.
+            "joined_by": "looks" if sphereface.is_random else sphereface.sha256,
+        },
+        "embeddings": {
+            "channel_order": embedding_settings.channel_order,
+            "precision": embedding_settings.precision,
+            "weights": embedding_weights,
+        },
+    }
+    return {
+        stage: {"stage": stage, "version": STAGE_VERSIONS[stage], "settings": settings[stage]} for stage in settings
+    }
+
+
+def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:
+    """Chain the stages: each digest covers the one before it.
+
+    What is kept beside a stage (`pixels`, `crops`, `crops_jpeg`) has its fingerprint.
+    """
+    wav = compute_fingerprint(stages["wav"])
+    frames = compute_fingerprint(stages["frames"])
+    faces = compute_fingerprint([stages["faces"], frames])
+    return {
+        "wav": wav,
+        "stft": compute_fingerprint([stages["stft"], wav]),
+        "frames": frames,
+        "pixels": frames,
+        "faces": faces,
+        "crops": faces,
+        "crops_jpeg": faces,
+        "embeddings": compute_fingerprint([stages["embeddings"], faces]),
+    }
+
+
+def describe_packages(stage: str) -> dict[str, str]:
+    """Give the versions of the packages whose code made a stage's values, for its provenance."""
+    return {name: _find_version(name) for name in ("valar", *_PACKAGES[stage])}
+
+
+# Each look takes 1 ms, and every shard of every stage asks.
+_find_version = functools.cache(metadata.version)

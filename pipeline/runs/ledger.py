@@ -1,0 +1,115 @@
+"""The ledger: every utterance of the CSV files with a status for its sound and one for its picture."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pipeline.runs.run import Run
+from store import files
+from store.shard.reader import Shard
+
+#: Statuses under which there are rows to work with.
+USABLE = frozenset({"ok", "source_missing"})
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What became of one utterance.
+
+    Args:
+        utterance: video/utterance without the file's ending.
+        split: train, validation or test.
+        sound: Status of its sound.
+        picture: Status of its picture.
+        num_stft_frames: 100 a second.
+        num_faces: Frames with the speaker's face.
+        sound_message: One sentence, or "".
+        picture_message: One sentence, or "".
+        shard: Id of the shard that holds its rows, or "".
+        source_sha256: Digest of its file, or "".
+    """
+
+    utterance: str
+    split: str
+    sound: str
+    picture: str
+    num_stft_frames: int = 0
+    num_faces: int = 0
+    sound_message: str = ""
+    picture_message: str = ""
+    shard: str = ""
+    source_sha256: str = ""
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there are STFT rows."""
+        return self.num_stft_frames > 0
+
+    @property
+    def has_face(self) -> bool:
+        """Whether there are embeddings."""
+        return self.num_faces > 0
+
+
+def read_ledger(run: Run) -> dict[str, LedgerRow]:
+    """Read every listed utterance's statuses from the store, in the order of the CSV files."""
+    return {utterance.name: _read_row(run, utterance.name, utterance.split) for utterance in run.dataset.utterances}
+
+
+def _read_row(run: Run, name: str, split: str) -> LedgerRow:
+    shard = run.plan.assigned.get(name)
+    if shard is None:
+        message = run.erased.get(name, f"no file of that name in {run.videos}")
+        return LedgerRow(name, split, "missing_file", "missing_file", 0, 0, message, message)
+    stft, embeddings = run.shard("stft", shard), run.shard("embeddings", shard)
+    sound, sound_message, num_stft_frames, sound_digest = _state(stft, name, name in run.plan.vanished)
+    picture, picture_message, num_faces, picture_digest = _state(embeddings, name, name in run.plan.vanished)
+    digest = sound_digest or picture_digest
+    return LedgerRow(
+        name, split, sound, picture, num_stft_frames, num_faces, sound_message, picture_message, shard, digest
+    )
+
+
+def _state(rows: Shard | None, name: str, vanished: bool) -> tuple[str, str, int, str]:
+    """Give status, message, number of rows and digest of one utterance in one stage."""
+    if rows is None or rows.fact(name, "status") == "missing_file":
+        if vanished:
+            return "source_missing", "the file is gone, and its features were made under other settings", 0, ""
+        return "missing_file", "" if rows is None else rows.fact(name, "message"), 0, ""
+    status, message = rows.fact(name, "status"), rows.fact(name, "message")
+    if vanished and status == "ok":
+        status, message = "source_missing", "the file is gone; its features are kept"
+    return status, message, rows.fact(name, "length"), rows.fact(name, "source_sha256")
+
+
+def find_bad(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """Pick the utterances whose file is there but whose sound or picture is of no use."""
+    return [
+        row for row in rows if "missing_file" not in (row.sound, row.picture) and not {row.sound, row.picture} <= USABLE
+    ]
+
+
+def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[str]]:
+    """Count statuses by (split, "sound" or "picture")."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        counts.setdefault((row.split, "sound"), Counter())[row.sound] += 1
+        counts.setdefault((row.split, "picture"), Counter())[row.picture] += 1
+    return counts
+
+
+def format_ledger(rows: Iterable[LedgerRow]) -> str:
+    """Give the ledger as CSV, one row per utterance, in the order given."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(LedgerRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def write_ledger(rows: Iterable[LedgerRow], path: Path) -> None:
+    """Write the ledger as CSV."""
+    files.write_text(path, format_ledger(rows))

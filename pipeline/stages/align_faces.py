@@ -1,0 +1,206 @@
+"""AlignFaces: the speaker's aligned faces of each clip (paper II-B)."""
+
+import contextlib
+import functools
+import itertools
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from models.mtcnn.detector import find_engine
+from models.networks.precision import computing_exactly
+from pipeline import config
+from pipeline.dataset.overrides import parse_text
+from pipeline.faces.speaker_faces import SpeakerFaces, map_crops
+from pipeline.media.pages import release_pages
+from pipeline.runs.plan import Member
+from pipeline.stages.clip_faces import ClipFaces, ClipRequest, find_clip_faces, load_detector
+from pipeline.stages.device import describe_device, find_faces_device, torch_threads
+from pipeline.stages.frames import FRAMES_AHEAD, read_table
+from pipeline.stages.processes import Processes
+from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel
+from store.files import temporary_folder
+from store.shard.reader import Shard
+from store.shard.writer import ShardWriter, UtteranceRows
+
+# What decides whether processes of our own pay (docs/decisions/001): each takes so many seconds to start, a small frame
+# so many of a core, and threads, which share Python's lock, use so many cores however many there are.
+_START_SECONDS = 2.4
+_FRAME_SECONDS = 0.001
+_CORES_OF_THREADS = 1.5
+# Following a face for a frame takes about as long as decoding so many pixels, with a full detection now and then.
+_PIXELS_OF_FOLLOWING = 150_000
+# Pixels of a picture from which on a thread that decodes ahead pays on an idle core, and several threads to decode
+# (docs/decisions/014): smaller ones are decoded before another thread has Python's lock.
+_WORTH_DECODING_AHEAD = 50_000
+_WORTH_DECODER_THREADS = 200_000
+# Clips that may be finished before their turn to be written, for each worker.
+_AHEAD_PER_WORKER = 4
+
+
+def align_faces(job: ShardJob) -> None:
+    """Find, follow and align the speaker of each clip, one clip per core.
+
+    One thread of torch's a clip: the tracker's networks are small, and splitting each among cores costs more than it
+    brings (on a busy machine ten times as much).
+    """
+    frames = job.rows("frames")
+    workers, device = config.number_of_threads(), find_faces_device()
+    with contextlib.ExitStack() as stack:
+        # Closed in the opposite order: the crops are whole when the table of faces appears.
+        made_in = {"device": describe_device(device), "engine": find_engine(device)}
+        writer = job.missing_writer(stack, "faces", made_in=made_in)
+        crops = job.missing_writer(stack, "faces", beside="crops", made_in=made_in)
+        scratch = stack.enter_context(
+            temporary_folder(job.scratch or job.run.path("faces", job.shard).parent, job.shard)
+        )
+        stack.enter_context(torch_threads(1))
+        stack.enter_context(computing_exactly())
+        stopping = threading.Event()
+        search = _Search(job, frames, scratch, device, workers, stopping)
+        # A clip of an hour at the front does not keep the other cores waiting; their crops wait in scratch.
+        ahead = _AHEAD_PER_WORKER * workers
+        results = in_parallel(
+            search, job.members, workers=workers, ahead=ahead, cost=search.guess_cost, stopping=stopping
+        )
+        # Closed, whatever happens, before its scratch goes.
+        stack.enter_context(contextlib.closing(results))
+        for member, found in zip(job.members, results, strict=True):
+            _write(member, found, frames, crops, writer)
+            job.tick()
+
+
+def _write(
+    member: Member, found: ClipFaces, frames: Shard, crops: ShardWriter | None, writer: ShardWriter | None
+) -> None:
+    """Write what was found, where it is missing, and remove its scratch."""
+    digest = frames.fact(member.name, "source_sha256")
+    for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
+        if rows_of is not None:
+            with rows_of.utterance(member.name, source_sha256=digest) as rows:
+                rows.set_status(found.status, found.message)
+                if found.faces is not None:
+                    write(found.faces, rows)
+    if found.scratch is not None:
+        shutil.rmtree(found.scratch)
+
+
+class _Search:
+    """Looks for the faces of a shard's clips: called with one clip, by several threads at a time.
+
+    What is the same for all is looked up once: each look at the settings takes a third of a millisecond.
+    """
+
+    def __init__(
+        self, job: ShardJob, frames: Shard, scratch: Path, device: str, workers: int, stopping: threading.Event
+    ) -> None:
+        settings = config.faces()
+        self._job = job
+        self._frames = frames
+        self._device = device
+        self._workers = workers
+        self._begun = itertools.count(1)
+        self._find = _choose_finder(frames, settings.smallest_face_px, device, workers, stopping)
+        self._request = functools.partial(
+            ClipRequest,
+            smallest_face_px=settings.smallest_face_px,
+            detect_every=settings.detect_every,
+            weights=job.run.weights["sphereface20"].path,
+            device=device,
+            scratch=scratch,
+        )
+
+    def guess_cost(self, member: Member) -> float:
+        """Guess how long a clip takes, in any unit."""
+        width, height = (max(self._frames.fact(member.name, side), 0) for side in ("width", "height"))
+        return float(self._frames.fact(member.name, "length") * (width * height + _PIXELS_OF_FOLLOWING))
+
+    def __call__(self, member: Member) -> ClipFaces:
+        """Look for the speaker of a clip."""
+        num_left = len(self._job.members) - next(self._begun)
+        status, note = self._frames.fact(member.name, "status"), self._frames.fact(member.name, "message")
+        if status != "ok":
+            return ClipFaces(status, note)
+        pixels = self._job.run.shard("pixels", self._job.shard)
+        has_pixels = pixels is not None and member.name in pixels and pixels.fact(member.name, "length") > 0
+        table = read_table(self._frames, member.name)
+        num_pixels = table.width * table.height
+        # A core is idle only while the other workers have no clips to begin.
+        is_ahead = self._device != "cpu" or (num_left < self._workers - 1 and num_pixels >= _WORTH_DECODING_AHEAD)
+        # One thread a clip, unless there are cores to spare.
+        spare = self._workers // len(self._job.members) if num_pixels >= _WORTH_DECODER_THREADS else 1
+        with self._job.reading(member) as source:
+            if source is None and not has_pixels:
+                return ClipFaces("missing_file", GONE)
+            return self._find(
+                self._request(
+                    name=member.name,
+                    table=table,
+                    source=source,
+                    pixels=self._job.run.path("pixels", self._job.shard) if has_pixels else None,
+                    override=parse_text(member.override),
+                    decoder_threads=max(1, spare),
+                    frames_ahead=FRAMES_AHEAD if is_ahead else 0,
+                )
+            )
+
+
+def _choose_finder(
+    frames: Shard, smallest_face_px: int, device: str, workers: int, stopping: threading.Event
+) -> Callable[[ClipRequest], ClipFaces]:
+    """Choose where clips are worked on: in threads of this process, or on a CPU with much to do in processes."""
+    num_frames = sum(frames.fact(name, "length") for name in frames.names)
+    saved_seconds = num_frames * _FRAME_SECONDS * (1 / _CORES_OF_THREADS - 1 / workers)
+    is_worth_it = open_processes(workers).are_running or saved_seconds >= _START_SECONDS
+    if device == "cpu" and workers > 1 and len(frames.names) > 1 and is_worth_it:
+        return functools.partial(_find_elsewhere, open_processes(workers))
+    detector = load_detector(smallest_face_px, device, workers)
+    return functools.partial(find_clip_faces, detector=detector, stopping=stopping)
+
+
+@functools.cache
+def open_processes(count: int) -> Processes:
+    """Give the processes that live as long as this one; they start when something is to be done."""
+    return Processes(count)
+
+
+def _find_elsewhere(processes: Processes, request: ClipRequest) -> ClipFaces:
+    found, crops = processes.call(_find_alone, request, what=f"finding faces in {request.source or request.name}")
+    if crops is None or found.faces is None:
+        return found
+    mapped = map_crops(crops, len(found.faces.frame_indices))
+    return replace(found, faces=replace(found.faces, crops=mapped))
+
+
+def _find_alone(request: ClipRequest) -> tuple[ClipFaces, Path | None]:
+    """Look for faces in a process of its own; the crops stay in their file, which is given instead."""
+    found = find_clip_faces(request, load_detector(request.smallest_face_px, request.device, 1))
+    if found.faces is None or not isinstance(found.faces.crops, np.memmap):
+        return found, None
+    crops = found.faces.crops
+    assert crops.filename is not None, "it was mapped from one"
+    return replace(found, faces=replace(found.faces, crops=np.empty((0, *crops.shape[1:]), crops.dtype))), Path(
+        crops.filename
+    )
+
+
+def _write_crops(faces: SpeakerFaces, rows: UtteranceRows) -> None:
+    for start in range(0, len(faces.crops), ROWS_AT_ONCE):
+        rows.append(crop=faces.crops[start : start + ROWS_AT_ONCE])
+        release_pages(faces.crops)
+
+
+def _write_faces(frames: Shard, faces: SpeakerFaces, rows: UtteranceRows) -> None:
+    times: np.ndarray = frames.rows(rows.name, "time")
+    rows.append(
+        frame_index=faces.frame_indices,
+        time=times[faces.frame_indices],
+        box=faces.boxes,
+        landmarks=faces.landmarks,
+        score=faces.scores,
+    )
+    rows.facts = {name: getattr(faces, name) for name in ("num_frames", "num_faces", "num_tracks", "num_cuts")}

@@ -1,0 +1,182 @@
+"""One stage of one shard: its clips, its files, and several clips at a time."""
+
+import contextlib
+import functools
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pipeline import config
+from pipeline.errors import TransientError
+from pipeline.runs.plan import Member
+from pipeline.runs.run import Run
+from store.shard.reader import Shard
+from store.shard.writer import ShardWriter, UtteranceRows
+
+#: The message of a clip that was not there to be read.
+GONE = "the file was gone, or another one than planned, when it was to be read"
+#: Rows held in memory at once.
+ROWS_AT_ONCE = 1024
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One stage of one shard.
+
+    Args:
+        run: The run it belongs to.
+        shard: The shard's id.
+        tick: Called after each clip.
+    """
+
+    run: Run
+    shard: str
+    tick: Callable[[], None] = lambda: None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The shard's clips, in the order of their names."""
+        return self.run.plan.shards[self.shard].members
+
+    @functools.cached_property
+    def scratch(self) -> Path | None:
+        """`[run] scratch`; None for the place of the file itself."""
+        scratch = config.run().scratch
+        return Path(scratch) if scratch else None
+
+    def writer(self, stage: str, beside: str | None = None, *, made_in: Mapping[str, str] | None = None) -> ShardWriter:
+        """Open the file of a stage, or of what is kept `beside` it, for writing.
+
+        Args:
+            stage: Its name.
+            beside: Name of what is kept beside it.
+            made_in: What its provenance is to say of this machine: no part of its identity.
+        """
+        return ShardWriter(
+            self.run.path(beside or stage, self.shard),
+            stage=beside or stage,
+            shard=self.shard,
+            fingerprint=self.run.fingerprints[stage],
+            provenance={**self.run.describe(stage), **(made_in or {})},
+            scratch=self.scratch,
+        )
+
+    def missing_writer(
+        self,
+        stack: contextlib.ExitStack,
+        stage: str,
+        beside: str | None = None,
+        *,
+        made_in: Mapping[str, str] | None = None,
+    ) -> ShardWriter | None:
+        """Open a file for writing unless it is there: a stage of several files may have been stopped between them."""
+        if self.run.path(beside or stage, self.shard).exists():
+            return None
+        return stack.enter_context(self.writer(stage, beside, made_in=made_in))
+
+    def rows(self, stage: str) -> Shard:
+        """Open the file of an earlier stage."""
+        rows = self.run.shard(stage, self.shard)
+        if rows is None:
+            raise TransientError(f"{self.run.path(stage, self.shard)} is not there any more; run again")
+        return rows
+
+    @contextlib.contextmanager
+    def reading(self, member: Member) -> Iterator[Path | None]:
+        """Give a member's clip, None where it is gone; fail when it changes meanwhile, so that no mixture is kept."""
+        source = self.run.find_source(self.shard, member)
+        if source is None and not self.run.videos.is_dir():
+            raise TransientError(f"{self.run.videos} is not there any more; mount it and run again")
+        yield source
+        if source is not None and self.run.find_source(self.shard, member) != source:
+            raise TransientError(f"{source} changed while it was read; run again when it is at rest")
+
+
+def carry_on(earlier: Shard, rows: UtteranceRows) -> bool:
+    """Take over an earlier stage's status and message; tell whether there is something to work on."""
+    rows.set_status(earlier.fact(rows.name, "status"), earlier.fact(rows.name, "message"))
+    return rows.status == "ok"
+
+
+def in_parallel(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    ahead: int = 0,
+    cost: Callable[[Item], float] | None = None,
+    stopping: threading.Event | None = None,
+) -> Generator[Result, None, None]:
+    """Map in threads, in order; at most `workers + ahead` results wait, so that memory and scratch stay bounded.
+
+    The first error is raised in its turn; what has not begun by then is not begun any more, and what has is waited for.
+
+    Args:
+        function: Called with each item.
+        items: In order.
+        workers: Number of threads.
+        ahead: Items that may be finished before their turn.
+        cost: How long an item takes, in any unit. The last ones, of which all may be ahead of their turn, are begun in
+            the order of their cost: a long one begun last would leave the other threads without work.
+        stopping: Set when it ends, with an error or without: a function that takes long looks at it.
+    """
+    pool = ThreadPoolExecutor(workers)
+    turns = _Turns(function, cost)
+    waiting: deque[Future[Result]] = deque()
+    num_begun = 0
+    try:
+        for item in items:
+            waiting.append(turns.add(item))
+            if len(waiting) > workers + ahead:
+                for _ in range(len(waiting) - num_begun):
+                    pool.submit(turns.take)
+                yield waiting.popleft().result()
+                num_begun = len(waiting)
+        turns.are_all_there = True
+        for _ in range(len(waiting) - num_begun):
+            pool.submit(turns.take)
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        if stopping is not None:
+            stopping.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Turns(Generic[Item, Result]):
+    """Items that have not been begun, and which of them is next."""
+
+    def __init__(self, function: Callable[[Item], Result], cost: Callable[[Item], float] | None) -> None:
+        self.are_all_there = False
+        self._function = function
+        self._cost = cost
+        self._items: list[tuple[float, Item, Future[Result]]] = []
+        self._lock = threading.Lock()
+
+    def add(self, item: Item) -> Future[Result]:
+        """Add an item; `take` is to be called once for it."""
+        future: Future[Result] = Future()
+        cost = 0.0 if self._cost is None else self._cost(item)
+        with self._lock:
+            self._items.append((cost, item, future))
+        return future
+
+    def take(self) -> None:
+        """Work on the next item."""
+        with self._lock:
+            place = 0
+            if self.are_all_there:
+                costs = [cost for cost, _, _ in self._items]
+                place = costs.index(max(costs))  # of equal ones the first
+            _, item, future = self._items.pop(place)
+        try:
+            future.set_result(self._function(item))
+        except BaseException as error:  # raised where the result is asked for
+            future.set_exception(error)

@@ -1,0 +1,1 @@
+"""From the store to checkpoints: the trainings of each seed, and of folds."""

@@ -1,0 +1,137 @@
+"""The commands that check and change a store: verify, gc, compact, erase."""
+
+import argparse
+from pathlib import Path
+
+from store.commands.command import Command, show
+from store.lock import locked
+from store.overview import format_bytes
+from store.tending.check import Fault
+from store.tending.compact import compact_store, plan_merges
+from store.tending.erase import erase, render_erasure
+from store.tending.garbage import find_garbage, remove_garbage, render_garbage
+from store.tending.repair import Repaired, set_aside
+from store.tending.verify import Checked, verify_store
+
+
+class Verify(Command):
+    """`verify`."""
+
+    HELP = "structure, checksums, NaN, index against data, orphans; exit code 1 on any fault"
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Offer the repair."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--repair", action="store_true", help="set faulty shards aside, so that the next run makes them again"
+        )
+
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> int:
+        """Check everything; faults are printed as they are found."""
+        checked, faults = Checked(), []
+        for fault in verify_store(arguments.store, checked):
+            faults.append(fault)
+            if not arguments.json:
+                print(fault, flush=True)
+        repaired = Repaired()
+        if arguments.repair and faults:
+            with locked(arguments.store):
+                repaired = set_aside(arguments.store, faults)
+        value = {
+            "shards": checked.shards,
+            "bytes": checked.num_bytes,
+            "faults": [fault.as_dict() for fault in faults],
+            "moved": repaired.moved,
+            "left": [{"path": path, "reason": reason} for path, reason in repaired.left],
+        }
+        show(arguments, value, _render_verified(checked, faults, repaired))
+        return 1 if faults else 0
+
+
+def _render_verified(checked: Checked, faults: list[Fault], repaired: Repaired) -> str:
+    lines = [f"set aside: {path}" for path in repaired.moved]
+    lines += [f"left as it is: {path}: {reason}" for path, reason in repaired.left]
+    files = len({fault.path for fault in faults})
+    found = f"{len(faults)} faults in {files} files" if faults else "no fault"
+    lines.append(f"{checked.shards} shards, {format_bytes(checked.num_bytes)}: {found}")
+    if repaired.moved:
+        lines.append("the next run makes them again")
+    return "\n".join(lines)
+
+
+class _Tending(Command):
+    """A command that changes the store, and can say beforehand what it would do."""
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Offer to change nothing."""
+        super().add_arguments(parser)
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+class CollectGarbage(_Tending):
+    """`gc`."""
+
+    HELP = "remove stage sets and shards that no run's listing reaches"
+
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> int:
+        """Find and remove."""
+        with locked(arguments.store):
+            garbage = find_garbage(arguments.store)
+            if not arguments.dry_run:
+                remove_garbage(arguments.store, garbage)
+        value = {"removed": not arguments.dry_run, "garbage": [item.as_dict() for item in garbage]}
+        show(arguments, value, render_garbage(garbage, removed=not arguments.dry_run))
+        return 0
+
+
+class Compact(_Tending):
+    """`compact`."""
+
+    HELP = "merge small shards into full ones, without computing a feature again"
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Take the size of a full shard."""
+        super().add_arguments(parser)
+        parser.add_argument("--shard-size", type=int, default=64, help="most utterances in a shard (default: 64)")
+
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> int:
+        """Plan and merge."""
+        with locked(arguments.store):
+            merges = plan_merges(arguments.store, arguments.shard_size)
+            if not arguments.dry_run:
+                compact_store(arguments.store, merges)
+        value = [{"shard": merge.plan.shard, "supersedes": list(merge.plan.supersedes)} for merge in merges]
+        count = sum(len(merge.plan.supersedes) for merge in merges)
+        verb = "would become" if arguments.dry_run else "became"
+        summary = f"{count} shards {verb} {len(merges)}" if merges else "nothing to merge"
+        show(arguments, value, "\n".join([*map(str, merges), summary]))
+        return 0
+
+
+class Erase(Command):
+    """`erase`."""
+
+    HELP = "remove every trace of utterances or videos, and let later runs refuse them"
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Take names, and further folders to search."""
+        super().add_arguments(parser)
+        parser.add_argument("names", nargs="+", metavar="VIDEO|UTTERANCE", help="video, or video/utterance")
+        parser.add_argument(
+            "--runs", action="append", type=Path, default=[], help="also search this folder of runs for their names"
+        )
+
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> int:
+        """Erase, and name what rests on the erased."""
+        with locked(arguments.store):
+            result = erase(arguments.store, arguments.names, arguments.runs)
+        show(arguments, result.as_dict(), render_erasure(result))
+        return 0

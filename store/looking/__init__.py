@@ -1,0 +1,1 @@
+"""A store shown to people: text, pictures, pages."""

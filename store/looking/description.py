@@ -1,0 +1,188 @@
+"""One utterance: what every stage holds of it, and why it is missing, bad or stale."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from store.catalog import FeatureStore
+from store.erased import read_erased
+from store.errors import StoreError
+from store.layout import find_stage_sets, plans_folder, shard_path
+from store.overview import format_time, render_table
+from store.plans import StoredPlan
+from store.schema import SCHEMAS, UTTERANCE_COLUMNS
+from store.shard.reader import Shard
+
+_COMMON = {column.name for column in UTTERANCE_COLUMNS}
+
+
+@dataclass(frozen=True)
+class RowsSummary:
+    """One dataset's rows of an utterance in numbers; None where there are none."""
+
+    dataset: str
+    shape: tuple[int, ...]
+    dtype: str
+    unit: str
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    std: float | None
+
+
+def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
+    """Give all that a store knows of an utterance, as plain data.
+
+    Raises:
+        UtteranceNotFoundError: No run lists it; names the nearest.
+
+    """
+    clip = store[name]
+    size, mtime = store.root.sources[name]
+    stages = {}
+    for stage in SCHEMAS:
+        shard = clip.find_shard(stage)
+        if shard is not None:
+            stages[stage] = _describe_stage(shard, name)
+    return {
+        "utterance": name,
+        "run": store.root.run,
+        "shard": clip.shard,
+        "source": {
+            "sha256": clip.source_sha256,
+            "bytes": size,
+            "changed": format_time(mtime / 1e9),
+            "gone": name in store.root.vanished,
+        },
+        "stages": stages,
+    }
+
+
+def _describe_stage(shard: Shard, name: str) -> dict[str, Any]:
+    rows = [summarise_rows(shard, name, column.name) for column in SCHEMAS[shard.stage].rows]
+    return {
+        "status": shard.fact(name, "status"),
+        "message": shard.fact(name, "message"),
+        "file": str(shard.path),
+        "length": shard.fact(name, "length"),
+        "facts": {fact: shard.fact(name, fact) for fact in shard.fact_names if fact not in _COMMON},
+        "rows": [vars(summary) | {"shape": list(summary.shape)} for summary in rows],
+        "provenance": shard.provenance,
+    }
+
+
+def summarise_rows(shard: Shard, name: str, dataset: str) -> RowsSummary:
+    """Give shape, type, unit and statistics of an utterance's rows."""
+    rows = shard.rows(name, dataset)
+    column = next(column for column in SCHEMAS[shard.stage].rows if column.name == dataset)
+    numbers: tuple[float | None, ...] = (None,) * 4
+    if rows.size:
+        mean = float(rows.mean(dtype=np.float64))
+        numbers = (float(rows.min()), float(rows.max()), mean, float(rows.std(dtype=np.float64)))
+    return RowsSummary(dataset, rows.shape, str(rows.dtype), column.unit, *numbers)
+
+
+def render_description(description: dict[str, Any]) -> str:
+    """Give what `describe_utterance` found as text for a terminal."""
+    source = description["source"]
+    gone = "; the file is gone" if source["gone"] else ""
+    lines = [
+        f"{description['utterance']}  (run {description['run']}, shard {description['shard']})",
+        f"source: {source['bytes']} bytes, changed {source['changed']} UTC{gone}",
+        f"sha256: {source['sha256'] or 'unknown'}",
+    ]
+    for stage, found in description["stages"].items():
+        lines.append("")
+        lines.append(f"{stage}: {found['status']}{': ' + found['message'] if found['message'] else ''}")
+        facts = ", ".join(f"{name} {value}" for name, value in found["facts"].items() if value not in ("", -1))
+        if facts:
+            lines.append(f"  {facts}")
+        table = [_row(summary) for summary in found["rows"]]
+        if table:
+            titles = ("dataset", "shape", "type", "unit", "min", "max", "mean", "std")
+            lines += [f"  {line}" for line in render_table(titles, table, right=range(4, 8)).splitlines()]
+        settings = ", ".join(f"{name} {value}" for name, value in found["provenance"].get("settings", {}).items())
+        if settings:
+            lines.append(f"  settings: {settings}")
+        lines.append(f"  {found['file']}")
+    return "\n".join(lines)
+
+
+def _row(summary: dict[str, Any]) -> tuple[str, ...]:
+    shape = " x ".join(map(str, summary["shape"]))
+    numbers = (summary[key] for key in ("minimum", "maximum", "mean", "std"))
+    return (
+        summary["dataset"],
+        shape,
+        summary["dtype"],
+        summary["unit"],
+        *("" if number is None else f"{number:.4g}" for number in numbers),
+    )
+
+
+def explain_utterance(root: Path, name: str) -> list[str]:
+    """Say in sentences where an utterance's rows are, or why there are none.
+
+    Args:
+        root: The store's folder.
+        name: video/utterance.
+
+    """
+    if name in read_erased(root):
+        return [f"{name} was erased from this store; later runs refuse it (erased.json)"]
+    holders = [path.stem for path in sorted(plans_folder(root).glob("*.json")) if _is_member(path, name)]
+    store = FeatureStore(root)
+    if name not in store:
+        near = difflib.get_close_matches(name, store.root.shards, 3, 0.6)
+        sentences = [f"the run {store.root.run} does not list {name}, or has found no file of that name"]
+        if near:
+            sentences.append(f"the nearest names are {', '.join(near)}")
+        if holders:
+            sentences.append(f"earlier runs have planned it in the shards {', '.join(holders)}; gc removes those rows")
+        return sentences
+    shard = store.root.shards[name]
+    sentences = [f"{name} is in the shard {shard} of the run {store.root.run}"]
+    if name in store.root.vanished:
+        sentences.append("its file is gone; its features are kept (source_missing)")
+    for stage in [stage for stage in SCHEMAS if stage in store.root.fingerprints]:
+        sentences += _explain_stage(store, stage, store.root.fingerprints[stage], shard, name)
+    stale = [holder for holder in holders if holder != shard]
+    if stale:
+        sentences.append(
+            f"older rows of it, of another file of that name, are in {', '.join(stale)}; they are not used"
+        )
+    return sentences
+
+
+def _explain_stage(store: FeatureStore, stage: str, fingerprint: str, shard: str, name: str) -> list[str]:
+    try:
+        rows = store.shard(stage, shard)
+    except StoreError as error:
+        return [f"{stage}: cannot be read: {error}"]
+    if rows is None:
+        if stage in ("pixels", "crops", "crops_jpeg"):
+            return []  # kept only where the settings say so
+        others = [
+            stage_set.fingerprint
+            for stage_set in find_stage_sets(store.folder)
+            if stage_set.stage == stage and shard in stage_set.shards
+        ]
+        stale = f"; made under other settings ({', '.join(others)}), which count no more" if others else ""
+        path = shard_path(store.folder, stage, fingerprint, shard)
+        return [f"{stage}: not made yet: {path} is missing; the next run makes it{stale}"]
+    if name not in rows:
+        return [f"{stage}: {rows.path} has no such utterance; run verify"]
+    status, message, length = (rows.fact(name, fact) for fact in ("status", "message", "length"))
+    return [
+        f"{stage}: {status}{f' ({message})' if message else ''}, {length} rows from row {rows.fact(name, 'offset')}"
+    ]
+
+
+def _is_member(path: Path, name: str) -> bool:
+    try:
+        return name in StoredPlan.read(path).names
+    except StoreError:
+        return False

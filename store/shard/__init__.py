@@ -1,0 +1,1 @@
+"""One shard's file: how it is read and written."""

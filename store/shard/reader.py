@@ -1,0 +1,247 @@
+"""Reading one shard of one stage: a file mapped into memory, rows as views."""
+
+import json
+import math
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s
+
+from store.errors import ShardError, UtteranceNotFoundError, check_version
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS, Column
+from store.shard.images import Images
+from store.shard.mapped import map_rows
+from store.shard.sidecar import Sidecar, read_sidecar
+
+
+class Shard:
+    """One stage's rows of a fixed group of utterances, read-only.
+
+    Opening compares the file's size and the digests of its structure with the sidecar, then reads the table of
+    utterances and the places of the datasets; rows are mapped when first touched. Holds no open file, so it may be
+    pickled or inherited by a forked process.
+
+    Args:
+        path: The shard's HDF5 file.
+        mapped: False reads copies instead of mapping the file: slower, but whatever happens to the file later, even
+            while a view of it is in use, is an error and never a signal that ends the process.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ShardError: The file is cut short, damaged, of another product, of a later format version, or reaches outside
+            of itself.
+
+    """
+
+    def __init__(self, path: Path, *, mapped: bool = True) -> None:
+        self.path = path
+        self.mapped = mapped
+        self._size = path.stat().st_size
+        sidecar = read_sidecar(path)
+        self._check_bytes(sidecar)
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                self._read(file)
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise ShardError(
+                f"{path} cannot be read as HDF5 ({error}); remove it, and the next run makes it again"
+            ) from error
+        self._maps: dict[str, np.ndarray] = {}
+
+    def _check_bytes(self, sidecar: Sidecar) -> None:
+        if self._size != sidecar.size:
+            raise ShardError(
+                f"{self.path} has {self._size} bytes, it was written with {sidecar.size}; remove it, and the next run "
+                "makes it again"
+            )
+        # A flipped bit in HDF5's own structures can hang libhdf5, so it sees them only when they are whole.
+        damage = next(sidecar.find_damage(self.path, sidecar.structural_blocks), None)
+        if damage is not None:
+            raise ShardError(
+                f"{self.path} is damaged between its bytes {damage[0]} and {damage[1]}; "
+                "`python -m store verify --repair` sets it aside, and the next run makes it again"
+            )
+
+    def _read(self, file: h5py.File) -> None:
+        root = h5g.open(file.id, b"/")
+        product = _text(_read_attribute(root, "format") if h5a.exists(root, b"format") else b"")
+        if product != FORMAT:
+            raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
+        check_version(self.path, int(_read_attribute(root, "format_version")), FORMAT_VERSION)
+        self.stage = _text(_read_attribute(root, "stage"))
+        self.shard = _text(_read_attribute(root, "shard"))
+        self.fingerprint = _text(_read_attribute(root, "fingerprint"))
+        self.provenance: dict[str, Any] = json.loads(_text(_read_attribute(root, "provenance")))
+        if self.stage not in SCHEMAS:
+            raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
+        schema = SCHEMAS[self.stage]
+        utterances = self._inside(root, "utterances")
+        if not isinstance(utterances, h5g.GroupID):
+            raise ShardError(f"{self.path}: utterances is no group")
+        self._columns: dict[str, np.ndarray] = {}
+        for column in (*UTTERANCE_COLUMNS, *schema.facts):
+            # A fact that a later release has added is not in earlier files.
+            if column in UTTERANCE_COLUMNS or column.name.encode() in utterances:
+                self._columns[column.name] = _read_values(self._dataset_inside(utterances, f"utterances/{column.name}"))
+        columns = [*schema.rows, BYTES] if schema.bytes_of else schema.rows
+        self._places = {column.name: self._place(root, column) for column in columns}
+
+    def _inside(self, group: Any, name: str) -> Any:
+        """Open a part of a group, unless it is somewhere else."""
+        key = name.rpartition("/")[2].encode()
+        if key not in group:
+            raise ShardError(f"{self.path} has no dataset {name}, which the stage {self.stage} must have")
+        kind = group.links.get_info(key).type
+        if kind != h5l.TYPE_HARD:
+            target = f" to {os.fsdecode(group.links.get_val(key)[0])}" if kind == h5l.TYPE_EXTERNAL else ""
+            raise ShardError(f"{self.path}: {name} is a link{target}; a shard must hold its data itself")
+        return h5o.open(group, key)
+
+    def _dataset_inside(self, group: Any, name: str) -> Any:
+        """Open a dataset, unless it or its data are somewhere else."""
+        dataset = self._inside(group, name)
+        if not isinstance(dataset, h5d.DatasetID):
+            raise ShardError(f"{self.path}: {name} is no dataset")
+        layout = dataset.get_create_plist()
+        if layout.get_layout() == h5d.VIRTUAL or layout.get_external_count():
+            raise ShardError(f"{self.path}: the data of {name} lie in another file; a shard must hold its data itself")
+        return dataset
+
+    def _place(self, root: Any, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
+        dataset = self._dataset_inside(root, column.name)
+        shape, dtype = dataset.shape, dataset.dtype
+        if shape[1:] != column.shape or dtype != np.dtype(column.dtype):
+            raise ShardError(
+                f"{self.path}: {column.name} has rows {shape[1:]} {dtype}, they must be {column.shape} "
+                f"{np.dtype(column.dtype)}"
+            )
+        offset, size = dataset.get_offset(), math.prod(shape) * dtype.itemsize
+        is_contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
+        if size and (not is_contiguous or offset is None or offset + size > self._size):
+            raise ShardError(f"{self.path}: {column.name} is not one piece of this file; it must be contiguous")
+        return offset, shape, dtype
+
+    def num_rows(self, dataset: str) -> int:
+        """Give the number of rows of one dataset, of all utterances."""
+        return int(self._places[dataset][1][0])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the utterances, in the order of their rows."""
+        return [_text(name) for name in self._columns["id"]]
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def _spans(self) -> dict[str, slice]:
+        """Rows of each utterance: found without a look at the table, since training asks all the time."""
+        places = zip(self.names, self._columns["offset"].tolist(), self._columns["length"].tolist(), strict=True)
+        return {name: slice(offset, offset + length) for name, offset, length in places}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._index
+
+    def fact(self, name: str, fact: str) -> Any:
+        """Give one value of the table of utterances; strings as str, numbers as Python's."""
+        if name not in self._index:
+            raise UtteranceNotFoundError(f"{name} is not in {self.path}")
+        value = self._columns[fact][self._index[name]]
+        return _text(value) if isinstance(value, bytes) else value.item()
+
+    @property
+    def fact_names(self) -> list[str]:
+        """Names of the columns of the table of utterances."""
+        return list(self._columns)
+
+    def facts(self, fact: str) -> np.ndarray:
+        """Give one column of the table of utterances, as stored (strings as bytes)."""
+        return self._columns[fact]
+
+    def rows(self, name: str, dataset: str) -> np.ndarray:
+        """Give an utterance's rows of one dataset as a read-only view of the file, without a copy.
+
+        Raises:
+            ShardError: The file is shorter by now; the view raises it, too (`MappedRows`).
+
+        """
+        if name not in self._spans:
+            raise UtteranceNotFoundError(f"{name} is not in {self.path}")
+        span = self._spans[name]
+        if not self.mapped:
+            return self._copy(dataset, span.start, span.stop - span.start)
+        found = self._maps.get(dataset)
+        return (self.dataset(dataset) if found is None else found)[span]
+
+    def images(self, name: str) -> Images:
+        """Give an utterance's compressed images, for the stages that keep those; each is read when it is taken."""
+        return Images(self._read_bytes, self.rows(name, "start").copy(), self.rows(name, "size").copy())
+
+    def _read_bytes(self, start: int, size: int) -> bytes:
+        if not self.mapped:
+            return self._copy("bytes", start, size).tobytes()
+        return self.dataset("bytes")[start : start + size].tobytes()
+
+    def dataset(self, dataset: str) -> np.ndarray:
+        """Give the rows of all utterances end to end, as a read-only view of the file."""
+        offset, shape, dtype = self._places[dataset]
+        if not self.mapped:
+            return self._copy(dataset, 0, shape[0])
+        if dataset not in self._maps:
+            if offset is None or 0 in shape:  # HDF5 gives no place to a dataset without rows
+                self._maps[dataset] = np.zeros(shape, dtype)
+            elif offset % dtype.itemsize:  # less than a page, which HDF5 puts anywhere
+                self._maps[dataset] = self._copy(dataset, 0, shape[0])
+            else:
+                self._check_length()
+                self._maps[dataset] = map_rows(self.path, dtype, offset, shape)
+        return self._maps[dataset]
+
+    def _check_length(self) -> None:
+        size = self.path.stat().st_size
+        if size != self._size:
+            raise ShardError(
+                f"{self.path} has {size} bytes, it had {self._size} when it was opened; restore it, or remove it and "
+                "run again"
+            )
+
+    def _copy(self, dataset: str, start: int, length: int) -> np.ndarray:
+        offset, shape, dtype = self._places[dataset]
+        rows = np.empty((max(0, min(length, shape[0] - start)), *shape[1:]), dtype)
+        if rows.nbytes:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek((offset or 0) + start * (rows.nbytes // len(rows)))
+                view, done = rows.data.cast("B"), 0
+                while done < len(view) and (count := file.readinto(view[done:])):  # one call reads 2 GiB at most
+                    done += count
+            if done < len(view):
+                raise ShardError(f"{self.path} ends {len(view) - done} bytes early in {dataset}; restore or remove it")
+        rows.flags.writeable = False
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""
+        return {**self.__dict__, "_maps": {}}
+
+
+def _read_attribute(place: Any, name: str) -> Any:
+    attribute = h5a.open(place, name.encode())
+    value = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(value)
+    return value[()]
+
+
+def _read_values(dataset: Any) -> np.ndarray:
+    values = np.empty(dataset.shape, dataset.dtype)
+    if values.size:
+        dataset.read(h5s.ALL, h5s.ALL, values)
+    return values
+
+
+def _text(value: Any) -> str:
+    return bytes(value).rstrip(b"\0").decode()

@@ -1,0 +1,81 @@
+"""Merging the small shards that weekly additions leave into full ones; features are copied, not computed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.layout import find_stage_sets
+from store.overview import read_roots
+from store.plans import StoredPlan, plan_of, read_stored_plans
+from store.tending.rewrite import remove_shard, rewrite_roots, write_merged
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A shard to be, and the shard from which each member's rows come."""
+
+    plan: StoredPlan
+    origins: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.plan.supersedes)} -> {self.plan.shard} ({len(self.plan.members)} utterances)"
+
+
+def plan_merges(root: Path, shard_size: int) -> list[Merge]:
+    """Find which shards to merge: those with fewer live utterances than a full one, and the same stages made.
+
+    Args:
+        root: The store's folder.
+        shard_size: Most utterances in a shard.
+
+    """
+    live: dict[str, set[str]] = {}
+    for listing in read_roots(root):
+        for name, shard in listing.shards.items():
+            live.setdefault(shard, set()).add(name)
+    plans = {shard: plan for shard, plan in read_stored_plans(root).items() if shard in live}
+    made: dict[str, list[str]] = {}
+    for stage_set in find_stage_sets(root):
+        for shard in stage_set.shards:
+            made.setdefault(shard, []).append(f"{stage_set.stage}/{stage_set.fingerprint}")
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for shard in sorted(plans, key=lambda shard: plans[shard].names):
+        if shard in made and len(live[shard]) < max(shard_size, len(plans[shard].members)):
+            groups.setdefault(tuple(made[shard]), []).append(shard)
+    bins = [found for group in groups.values() for found in _fill(group, live, shard_size)]
+    return [merge for found in bins if (merge := _merge(found, plans, live)) is not None]
+
+
+def _fill(shards: Iterable[str], live: Mapping[str, set[str]], shard_size: int) -> list[list[str]]:
+    bins: list[list[str]] = []
+    names: set[str] = set()
+    for shard in shards:
+        fits = bins and len(names) + len(live[shard]) <= shard_size and not names & live[shard]
+        if not fits:
+            bins.append([])
+            names = set()
+        bins[-1].append(shard)
+        names |= live[shard]
+    return bins
+
+
+def _merge(shards: list[str], plans: Mapping[str, StoredPlan], live: Mapping[str, set[str]]) -> Merge | None:
+    origins = {name: shard for shard in shards for name in sorted(live[shard])}
+    members = [member for shard in shards for member in plans[shard].members if origins.get(member[0]) == shard]
+    plan = plan_of(members, shards)
+    # One shard alone is worth it only where dead rows go.
+    return None if plan.shard in shards else Merge(plan, origins)
+
+
+def compact_store(root: Path, merges: Iterable[Merge]) -> None:
+    """Merge; old shards go only when every listing names the new ones: a crash leaves rows twice, never none."""
+    for merge in merges:
+        unreadable = write_merged(root, merge.plan, merge.origins)
+        if unreadable:
+            # Half a shard must not take the place of whole ones.
+            remove_shard(root, merge.plan.shard)
+            continue
+        merge.plan.write(root)
+        rewrite_roots(root, dict.fromkeys(merge.origins.items(), merge.plan.shard))
+        for shard in merge.plan.supersedes:
+            remove_shard(root, shard)

@@ -1,0 +1,107 @@
+"""Removing what no run reaches: stage sets of old settings, shards of changed or delisted clips."""
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from store import files
+from store.errors import StoreError
+from store.layout import damaged_folder, find_stage_sets
+from store.overview import format_bytes, read_roots
+from store.plans import plan_path, read_stored_plans
+from store.tending.rewrite import measure_files, remove_files
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """One thing that no run reaches.
+
+    Args:
+        path: Relative to the store's folder.
+        reason: Why it is dead, in words.
+        num_bytes: What removing it frees.
+
+    """
+
+    path: str
+    reason: str
+    num_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return dict(vars(self))
+
+
+def find_garbage(root: Path) -> list[Garbage]:
+    """Find every file that no run's listing reaches.
+
+    Raises:
+        StoreError: There is no listing, or one cannot be read: then nothing is known to be dead.
+
+    """
+    listings = read_roots(root)
+    if not listings:
+        raise StoreError(
+            f"{root} has no listing of a run: nothing is known to be dead; run Features once, then gc again"
+        )
+    reached = {
+        (stage, fingerprint, shard)
+        for listing in listings
+        for shard in set(listing.shards.values())
+        for stage, fingerprint in listing.fingerprints.items()
+    }
+    fingerprints = {(stage, fingerprint) for stage, fingerprint, _ in reached}
+    shards = {shard for _, _, shard in reached}
+    found = []
+    for stage_set in find_stage_sets(root):
+        is_current = (stage_set.stage, stage_set.fingerprint) in fingerprints
+        reason = (
+            "no utterance that a run lists is in this shard" if is_current else "no run has these settings any more"
+        )
+        for shard, path in stage_set.shards.items():
+            if (stage_set.stage, stage_set.fingerprint, shard) not in reached:
+                found.append(Garbage(str(path.relative_to(root)), reason, measure_files(path)))
+    for shard in read_stored_plans(root):
+        if shard not in shards:
+            path = plan_path(root, shard)
+            reason = "no utterance that a run lists is in this shard"
+            found.append(Garbage(str(path.relative_to(root)), reason, path.stat().st_size))
+    return found + _find_leftovers(root)
+
+
+def _find_leftovers(root: Path) -> list[Garbage]:
+    found = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if Path(folder) / name != damaged_folder(root)]
+        for path in (Path(folder) / name for name in sorted([*subfolders, *names])):
+            if files.is_leftover(path):
+                inside = [path, *path.rglob("*")]
+                size = sum(file.stat().st_size for file in inside if file.is_file())
+                reason = "half-written by a process that was killed"
+                found.append(Garbage(str(path.relative_to(root)), reason, size))
+    return found
+
+
+def remove_garbage(root: Path, garbage: list[Garbage]) -> None:
+    """Remove what `find_garbage` found; folders that are empty then go too."""
+    for item in garbage:
+        path = root / item.path
+        if path.suffix == ".h5":
+            remove_files(path)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def render_garbage(garbage: list[Garbage], *, removed: bool) -> str:
+    """Give what was found as lines, and the bytes."""
+    lines = [f"{item.path}: {item.reason} ({format_bytes(item.num_bytes)})" for item in garbage]
+    total = format_bytes(sum(item.num_bytes for item in garbage))
+    verb = "removed" if removed else "would be removed"
+    return "\n".join([*lines, f"{len(garbage)} files, {total} {verb}" if garbage else "nothing is dead"])

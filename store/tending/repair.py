@@ -1,0 +1,92 @@
+"""Setting faulty shards aside, so that the next run makes them again."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from store import files
+from store.catalog import Root
+from store.errors import StoreError
+from store.layout import damaged_folder, find_stage_sets, roots_folder
+from store.shard.sidecar import sidecar_path
+from store.tending.check import Fault
+
+#: What is made from a stage's rows: it is set aside with them, since the damage may have been there when it was made,
+#: and since a run makes a stage again only when something that needs it is missing.
+MADE_FROM = {
+    "wav": ("stft",),
+    "stft": (),
+    "frames": ("pixels", "faces", "crops", "crops_jpeg", "embeddings"),
+    "pixels": ("faces", "crops", "crops_jpeg", "embeddings"),
+    "faces": ("crops", "crops_jpeg", "embeddings"),
+    "crops": ("embeddings",),
+    "crops_jpeg": (),
+    "embeddings": (),
+}
+
+
+@dataclass
+class Repaired:
+    """What was moved, and what was left where it is, with the reason."""
+
+    moved: list[str] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
+
+
+def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
+    """Move every faulty file, and what was made from it, to `<store>/damaged/`; nothing is deleted.
+
+    A shard with a clip whose file is gone stays: its rows cannot be made again.
+    """
+    repaired = Repaired()
+    vanished = _vanished_by_shard(root)
+    for fault in faults:
+        parts = Path(fault.path).parts
+        if fault.kind == "version":
+            repaired.left.append((fault.path, "nothing is wrong with it; update Valar"))
+            continue
+        if fault.kind == "orphan" or parts[0] not in MADE_FROM:
+            _move(root, root / fault.path, repaired)
+            continue
+        stage, shard = parts[0], parts[2].partition(".")[0]
+        gone = vanished.get(shard, [])
+        if gone:
+            names = ", ".join(gone[:3])
+            reason = f"{len(gone)} clips of this shard cannot be read again, their files are gone (the first: {names})"
+            repaired.left.append((fault.path, f"{reason}; bring them back, or restore this file from a backup"))
+            continue
+        for stage_set in find_stage_sets(root):
+            itself = stage_set.stage == stage and stage_set.fingerprint == parts[1]
+            if itself or stage_set.stage in MADE_FROM[stage]:
+                path = stage_set.folder / f"{shard}.h5"
+                for part in (path, sidecar_path(path), path.with_suffix("")):
+                    _move(root, part, repaired)
+    return repaired
+
+
+def _vanished_by_shard(root: Path) -> dict[str, list[str]]:
+    vanished: dict[str, list[str]] = {}
+    for path in sorted(roots_folder(root).glob("*.json")):
+        try:
+            listing = Root.read(path)
+        except StoreError:
+            continue
+        for name in sorted(listing.vanished):
+            vanished.setdefault(listing.shards[name], []).append(name)
+    return vanished
+
+
+def _move(root: Path, path: Path, repaired: Repaired) -> None:
+    if not os.path.lexists(path):
+        return
+    target = damaged_folder(root) / path.relative_to(root)
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = damaged_folder(root) / f"{path.relative_to(root)}.{number}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(path, target)
+    files.flush_folder(path.parent)
+    repaired.moved.append(str(path.relative_to(root)))

@@ -1,0 +1,146 @@
+"""Writing shards anew with other members: what `compact` and `erase` have in common. No feature is computed."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from store.catalog import Root
+from store.errors import StoreError
+from store.layout import StageSet, find_stage_sets, roots_folder, wav_path
+from store.plans import StoredPlan, plan_path
+from store.schema import SCHEMAS
+from store.shard.reader import Shard
+from store.shard.sidecar import sidecar_path
+from store.shard.writer import ShardWriter, UtteranceRows
+
+_ROWS_AT_ONCE = 1024
+_IMAGES_AT_ONCE = 64
+
+
+def write_merged(root: Path, plan: StoredPlan, origins: Mapping[str, str]) -> list[Path]:
+    """Write a planned shard in every stage set in which all of its sources have a file.
+
+    Args:
+        root: The store's folder.
+        plan: The new shard.
+        origins: Member to the id of the shard whose rows are taken.
+
+    Returns:
+        The files of the old shards that could not be read, and whose rows are therefore not in the new one.
+    """
+    unreadable = []
+    for stage_set in find_stage_sets(root):
+        paths = stage_set.shards
+        if plan.shard in paths or not set(origins.values()) <= set(paths):
+            continue
+        sources = {}
+        for shard in sorted(set(origins.values())):
+            try:
+                sources[shard] = Shard(paths[shard])
+            except StoreError:
+                unreadable.append(paths[shard])
+        if len(sources) == len(set(origins.values())):
+            _write_stage(root, stage_set, plan, {name: sources[shard] for name, shard in origins.items()})
+    return unreadable
+
+
+def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Mapping[str, Shard]) -> None:
+    path = stage_set.folder / f"{plan.shard}.h5"
+    provenance = _merge_provenance(list(rows_of.values()))
+    with ShardWriter(
+        path, stage=stage_set.stage, shard=plan.shard, fingerprint=stage_set.fingerprint, provenance=provenance
+    ) as writer:
+        for name in plan.names:
+            source = rows_of[name]
+            with writer.utterance(name, source_sha256=source.fact(name, "source_sha256")) as rows:
+                rows.set_status(source.fact(name, "status"), source.fact(name, "message"))
+                facts = [column.name for column in SCHEMAS[stage_set.stage].facts if column.name in source.fact_names]
+                rows.facts = {fact: source.fact(name, fact) for fact in facts}
+                if stage_set.stage == "wav":
+                    rows.length = source.fact(name, "length")
+                    _link_wav(root, stage_set.fingerprint, source.shard, plan.shard, name)
+                else:
+                    _copy_rows(source, rows)
+
+
+def _copy_rows(source: Shard, rows: UtteranceRows) -> None:
+    schema = SCHEMAS[source.stage]
+    if schema.bytes_of:
+        images = source.images(rows.name)
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            rows.append_bytes(list(images[start : start + _IMAGES_AT_ONCE]))
+        return
+    arrays = {column.name: source.rows(rows.name, column.name) for column in schema.rows}
+    for start in range(0, source.fact(rows.name, "length"), _ROWS_AT_ONCE):
+        rows.append(**{name: array[start : start + _ROWS_AT_ONCE] for name, array in arrays.items()})
+
+
+def _merge_provenance(sources: list[Shard]) -> dict[str, Any]:
+    """Take over what the sources say of their making; where they differ, in package versions, say all."""
+    first = sources[0].provenance
+    others = []
+    for source in sources[1:]:
+        if source.provenance != first and source.provenance not in others:
+            others.append(source.provenance)
+    return {**first, "merged_with": others} if others else dict(first)
+
+
+def _link_wav(root: Path, fingerprint: str, old: str, new: str, name: str) -> None:
+    source, target = wav_path(root, fingerprint, old, name), wav_path(root, fingerprint, new, name)
+    # A name too long for the file system has no sound; Path.exists would fail on it.
+    if os.path.exists(source) and not target.exists():  # noqa: PTH110
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(source)
+        except OSError:  # a file system without hard links
+            shutil.copy2(source, target)
+
+
+def rewrite_roots(root: Path, moved: Mapping[tuple[str, str], str], dropped: Iterable[str] = ()) -> list[str]:
+    """Let every run's listing name the new shards.
+
+    Args:
+        root: The store's folder.
+        moved: (utterance, id of its old shard) to the id of its new one.
+        dropped: Utterances that are to be listed no more.
+
+    Returns:
+        The runs whose listing has changed.
+    """
+    gone = set(dropped)
+    changed = []
+    for path in sorted(roots_folder(root).glob("*.json")):
+        listing = Root.read(path)
+        shards = {name: moved.get((name, shard), shard) for name, shard in listing.shards.items() if name not in gone}
+        if shards != listing.shards:
+            times = path.stat()
+            sources = {name: listing.sources[name] for name in shards}
+            vanished = listing.vanished - gone
+            dataclasses.replace(listing, shards=shards, sources=sources, vanished=vanished).write(root)
+            # The newest listing is the one that counts: which one that is must not change.
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            changed.append(listing.run)
+    return changed
+
+
+def remove_shard(root: Path, shard: str) -> None:
+    """Remove a shard's files in every stage set, and its plan."""
+    for stage_set in find_stage_sets(root):
+        remove_files(stage_set.folder / f"{shard}.h5")
+    plan_path(root, shard).unlink(missing_ok=True)
+
+
+def remove_files(path: Path) -> None:
+    """Remove a shard's file in one stage set, its sidecar and its WAV files; mappings of it stay whole."""
+    path.unlink(missing_ok=True)
+    sidecar_path(path).unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+
+
+def measure_files(path: Path) -> int:
+    """Add up the bytes that `remove_files` would free."""
+    found = [path, sidecar_path(path), *path.with_suffix("").rglob("*")]
+    return sum(file.stat().st_size for file in found if file.is_file())

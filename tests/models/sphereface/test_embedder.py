@@ -1,0 +1,192 @@
+"""Embedding crops: by PyTorch and, where it runs, by the kernel, with the same results."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.networks.precision import computing_exactly
+from models.sphereface import native_engine as native_sphereface
+from models.sphereface.embedder import Embedder
+from models.sphereface.native_engine import embed_in_kernel, find_kernel, list_kernels, pack_weights
+from models.sphereface.network import build_sphereface, normalise_crops
+from tests.models.sphereface.test_network import published_state
+
+ENGINES = [
+    pytest.param(
+        engine,
+        precision,
+        marks=pytest.mark.skipif(
+            engine == "kernel" and find_kernel(precision) is None, reason=f"no kernel for {precision} here"
+        ),
+    )
+    for engine in ("pytorch", "kernel")
+    for precision in ("float32", "bfloat16")
+]
+by_every_engine = pytest.mark.parametrize(("engine", "precision"), ENGINES)
+
+
+def cosines(one, other):
+    return (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+
+
+def embed_bare(network, faces, channel_order="bgr"):
+    with torch.inference_mode():
+        pixels = normalise_crops(torch.from_numpy(faces), channel_order=channel_order)
+        return network.eval()(pixels).numpy()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Like a trained network: every bias and slope differs, slopes above 1 and below 0 among them."""
+    state = published_state()
+    for key, value in state.items():
+        if key.startswith("relu"):
+            value.mul_(1.6).sub_(0.3)
+        if key.startswith("conv") and key.endswith("weight"):
+            value.mul_(50 * (1.0 / (value[0].numel())) ** 0.5)
+    path = tmp_path_factory.mktemp("weights") / "sphereface.pth"
+    torch.save(state, path)
+    return build_sphereface(path, seed=0)
+
+
+@by_every_engine
+@pytest.mark.parametrize("channel_order", ["bgr", "rgb"])
+def test_embeddings_equal_the_bare_network(trained, faces, engine, precision, channel_order):
+    expected = embed_bare(trained, faces, channel_order)
+    embedder = Embedder(trained, precision=precision, engine=engine)
+    assert embedder.engine == engine
+    found = embedder.embed(faces, channel_order=channel_order)
+    assert found.dtype == np.float32
+    if precision == "float32":
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    else:
+        assert cosines(found, expected).min() > 0.9998
+        assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    other_order = embed_bare(trained, faces, "rgb" if channel_order == "bgr" else "bgr")
+    assert cosines(other_order, expected).max() < 0.999, "the order of the channels does not show in these pictures"
+
+
+@by_every_engine
+def test_rows_do_not_depend_on_their_neighbours(network, faces, engine, precision):
+    embedder = Embedder(network, precision=precision, engine=engine)
+    together = embedder.embed(faces[:4], batch_size=3)
+    alone = np.concatenate([embedder.embed(faces[i : i + 1], batch_size=3) for i in range(4)])
+    backwards = embedder.embed(faces[3::-1], batch_size=3)[::-1]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, backwards)
+
+
+@pytest.mark.skipif(find_kernel("bfloat16") is None, reason="no kernel here")
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 31, 32, 33, 65])
+def test_kernel_gives_every_row_whatever_the_number_of_crops(network, faces, number):
+    embedder = Embedder(network, precision="bfloat16", engine="kernel")
+    rows = np.arange(number) * 7 % len(faces)
+    np.testing.assert_array_equal(embedder.embed(faces[rows]), embedder.embed(faces)[rows])
+
+
+@pytest.mark.skipif(len(list_kernels("float32")) < 2, reason="one kind of processor's kernel here")
+def test_kernels_of_all_kinds_of_processors_embed_alike(trained, faces):
+    weights = pack_weights(trained, "float32")
+    first, second = (embed_in_kernel(kernel, weights, faces[:5], "bgr") for kernel in list_kernels("float32"))
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6 * np.abs(first).max())
+    alone = embed_in_kernel(list_kernels("float32")[1], weights, faces[3:4], "bgr")
+    np.testing.assert_array_equal(alone[0], second[3])
+
+
+@by_every_engine
+def test_pixels_at_the_border_count(network, engine, precision):
+    crops = np.full((5, 112, 96, 3), 127, dtype=np.uint8)
+    crops[1, 0], crops[2, -1], crops[3, :, 0], crops[4, :, -1] = 255, 255, 255, 255
+    found = Embedder(network, precision=precision, engine=engine).embed(crops)
+    expected = embed_bare(network, crops)
+    for row in range(1, 5):
+        moved, should_move = found[row] - found[0], expected[row] - expected[0]
+        assert np.linalg.norm(moved - should_move) < 0.1 * np.linalg.norm(should_move)
+
+
+def test_network_is_left_alone(network, faces):
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    for engine in ("pytorch", None):
+        Embedder(network, precision="bfloat16", engine=engine).embed(faces[:2])
+    assert all(value.dtype == torch.float32 and value.requires_grad for value in network.parameters())
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@by_every_engine
+def test_no_crops_give_no_rows(network, engine, precision):
+    embedder = Embedder(network, precision=precision, engine=engine)
+    assert embedder.embed(np.zeros((0, 112, 96, 3), dtype=np.uint8)).shape == (0, 512)
+
+
+@by_every_engine
+def test_read_only_memory_maps_and_views_are_taken(network, faces, tmp_path, engine, precision):
+    faces[:2].tofile(tmp_path / "crops")
+    mapped = np.memmap(tmp_path / "crops", dtype=np.uint8, mode="r", shape=(2, 112, 96, 3))
+    embedder = Embedder(network, precision=precision, engine=engine)
+    expected = embedder.embed(faces[:2])
+    np.testing.assert_array_equal(embedder.embed(mapped), expected)
+    np.testing.assert_array_equal(embedder.embed(np.ascontiguousarray(faces[:2, :, ::-1])[:, :, ::-1]), expected)
+
+
+def test_wrong_arguments_are_refused(network, faces):
+    with pytest.raises(ValueError, match=r"crops are \(24, 3, 112, 96\) uint8: they must be \(N, 112, 96, 3\) uint8"):
+        Embedder(network).embed(faces.transpose(0, 3, 1, 2))
+    with pytest.raises(ValueError, match="float32: they must be"):
+        Embedder(network).embed(faces.astype(np.float32))
+    with pytest.raises(ValueError, match=r"precision \('float16'\) must be one of \['bfloat16', 'float32'\]"):
+        Embedder(network, precision="float16")
+    with pytest.raises(ValueError, match=r"batch_size \(0\) must be at least 1"):
+        Embedder(network).embed(faces, batch_size=0)
+    with pytest.raises(ValueError, match=r"channel_order \('grb'\) must be bgr or rgb"):
+        Embedder(network).embed(faces, channel_order="grb")
+    with pytest.raises(ValueError, match=r"engine \('Kernel'\) must be kernel or pytorch"):
+        Embedder(network, engine="Kernel")
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        {"avx2": True},
+        {"architecture": "aarch64", "bf16": True},
+        dict.fromkeys(("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "avx512_bf16", "amx_bf16"), True),
+    ],
+)
+def test_pytorch_embeds_where_the_kernel_cannot_or_is_slower(network, faces, monkeypatch, capabilities):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    embedder = Embedder(network, precision="bfloat16")
+    assert embedder.engine == "pytorch"
+    assert cosines(embedder.embed(faces[:2]), embed_bare(network, faces[:2])).min() > 0.999
+    with pytest.raises(ValueError, match=r"engine \(kernel\) is not there for bfloat16 on cpu: it must be pytorch"):
+        Embedder(network, precision="bfloat16", engine="kernel")
+
+
+def test_pytorch_embeds_where_nothing_was_compiled(network, monkeypatch):
+    monkeypatch.setattr(native_sphereface, "load_compiled", lambda name, layout: None)
+    assert Embedder(network, precision="bfloat16").engine == "pytorch"
+
+
+@pytest.mark.skipif(find_kernel("float32") is None, reason="no kernel here")
+def test_kernel_refuses_arrays_that_do_not_fit(network, faces):
+    kernel = find_kernel("float32")
+    arrays = pack_weights(network, "float32")
+    rows = np.empty((2, 512), np.float32)
+    with pytest.raises(ValueError, match="61 arrays of weights must be 62"):
+        kernel(faces[:2], rows, arrays[:-1], False)
+    with pytest.raises(ValueError, match="array 3 of the weights has 256 bytes: must be 589824"):
+        kernel(faces[:2], rows, (*arrays[:3], arrays[1], *arrays[4:]), False)
+    with pytest.raises(ValueError, match="32256 bytes of crops and 4096 of embeddings are not the same number of them"):
+        kernel(faces[:1], rows, arrays, False)
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        kernel(faces[:2, ::2], rows[:1], arrays, False)
+    kernel(faces[:2], rows, arrays, False)
+    np.testing.assert_allclose(rows, embed_bare(network, faces[:2]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gpu_gives_the_same_embeddings(network, faces, precision):
+    on_cpu = Embedder(network).embed(faces)
+    with computing_exactly():
+        on_gpu = Embedder(network, precision=precision, device="cuda").embed(faces, batch_size=16)
+    assert len(on_gpu) == 24
+    assert cosines(on_cpu, on_gpu).min() >= 0.999

@@ -1,0 +1,218 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.commands.evaluate import evaluate_files
+from pipeline.dataset.utterances import DatasetError
+
+HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote"
+
+
+def official_ccc(truth, prediction):
+    """As FACTS quotes the current script: population standard deviations, rho from NumPy."""
+    rho = np.corrcoef(truth, prediction)[0, 1]
+    s_t, s_p = np.std(truth), np.std(prediction)
+    return 2 * rho * s_t * s_p / (s_t**2 + s_p**2 + (np.mean(prediction) - np.mean(truth)) ** 2)
+
+
+@pytest.fixture
+def rows():
+    """Three videos of four utterances: (video, utterance, true pair, predicted pair)."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(-1, 1, (12, 2)).round(3)
+    prediction = (0.6 * truth + rng.normal(0, 0.3, (12, 2))).round(6)
+    names = [(f"v{i // 4}", f"utterance_{i % 4}.mp4") for i in range(12)]
+    return [(*name, t, p) for name, t, p in zip(names, truth.tolist(), prediction.tolist(), strict=True)]
+
+
+def write(tmp_path, rows, predictions=None):
+    truth, predicted = tmp_path / "truth.csv", tmp_path / "predictions.csv"
+    truth.write_text("\n".join([HEADER, *(f"l,0,1,{v},{u},{t[0]},{t[1]},0" for v, u, t, _ in rows)]) + "\n")
+    lines = [f"{v},{u},{p[0]},{p[1]}" for v, u, _, p in rows] if predictions is None else predictions
+    predicted.write_text("\n".join(["video,utterance,arousal,valence", *lines]) + "\n")
+    return truth, predicted
+
+
+def lines_of(rows):
+    return [f"{v},{u},{p[0]},{p[1]}" for v, u, _, p in rows]
+
+
+def test_equals_the_official_formula(tmp_path, rows):
+    result = evaluate_files(*write(tmp_path, rows))
+    truth, prediction = (np.array([row[i] for row in rows]) for i in (2, 3))
+    for i, dimension in enumerate(("arousal", "valence")):
+        assert result[dimension]["ccc"] == pytest.approx(official_ccc(truth[:, i], prediction[:, i]))
+        assert result[dimension]["pearson"] == pytest.approx(np.corrcoef(truth[:, i], prediction[:, i])[0, 1])
+        assert result[dimension]["mse"] == pytest.approx(np.mean((truth[:, i] - prediction[:, i]) ** 2))
+        per_video = [official_ccc(truth[k : k + 4, i], prediction[k : k + 4, i]) for k in (0, 4, 8)]
+        assert result[dimension]["ccc_per_video"] == pytest.approx(np.mean(per_video))
+        assert [result["videos"][f"v{k}"][dimension] for k in range(3)] == pytest.approx(per_video)
+        assert result[dimension]["ccc_low"] <= result[dimension]["ccc"] <= result[dimension]["ccc_high"]
+    assert result["total_ccc"] == pytest.approx(result["arousal"]["ccc"] + result["valence"]["ccc"])
+    assert (result["listed"], result["scored"], result["problems"]) == (12, 12, [])
+
+
+def test_two_utterances_where_conventions_differ_most(tmp_path):
+    # By hand: 2 cov / (var + var + shift^2) with divisor n: 2 * .125 / (.25 + .0625 + .0625) = 2/3.
+    rows = [("v", "1.mp4", [0, 0], [0, 0]), ("v", "2.mp4", [1, 1], [0.5, 0.5])]
+    assert evaluate_files(*write(tmp_path, rows))["arousal"]["ccc"] == pytest.approx(2 / 3)
+
+
+def test_another_order_is_told_and_scored_by_name(tmp_path, rows):
+    right = evaluate_files(*write(tmp_path, rows))
+    result = evaluate_files(*write(tmp_path, rows, lines_of(rows)[::-1]))
+    assert result["total_ccc"] == right["total_ccc"]
+    assert result["scored"] == 12
+    (problem,) = result["problems"]
+    assert "predictions.csv:3: wrong order: v2/utterance_2 comes after v2/utterance_3" in problem
+
+
+def test_missing_doubled_unknown_and_nan_are_told_and_not_scored(tmp_path, rows):
+    lines = lines_of(rows)
+    lines[1] = "v0,utterance_1.mp4,nan,0.1"
+    lines[4] = "v1,utterance_0.mp4,high,0.1"
+    del lines[11]
+    lines += ["v9,utterance_0.mp4,0.1,0.1", lines[0]]
+    truth, predicted = write(tmp_path, rows, lines)
+    result = evaluate_files(truth, predicted)
+    assert (result["listed"], result["scored"]) == (12, 8)
+    assert result["problems"] == [
+        f"{predicted}:3: v0/utterance_1 has a prediction that is no finite number; not scored",
+        f"{predicted}:6: v1/utterance_0 has a prediction that is no finite number; not scored",
+        f"{predicted}:13: unknown utterance v9/utterance_0.mp4, not in the truth",
+        f"{predicted}:14: wrong order: v0/utterance_0 comes after v2/utterance_2; the official script compares by "
+        "position and would score it wrongly; here rows are joined by name",
+        f"{predicted}: v0/utterance_0 is there 2 times (lines 2, 14); not scored",
+        f"{predicted}: missing utterance v2/utterance_3.mp4 (truth line 13); not scored",
+    ]
+    kept = [row for i, row in enumerate(rows) if i not in (0, 1, 4, 11)]
+    truth, prediction = (np.array([row[i] for row in kept]) for i in (2, 3))
+    assert result["valence"]["ccc"] == pytest.approx(official_ccc(truth[:, 1], prediction[:, 1]))
+
+
+def test_a_row_without_a_name_and_another_spelling_are_told(tmp_path, rows):
+    lines = lines_of(rows)
+    lines[0] = lines[0].replace(".mp4", "")
+    lines.append(",,0.45,0.16")
+    truth, predicted = write(tmp_path, rows, lines)
+    result = evaluate_files(truth, predicted)
+    assert result["scored"] == 12
+    assert result["problems"] == [
+        f"{predicted}:14: the row names no video or no utterance",
+        f"{predicted}:2: utterance_0 is written utterance_0.mp4 in the truth file",
+    ]
+
+
+def test_a_constant_truth_is_undefined_not_a_crash(tmp_path):
+    rows = [("v", f"{i}.mp4", [0.5, i / 4], [i / 4, i / 4]) for i in range(4)]
+    result = evaluate_files(*write(tmp_path, rows))
+    assert result["arousal"]["ccc"] is None
+    assert result["total_ccc"] is None
+    assert result["valence"]["ccc"] == pytest.approx(1)
+
+
+def test_nothing_in_common_scores_nothing(tmp_path, rows):
+    result = evaluate_files(*write(tmp_path, rows, ["x,1.mp4,0,0"]))
+    assert (result["scored"], result["total_ccc"]) == (0, None)
+    assert len(result["problems"]) == 13
+
+
+@pytest.mark.parametrize(
+    ("predictions", "match"),
+    [
+        ("video,utterance,arousal\n", "predictions.csv:1: column valence is missing"),
+        ("", "the file is empty; expected"),
+    ],
+)
+def test_predictions_that_cannot_be_used(tmp_path, rows, predictions, match):
+    truth, predicted = write(tmp_path, rows)
+    predicted.write_text(predictions)
+    with pytest.raises(DatasetError, match=match):
+        evaluate_files(truth, predicted)
+
+
+def test_a_truth_without_labels_is_refused(tmp_path, rows):
+    truth, predicted = write(tmp_path, rows)
+    truth.write_text("video,utterance\nv0,utterance_0.mp4\n")
+    with pytest.raises(DatasetError, match=r"truth.csv: no labels in it"):
+        evaluate_files(truth, predicted)
+
+
+def test_command_prints_text_and_exits_by_what_fits(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    assert main(["evaluate", str(truth), str(predicted)]) == 0
+    assert capsys.readouterr().out.startswith("scored 12 of 12 listed utterances (100.0%)\n")
+    truth, predicted = write(tmp_path, rows, lines_of(rows)[:5])
+    assert main(["evaluate", str(truth), str(predicted)]) == 1
+    printed = capsys.readouterr().out
+    assert "scored 5 of 12 listed utterances (41.7%)" in printed
+    assert "7 problems:" in printed
+    assert main(["evaluate", str(truth), str(tmp_path / "none.csv")]) == 1
+    assert "none.csv: cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_text_shows_twenty_problems_and_counts_the_rest(tmp_path, capsys):
+    rows = [("v", f"{i}.mp4", [i / 40, i / 40], [0, 0]) for i in range(40)]
+    truth, predicted = write(tmp_path, rows, ["v,0.mp4,0,0"])
+    assert main(["evaluate", str(truth), str(predicted)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("missing utterance") == 20
+    assert "... and 19 more (--json lists all)" in printed
+
+
+def test_json_from_the_shell(tmp_path, rows):
+    truth, predicted = write(tmp_path, rows, lines_of(rows)[:-1])
+    command = [sys.executable, "-m", "pipeline", "evaluate", str(truth), str(predicted), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["listed"], result["scored"], len(result["problems"])) == (12, 11, 1)
+    assert set(result["arousal"]) == {"ccc", "ccc_low", "ccc_high", "pearson", "mse", "ccc_per_video"}
+
+
+def other_file(tmp_path, rows, shift=0.3, skip=0, name="other.csv"):
+    path = tmp_path / name
+    lines = [f"{v},{u},{p[0] + shift},{p[1] * (1 - shift)}" for v, u, _, p in rows[skip:]]
+    path.write_text("\n".join(["video,utterance,arousal,valence", *lines]) + "\n")
+    return path
+
+
+def test_several_files_side_by_side(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    other = other_file(tmp_path, rows)
+    assert main(["evaluate", str(truth), str(predicted), str(other), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    alone = evaluate_files(truth, other)
+    assert result["files"][1] == {key: value for key, value in alone.items() if key != "truth"}
+    first, second = result["common"]["files"]
+    (compared,) = result["common"]["comparisons"]
+    for dimension in ("arousal", "valence"):
+        difference = second[dimension]["ccc"] - first[dimension]["ccc"]
+        assert compared[dimension]["difference"] == pytest.approx(difference)
+        assert 0 < compared[dimension]["p_value"] <= 1
+
+
+def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    other = other_file(tmp_path, rows, shift=0, skip=3)
+    assert main(["evaluate", str(truth), str(predicted), str(other)]) == 1
+    printed = capsys.readouterr().out
+    assert "12/12" in printed
+    assert "9/12" in printed
+    assert "on the 9 utterances that all files have" in printed
+    assert "+0.0000 [+0.00, +0.00], p = 1" in printed
+    assert "3 problems:" in printed
+
+
+def test_intervals_over_utterances_on_demand(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    found = []
+    for unit in ("videos", "utterances"):
+        assert main(["evaluate", str(truth), str(predicted), "--json", "--resample", unit]) == 0
+        found.append(json.loads(capsys.readouterr().out)["valence"])
+    assert found[0]["ccc"] == found[1]["ccc"]
+    assert found[0]["ccc_low"] != found[1]["ccc_low"]

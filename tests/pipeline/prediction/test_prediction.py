@@ -1,0 +1,267 @@
+import csv
+import dataclasses
+import doctest
+import json
+import types
+
+import numpy as np
+import pytest
+
+from models.inputs.clips import Clips
+from pipeline.__main__ import main
+from pipeline.commands import predict
+from pipeline.commands.predict import Answer, answer_windows, cut_windows, place_windows
+from pipeline.dataset.unlabelled import list_unlabelled
+from pipeline.errors import UserError
+from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
+from pipeline.prediction.session import open_prediction
+from pipeline.runs.plan import Member, ShardPlan
+from pipeline.training.experiment import JpegCrops
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(rows):
+    return np.array([[float(row["arousal"]), float(row["valence"])] for row in rows])
+
+
+def make_files(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return folder
+
+
+def test_examples_in_docstrings():
+    result = doctest.testmod(predict)
+    assert (result.failed, result.attempted) == (0, 2)
+
+
+def test_folders_of_clips_are_listed_and_what_is_no_clip_is_not(tmp_path):
+    make_files(tmp_path / "in", "b/2.mp4", "b/1.mov", "a/1.mp4", "a/1.srt", "a/.hidden.mp4", ".cache/x.mp4", "note.txt")
+    videos, dataset = list_unlabelled(tmp_path / "in")
+    assert videos == (tmp_path / "in").resolve()
+    assert [(u.video, u.utterance) for u in dataset.utterances] == [("a", "1.mp4"), ("b", "1.mov"), ("b", "2.mp4")]
+    assert {u.split for u in dataset.utterances} == {"unlabelled"}
+
+
+def test_names_that_are_not_utf8_are_left_out_and_told(tmp_path):
+    latin = "caf\udce9"  # é as Latin-1 writes it, as Python reads it from the disk
+    make_files(tmp_path / "in", f"b/{latin}.mp4", "b/1.mp4", f"{latin}/2.mp4")
+    _, dataset = list_unlabelled(tmp_path / "in")
+    assert [u.name for u in dataset.utterances] == ["b/1"]
+    ShardPlan(tuple(Member(u.name, u.utterance, 1, 1) for u in dataset.utterances)).id.encode()
+    assert dataset.warnings == tuple(
+        f"{tmp_path / 'in'}: {name} is left out: its name is not UTF-8; rename it"
+        for name in (r"b/caf\xe9.mp4", r"caf\xe9/2.mp4")
+    )
+    (tmp_path / "in" / "b" / "1.mp4").unlink()
+    with pytest.raises(UserError, match=r"b/caf\\xe9.mp4 is left out: its name is not UTF-8; rename it\n"):
+        list_unlabelled(tmp_path / "in")
+    with pytest.raises(UserError, match=r"in/caf\\xe9 is not UTF-8; rename the folder"):
+        list_unlabelled(tmp_path / "in" / latin)
+
+
+def test_a_plain_folder_of_clips_is_one_video(tmp_path):
+    make_files(tmp_path / "in", "z.mp4", "ä b.webm")
+    videos, dataset = list_unlabelled(tmp_path / "in")
+    assert videos == tmp_path.resolve()
+    assert [u.name for u in dataset.utterances] == ["in/z", "in/ä b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        ((), "holds no clips; expected in/CLIP or in/VIDEO/CLIP"),
+        (("1.mp4", "a/2.mp4"), r"holds clips \(1.mp4\) and folders of clips \(a/2.mp4\); keep one kind"),
+        (("a/1.mp4", "a/1.webm"), "a/1.mp4 and a/1.webm differ only in their ending"),
+    ],
+)
+def test_refuses_folders_that_say_no_clear_names(tmp_path, names, match):
+    (tmp_path / "in").mkdir()
+    make_files(tmp_path / "in", *names)
+    with pytest.raises(UserError, match=match):
+        list_unlabelled(tmp_path / "in")
+
+
+def test_refuses_what_is_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"--videos .*none is no folder"):
+        list_unlabelled(tmp_path / "none")
+
+
+def make_stages(**changed):
+    stages = {
+        "wav": {"stage": "wav", "version": 1, "settings": {"sample_rate": 16000}},
+        "faces": {"stage": "faces", "version": 1, "settings": {"detect_every": 25, "weights": {"pnet": "aa"}}},
+        "embeddings": {"stage": "embeddings", "version": 1, "settings": {"channel_order": "bgr"}},
+    }
+    for stage, settings in changed.items():
+        stages[stage] = {**stages[stage], "settings": {**stages[stage]["settings"], **settings}}
+    return stages
+
+
+def make_predictor(tmp_path, stages=("faces", "embeddings")):
+    return Predictor("vnet", {"vnet": tmp_path / "best.pt"}, make_stages(), np.zeros(2), False, stages, ())
+
+
+def test_names_every_setting_that_differs(tmp_path):
+    now = make_stages(faces={"detect_every": 10, "weights": {"pnet": "bb"}}, embeddings={"channel_order": "rgb"})
+    now["faces"]["version"] = 2
+    with pytest.raises(UserError) as raised:
+        make_predictor(tmp_path).check_features(now)
+    assert str(raised.value).splitlines()[1:-1] == [
+        "  [faces] detect_every: 25 in the checkpoint, 10 here",
+        "  [faces] version: 1 in the checkpoint, 2 here",
+        "  [faces] weights pnet: aa in the checkpoint, bb here",
+        "  [embeddings] channel_order: bgr in the checkpoint, rgb here",
+    ]
+    assert "Set them as the checkpoint's, in an overlay" in str(raised.value)
+
+
+def test_settings_of_stages_that_it_does_not_look_at_may_differ(tmp_path):
+    make_predictor(tmp_path).check_features(make_stages(wav={"sample_rate": 8000}))
+    make_predictor(tmp_path, stages=("wav",)).check_features(make_stages(faces={"detect_every": 1}))
+
+
+def test_a_network_that_looks_at_crops_needs_them_kept(tmp_path, monkeypatch):
+    predictor = dataclasses.replace(make_predictor(tmp_path, stages=("faces",)), needs_crops=True)
+    predictor.check_features(make_stages())
+    monkeypatch.setattr("pipeline.config.faces", lambda: types.SimpleNamespace(crops="none"))
+    with pytest.raises(UserError, match=r"best\.pt reads the crops, and \[faces\] crops = none keeps none; set it to"):
+        predictor.check_features(make_stages())
+
+
+def test_no_checkpoint_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"--checkpoint: no checkpoint at .*best.pt"):
+        load_predictor(tmp_path)
+    (tmp_path / "best.pt").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"--checkpoint: .*best.pt cannot be read as a checkpoint"):
+        load_predictor(tmp_path)
+    with pytest.raises(UserError, match=r"latest/report.json is not there: no network has been trained yet"):
+        find_newest_checkpoints(tmp_path)
+    with pytest.raises(UserError, match="Predict needs --videos DIR"):
+        open_prediction("", str(tmp_path))
+
+
+def make_clip(num_stft=1000, face_times=(0.5, 1.5, 2.5, 7.5)):
+    stft = np.zeros((num_stft, 257, 2), np.float32)
+    stft[:, 0, 0] = np.arange(num_stft)
+    embeddings = np.repeat(np.arange(len(face_times), dtype=np.float32)[:, None], 512, axis=1)
+    crops = JpegCrops([bytes([i]) for i in range(len(face_times))])
+    return Clips(["v/u"], None, [stft], [embeddings], [crops]), np.array(face_times)
+
+
+def test_windows_hold_the_rows_of_their_time():
+    clips, times = make_clip()
+    cut = cut_windows(clips, times, [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0), (9.0, 12.0)])
+    assert [(len(s), s[0, 0, 0]) for s in cut.stft] == [(200, 0), (200, 200), (200, 400), (100, 900)]
+    assert [None if e is None else e[:, 0].tolist() for e in cut.embeddings] == [[0, 1], [2], None, None]
+    assert [None if c is None else c._images for c in cut.crops] == [[b"\x00", b"\x01"], [b"\x02"], None, None]
+
+
+def test_windows_after_the_sound_have_none():
+    clips, times = make_clip(num_stft=150)
+    assert [s if s is None else len(s) for s in cut_windows(clips, times, [(1.0, 2.0), (2.0, 3.0)]).stft] == [50, None]
+
+
+def test_windows_cover_a_video():
+    assert place_windows(65.2, 4, 7.6)[-1] == (56, 63.6)
+    assert len(place_windows(65.2, 4, 7.6)) == 15
+    assert place_windows(7.6, 1, 7.6) == [(0.0, 7.6)]
+    assert len(place_windows(0.3 + 7.6, 0.1, 7.6)) == 4  # 0.3 / 0.1 is 2.9999999999999996
+
+
+class Says:
+    def predict(self, clips):
+        return np.array([[0.5, -0.25], [np.nan, np.nan]]), ["anet", "mean"]
+
+
+def test_a_window_with_nothing_in_it_has_no_answer():
+    assert answer_windows(Says(), None, [(0.0, 1.0), (1.0, 2.0)]) == [
+        Answer(0.0, 1.0, 0.5, -0.25, "anet"),
+        Answer(1.0, 2.0, None, None, ""),
+    ]
+
+
+@pytest.fixture
+def joint(finished):
+    (folder,) = (finished.folder / "runs" / "checkpoints").glob("joint-*")
+    return folder
+
+
+def test_predicts_clips_as_the_report_did(finished, joint):
+    expected = read(finished.folder / "runs" / "latest" / "predictions" / "joint-test.csv")
+    new = finished.folder / "new"
+    for row in expected:
+        place = new / row["video"]
+        place.mkdir(parents=True, exist_ok=True)
+        # Another name, so that nothing of the store is used again.
+        source = finished.folder / "videos" / row["video"] / row["utterance"]
+        (place / f"again_{row['utterance']}").write_bytes(source.read_bytes())
+    (new / expected[0]["video"] / "broken.mp4").write_bytes(b"no video")
+    elsewhere = joint.rename(finished.folder / "checkpoint")
+    for folder in (finished.folder / "runs" / "checkpoints").iterdir():
+        folder.rename(folder.with_name(f"gone-{folder.name}"))
+    arguments = ("--videos", "new", "--checkpoint", str(elsewhere))
+    ended = finished.run(*arguments, task="Predict")
+    assert ended.returncode == 0, ended.stderr
+    (path,) = (finished.folder / "runs" / "predictions").glob("new-*/predictions.csv")
+    rows = read(path)
+    assert [row["utterance"] for row in rows] == sorted([*(f"again_{r['utterance']}" for r in expected), "broken.mp4"])
+    by_name = {row["utterance"]: row for row in rows}
+    np.testing.assert_allclose(
+        numbers([by_name[f"again_{row['utterance']}"] for row in expected]), numbers(expected), atol=2e-5
+    )
+    details = {row["utterance"]: row for row in read(path.with_name("detail.csv"))}
+    assert (details["broken.mp4"]["rests_on"], details["broken.mp4"]["picture"]) == ("mean", "decode_error")
+    content = json.loads(path.with_name("prediction.json").read_text(encoding="utf-8"))
+    assert content["models"]["joint"]["unlabelled"] == {"listed": len(rows), "predicted": len(rows) - 1, "scored": 0}
+    assert "RANDOM WEIGHTS" in ended.stdout
+    assert f"{len(rows) - 1} of {len(rows)} clips predicted" in ended.stdout
+
+    before = finished.digests("runs/predictions")
+    elsewhere.rename(joint)
+    again = finished.run("--videos", "new", task="Predict")  # the newest report's Joint
+    assert again.returncode == 0, again.stderr
+    assert finished.digests("runs/predictions") == before
+
+
+def test_one_video_on_one_line(finished, joint):
+    (expected, *_) = read(finished.folder / "runs" / "latest" / "predictions" / "joint-test.csv")
+    video = f"videos/{expected['video']}/{expected['utterance']}"
+    before = finished.digests("store")
+    ended = finished.command("predict", video, "--json")
+    assert ended.returncode == 0, ended.stderr
+    answer = json.loads(ended.stdout)
+    assert [answer["arousal"], answer["valence"]] == pytest.approx(numbers([expected])[0], abs=2e-5)
+    assert (answer["rests_on"], answer["video"]) == ("joint", video)
+    assert finished.digests("store") == before
+
+    ended = finished.command("predict", video, "--over-time", "1", "--window", "1.5", "--output", "time.csv")
+    assert ended.returncode == 0, ended.stderr
+    rows = read(finished.folder / "time.csv")
+    assert len(rows) >= 2
+    assert [float(row["start_seconds"]) for row in rows] == list(range(len(rows)))
+    assert (finished.folder / "time.png").read_bytes().startswith(b"\x89PNG")
+
+    (finished.folder / "broken.mp4").write_bytes(b"no video")
+    ended = finished.command("predict", "broken.mp4")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "broken.mp4: nothing to see or hear: sound decode_error, picture decode_error" in ended.stderr
+
+    finished.configure("[faces]\nsmallest_face_px = 60\n")
+    ended = finished.command("predict", video)
+    assert ended.returncode == 1
+    assert "[faces] smallest_face_px: 40 in the checkpoint, 60 here" in ended.stderr
+
+
+def test_a_step_must_be_above_zero_and_the_video_there(tmp_path, capsys):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    assert main(["predict", str(tmp_path / "a.mp4"), "--over-time", "0"]) == 1
+    assert "--over-time 0 and --window 7.6 must both be above 0 seconds" in capsys.readouterr().err
+    assert main(["predict", str(tmp_path / "none.mp4")]) == 1
+    assert "none.mp4 is no file; name one video" in capsys.readouterr().err

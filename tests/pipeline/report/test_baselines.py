@@ -1,0 +1,91 @@
+import doctest
+
+import numpy as np
+import pytest
+
+from models.scores.ccc import compute_ccc
+from pipeline.report import baselines
+from pipeline.report.baselines import fit_fusion, fit_ridge, pool_embeddings, split_folds
+
+NAN = float("nan")
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(baselines).failed == 0
+
+
+def test_pooling_is_mean_and_deviation_of_the_faces():
+    faces = np.array([[1.0, 2.0], [3.0, 2.0]], np.float32)
+    pooled = pool_embeddings([faces, None, faces[:1]], size=2)
+    np.testing.assert_array_equal(pooled[0], [2, 2, 1, 0])
+    assert np.isnan(pooled[1]).all()
+    np.testing.assert_array_equal(pooled[2], [1, 2, 0, 0])
+    assert pool_embeddings([None, None]).shape == (2, 1024)
+
+
+def test_folds_keep_videos_whole_and_are_about_equal():
+    videos = [f"v{i}" for i in range(12) for _ in range(i + 1)]
+    folds = split_folds(videos, 5)
+    assert len(set(zip(videos, folds.tolist(), strict=True))) == 12
+    sizes = np.bincount(folds, minlength=5)
+    assert sizes.sum() == 78
+    assert sizes.max() - sizes.min() <= 4
+
+
+def make_data(num, *, noise, seed=0, num_features=30):
+    rng = np.random.default_rng(seed)
+    weights = np.random.default_rng(99).normal(size=(num_features, 2)) / num_features**0.5
+    features = rng.normal(size=(num, num_features))
+    labels = np.clip(0.3 * (features @ weights) + noise * rng.normal(size=(num, 2)) + [0.4, 0.0], -1, 1)
+    return features, labels, [f"v{i // 5}" for i in range(num)]
+
+
+def test_ridge_finds_a_linear_relation_in_clips_that_it_has_not_seen():
+    features, labels, videos = make_data(200, noise=0.1)
+    unseen, truth, _ = make_data(100, noise=0.1, seed=1)
+    predicted = fit_ridge(features, labels, videos)(unseen)
+    assert min(compute_ccc(truth[:, i], predicted[:, i]) for i in (0, 1)) > 0.8
+    np.testing.assert_allclose(predicted.std(axis=0), truth.std(axis=0), rtol=0.25)
+
+
+def test_ridge_learns_nothing_from_noise():
+    rng = np.random.default_rng(0)
+    features, _, videos = make_data(200, noise=0.1)
+    predicted = fit_ridge(features, rng.uniform(-1, 1, (200, 2)), videos)(make_data(200, noise=0.1, seed=1)[0])
+    _, truth, _ = make_data(200, noise=0.1, seed=1)
+    assert abs(compute_ccc(truth[:, 0], predicted[:, 0])) < 0.3
+
+
+def test_one_penalty_equals_the_normal_equations():
+    features, labels, _ = make_data(50, noise=0.1)
+    ((_, apply),) = baselines._solve(features, labels, [0.5])
+    inputs = (features - features.mean(0)) / features.std(0)
+    penalty = 0.5 * np.trace(inputs.T @ inputs) / 30
+    weights = np.linalg.solve(inputs.T @ inputs + penalty * np.eye(30), inputs.T @ (labels - labels.mean(0)))
+    np.testing.assert_allclose(apply(features), inputs @ weights + labels.mean(0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("num", [1, 2, 3])
+def test_ridge_of_a_few_clips_is_finite(num):
+    features, labels, _ = make_data(num, noise=0.1)
+    assert np.isfinite(fit_ridge(features, labels, ["v"] * num)(features)).all()
+    assert np.isnan(fit_ridge(features, labels, ["v"] * num)(np.full((1, 30), NAN))).all()
+
+
+def test_fusion_weighs_the_better_network_more_and_falls_back():
+    rng = np.random.default_rng(3)
+    labels = rng.uniform(-1, 1, (300, 2))
+    anet, vnet = labels + rng.normal(0, 0.8, (300, 2)), labels + rng.normal(0, 0.3, (300, 2))
+    fuse = fit_fusion(anet[:200], vnet[:200], labels[:200])
+    fused = fuse(anet[200:], vnet[200:])
+    alone = [compute_ccc(labels[200:, 0], values[200:, 0]) for values in (anet, vnet)]
+    assert compute_ccc(labels[200:, 0], fused[:, 0]) > max(alone)
+    given = fuse(np.array([[0.1, 0.2], [NAN, NAN], [NAN, NAN]]), np.array([[NAN, NAN], [0.3, 0.4], [NAN, NAN]]))
+    np.testing.assert_array_equal(given, [[0.1, 0.2], [0.3, 0.4], [NAN, NAN]])
+
+
+def test_fusion_with_little_to_fit_to_is_the_mean():
+    fuse = fit_fusion(np.zeros((3, 2)), np.ones((3, 2)), np.zeros((3, 2)))
+    np.testing.assert_array_equal(fuse(np.array([[0.0, 0.4]]), np.array([[1.0, 0.6]])), [[0.5, 0.5]])
+    fuse = fit_fusion(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2)))
+    np.testing.assert_array_equal(fuse(np.array([[0.0, 0.4]]), np.array([[1.0, 0.6]])), [[0.5, 0.5]])

@@ -1,0 +1,237 @@
+import base64
+import doctest
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from pipeline.report import scoring
+from pipeline.report.page import render_page
+from pipeline.report.publish import count_coverage, note_missing_files, read_curve
+from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
+from pipeline.runs.ledger import LedgerRow, format_ledger
+
+U = 24
+EVIL = "<script>document.title='broken'</script>"
+NAN = float("nan")
+VIDEOS = [f"v{i // 4}" for i in range(U - 4)] + [EVIL] * 4
+UTTERANCES = [f"utterance_{i}.mp4" for i in range(U)]
+NAMES = [f"{v}/{u[:-4]}" for v, u in zip(VIDEOS, UTTERANCES, strict=True)]
+LABELS = np.random.default_rng(0).uniform(-1, 1, (U, 2)).round(3)
+
+
+def curve(network, epochs=4):
+    return [
+        {
+            "kind": network,
+            "epoch": i,
+            "loss": 1 / (i + 1),
+            "ccc_arousal": None if i == 0 else 0.1 * i,
+            "ccc_valence": 0.2,
+            "total_ccc": 0.2 + 0.1 * i,
+            "is_best": i < 3,
+        }
+        for i in range(epochs)
+    ]
+
+
+def make_report(splits=("train", "validation", "test"), *, notes=(EVIL,), labelled=True, unseen=(5,), **provenance):
+    labels = LABELS if labelled else None
+    shares = [0.9] * U
+    listings = [
+        SplitListing(s, NAMES, VIDEOS, UTTERANCES, labels, ["ok"] * U, ["ok"] * U, [2.0] * U, shares) for s in splits
+    ]
+    predictions = []
+    for split in splits:
+        for seed, model in enumerate(("anet", "vnet", "joint")):
+            values = 0.5 * LABELS + np.random.default_rng(seed).normal(0, 0.2, (U, 2))
+            values[list(unseen)] = NAN
+            predictions.append(ModelPredictions(model, split, NAMES, values, [model] * U))
+    ledger = [LedgerRow(name, "train", "ok", "no_face", 3, 0, "", f"no face in {EVIL}") for name in NAMES[-2:]]
+    report = build_report(
+        predictions,
+        listings,
+        training_mean=np.zeros(2),
+        provenance={
+            "device": "CPU",
+            "settings": {"anet": {"vgg_weights": EVIL}},
+            "seconds": {"find faces": 62.0},
+            **provenance,
+        },
+        notes=notes,
+        extra={
+            "coverage": count_coverage(ledger),
+            "curves": {"anet": curve("anet"), "vnet": []},
+            "changed": {"[anet] vgg_weights": ["a.pth", EVIL]},
+        },
+    )
+    report.files["ledger.csv"] = format_ledger(ledger)
+    return report
+
+
+class Reader(HTMLParser):
+    """Collects tags, addresses and the visible text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.text, self.open = [], [], "", []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data + " "
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render_page(make_report())
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(scoring).failed == 0
+
+
+def test_texts_of_the_data_are_shown_as_text(page):
+    reader = Reader(page)
+    assert "script" not in reader.tags
+    assert reader.open == []
+    # As a note, a video, a worst utterance, a reason and a setting.
+    assert reader.text.count(EVIL) >= 5
+
+
+def test_is_one_file_that_asks_for_nothing(page):
+    addresses = Reader(page).addresses
+    assert len([a for a in addresses if a.startswith("data:image/svg+xml;base64,")]) == 10
+    assert [a for a in addresses if not a.startswith(("#", "data:"))] == []
+    for address in addresses:
+        if address.startswith("data:"):
+            svg = base64.b64decode(address.partition(",")[2]).decode()
+            assert "<svg" in svg
+            assert re.findall(r'href="(?!#|data:)', svg) == []
+            assert "<script" not in svg
+
+
+def test_shows_warnings_first_then_scores_beside_the_papers(page):
+    text = " ".join(Reader(page).text.split())
+    order = ["Read this before the numbers", EVIL, "Joint on validation", "so its scores are optimistic", "0.2798"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    for part in ("0.7486", "0.4439", "0.6780", "quoted", "Do the models differ?", "VNet, the rest filled in", "23/24"):
+        assert part in text, part
+
+
+def test_says_what_is_missing_and_why_and_how_it_was_made(page):
+    text = " ".join(Reader(page).text.split())
+    assert "2 utterances without sound or picture" in text
+    assert f"no face in {EVIL}" in text
+    assert "find faces 1 min 2 s" in text
+    assert f"[anet] vgg_weights {EVIL} a.pth" in text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"splits": ("test",), "labelled": False},
+        {"splits": ("train", "validation"), "unseen": range(U)},
+        {"splits": ("validation",), "unseen": range(1, U)},
+    ],
+)
+def test_little_or_nothing_to_show_is_no_error(given):
+    reader = Reader(render_page(make_report(**given)))
+    assert reader.open == []
+    assert "Data and what is missing" in reader.text
+
+
+def test_the_worst_clips_are_linked_to_the_stores_pages():
+    reader = Reader(render_page(make_report(("test",), store="/data/store", pages='/runs/"a b"/browse')))
+    links = [address for address in reader.addresses if address.startswith("file:")]
+    assert len(links) == 6 + 10  # every video and the ten worst utterances
+    assert all(link.startswith("file:///runs/%22a%20b%22/browse/index.html#") for link in links)
+    names = {unquote(link.partition("#")[2]) for link in links}
+    assert names <= {*NAMES, *(f"{video}/" for video in VIDEOS)}
+    assert "python -m store browse /data/store -o" in " ".join(reader.text.split())
+
+
+def test_many_points_are_drawn_as_pixels():
+    num = 3000
+    names = [f"v{i % 50}/u{i}" for i in range(num)]
+    videos, utterances = [n.split("/")[0] for n in names], [n.split("/")[1] for n in names]
+    labels = np.random.default_rng(1).uniform(-1, 1, (num, 2))
+    listing = SplitListing("train", names, videos, utterances, labels, ["ok"] * len(names), ["ok"] * len(names))
+    given = ModelPredictions("vnet", "train", names, labels * 0.5, ["vnet"] * len(names))
+    report = build_report([given], [listing], training_mean=np.zeros(2), provenance={}, notes=[])
+    assert len(render_page(report)) < 600_000
+
+
+def test_the_same_report_is_the_same_page(page):
+    assert render_page(make_report()) == page
+
+
+def test_missing_files_are_a_note():
+    rows = [LedgerRow(f"v/{i}", "test", "missing_file", "missing_file") for i in range(3)]
+    rows.append(LedgerRow("v/4", "test", "ok", "no_face", 3))
+    assert list(note_missing_files(rows)) == ["PARTIAL DATA: 3 of the 4 listed test utterances have no file"]
+    assert list(note_missing_files(rows[-1:])) == []
+    assert count_coverage(rows) == {
+        "test": {"listed": 4, "sound": {"missing_file": 3, "ok": 1}, "picture": {"missing_file": 3, "no_face": 1}}
+    }
+
+
+def test_a_curve_that_is_gone_is_empty(tmp_path):
+    assert read_curve(tmp_path) == []
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 0}\n{"epoch": 1}\n')
+    assert read_curve(tmp_path) == [{"epoch": 0}, {"epoch": 1}]
+
+
+@pytest.fixture
+def chromium():
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    return [path, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"]
+
+
+def test_a_browser_shows_it_without_a_fault(page, chromium, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page, encoding="utf-8")
+    picture = tmp_path / "page.png"
+    shown = subprocess.run(
+        [
+            *chromium,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--v=0",
+            "--window-size=1200,2400",
+            f"--screenshot={picture}",
+            file.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in shown.stderr
+    import cv2
+
+    pixels = cv2.imread(str(picture))
+    assert pixels.shape[:2] == (2400, 1200)
+    blue, green, red = (pixels[..., i].astype(int) for i in range(3))
+    assert ((red > 240) & (green > 220) & (green < 240) & (blue > 220) & (blue < 240)).mean() > 0.01  # the warnings
+    # The plots: each model's colour, let through six tenths.
+    for colour in ((0, 114, 178), (213, 94, 0), (0, 158, 115)):
+        faded = [0.6 * part + 0.4 * 255 for part in colour]
+        near = sum(np.abs(channel - part) for channel, part in zip((red, green, blue), faded, strict=True)) < 20
+        assert near.sum() > 30

@@ -1,0 +1,76 @@
+import re
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.features import save_random_weights
+from pipeline.dataset.overrides import Override
+from pipeline.faces.speaker import LOOKS
+from pipeline.media import scan_frames
+from pipeline.stages import clip_faces
+from pipeline.stages.clip_faces import ClipRequest, find_clip_faces, load_detector, load_likeness
+from pipeline.stages.device import torch_threads
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return save_random_weights(tmp_path_factory.mktemp("weights"))
+
+
+def test_random_weights_that_no_file_holds_know_nobody():
+    assert load_likeness(None, "cpu") is LOOKS
+
+
+def test_what_is_embedded_of_a_track_does_not_depend_on_the_other_tracks(weights):
+    crops = np.random.default_rng(3).integers(0, 256, (30, 112, 96, 3), np.uint8)
+    likeness = load_likeness(weights, "cpu")
+    tracks = [np.arange(12), np.array([12]), np.arange(13, 30)]
+    with torch_threads(1):
+        together = likeness.describe(crops, tracks)
+        alone = np.concatenate([likeness.describe(crops, [rows]) for rows in tracks])
+    assert together.shape == (3, 512)
+    assert np.linalg.norm(together, axis=1) == pytest.approx([1, 1, 1])
+    assert (together == alone).all()
+
+
+@pytest.mark.parametrize(("multiplies", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_likeness_is_computed_the_way_that_is_fast_on_the_device(weights, monkeypatch, multiplies, precision):
+    arguments, sizes = [], []
+
+    def embed(crops: np.ndarray, *, batch_size: int) -> np.ndarray:
+        sizes.append((len(crops), batch_size))
+        return np.ones((len(crops), 512), np.float32)
+
+    def note_load(*given: object) -> types.SimpleNamespace:
+        arguments.append(given)
+        return types.SimpleNamespace(embed=embed)
+
+    monkeypatch.setattr(clip_faces, "multiplies_bfloat16", lambda device: multiplies)
+    monkeypatch.setattr(clip_faces, "load_embedder", note_load)
+    load_likeness(weights, "cpu").describe(np.zeros((9, 112, 96, 3), np.uint8), [np.arange(9)])
+    assert arguments == [(weights, precision, "cpu")]
+    assert sizes == [(4, 8)]
+
+
+@pytest.mark.parametrize(("detect_every", "where"), [(25, r"the \d\d frames looked at of 95"), (1, "95 frames")])
+def test_that_nobody_was_seen_is_said_of_the_frames_looked_at(media, tmp_path, detect_every, where):
+    clip = media / "odd" / "noface_animation.mp4"
+    request = ClipRequest(
+        name="clip",
+        table=scan_frames(clip),
+        source=clip,
+        pixels=None,
+        override=Override(),
+        smallest_face_px=60,
+        detect_every=detect_every,
+        weights=None,
+        device="cpu",
+        decoder_threads=1,
+        scratch=tmp_path,
+    )
+    with torch_threads(1):
+        found = find_clip_faces(request, load_detector(60, "cpu", 1))
+    assert found.status == "no_face"
+    assert re.fullmatch(f"no face of 60 pixels or more in {where}.*", found.message)

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from pipeline.training.folds import summarise
+
+
+def score(arousal, valence):
+    total = None if None in (arousal, valence) else arousal + valence
+    return {"arousal": {"ccc": arousal}, "valence": {"ccc": valence}, "total_ccc": total}
+
+
+def test_mean_and_spread_of_the_folds():
+    found = summarise([score(0.2, 0.5), score(0.4, None), score(0.6, 0.7)])
+    assert found["mean"] == pytest.approx({"arousal": 0.4, "valence": 0.6, "total": 1.0})
+    # Divisor K - 1: (.2^2 + 0 + .2^2) / 2, and of two values half their difference times the root of two.
+    assert found["spread"] == pytest.approx({"arousal": 0.2, "valence": 0.02**0.5, "total": 0.18**0.5})
+    assert summarise([score(None, None)])["mean"] == {"arousal": None, "valence": None, "total": None}
+
+
+@pytest.mark.slow  # nine trainings
+def test_cross_validation_holds_every_video_out_once(finished):
+    finished.configure("[run]\nfolds = 3\n")
+    before = finished.digests("store")
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    assert {k: v for k, v in finished.digests("store").items() if k.endswith(".h5")} == {
+        k: v for k, v in before.items() if k.endswith(".h5")
+    }
+    content = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
+    found = content["cross_validation"]
+    assert found["num_folds"] == 3
+    listed = sum(content["coverage"][split]["listed"] for split in ("train", "validation"))
+    for network in ("anet", "vnet", "joint"):
+        scores = found["models"][network]
+        assert [fold["scored"] for fold in scores["folds"]] == sorted(
+            [fold["scored"] for fold in scores["folds"]], reverse=True
+        )
+        assert sum(fold["scored"] for fold in scores["folds"]) == scores["pooled"]["scored"] == listed
+        folders = list((finished.folder / "runs" / "checkpoints").glob(f"{network}-*"))
+        assert len(folders) >= 3
+    assert "CCC over 3 folds" in ended.stdout
+    assert "Cross-validation" in (finished.folder / "runs" / "latest" / "report.html").read_text(encoding="utf-8")
+
+    finished.configure("[run]\nfolds = 4\n")
+    ended = finished.run()
+    assert ended.returncode != 0
+    assert "[run] folds = 4 must be 0 for none, or from 2 to the number of videos" in ended.stderr

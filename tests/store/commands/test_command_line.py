@@ -1,0 +1,244 @@
+"""`python -m store`: what it prints, to the letter, and its exit codes."""
+
+import json
+import os
+
+import h5py
+import matplotlib.image
+import numpy as np
+import pytest
+
+from store.__main__ import main
+from store.layout import find_stage_sets, shard_path, wav_path
+from store.shard.sidecar import compute_sidecar, read_sidecar, write_sidecar
+from tests.store.stores import FINGERPRINTS
+
+
+@pytest.fixture
+def command(store, capsys):
+    """Run a command on a store of one's own; gives exit code, output and errors."""
+
+    def run(name, *arguments):
+        code = main([name, str(store[0]), *map(str, arguments)])
+        printed = capsys.readouterr()
+        return code, printed.out.replace(str(store[0]), "STORE"), printed.err.replace(str(store[0]), "STORE")
+
+    return run
+
+
+def rewrite(path, change):
+    places = read_sidecar(path).places
+    with h5py.File(path, "r+") as file:
+        change(file)
+    write_sidecar(path, compute_sidecar(path, places))
+
+
+def test_ls(store, command):
+    for hour, stage_set in enumerate(find_stage_sets(store[0])):
+        for path in stage_set.shards.values():
+            os.utime(path, (3600 * hour, 3600 * hour))
+    code, out, _ = command("ls")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert out.splitlines()[0] == (
+        "stage       fingerprint   shards  utterances  not ok  rows      size  made (UTC)        runs"
+    )
+    assert [line[:6] for line in lines[1::2]] == [
+        ["embeddings", "embeddings-1", "2", "3", "1", "8"],
+        ["crops", "crops-1", "2", "3", "1", "8"],
+        ["faces", "faces-1", "2", "3", "1", "8"],
+        ["frames", "frames-1", "2", "3", "0", "60"],
+        ["stft", "stft-1", "2", "3", "0", "60"],
+        ["wav", "wav-1", "2", "3", "0", "9600"],
+    ]
+    assert lines[1][8:] == ["1970-01-01", "05:00", "runs-1"]
+    assert out.splitlines()[2] == "    of embeddings"
+
+
+def test_ls_as_json(store, command):
+    found = json.loads(command("ls", "--json")[1])
+    wav = next(stage_set for stage_set in found if stage_set["stage"] == "wav")
+    files = [path for path in (store[0] / "wav").rglob("*") if path.is_file()]
+    assert wav["num_bytes"] == sum(path.stat().st_size for path in files)
+    assert (wav["runs"], wav["settings"], wav["unreadable"]) == (["runs-1"], {"of": "wav"}, 0)
+
+
+def test_ls_of_dead_and_damaged_sets(store, command):
+    (store[0] / "stft" / "stft-1").rename(store[0] / "stft" / "stft-0")
+    path = shard_path(store[0], "faces", "faces-1", store[1]["w/a"])
+    path.write_bytes(path.read_bytes()[:-1])
+    out = command("ls")[1]
+    assert next(line for line in out.splitlines() if line.startswith("stft")).endswith("  none: gc removes it")
+    assert "\n    1 shards cannot be read: see verify\n" in out
+
+
+def test_show(store, command):
+    shard = store[1]["v/b"]
+    stft = shard_path(store[0], "stft", "stft-1", shard)
+
+    def change(file):
+        file["stft"][30:] = 0
+        file["stft"][30, 0, 0] = 0.5
+        file["stft"][31, 0, 0] = -0.25
+
+    rewrite(stft, change)
+    code, out, _ = command("show", "v/b")
+    assert code == 0
+    digest = "0" * 58 + "762f62"
+    head = [
+        f"v/b  (run runs-1, shard {shard})",
+        "source: 1263 bytes, changed 2001-09-09 01:46 UTC",
+        f"sha256: {digest}",
+        "",
+    ]
+    assert out.splitlines()[:4] == head
+    assert (
+        "stft: ok\n"
+        "  dataset  shape         type     unit    min  max       mean       std\n"
+        "  stft     20 x 257 x 2  float32  1     -0.25  0.5  2.432e-05  0.005513\n"
+        "  settings: of stft\n"
+        f"  STORE/stft/stft-1/{shard}.h5\n"
+    ) in out
+    assert "faces: no_face: no face of 40 pixels or more in 20 frames\n  num_frames 20, num_faces 0" in out
+    assert "  box          0 x 4      float32  pixel\n" in out
+    value = json.loads(command("show", "v/b", "--json")[1])
+    assert list(value["stages"]) == ["wav", "stft", "frames", "faces", "crops", "embeddings"]
+    assert value["stages"]["stft"]["rows"][0]["maximum"] == 0.5
+    assert value["stages"]["frames"]["provenance"]["packages"] == {"numpy": "2"}
+
+
+def test_show_of_an_unknown_utterance(command):
+    code, out, err = command("show", "v/c")
+    assert (code, out) == (2, "")
+    assert err == "'v/c' is not among the 3 utterances of STORE; the nearest names are v/b, v/a\n"
+
+
+@pytest.mark.parametrize("name", ["v/a", "v/b"])
+def test_show_draws(tmp_path, command, name):
+    assert command("show", name, "--plot", tmp_path / "p.png")[0] == 0
+    picture = matplotlib.image.imread(tmp_path / "p.png")
+    assert picture.shape[:2] == (700, 1000)
+    assert picture[..., :3].std() > 0.1
+
+
+def test_why(store, command):
+    root, assigned = store
+    shard = assigned["v/b"]
+    shard_path(root, "embeddings", "embeddings-1", shard).unlink()
+    assert command("why", "v/b")[1].splitlines() == [
+        f"v/b is in the shard {shard} of the run runs-1",
+        "wav: ok, 3200 rows from row 4800",
+        "stft: ok, 20 rows from row 30",
+        "frames: ok, 20 rows from row 30",
+        "faces: no_face (no face of 40 pixels or more in 20 frames), 0 rows from row 5",
+        "crops: no_face (no face of 40 pixels or more in 20 frames), 0 rows from row 5",
+        f"embeddings: not made yet: STORE/embeddings/embeddings-1/{shard}.h5 is missing; the next run makes it",
+    ]
+
+
+def test_why_of_a_damaged_shard_an_unlisted_and_an_erased_clip(store, command):
+    root, assigned = store
+    path = shard_path(root, "stft", "stft-1", assigned["w/a"])
+    path.write_bytes(path.read_bytes()[:-1])
+    lines = command("why", "w/a")[1].splitlines()
+    assert lines[2].startswith("stft: cannot be read: STORE/stft/stft-1/")
+    assert command("why", "v/aa")[1].splitlines() == [
+        "the run runs-1 does not list v/aa, or has found no file of that name",
+        "the nearest names are v/a",
+    ]
+    assert command("erase", "v/a")[0] == 0
+    assert command("why", "v/a")[1] == "v/a was erased from this store; later runs refuse it (erased.json)\n"
+
+
+def test_verify(store, command):
+    size = sum(path.stat().st_size for path in store[0].rglob("*.h5"))
+    assert command("verify") == (0, f"12 shards, {size / 1000:.1f} kB: no fault\n", "")
+    wav = wav_path(store[0], FINGERPRINTS["wav"], store[1]["w/a"], "w/a")
+    wav.write_bytes(wav.read_bytes()[:-2])
+    code, out, _ = command("verify")
+    name = wav.relative_to(store[0])
+    assert code == 1
+    assert (
+        out == f"{name}: wav: it is not what was written: w/a\n12 shards, {size / 1000:.1f} kB: 1 faults in 1 files\n"
+    )
+    value = json.loads(command("verify", "--json")[1])
+    assert value["faults"][0]["utterances"] == ["w/a"]
+
+
+def test_verify_repairs_and_still_says_that_there_was_a_fault(store, command):
+    path = shard_path(store[0], "embeddings", "embeddings-1", store[1]["w/a"])
+    path.write_bytes(path.read_bytes()[:-1])
+    code, out, _ = command("verify", "--repair")
+    name = str(path.relative_to(store[0]))
+    assert code == 1
+    assert out.splitlines()[1:3] == [f"set aside: {name}", f"set aside: {name}.sums"]
+    assert out.splitlines()[-1] == "the next run makes them again"
+    assert command("verify")[0] == 0
+
+
+def test_diff(store, command, tmp_path):
+    other = tmp_path / "other"
+    assert command("diff", store[0])[:2] == (0, "no difference; 3 utterances in both\n")
+    other.symlink_to(store[0])
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(store[0], copy)
+
+    def change(file):
+        file["embedding"][1] += 0.5
+        file["embedding"][3, 7] += 0.25
+
+    rewrite(shard_path(copy, "embeddings", "embeddings-1", store[1]["v/a"]), change)
+    shard_path(copy, "stft", "stft-1", store[1]["w/a"]).unlink()
+    listing = copy / "roots" / "runs-1.json"
+    assert main(["erase", str(copy), "v/b"]) == 0
+    assert listing.exists()
+    code, out, _ = command("diff", copy)
+    assert code == 1
+    assert out.splitlines()[-4:] == [
+        "v/b: missing: there / missing",
+        "stft: w/a: missing: there / missing",
+        "embeddings: v/a: embedding: 2 of 5 rows / by at most 0.5 1",
+        "3 differences (1 in the listing, 1 in stft, 1 in embeddings); 2 utterances in both",
+    ]
+
+
+def test_gc(store, command):
+    (store[0] / "stft" / "stft-1").rename(store[0] / "stft" / "stft-0")
+    before = sorted(store[0].rglob("*"))
+    out = command("gc", "--dry-run")[1]
+    shards = sorted(set(store[1].values()))
+    assert [line.partition(" (")[0] for line in out.splitlines()[:2]] == [
+        f"stft/stft-0/{shard}.h5: no run has these settings any more" for shard in shards
+    ]
+    assert out.splitlines()[2].startswith("2 files, ")
+    assert out.endswith(" kB would be removed\n")
+    assert sorted(path for path in store[0].rglob("*") if path.name != ".lock") == before
+    assert command("gc")[1].endswith(" kB removed\n")
+    assert command("gc")[1] == "nothing is dead\n"
+
+
+def test_compact(store, command):
+    old = ", ".join(sorted(set(store[1].values())))
+    out = command("compact", "--dry-run")[1]
+    new = out.partition("-> ")[2][:16]
+    assert out == f"{old} -> {new} (3 utterances)\n2 shards would become 1\n"
+    assert command("compact")[1] == f"{old} -> {new} (3 utterances)\n2 shards became 1\n"
+    assert command("compact")[1] == "nothing to merge\n"
+
+
+def test_a_folder_that_is_no_store(tmp_path, capsys):
+    for name, arguments in (("ls", []), ("show", ["v/a"]), ("verify", []), ("gc", [])):
+        assert main([name, str(tmp_path / "nothing"), *arguments]) == 2
+        assert str(tmp_path / "nothing") in capsys.readouterr().err
+
+
+def test_numbers_of_an_utterance_agree_with_numpy(store, command):
+    rows = np.asarray(json.loads(command("show", "v/a", "--json")[1])["stages"]["faces"]["rows"])
+    box = next(summary for summary in rows if summary["dataset"] == "box")
+    with h5py.File(shard_path(store[0], "faces", "faces-1", store[1]["v/a"])) as file:
+        values = file["box"][:5].astype(float)
+    assert box["mean"] == pytest.approx(values.mean())
+    assert box["std"] == pytest.approx(values.std())
+    assert (box["minimum"], box["maximum"]) == (values.min(), values.max())
