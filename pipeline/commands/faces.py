@@ -72,6 +72,8 @@ def _draw(arguments: argparse.Namespace) -> str:
     from pipeline.stages.clip_faces import choose_wish, load_likeness
     from pipeline.stages.device import find_faces_device, torch_threads
 
+    if not arguments.video.is_file():  # to open a pipe would wait for whoever writes into it
+        raise UserError(f"{arguments.video} is no file; name one video")
     config.load()
     smallest = _read_setting("smallest_face_px", arguments.smallest_face, "--smallest-face")
     every = _read_setting("detect_every", arguments.detect_every, "--detect-every")

@@ -2,6 +2,7 @@
 
 import errno
 import mmap
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,27 @@ ROOM_TO_DECODE = 1 << 30
 SYSTEM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT})
 # Pictures that a player shows beside the sound, not as a film.
 STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}
-# Texts that name other files, and what ffmpeg would draw as a film although it is none: a clip must not reach out of
-# itself.
-FORMATS_OF_NO_CLIP = frozenset({"hls", "concat", "dash", "sdp", "imf", "webm_dash_manifest", "image2", "tty"})
+# The formats of films and sound. Not in it is what names other files (hls, concat, dash, image2, vobsub, ...), so that
+# a clip never reaches out of itself; what makes sound or pictures out of a text (sbg, tty, subtitles); and raw samples,
+# which any file would be. Single photographs (..._pipe) are films of one picture.
+CLIP_FORMATS = (
+    # films and sound
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "kux"),
+    *("asf", "ogg", "mxf", "gxf", "wtv", "dv", "rm", "ivr", "nut", "nuv", "nsv", "dhav", "swf", "smjpeg", "pva", "ea"),
+    # films alone
+    *("ivf", "obu", "av1", "h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "vc1"),
+    *("vc1test", "dirac", "dnxhd", "cavsvideo", "avs2", "avs3", "yuv4mpegpipe", "gif", "apng", "flic"),
+    # sound alone
+    *("wav", "w64", "aiff", "au", "caf", "mp3", "aac", "loas", "ac3", "eac3", "dts", "dtshd", "truehd", "mlp", "flac"),
+    *("ape", "wv", "tta", "tak", "mpc", "mpc8", "amr", "amrnb", "amrwb", "gsm", "voc", "sox", "nistsphere", "dsf"),
+    *("jpeg_pipe", "png_pipe", "bmp_pipe", "tiff_pipe", "webp_pipe", "jpegxl_pipe"),
+)
+#: Options of every reading, by libav in the process and by an ffmpeg binary alike.
+LOCAL_FILES_ONLY = {"protocol_whitelist": "file", "format_whitelist": ",".join(CLIP_FORMATS)}
+# A packet takes at least one byte of its file, and its content is read once: an index that says otherwise is damaged or
+# made to keep us busy for ever. Tracks that are compressed once more may give some times as much.
+MOST_TIMES_ITS_SIZE = 64
+SPARE_PACKETS, SPARE_BYTES = 1024, 64 << 20
 
 
 class MediaError(Exception):
@@ -50,11 +68,13 @@ def opened(source: Path) -> Iterator[Any]:
     """Open a clip for reading.
 
     Raises:
-        MediaError: decode_error when the file is empty or no container that ffmpeg knows.
+        MediaError: decode_error when the file is empty, no regular file, or of none of CLIP_FORMATS.
         OSError: when the file is missing or the system cannot read it.
 
     """
-    with source.open("rb") as file:  # Python's own error for a missing or unreadable file
+    if not stat.S_ISREG(source.stat().st_mode):  # to open a pipe would wait for whoever writes into it
+        raise MediaError("decode_error", "this is no regular file but a folder, pipe, socket or device")
+    with source.open("rb") as file:  # Python's own error for an unreadable file
         if not file.read(1):
             raise MediaError("decode_error", "the file is empty (0 bytes)")
     try:
@@ -62,10 +82,11 @@ def opened(source: Path) -> Iterator[Any]:
     except av.FFmpegError as error:
         if is_of_system(error, source):
             raise
-        raise MediaError("decode_error", f"ffmpeg cannot open the file: {reason(error)}") from error
+        detail = reason(error)
+        if error.errno == errno.EINVAL:  # ffmpeg's word for a format that is not in the list
+            detail = "it is of a format that is no clip (a text, a list of other files), or its header is damaged"
+        raise MediaError("decode_error", f"ffmpeg cannot open the file: {detail}") from error
     with container:
-        if not FORMATS_OF_NO_CLIP.isdisjoint(container.format.name.split(",")):
-            raise MediaError("decode_error", f"the file is of the format {container.format.name}, which is no clip")
         yield container
 
 
@@ -148,8 +169,16 @@ def video_stream(container: Any, ordinal: int | None = None) -> Any:
 
 
 def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> Iterator[Any]:
-    """Yield the packets of a stream, or a list of them, and at their end None, which makes a decoder give the rest."""
+    """Yield the packets of a stream, or a list of them, and at their end None, which makes a decoder give the rest.
+
+    Raises:
+        MediaError: decode_error when there are more than a file of its size can hold.
+        OSError: when the system cannot read the file.
+
+    """
     demuxed = container.demux(streams)
+    packets_left = container.size + SPARE_PACKETS
+    bytes_left = MOST_TIMES_ITS_SIZE * container.size + SPARE_BYTES
     while True:
         try:
             packet = next(demuxed, None)
@@ -161,6 +190,11 @@ def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> 
         if packet is None or (packet.size == 0 and packet.dts is None):
             yield None
             return
+        packets_left, bytes_left = packets_left - 1, bytes_left - packet.size
+        if min(packets_left, bytes_left) < 0:
+            raise MediaError(
+                "decode_error", f"the index gives more than a file of {container.size} bytes can hold; it is damaged"
+            )
         yield packet
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import cv2
@@ -46,10 +47,16 @@ def test_an_unknown_ending_is_refused(media, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert draw(tmp_path / "pipe.mp4", tmp_path / "sheet.png") == 2
+    assert "pipe.mp4 is no file; name one video" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("clip", "options", "code", "words"),
     [
-        ("odd/none.mp4", (), 2, "No such file"),
+        ("odd/none.mp4", (), 2, "none.mp4 is no file; name one video"),
         ("odd/two_faces_same_size.mp4", ("--speaker", "left"), 2, "speaker is 'left'; it must be a point"),
         (
             "odd/two_faces_same_size.mp4",

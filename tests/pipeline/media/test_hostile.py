@@ -1,0 +1,110 @@
+"""Files made to harm: none reaches out of itself, none keeps the process busy for ever, each ends in a status."""
+
+import os
+import struct
+import threading
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.media import MediaError, extract_wav, scan_frames, write_clip
+from pipeline.media.container import CLIP_FORMATS, LOCAL_FILES_ONLY
+
+RATE = 16000
+NO_CLIP = "ffmpeg cannot open the file: it is of a format that is no clip"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """One second: 25 frames and a tone."""
+    path = tmp_path / "clip.mp4"
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
+    write_clip(path, [np.full((48, 64, 3), 9 * i, np.uint8) for i in range(25)], frame_rate=25, samples=tone,
+               sample_rate=RATE)  # fmt: skip
+    return path
+
+
+TEXTS = {
+    "sbg": "base: 200+10/10\noff: -\n00:00 base ->\n23:59 off\n",
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nclip.mp4\n#EXT-X-ENDLIST\n",
+    "concat": "ffconcat version 1.0\nfile 'clip.mp4'\n",
+    "vobsub": "# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\n",
+    "ass": "[Script Info]\nScriptType: v4.00+\n[Events]\n",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_texts_that_name_others_or_make_sound_are_not_opened(clip, tmp_path, kind):
+    path = clip.with_name("text.m3u8" if kind == "hls" else "text.mp4")
+    path.write_text(TEXTS[kind])
+    clip.with_name("text.sub").write_bytes(b"\0" * 99)  # a VobSub index opens its neighbour of this name
+    for attempt in (lambda: scan_frames(path), lambda: extract_wav(path, tmp_path / "a.wav")):
+        with pytest.raises(MediaError, match=NO_CLIP) as caught:
+            attempt()
+        assert caught.value.status == "decode_error"
+
+
+def test_every_format_of_the_list_is_one_that_ffmpeg_has():
+    known = {name for format_name in av.formats_available for name in format_name.split(",")}
+    assert set(CLIP_FORMATS) - known == set()
+    assert not {"sbg", "concat", "hls", "dash", "image2", "vobsub", "tty", "lavfi", "mlv"} & set(CLIP_FORMATS)
+    assert LOCAL_FILES_ONLY["protocol_whitelist"] == "file"
+
+
+def replace_boxes(content, new):
+    """Return the boxes of an MP4 file with the content of some of them replaced."""
+    given, at = b"", 0
+    while at < len(content):
+        (size,), name = struct.unpack(">I", content[at : at + 4]), content[at + 4 : at + 8]
+        body = content[at + 8 : at + size]
+        if name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+            body = replace_boxes(body, new)
+        body = new.get(name, body)
+        given += struct.pack(">I", len(body) + 8) + name + body
+        at += size
+    return given
+
+
+def test_an_index_of_more_packets_than_the_file_has_bytes_ends(tmp_path):
+    path = tmp_path / "endless.mp4"
+    write_clip(path, [np.full((48, 64, 3), 9 * i, np.uint8) for i in range(25)], frame_rate=25, samples=None,
+               sample_rate=RATE)  # fmt: skip
+    with av.open(str(path)) as container:
+        where = next(packet.pos for packet in container.demux() if packet.size)
+    chunks, samples = 300, 1000  # in each chunk, a byte each, and all chunks at one place
+    tables = {
+        b"stsz": [0, 1, chunks * samples],
+        b"stts": [0, 1, chunks * samples, 512],
+        b"stsc": [0, 1, 1, samples, 1],
+        b"stco": [0, chunks, *[where] * chunks],
+        b"ctts": [0, 0],
+        b"stss": [0, 0],
+    }
+    new = {name: struct.pack(f">{len(values)}I", *values) for name, values in tables.items()}
+    path.write_bytes(replace_boxes(path.read_bytes(), new) + bytes(samples))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == chunks * samples
+    size = path.stat().st_size
+    with pytest.raises(MediaError, match=f"the index gives more than a file of {size} bytes can hold") as caught:
+        scan_frames(path)
+    assert caught.value.status == "decode_error"
+
+
+def test_pipes_folders_and_devices_are_no_clips(tmp_path):
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        results = []
+
+        def attempt(path=path, results=results):
+            try:
+                scan_frames(path)
+            except MediaError as error:
+                results.append((error.status, str(error)))
+
+        thread = threading.Thread(target=attempt, daemon=True)  # one that waits for a writer would wait for ever
+        thread.start()
+        thread.join(timeout=60)
+        assert results == [("decode_error", "this is no regular file but a folder, pipe, socket or device")]
