@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from store.catalog import Root
 from store.layout import shard_path
+from store.listings import Listing
 from store.shard.writer import ShardWriter
 
 #: Shards that have files: those of the utterances that are looked at. Opening a store touches no others.
@@ -50,7 +50,7 @@ def make_store(root: Path, utterances: int, shard_size: int) -> list[str]:
     """Make a listing of that many utterances, and files for some of its shards; give one utterance of each."""
     names = [f"{number // 10:08x}d/utterance_{number % 10}" for number in range(utterances)]
     shards = {name: f"{number // shard_size:016x}" for number, name in enumerate(names)}
-    Root("bench", {"stft": "f"}, shards, dict.fromkeys(names, (10**6, 10**18))).write(root)
+    Listing("bench", {"stft": "f"}, shards, dict.fromkeys(names, (10**6, 10**18))).write(root)
     looked_at = []
     for number in np.linspace(0, utterances - 1, _SHARDS_WITH_FILES).astype(int).tolist():
         shard = shards[names[number]]

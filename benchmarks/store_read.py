@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from store import FeatureStore
-from store.catalog import Root
 from store.layout import shard_path
+from store.listings import Listing
 from store.shard.writer import ShardWriter
 
 MAPS, MAP_FRAMES, FACES = 4, 300, 16
@@ -65,7 +65,7 @@ def write_store(data: Data, folder: Path) -> Reader:
                     with writer.utterance(f"v/{number}") as rows:
                         rows.append(**{column: rows_of(number)})
         shards |= {f"v/{number}": shard for number in numbers}
-    Root("bench", {"stft": "f", "embeddings": "f"}, shards, dict.fromkeys(shards, (0, 0))).write(folder)
+    Listing("bench", {"stft": "f", "embeddings": "f"}, shards, dict.fromkeys(shards, (0, 0))).write(folder)
     store = FeatureStore(folder)
 
     def read(number: int, starts: np.ndarray, rows: np.ndarray, maps: np.ndarray, faces: np.ndarray) -> None:

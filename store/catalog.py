@@ -2,93 +2,19 @@
 
 import difflib
 import importlib.util
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from store import files
-from store.errors import StoreError, UtteranceNotFoundError, check_version
-from store.layout import roots_folder, shard_path
+from store.errors import StoreError, UtteranceNotFoundError
+from store.layout import listings_folder, shard_path
+from store.listings import Listing, find_listings
 from store.schema import SCHEMAS
 from store.shard.images import Images
 from store.shard.reader import Shard
-
-_ROOT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Root:
-    """What one run lists: which utterance is in which shard, under which fingerprints.
-
-    Args:
-        run: The run's name.
-        fingerprints: Stage to fingerprint.
-        shards: Utterance to the id of the shard that holds its rows.
-        sources: Utterance to (size in bytes, time of change in ns) of its file when it was last seen.
-        vanished: Utterances whose rows are kept although their file is gone.
-        runs: The run's own folder (checkpoints, reports), "" where it is not known.
-
-    """
-
-    run: str
-    fingerprints: dict[str, str]
-    shards: dict[str, str]
-    sources: dict[str, tuple[int, int]]
-    vanished: frozenset[str] = frozenset()
-    runs: str = ""
-
-    def write(self, store: Path) -> Path:
-        """Write to `<store>/roots/<run>.json`, in columns, a third of the size of a row each."""
-        names = sorted(self.shards)
-        ids = sorted(set(self.shards.values()))
-        index = {shard: i for i, shard in enumerate(ids)}
-        path = roots_folder(store) / f"{self.run}.json"
-        files.write_json(
-            path,
-            {
-                "format_version": _ROOT_VERSION,
-                "run": self.run,
-                "fingerprints": self.fingerprints,
-                "shards": ids,
-                "utterances": names,
-                "shard": [index[self.shards[name]] for name in names],
-                "size": [self.sources[name][0] for name in names],
-                "mtime_ns": [self.sources[name][1] for name in names],
-                "vanished": sorted(self.vanished),
-                "runs": self.runs,
-            },
-        )
-        return path
-
-    @classmethod
-    def read(cls, path: Path) -> "Root":
-        """Read what `write` wrote.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            StoreError: It is damaged or of a later version.
-
-        """
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            check_version(path, value["format_version"], _ROOT_VERSION)
-            names = value["utterances"]
-            ids = value["shards"]
-            return cls(
-                run=value["run"],
-                fingerprints=value["fingerprints"],
-                shards={name: ids[i] for name, i in zip(names, value["shard"], strict=True)},
-                sources=dict(zip(names, zip(value["size"], value["mtime_ns"], strict=True), strict=True)),
-                vanished=frozenset(value["vanished"]),
-                runs=value.get("runs", ""),
-            )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise StoreError(f"{path} is damaged ({error!r}); remove it, and the next run writes it again") from error
 
 
 class Clip:
@@ -191,31 +117,31 @@ class FeatureStore:
     def __init__(self, folder: str | Path, run: str | None = None, *, mapped: bool = True) -> None:
         self.folder = Path(folder)
         self.mapped = mapped
-        paths = [path for path in roots_folder(self.folder).glob("*.json") if not path.name.startswith(".")]
+        paths = find_listings(self.folder)
         paths.sort(key=lambda path: (not path.name.startswith("predict-"), path.stat().st_mtime_ns))
         if run is not None:
             paths = [path for path in paths if path.stem == run]
         if not paths:
             raise StoreError(
-                f"{roots_folder(self.folder)} holds no listing{f' of the run {run!r}' if run else ''}; "
+                f"{listings_folder(self.folder)} holds no listing{f' of the run {run!r}' if run else ''}; "
                 "check the path, or run `luigi --module pipeline.tasks Features` first"
             )
-        self.root = Root.read(paths[-1])
+        self.listing = Listing.read(paths[-1])
         self._shards: dict[tuple[str, str], Shard | None] = {}
 
     def __len__(self) -> int:
-        return len(self.root.shards)
+        return len(self.listing.shards)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self.root.shards))
+        return iter(sorted(self.listing.shards))
 
     def __contains__(self, name: object) -> bool:
-        return name in self.root.shards
+        return name in self.listing.shards
 
     def __getitem__(self, name: str) -> Clip:
-        shard = self.root.shards.get(name)
+        shard = self.listing.shards.get(name)
         if shard is None:
-            near = difflib.get_close_matches(name, self.root.shards, 3, 0.6)
+            near = difflib.get_close_matches(name, self.listing.shards, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
             raise UtteranceNotFoundError(f"{name!r} is not among the {len(self)} utterances of {self.folder}{hint}")
         return Clip(self, name, shard)
@@ -223,8 +149,8 @@ class FeatureStore:
     def shard(self, stage: str, shard: str) -> Shard | None:
         """Open one stage's file of a shard; None where the stage has not been there yet."""
         key = (stage, shard)
-        if key not in self._shards and stage in self.root.fingerprints:
-            path = shard_path(self.folder, stage, self.root.fingerprints[stage], shard)
+        if key not in self._shards and stage in self.listing.fingerprints:
+            path = shard_path(self.folder, stage, self.listing.fingerprints[stage], shard)
             self._shards[key] = Shard(path, mapped=self.mapped) if path.exists() else None
         return self._shards.get(key)
 
@@ -239,7 +165,7 @@ class FeatureStore:
         """List every utterance with its shard and source, and status, length and message of each stage."""
         table = []
         for name in self:
-            row: dict[str, Any] = {"utterance": name, "shard": self.root.shards[name], "source_sha256": ""}
+            row: dict[str, Any] = {"utterance": name, "shard": self.listing.shards[name], "source_sha256": ""}
             for stage in SCHEMAS:
                 shard = self.shard(stage, row["shard"])
                 if shard is not None and name in shard:

@@ -2,13 +2,14 @@
 
 import datetime
 import hashlib
-import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from store import files
-from store.errors import StoreError, check_version
+from store.json_files import check_list, check_text, reading_json
+from store.names import check_id
 
 _ERASED_VERSION = 1
 
@@ -64,14 +65,17 @@ def read_erased(root: Path) -> Erased:
         StoreError: The file is damaged: whom to refuse is unknown.
 
     """
-    path = erased_path(root)
+    next_step = "whom this store must refuse is not known; restore it from a backup"
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        check_version(path, value["format_version"], _ERASED_VERSION)
-        return Erased(value["salt"], {(digest, kind): date for digest, kind, date in value["erased"]})
+        with reading_json(erased_path(root), _ERASED_VERSION, next_step) as value:
+            entries = [_read_entry(entry) for entry in check_list(value["erased"], "erased")]
+            return Erased(check_text(value["salt"], "salt", 256), dict(entries))
     except FileNotFoundError:
         return Erased(secrets.token_hex(16), {})
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} is damaged ({error!r}): whom this store must refuse is not known; restore it from a backup"
-        ) from error
+
+
+def _read_entry(value: Any) -> tuple[tuple[str, str], str]:
+    digest, kind, date = (check_text(part, "a part of an entry", 64) for part in check_list(value, "an entry"))
+    if len(check_id(digest)) != 64 or kind not in ("utterance", "video"):
+        raise ValueError(f"{digest!r}, {kind!r} is no digest of an utterance or a video")
+    return (digest, kind), datetime.date.fromisoformat(date).isoformat()

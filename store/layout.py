@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from store.names import is_id
 from store.schema import SCHEMAS
 
 
@@ -27,8 +28,8 @@ def plans_folder(root: Path) -> Path:
     return root / "shards"
 
 
-def roots_folder(root: Path) -> Path:
-    """Give the folder in which each run writes what it lists."""
+def listings_folder(root: Path) -> Path:
+    """Give the folder in which each run writes what it lists: what `gc` starts from, hence its name on the disk."""
     return root / "roots"
 
 
@@ -48,12 +49,12 @@ class StageSet:
     @property
     def shards(self) -> dict[str, Path]:
         """The ids of its shards and their files, sorted."""
-        return {path.stem: path for path in sorted(self.folder.glob("*.h5")) if not path.name.startswith(".")}
+        return {path.stem: path for path in sorted(self.folder.glob("*.h5")) if is_id(path.stem)}
 
 
 def find_stage_sets(root: Path) -> Iterator[StageSet]:
     """Find the stage sets of a store, in the order of the chain."""
     for stage in SCHEMAS:
         for folder in sorted((root / stage).glob("*")):
-            if folder.is_dir() and not folder.name.startswith("."):
+            if is_id(folder.name) and folder.is_dir():
                 yield StageSet(stage, folder.name, folder)

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from store.catalog import Root
 from store.errors import StoreError
-from store.layout import StageSet, find_stage_sets, roots_folder
+from store.layout import StageSet, find_stage_sets
+from store.listings import Listing, read_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 
@@ -61,17 +61,12 @@ def list_stage_sets(root: Path) -> list[StageSetSummary]:
         raise StoreError(
             f"{root} holds no features; check the path, or run `luigi --module pipeline.tasks Features` first"
         )
-    listings = read_roots(root)
+    listings = read_listings(root)
     dated = [(max(path.stat().st_mtime for path in s.shards.values()), _summarise(s, listings)) for s in found]
     return [summary for _, summary in sorted(dated, key=lambda pair: -pair[0])]
 
 
-def read_roots(root: Path) -> list[Root]:
-    """Read what every run lists."""
-    return [Root.read(path) for path in sorted(roots_folder(root).glob("*.json")) if not path.name.startswith(".")]
-
-
-def _summarise(stage_set: StageSet, listings: Iterable[Root]) -> StageSetSummary:
+def _summarise(stage_set: StageSet, listings: Iterable[Listing]) -> StageSetSummary:
     utterances = not_ok = rows = unreadable = num_bytes = 0
     provenance: Mapping[str, Any] = {}
     for path in stage_set.shards.values():

@@ -5,16 +5,51 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from store import files
-from store.errors import StoreError, check_version
+from store.errors import StoreError
+from store.json_files import check_integer, check_list, check_text, reading_json
 from store.layout import plans_folder
+from store.names import check_id, check_relative_path, check_utterance
 
 _PLAN_VERSION = 1
 
-#: Name, path relative to the folder of videos, size in bytes, time of change in ns; and the user's override, if any.
-Member = tuple[Any, ...]
+
+class Member(NamedTuple):
+    """A clip as it was when it was planned.
+
+    Args:
+        name: video/utterance, without the file's ending.
+        path: The clip's file, relative to the folder of videos.
+        size: Bytes.
+        mtime_ns: Time of its last change, ns since 1970.
+        override: What the user says of it that changes its rows, as text; "" for nothing.
+    """
+
+    name: str
+    path: str
+    size: int
+    mtime_ns: int
+    override: str = ""
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Size and time: what tells a changed file without reading it."""
+        return self.size, self.mtime_ns
+
+    def check(self) -> "Member":
+        """Return the member if its name and path stay where they belong.
+
+        Raises:
+            ValueError: They do not, or a number or a text is none.
+        """
+        check_utterance(self.name)
+        check_relative_path(self.path)
+        check_integer(self.size, "a size", 0)
+        check_integer(self.mtime_ns, "a time")
+        check_text(self.override, "an override")
+        return self
 
 
 @dataclass(frozen=True)
@@ -27,18 +62,26 @@ class StoredPlan:
     @property
     def shard(self) -> str:
         """The shard's id: a digest of its members' names, sizes, times and overrides."""
-        canonical = json.dumps([[name, *facts] for name, _, *facts in self.members], ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        facts = [[m.name, m.size, m.mtime_ns, *([m.override] if m.override else [])] for m in self.members]
+        return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()[:16]
 
     @property
     def names(self) -> list[str]:
         """Names of the members."""
-        return [member[0] for member in self.members]
+        return [member.name for member in self.members]
 
     def write(self, root: Path) -> Path:
-        """Write to the store's folder of plans."""
+        """Write to the store's folder of plans.
+
+        Raises:
+            StoreError: A member's name or path may not be in a store.
+        """
+        try:
+            members = [list(member.check()[: 5 if member.override else 4]) for member in self.members]
+        except ValueError as error:
+            raise StoreError(f"a shard cannot be planned in {root}: {error}; rename the clip") from error
         path = plan_path(root, self.shard)
-        value = {"format_version": _PLAN_VERSION, "members": [list(member) for member in self.members]}
+        value: dict[str, Any] = {"format_version": _PLAN_VERSION, "members": members}
         files.write_json(path, {**value, "supersedes": list(self.supersedes)} if self.supersedes else value)
         return path
 
@@ -47,24 +90,26 @@ class StoredPlan:
         """Read one.
 
         Raises:
-            StoreError: It is damaged: its members' digest is not its name.
-
+            StoreError: It is damaged, its members' digest is not its name, or it is of a later version.
         """
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            check_version(path, value["format_version"], _PLAN_VERSION)
-            members: tuple[Any, ...] = tuple(
-                (str(name), str(place), int(size), int(time), *map(str, override))
-                for name, place, size, time, *override in value["members"]
-            )
-            plan = cls(members, tuple(value.get("supersedes", ())))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path} is damaged ({error!r}); remove it: its clips are then planned anew") from error
-        if plan.shard != path.stem:
-            raise StoreError(
-                f"{path} is damaged: its members' digest is {plan.shard}; remove it: they are planned anew"
-            )
+            with reading_json(path, _PLAN_VERSION, "remove it: its clips are then planned anew") as value:
+                members = tuple(_read_member(member) for member in check_list(value["members"], "members"))
+                supersedes = check_list(value.get("supersedes", []), "supersedes")
+                plan = cls(members, tuple(check_id(shard) for shard in supersedes))
+                if len(set(plan.names)) != len(members):
+                    raise ValueError("an utterance is in it twice")
+                if plan.shard != path.stem:
+                    raise ValueError(f"its members' digest is {plan.shard}, not its name")
+        except FileNotFoundError as error:
+            raise StoreError(f"{path} is not there any more; run again") from error
         return plan
+
+
+def _read_member(value: Any) -> Member:
+    if not 4 <= len(check_list(value, "a member")) <= 5:
+        raise ValueError(f"a member has {len(value)} entries, it must have 4 or 5")
+    return Member(*value).check()
 
 
 def plan_path(root: Path, shard: str) -> Path:

@@ -1,6 +1,7 @@
 """Clips without labels, found by looking into a folder."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 from pipeline.dataset.utterances import NO_CLIP_ENDINGS, Dataset, Utterance
@@ -15,7 +16,8 @@ def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
 
     Returns:
         The folder of videos in the sense of the data set (that of the folders of clips), and its utterances, sorted.
-        Names that are not UTF-8 are left out with a warning: no file of results could hold them.
+        Names that are not UTF-8, or have control characters, are left out with a warning: no file of results could
+        hold them.
 
     Raises:
         UserError: There is no such folder, its name is not UTF-8, it holds no clip, or clips on both levels, or two
@@ -24,8 +26,8 @@ def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
     if not folder.is_dir():
         raise UserError(f"--videos {folder} is no folder; name one that holds clips, or folders of clips")
     folder = folder.resolve()
-    if not _is_text(str(folder)):
-        raise UserError(f"--videos {_shown(str(folder))} is not UTF-8; rename the folder")
+    if _fault(str(folder)):
+        raise UserError(f"--videos {_shown(str(folder))} {_fault(str(folder))}; rename the folder")
     direct = _list_files(folder)
     nested = [(entry, name) for entry in _list_folders(folder) for name in _list_files(folder / entry)]
     if direct and nested:
@@ -35,11 +37,11 @@ def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
         )
     pairs = nested or [(folder.name, name) for name in direct]
     warnings = tuple(
-        f"{folder}: {_shown(f'{video}/{name}')} is left out: its name is not UTF-8; rename it"
+        f"{folder}: {_shown(f'{video}/{name}')} is left out: its name {_fault(video + name)}; rename it"
         for video, name in pairs
-        if not _is_text(video + name)
+        if _fault(video + name)
     )
-    pairs = [(video, name) for video, name in pairs if _is_text(video + name)]
+    pairs = [(video, name) for video, name in pairs if not _fault(video + name)]
     if warnings and not pairs:
         raise UserError("\n".join(warnings))
     if not pairs:
@@ -62,14 +64,17 @@ def _refuse_twins(utterances: tuple[Utterance, ...]) -> None:
             )
 
 
-def _is_text(name: str) -> bool:
-    """Tell whether a name is UTF-8 on the disk; Python keeps the bytes of others as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
+def _fault(name: str) -> str:
+    """Say what is wrong with a name on the disk, "" for nothing; Python keeps bytes that are no UTF-8 as surrogates."""
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return "is not UTF-8"
+    return "has control characters" if any(unicodedata.category(c) == "Cc" for c in name) else ""
 
 
 def _shown(name: str) -> str:
-    """Return a name as it can be printed: bytes that are no UTF-8 as their numbers."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    """Return a name as it can be printed: control characters, and bytes that are no UTF-8, as their numbers."""
+    text = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c for c in text)
 
 
 def _list_files(folder: Path) -> list[str]:

@@ -25,10 +25,10 @@ from pipeline.runs.fingerprints import (
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.plan import Member, Plan, make_plan, read_plans
 from store import files
-from store.catalog import Root
 from store.erased import read_erased
 from store.errors import StoreError
-from store.layout import roots_folder, shard_path
+from store.layout import listings_folder, shard_path
+from store.listings import Listing
 from store.lock import locked
 from store.shard.reader import Shard
 
@@ -135,7 +135,7 @@ def current_run(unlabelled: Path | None = None) -> Run:
     _locks.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
     for plan in run.plan.shards.values():
         plan.write(run.store)
-    _write_root(run)
+    _write_listing(run)
     _remove_leftovers(run)
     return run
 
@@ -250,7 +250,7 @@ def _plan_run(
         name=name,
         erased=erased,
     )
-    before = _read_root(run)
+    before = _read_listing(run)
     run.plan = make_plan(
         [utterance.name for utterance in dataset.utterances],
         run.clips,
@@ -271,20 +271,20 @@ def _name_run(folder: Path) -> str:
     return f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
-def _read_root(run: Run) -> Root | None:
+def _read_listing(run: Run) -> Listing | None:
     """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
-    path = roots_folder(run.store) / f"{run.name}.json"
-    others = [other for other in roots_folder(run.store).glob("*.json") if not other.name.startswith(_PREDICTION)]
+    path = listings_folder(run.store) / f"{run.name}.json"
+    others = [other for other in listings_folder(run.store).glob("*.json") if not other.name.startswith(_PREDICTION)]
     others.sort(key=lambda other: other.stat().st_mtime_ns)
     if path.exists() or not others:
-        return Root.read(path) if path.exists() else None
-    return Root.read(others[-1])
+        return Listing.read(path) if path.exists() else None
+    return Listing.read(others[-1])
 
 
-def _write_root(run: Run) -> None:
+def _write_listing(run: Run) -> None:
     plan = run.plan
     folder = str(run.folder.resolve())
-    Root(run.name, run.fingerprints, plan.assigned, plan.stamps, plan.vanished, folder).write(run.store)
+    Listing(run.name, run.fingerprints, plan.assigned, plan.stamps, plan.vanished, folder).write(run.store)
 
 
 def _holds(run: Run, shard: str, name: str) -> bool:
@@ -303,7 +303,7 @@ def _same_content(run: Run, shard: str, clip: Member) -> bool:
     return False
 
 
-def _check_vanished(run: Run, before: Root | None) -> None:
+def _check_vanished(run: Run, before: Listing | None) -> None:
     if not run.clips and not run.plan.assigned:
         first = run.dataset.utterances[0] if run.dataset.utterances else None
         where = f": the first one would be {run.videos / first.video / first.utterance}" if first else ""

@@ -49,10 +49,10 @@ def write_pages(store: FeatureStore, folder: Path, ledger: Path | None = None) -
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / PAGES_MARK).exists():
         raise StoreError(f"{folder} holds other files; name a new folder for the pages")
-    splits = read_splits(ledger or Path(store.root.runs) / "ledger.csv")
+    splits = read_splits(ledger or Path(store.listing.runs) / "ledger.csv")
     names = list(store)
     (folder / "clips").mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / PAGES_MARK, {"run": store.root.run})
+    files.write_json(folder / PAGES_MARK, {"run": store.listing.run})
     # Threads: reading, JPEG and PNG run without the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rated = list(

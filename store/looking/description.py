@@ -41,7 +41,7 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
 
     """
     clip = store[name]
-    size, mtime = store.root.sources[name]
+    size, mtime = store.listing.sources[name]
     stages = {}
     for stage in SCHEMAS:
         shard = clip.find_shard(stage)
@@ -49,13 +49,13 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
             stages[stage] = _describe_stage(shard, name)
     return {
         "utterance": name,
-        "run": store.root.run,
+        "run": store.listing.run,
         "shard": clip.shard,
         "source": {
             "sha256": clip.source_sha256,
             "bytes": size,
             "changed": format_time(mtime / 1e9),
-            "gone": name in store.root.vanished,
+            "gone": name in store.listing.vanished,
         },
         "stages": stages,
     }
@@ -136,19 +136,19 @@ def explain_utterance(root: Path, name: str) -> list[str]:
     holders = [path.stem for path in sorted(plans_folder(root).glob("*.json")) if _is_member(path, name)]
     store = FeatureStore(root)
     if name not in store:
-        near = difflib.get_close_matches(name, store.root.shards, 3, 0.6)
-        sentences = [f"the run {store.root.run} does not list {name}, or has found no file of that name"]
+        near = difflib.get_close_matches(name, store.listing.shards, 3, 0.6)
+        sentences = [f"the run {store.listing.run} does not list {name}, or has found no file of that name"]
         if near:
             sentences.append(f"the nearest names are {', '.join(near)}")
         if holders:
             sentences.append(f"earlier runs have planned it in the shards {', '.join(holders)}; gc removes those rows")
         return sentences
-    shard = store.root.shards[name]
-    sentences = [f"{name} is in the shard {shard} of the run {store.root.run}"]
-    if name in store.root.vanished:
+    shard = store.listing.shards[name]
+    sentences = [f"{name} is in the shard {shard} of the run {store.listing.run}"]
+    if name in store.listing.vanished:
         sentences.append("its file is gone; its features are kept (source_missing)")
-    for stage in [stage for stage in SCHEMAS if stage in store.root.fingerprints]:
-        sentences += _explain_stage(store, stage, store.root.fingerprints[stage], shard, name)
+    for stage in [stage for stage in SCHEMAS if stage in store.listing.fingerprints]:
+        sentences += _explain_stage(store, stage, store.listing.fingerprints[stage], shard, name)
     stale = [holder for holder in holders if holder != shard]
     if stale:
         sentences.append(

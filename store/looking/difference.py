@@ -43,7 +43,7 @@ def compare_stores(first: FeatureStore, second: FeatureStore) -> list[Difference
     names = sorted({*first, *second})
     found = [_missing("", name, name in first) for name in names if (name in first) != (name in second)]
     common = [name for name in names if name in first and name in second]
-    for stage in [stage for stage in SCHEMAS if stage in {*first.root.fingerprints, *second.root.fingerprints}]:
+    for stage in [stage for stage in SCHEMAS if stage in {*first.listing.fingerprints, *second.listing.fingerprints}]:
         for name in common:
             one, two = first[name].find_shard(stage), second[name].find_shard(stage)
             if one is not None and two is not None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.layout import find_stage_sets
-from store.overview import read_roots
+from store.listings import read_listings
 from store.plans import StoredPlan, plan_of, read_stored_plans
-from store.tending.rewrite import remove_shard, rewrite_roots, write_merged
+from store.tending.rewrite import remove_shard, rewrite_listings, write_merged
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def plan_merges(root: Path, shard_size: int) -> list[Merge]:
 
     """
     live: dict[str, set[str]] = {}
-    for listing in read_roots(root):
+    for listing in read_listings(root):
         for name, shard in listing.shards.items():
             live.setdefault(shard, set()).add(name)
     plans = {shard: plan for shard, plan in read_stored_plans(root).items() if shard in live}
@@ -76,6 +76,6 @@ def compact_store(root: Path, merges: Iterable[Merge]) -> None:
             remove_shard(root, merge.plan.shard)
             continue
         merge.plan.write(root)
-        rewrite_roots(root, dict.fromkeys(merge.origins.items(), merge.plan.shard))
+        rewrite_listings(root, dict.fromkeys(merge.origins.items(), merge.plan.shard))
         for shard in merge.plan.supersedes:
             remove_shard(root, shard)

@@ -12,10 +12,10 @@ from store import files
 from store.erased import read_erased
 from store.errors import StoreError, UtteranceNotFoundError
 from store.layout import damaged_folder, find_stage_sets
-from store.overview import read_roots
+from store.listings import read_listings
 from store.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
-from store.tending.rewrite import remove_files, remove_shard, rewrite_roots, write_merged
+from store.tending.rewrite import remove_files, remove_shard, rewrite_listings, write_merged
 
 #: Files of a run in which names stand as text; everything else in it is a checkpoint or a log.
 _TEXT = {".csv", ".json", ".html", ".log", ".txt", ".jsonl"}
@@ -57,7 +57,7 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
 
     """
     known = {name for plan in read_stored_plans(root).values() for name in plan.names}
-    known |= {name for listing in read_roots(root) for name in listing.shards}
+    known |= {name for listing in read_listings(root) for name in listing.shards}
     erased = read_erased(root)
     found: set[str] = set()
     for wanted in names:
@@ -93,7 +93,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
             result.unreadable += [str(path.relative_to(root)) for path in unreadable]
             plan.write(root)
             moved |= {(name, shard): plan.shard for name in plan.names}
-    rewrite_roots(root, moved, victims)
+    rewrite_listings(root, moved, victims)
     for shard in affected:
         remove_shard(root, shard)
         result.shards.append(shard)
@@ -105,7 +105,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
 
 
 def _runs_that_listed(root: Path, victims: set[str]) -> set[Path]:
-    return {Path(listing.runs) for listing in read_roots(root) if listing.runs and victims & set(listing.shards)}
+    return {Path(listing.runs) for listing in read_listings(root) if listing.runs and victims & set(listing.shards)}
 
 
 def _find_affected(root: Path, victims: set[str]) -> dict[str, list[Member]]:

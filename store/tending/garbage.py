@@ -10,7 +10,8 @@ from typing import Any
 from store import files
 from store.errors import StoreError
 from store.layout import damaged_folder, find_stage_sets
-from store.overview import format_bytes, read_roots
+from store.listings import read_listings
+from store.overview import format_bytes
 from store.plans import plan_path, read_stored_plans
 from store.tending.rewrite import measure_files, remove_files
 
@@ -42,7 +43,7 @@ def find_garbage(root: Path) -> list[Garbage]:
         StoreError: There is no listing, or one cannot be read: then nothing is known to be dead.
 
     """
-    listings = read_roots(root)
+    listings = read_listings(root)
     if not listings:
         raise StoreError(
             f"{root} has no listing of a run: nothing is known to be dead; run Features once, then gc again"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from store import files
-from store.catalog import Root
 from store.errors import StoreError
-from store.layout import damaged_folder, find_stage_sets, roots_folder
+from store.layout import damaged_folder, find_stage_sets, listings_folder
+from store.listings import Listing
 from store.shard.sidecar import sidecar_path
 from store.tending.check import Fault
 
@@ -68,9 +68,9 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
 
 def _vanished_by_shard(root: Path) -> dict[str, list[str]]:
     vanished: dict[str, list[str]] = {}
-    for path in sorted(roots_folder(root).glob("*.json")):
+    for path in sorted(listings_folder(root).glob("*.json")):
         try:
-            listing = Root.read(path)
+            listing = Listing.read(path)
         except StoreError:
             continue
         for name in sorted(listing.vanished):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from store.catalog import Root
 from store.errors import StoreError
-from store.layout import StageSet, find_stage_sets, roots_folder, wav_path
+from store.layout import StageSet, find_stage_sets, wav_path
+from store.listings import Listing, find_listings
 from store.plans import StoredPlan, plan_path
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
@@ -99,7 +99,7 @@ def _link_wav(root: Path, fingerprint: str, old: str, new: str, name: str) -> No
             shutil.copy2(source, target)
 
 
-def rewrite_roots(root: Path, moved: Mapping[tuple[str, str], str], dropped: Iterable[str] = ()) -> list[str]:
+def rewrite_listings(root: Path, moved: Mapping[tuple[str, str], str], dropped: Iterable[str] = ()) -> list[str]:
     """Let every run's listing name the new shards.
 
     Args:
@@ -112,14 +112,14 @@ def rewrite_roots(root: Path, moved: Mapping[tuple[str, str], str], dropped: Ite
     """
     gone = set(dropped)
     changed = []
-    for path in sorted(roots_folder(root).glob("*.json")):
-        listing = Root.read(path)
+    for path in find_listings(root):
+        listing = Listing.read(path)
         shards = {name: moved.get((name, shard), shard) for name, shard in listing.shards.items() if name not in gone}
         if shards != listing.shards:
             times = path.stat()
             sources = {name: listing.sources[name] for name in shards}
             vanished = listing.vanished - gone
-            dataclasses.replace(listing, shards=shards, sources=sources, vanished=vanished).write(root)
+            dataclasses.replace(listing, shards=shards, sources=sources, vanished=vanished).write(root, path)
             # The newest listing is the one that counts: which one that is must not change.
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             changed.append(listing.run)

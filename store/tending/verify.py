@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store import files
-from store.catalog import Root
 from store.errors import LaterFormatError, StoreError
-from store.layout import find_stage_sets, plans_folder, roots_folder
+from store.layout import find_stage_sets, listings_folder, plans_folder
+from store.listings import Listing
 from store.plans import StoredPlan
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
@@ -47,7 +47,7 @@ def verify_store(root: Path, checked: Checked | None = None) -> Iterator[Fault]:
     checked = checked or Checked()
     plans: dict[str, StoredPlan] = {}
     yield from _check_plans(root, plans)
-    yield from _check_roots(root, plans)
+    yield from _check_listings(root, plans)
     paths = [path for stage_set in find_stage_sets(root) for path in stage_set.shards.values()]
     # Digests are computed without the interpreter's lock: threads read and digest several files at a time.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -81,11 +81,11 @@ def _check_plans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
             yield Fault(str(path.relative_to(root)), "plan", str(error))
 
 
-def _check_roots(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
-    for path in _visible(roots_folder(root), "*.json"):
+def _check_listings(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
+    for path in _visible(listings_folder(root), "*.json"):
         name = str(path.relative_to(root))
         try:
-            listing = Root.read(path)
+            listing = Listing.read(path)
         except LaterFormatError as error:
             yield Fault(name, "version", str(error))
             continue
@@ -130,7 +130,7 @@ def _orphaned(root: Path, path: Path, in_stage: bool, plans: dict[str, StoredPla
         # The digests, and WAV files, come before the shard's file: of a planned shard they are a run's unfinished work.
         shard = path.name.removesuffix(".h5.sums")
         return "" if shard in plans or path.with_suffix("").exists() else "digests without their file"
-    if path.parent in (plans_folder(root), roots_folder(root)) and path.suffix == ".json":
+    if path.parent in (plans_folder(root), listings_folder(root)) and path.suffix == ".json":
         return ""
     return "" if path.parent == root and path.name in _KNOWN_FILES else "it is no part of a store"
 

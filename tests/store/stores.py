@@ -6,19 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from store.catalog import Root
 from store.layout import shard_path, wav_path
+from store.listings import Listing
 from store.plans import Member, plan_of
 from store.schema import SCHEMAS
 from store.shard.writer import ShardWriter
 
-FINGERPRINTS = {stage: f"{stage}-1" for stage in SCHEMAS if stage not in ("pixels", "crops_jpeg")} | {"pixels": "none"}
+FINGERPRINTS = {
+    "wav": "0a",
+    "stft": "b1",
+    "frames": "c1",
+    "faces": "d1",
+    "crops": "e1",
+    "embeddings": "e4bed0000001",
+    "pixels": "0",
+}
 #: Utterance to its number of STFT frames and of faces.
 SHARDS = {"one": {"v/a": (30, 5), "v/b": (20, 0)}, "two": {"w/a": (10, 3)}}
 
 
 def member(name: str) -> Member:
-    return (name, f"{name}.mp4", 1000 + sum(name.encode()), 10**18)
+    return Member(name, f"{name}.mp4", 1000 + sum(name.encode()), 10**18)
 
 
 def digest(name: str) -> str:
@@ -92,5 +100,5 @@ def make_store(
             if stage != "pixels":
                 write_shard(root, stage, plan.shard, clips)
         assigned |= dict.fromkeys(clips, plan.shard)
-    Root(run, FINGERPRINTS, assigned, {name: member(name)[2:] for name in assigned}).write(root)
+    Listing(run, FINGERPRINTS, assigned, {name: member(name).stamp for name in assigned}).write(root)
     return assigned

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, StoreError, UtteranceNotFoundError
-from store.catalog import Root
 from store.layout import shard_path
+from store.listings import Listing
 from tests.store.shard.test_reader import write_stft
 
 
 def make_store(folder):
-    write_stft(shard_path(folder, "stft", "f1", "s1"), {"v/a": 5, "v/b": 2})
-    write_stft(shard_path(folder, "stft", "f1", "s2"), {"w/a": 3}, shard="s2")
-    shards = {"v/a": "s1", "v/b": "s1", "w/a": "s2"}
-    root = Root(
+    write_stft(shard_path(folder, "stft", "f1", "51"), {"v/a": 5, "v/b": 2})
+    write_stft(shard_path(folder, "stft", "f1", "52"), {"w/a": 3}, shard="52")
+    shards = {"v/a": "51", "v/b": "51", "w/a": "52"}
+    root = Listing(
         "runs-1", {"stft": "f1", "embeddings": "e1"}, shards, dict.fromkeys(shards, (10, 20)), frozenset({"w/a"})
     )
     root.write(folder)
@@ -25,7 +25,7 @@ def make_store(folder):
 
 def test_a_root_comes_back(tmp_path):
     root = make_store(tmp_path)
-    assert Root.read(tmp_path / "roots" / "runs-1.json") == root
+    assert Listing.read(tmp_path / "roots" / "runs-1.json") == root
 
 
 def test_a_clip_by_name(tmp_path):
@@ -53,7 +53,7 @@ def test_a_missing_name_gets_the_nearest(tmp_path):
 
 def test_the_newest_run_counts_unless_one_is_named(tmp_path):
     make_store(tmp_path)
-    path = Root("runs-2", {"stft": "f1"}, {"v/a": "s1"}, {"v/a": (1, 2)}).write(tmp_path)
+    path = Listing("runs-2", {"stft": "f1"}, {"v/a": "51"}, {"v/a": (1, 2)}).write(tmp_path)
     os.utime(path, (2**31, 2**31))
     assert list(FeatureStore(tmp_path)) == ["v/a"]
     assert len(FeatureStore(tmp_path, run="runs-1")) == 3
@@ -61,7 +61,7 @@ def test_the_newest_run_counts_unless_one_is_named(tmp_path):
 
 def test_a_prediction_does_not_hide_the_data_set(tmp_path):
     make_store(tmp_path)
-    path = Root("predict-1", {"stft": "f1"}, {"v/a": "s1"}, {"v/a": (1, 2)}).write(tmp_path)
+    path = Listing("predict-1", {"stft": "f1"}, {"v/a": "51"}, {"v/a": (1, 2)}).write(tmp_path)
     os.utime(path, (2**31, 2**31))
     assert len(FeatureStore(tmp_path)) == 3
     assert len(FeatureStore(tmp_path, run="predict-1")) == 1
@@ -85,7 +85,7 @@ def test_the_table_of_utterances(tmp_path):
     table = store.list_utterances()
     assert table[1] == {
         "utterance": "v/b",
-        "shard": "s1",
+        "shard": "51",
         "source_sha256": "a" * 64,
         "stft_status": "ok",
         "stft_length": 2,
@@ -101,7 +101,7 @@ def test_finding_a_clip_opens_no_file(tmp_path, monkeypatch):
     make_store(tmp_path)
     store = FeatureStore(tmp_path)
     monkeypatch.setattr("store.catalog.Shard", None)
-    assert store["v/a"].shard == "s1"
+    assert store["v/a"].shard == "51"
 
 
 def test_a_store_of_copies_reads_the_same(tmp_path):

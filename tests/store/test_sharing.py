@@ -85,7 +85,7 @@ def test_a_pickled_store_is_small_and_reads_the_same(folder):
 
 def test_a_file_that_another_holds_locked_is_read(folder):
     store = FeatureStore(folder)
-    path = shard_path(folder, "stft", store.root.fingerprints["stft"], store["v/0"].shard)
+    path = shard_path(folder, "stft", store.listing.fingerprints["stft"], store["v/0"].shard)
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(BlockingIOError):

@@ -66,6 +66,15 @@ def test_names_that_are_not_utf8_are_left_out_and_told(tmp_path):
         list_unlabelled(tmp_path / "in" / latin)
 
 
+def test_names_with_control_characters_are_left_out_and_told(tmp_path):
+    make_files(tmp_path / "in", "b/1.mp4", "b/a\x1b[2J.mp4")
+    _, dataset = list_unlabelled(tmp_path / "in")
+    assert [u.name for u in dataset.utterances] == ["b/1"]
+    assert dataset.warnings == (
+        rf"{tmp_path / 'in'}: b/a\x1b[2J.mp4 is left out: its name has control characters; rename it",
+    )
+
+
 def test_a_plain_folder_of_clips_is_one_video(tmp_path):
     make_files(tmp_path / "in", "z.mp4", "ä b.webm")
     videos, dataset = list_unlabelled(tmp_path / "in")

@@ -44,12 +44,12 @@ def test_ls(store, command):
         "stage       fingerprint   shards  utterances  not ok  rows      size  made (UTC)        runs"
     )
     assert [line[:6] for line in lines[1::2]] == [
-        ["embeddings", "embeddings-1", "2", "3", "1", "8"],
-        ["crops", "crops-1", "2", "3", "1", "8"],
-        ["faces", "faces-1", "2", "3", "1", "8"],
-        ["frames", "frames-1", "2", "3", "0", "60"],
-        ["stft", "stft-1", "2", "3", "0", "60"],
-        ["wav", "wav-1", "2", "3", "0", "9600"],
+        ["embeddings", "e4bed0000001", "2", "3", "1", "8"],
+        ["crops", "e1", "2", "3", "1", "8"],
+        ["faces", "d1", "2", "3", "1", "8"],
+        ["frames", "c1", "2", "3", "0", "60"],
+        ["stft", "b1", "2", "3", "0", "60"],
+        ["wav", "0a", "2", "3", "0", "9600"],
     ]
     assert lines[1][8:] == ["1970-01-01", "05:00", "runs-1"]
     assert out.splitlines()[2] == "    of embeddings"
@@ -64,8 +64,8 @@ def test_ls_as_json(store, command):
 
 
 def test_ls_of_dead_and_damaged_sets(store, command):
-    (store[0] / "stft" / "stft-1").rename(store[0] / "stft" / "stft-0")
-    path = shard_path(store[0], "faces", "faces-1", store[1]["w/a"])
+    (store[0] / "stft" / "b1").rename(store[0] / "stft" / "b0")
+    path = shard_path(store[0], "faces", "d1", store[1]["w/a"])
     path.write_bytes(path.read_bytes()[:-1])
     out = command("ls")[1]
     assert next(line for line in out.splitlines() if line.startswith("stft")).endswith("  none: gc removes it")
@@ -74,7 +74,7 @@ def test_ls_of_dead_and_damaged_sets(store, command):
 
 def test_show(store, command):
     shard = store[1]["v/b"]
-    stft = shard_path(store[0], "stft", "stft-1", shard)
+    stft = shard_path(store[0], "stft", "b1", shard)
 
     def change(file):
         file["stft"][30:] = 0
@@ -97,7 +97,7 @@ def test_show(store, command):
         "  dataset  shape         type     unit    min  max       mean       std\n"
         "  stft     20 x 257 x 2  float32  1     -0.25  0.5  2.432e-05  0.005513\n"
         "  settings: of stft\n"
-        f"  STORE/stft/stft-1/{shard}.h5\n"
+        f"  STORE/stft/b1/{shard}.h5\n"
     ) in out
     assert "faces: no_face: no face of 40 pixels or more in 20 frames\n  num_frames 20, num_faces 0" in out
     assert "  box          0 x 4      float32  pixel\n" in out
@@ -124,7 +124,7 @@ def test_show_draws(tmp_path, command, name):
 def test_why(store, command):
     root, assigned = store
     shard = assigned["v/b"]
-    shard_path(root, "embeddings", "embeddings-1", shard).unlink()
+    shard_path(root, "embeddings", "e4bed0000001", shard).unlink()
     assert command("why", "v/b")[1].splitlines() == [
         f"v/b is in the shard {shard} of the run runs-1",
         "wav: ok, 3200 rows from row 4800",
@@ -132,16 +132,16 @@ def test_why(store, command):
         "frames: ok, 20 rows from row 30",
         "faces: no_face (no face of 40 pixels or more in 20 frames), 0 rows from row 5",
         "crops: no_face (no face of 40 pixels or more in 20 frames), 0 rows from row 5",
-        f"embeddings: not made yet: STORE/embeddings/embeddings-1/{shard}.h5 is missing; the next run makes it",
+        f"embeddings: not made yet: STORE/embeddings/e4bed0000001/{shard}.h5 is missing; the next run makes it",
     ]
 
 
 def test_why_of_a_damaged_shard_an_unlisted_and_an_erased_clip(store, command):
     root, assigned = store
-    path = shard_path(root, "stft", "stft-1", assigned["w/a"])
+    path = shard_path(root, "stft", "b1", assigned["w/a"])
     path.write_bytes(path.read_bytes()[:-1])
     lines = command("why", "w/a")[1].splitlines()
-    assert lines[2].startswith("stft: cannot be read: STORE/stft/stft-1/")
+    assert lines[2].startswith("stft: cannot be read: STORE/stft/b1/")
     assert command("why", "v/aa")[1].splitlines() == [
         "the run runs-1 does not list v/aa, or has found no file of that name",
         "the nearest names are v/a",
@@ -166,7 +166,7 @@ def test_verify(store, command):
 
 
 def test_verify_repairs_and_still_says_that_there_was_a_fault(store, command):
-    path = shard_path(store[0], "embeddings", "embeddings-1", store[1]["w/a"])
+    path = shard_path(store[0], "embeddings", "e4bed0000001", store[1]["w/a"])
     path.write_bytes(path.read_bytes()[:-1])
     code, out, _ = command("verify", "--repair")
     name = str(path.relative_to(store[0]))
@@ -189,8 +189,8 @@ def test_diff(store, command, tmp_path):
         file["embedding"][1] += 0.5
         file["embedding"][3, 7] += 0.25
 
-    rewrite(shard_path(copy, "embeddings", "embeddings-1", store[1]["v/a"]), change)
-    shard_path(copy, "stft", "stft-1", store[1]["w/a"]).unlink()
+    rewrite(shard_path(copy, "embeddings", "e4bed0000001", store[1]["v/a"]), change)
+    shard_path(copy, "stft", "b1", store[1]["w/a"]).unlink()
     listing = copy / "roots" / "runs-1.json"
     assert main(["erase", str(copy), "v/b"]) == 0
     assert listing.exists()
@@ -205,12 +205,12 @@ def test_diff(store, command, tmp_path):
 
 
 def test_gc(store, command):
-    (store[0] / "stft" / "stft-1").rename(store[0] / "stft" / "stft-0")
+    (store[0] / "stft" / "b1").rename(store[0] / "stft" / "b0")
     before = sorted(store[0].rglob("*"))
     out = command("gc", "--dry-run")[1]
     shards = sorted(set(store[1].values()))
     assert [line.partition(" (")[0] for line in out.splitlines()[:2]] == [
-        f"stft/stft-0/{shard}.h5: no run has these settings any more" for shard in shards
+        f"stft/b0/{shard}.h5: no run has these settings any more" for shard in shards
     ]
     assert out.splitlines()[2].startswith("2 files, ")
     assert out.endswith(" kB would be removed\n")
@@ -237,7 +237,7 @@ def test_a_folder_that_is_no_store(tmp_path, capsys):
 def test_numbers_of_an_utterance_agree_with_numpy(store, command):
     rows = np.asarray(json.loads(command("show", "v/a", "--json")[1])["stages"]["faces"]["rows"])
     box = next(summary for summary in rows if summary["dataset"] == "box")
-    with h5py.File(shard_path(store[0], "faces", "faces-1", store[1]["v/a"])) as file:
+    with h5py.File(shard_path(store[0], "faces", "d1", store[1]["v/a"])) as file:
         values = file["box"][:5].astype(float)
     assert box["mean"] == pytest.approx(values.mean())
     assert box["std"] == pytest.approx(values.std())

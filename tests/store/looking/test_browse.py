@@ -11,8 +11,8 @@ import pytest
 
 from store import FeatureStore
 from store.__main__ import main
-from store.catalog import Root
 from store.layout import wav_path
+from store.listings import Listing
 from store.looking.quality import rate_clip, read_sound, read_splits
 from store.tending.erase import PAGES_MARK
 from tests.store.stores import make_store, write_wav
@@ -25,7 +25,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt in
 def pages(store, tmp_path, capsys):
     """Pages of a store whose clip w/a is clipped, beside a ledger with the splits."""
     root, assigned = store
-    wav = wav_path(root, "wav-1", assigned["w/a"], "w/a")
+    wav = wav_path(root, "0a", assigned["w/a"], "w/a")
     write_wav(wav, np.tile([32767, -32768], 800))
     (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,train\nv/b,test\nw/a,train\n")
     arguments = ["browse", str(root), "-o", str(tmp_path / "pages"), "--ledger", str(tmp_path / "ledger.csv")]
@@ -135,12 +135,12 @@ def test_a_clips_page_plays_its_sound(store, pages):
     text = (pages / "clips" / "0.html").read_text()
     source = re.search('<audio .*src="([^"]*)"', text).group(1)
     sound = (pages / "clips" / urllib.parse.unquote(source)).resolve()
-    assert sound == wav_path(store[0], "wav-1", store[1]["v/a"], "v/a").resolve()
+    assert sound == wav_path(store[0], "0a", store[1]["v/a"], "v/a").resolve()
     assert "no face of 40 pixels or more in 20 frames" in (pages / "clips" / "1.html").read_text()
 
 
 def test_names_cannot_break_out_of_a_page(tmp_path):
-    name = "v/</script><img src=x onerror=alert(1)>"
+    name = "</script><img src=x onerror=alert(1)>"
     make_store(tmp_path / "store", {"one": {name: (5, 2)}})
     assert main(["browse", str(tmp_path / "store"), "-o", str(tmp_path / "pages")]) == 0
     for path in (tmp_path / "pages").rglob("*"):
@@ -161,7 +161,7 @@ def test_pages_replace_earlier_ones_and_nothing_else(store, pages, tmp_path, cap
 
 def test_quality_in_numbers(store):
     root, assigned = store
-    wav = wav_path(root, "wav-1", assigned["v/a"], "v/a")
+    wav = wav_path(root, "0a", assigned["v/a"], "v/a")
     store = FeatureStore(root)
     tone = 16384 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
     for samples, level, clipped, notes in (
@@ -184,7 +184,7 @@ def test_splits_come_from_the_run_that_the_listing_names(store, tmp_path):
     (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,train\n")
     assert read_splits(tmp_path / "ledger.csv") == {"v/a": "train"}
     assert read_splits(tmp_path / "none.csv") == {}
-    listing = Root.read(store[0] / "roots" / "runs-1.json")
-    Root(**{**vars(listing), "runs": str(tmp_path)}).write(store[0])
+    listing = Listing.read(store[0] / "roots" / "runs-1.json")
+    Listing(**{**vars(listing), "runs": str(tmp_path)}).write(store[0])
     assert main(["browse", str(store[0]), "-o", str(tmp_path / "pages")]) == 0
     assert '"v/a", "train"' in (tmp_path / "pages" / "data.js").read_text()

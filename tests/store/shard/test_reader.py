@@ -20,7 +20,7 @@ from store.shard.writer import ALIGNMENT, ShardWriter
 DIGEST = "a" * 64
 
 
-def write_stft(path: Path, lengths: dict[str, int], shard: str = "s1") -> Path:
+def write_stft(path: Path, lengths: dict[str, int], shard: str = "51") -> Path:
     """Write an STFT shard whose row i of utterance k holds the number 1000 k + i."""
     with ShardWriter(path, stage="stft", shard=shard, fingerprint="f1", provenance={"version": 1}) as writer:
         for k, (name, length) in enumerate(lengths.items()):
@@ -40,18 +40,18 @@ def seal(path: Path) -> None:
 
 
 def test_rows_come_back_by_utterance(tmp_path):
-    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 5, "v/b": 0, "v/ü '\"": 3}))
+    shard = Shard(write_stft(tmp_path / "51.h5", {"v/a": 5, "v/b": 0, "v/ü '\"": 3}))
     assert shard.names == ["v/a", "v/b", "v/ü '\""]
     np.testing.assert_array_equal(shard.rows("v/ü '\"", "stft")[:, 256, 1], [2000, 2001, 2002])
     assert shard.rows("v/b", "stft").shape == (0, 257, 2)
     assert shard.fact("v/b", "status") == "no_stream"
     assert shard.fact("v/b", "message") == "v/b has no sound: Ä"
     assert shard.fact("v/a", "source_sha256") == DIGEST
-    assert (shard.stage, shard.shard, shard.fingerprint, shard.provenance) == ("stft", "s1", "f1", {"version": 1})
+    assert (shard.stage, shard.shard, shard.fingerprint, shard.provenance) == ("stft", "51", "f1", {"version": 1})
 
 
 def test_rows_are_views_that_cannot_be_written(tmp_path):
-    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 5}))
+    shard = Shard(write_stft(tmp_path / "51.h5", {"v/a": 5}))
     rows = shard.rows("v/a", "stft")
     assert np.shares_memory(rows, shard.dataset("stft"))
     with pytest.raises(ValueError, match="read-only"):
@@ -59,7 +59,7 @@ def test_rows_are_views_that_cannot_be_written(tmp_path):
 
 
 def test_other_readers_see_named_described_datasets(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 5, "v/b": 2})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 5, "v/b": 2})
     with h5py.File(path) as file:
         assert set(file) == {"utterances", "stft", "time", "frequency", "part"}
         assert set(file["utterances"]) == {"id", "offset", "length", "status", "message", "source_sha256", "utterance"}
@@ -74,13 +74,13 @@ def test_other_readers_see_named_described_datasets(tmp_path):
 
 
 def test_equal_rows_give_equal_files(tmp_path):
-    one = write_stft(tmp_path / "one" / "s1.h5", {"v/a": 5, "v/b": 0})
-    two = write_stft(tmp_path / "two" / "s1.h5", {"v/a": 5, "v/b": 0})
+    one = write_stft(tmp_path / "one" / "51.h5", {"v/a": 5, "v/b": 0})
+    two = write_stft(tmp_path / "two" / "51.h5", {"v/a": 5, "v/b": 0})
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_sidecar_digests_every_block_and_itself(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 100})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 100})
     sums = json.loads(sidecar_path(path).read_text())
     own = sums.pop("own_sha256")
     assert own == hashlib.sha256(json.dumps(sums, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -98,7 +98,7 @@ def test_sidecar_digests_every_block_and_itself(tmp_path):
 
 
 def test_the_blocks_of_structure_are_those_that_are_not_all_rows(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 200})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 200})
     sidecar = read_sidecar(path)
     start, length = sidecar.places["stft"]
     inside = [k for k in range(len(sidecar.sha256)) if start <= k << 16 and (k + 1) << 16 <= start + length]
@@ -107,7 +107,7 @@ def test_the_blocks_of_structure_are_those_that_are_not_all_rows(tmp_path):
 
 
 def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
-    writer = ShardWriter(tmp_path / "s1.h5", stage="stft", shard="s1", fingerprint="f1", provenance={})
+    writer = ShardWriter(tmp_path / "51.h5", stage="stft", shard="51", fingerprint="f1", provenance={})
 
     def fail():
         with writer, writer.utterance("v/a") as rows:
@@ -122,7 +122,7 @@ def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
 def test_nothing_is_left_of_a_shard_whose_process_was_killed(tmp_path):
     code = (
         "import os, signal, numpy as np; from pathlib import Path; from store.shard.writer import ShardWriter\n"
-        f"path = Path({str(tmp_path)!r}) / 's1.h5'\n"
+        f"path = Path({str(tmp_path)!r}) / '51.h5'\n"
         "with ShardWriter(path, stage='stft', shard='s', fingerprint='f', provenance={}) as w:\n"
         "    with w.utterance('v/a') as rows:\n"
         "        rows.append(stft=np.zeros((5, 257, 2), 'f4'))\n"
@@ -133,8 +133,8 @@ def test_nothing_is_left_of_a_shard_whose_process_was_killed(tmp_path):
 
 
 def test_a_shard_is_never_written_twice(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
-    with pytest.raises(ShardError, match=r"s1\.h5 exists and is never written again"):
+    path = write_stft(tmp_path / "51.h5", {"v/a": 1})
+    with pytest.raises(ShardError, match=r"51\.h5 exists and is never written again"):
         write_stft(path, {"v/a": 2})
 
 
@@ -193,12 +193,12 @@ def test_images_are_read_one_at_a_time(tmp_path, mapped):
 
 
 def test_a_shard_without_rows_opens(tmp_path):
-    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 0}))
+    shard = Shard(write_stft(tmp_path / "51.h5", {"v/a": 0}))
     assert shard.dataset("stft").shape == (0, 257, 2)
 
 
 def test_a_pickled_shard_reads_the_right_rows(tmp_path):
-    shard = Shard(write_stft(tmp_path / "s1.h5", {"v/a": 5, "v/b": 3}))
+    shard = Shard(write_stft(tmp_path / "51.h5", {"v/a": 5, "v/b": 3}))
     shard.rows("v/a", "stft")
     pickled = pickle.dumps(shard)
     assert len(pickled) < 5000
@@ -206,7 +206,7 @@ def test_a_pickled_shard_reads_the_right_rows(tmp_path):
 
 
 def test_a_file_cut_short_is_an_error_before_it_is_mapped(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 50})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 50})
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.truncate(size - 1)
@@ -215,7 +215,7 @@ def test_a_file_cut_short_is_an_error_before_it_is_mapped(tmp_path):
 
 
 def test_a_file_of_another_product_is_refused(tmp_path):
-    path = tmp_path / "s1.h5"
+    path = tmp_path / "51.h5"
     with h5py.File(path, "w") as file:
         file.attrs["format"] = np.bytes_(b"theirs")
     seal(path)
@@ -224,7 +224,7 @@ def test_a_file_of_another_product_is_refused(tmp_path):
 
 
 def test_a_later_format_is_refused(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 1})
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = 99
     seal(path)
@@ -233,7 +233,7 @@ def test_a_later_format_is_refused(tmp_path):
 
 
 def test_a_file_that_is_no_hdf5_is_refused(tmp_path):
-    path = tmp_path / "s1.h5"
+    path = tmp_path / "51.h5"
     path.write_bytes(b"no")
     seal(path)
     with pytest.raises(ShardError, match="cannot be read as HDF5"):
@@ -241,22 +241,22 @@ def test_a_file_that_is_no_hdf5_is_refused(tmp_path):
 
 
 def test_a_shard_without_digests_is_refused(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 1})
     sidecar_path(path).unlink()
-    with pytest.raises(ShardError, match=r"s1\.h5\.sums is missing or unreadable"):
+    with pytest.raises(ShardError, match=r"51\.h5\.sums is missing or unreadable"):
         Shard(path)
 
 
 def test_a_changed_sidecar_is_refused(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 1})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 1})
     text = sidecar_path(path).read_text()
     sidecar_path(path).write_text(text.replace('"block":65536', '"block":65537'))
-    with pytest.raises(ShardError, match=r"s1\.h5\.sums is missing or unreadable \(its own digest differs\)"):
+    with pytest.raises(ShardError, match=r"51\.h5\.sums is missing or unreadable \(its own digest differs\)"):
         Shard(path)
 
 
 def test_damaged_structure_is_told_before_libhdf5_sees_it(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 100})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 100})
     with path.open("r+b") as file:
         file.seek(300)
         file.write(b"\xff")
@@ -265,7 +265,7 @@ def test_damaged_structure_is_told_before_libhdf5_sees_it(tmp_path):
 
 
 def test_a_file_cut_short_under_a_mapping_is_an_error_at_the_next_read(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 50})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 50})
     shard = Shard(path)
     shard.rows("v/a", "stft")
     with path.open("r+b") as file:
@@ -275,7 +275,7 @@ def test_a_file_cut_short_under_a_mapping_is_an_error_at_the_next_read(tmp_path)
 
 
 def test_a_file_cut_short_before_it_is_mapped_is_an_error(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 50})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 50})
     shard = Shard(path)
     with path.open("r+b") as file:
         file.truncate(5000)
@@ -284,7 +284,7 @@ def test_a_file_cut_short_before_it_is_mapped_is_an_error(tmp_path):
 
 
 def test_copies_are_errors_never_signals(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 50, "v/b": 60})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 50, "v/b": 60})
     shard = Shard(path, mapped=False)
     rows = shard.rows("v/b", "stft")
     np.testing.assert_array_equal(rows[:, 0, 0], 1000 + np.arange(60))
@@ -292,13 +292,13 @@ def test_copies_are_errors_never_signals(tmp_path):
         rows[0] = 1
     with path.open("r+b") as file:
         file.truncate(20000)
-    with pytest.raises(ShardError, match=r"s1\.h5 ends \d+ bytes early in stft"):
+    with pytest.raises(ShardError, match=r"51\.h5 ends \d+ bytes early in stft"):
         shard.rows("v/b", "stft")
     assert rows[59, 0, 0] == 1059
 
 
 def test_a_removed_file_stays_readable_where_it_is_mapped(tmp_path):
-    path = write_stft(tmp_path / "s1.h5", {"v/a": 5})
+    path = write_stft(tmp_path / "51.h5", {"v/a": 5})
     shard = Shard(path)
     shard.rows("v/a", "stft")
     path.unlink()
@@ -321,7 +321,7 @@ def test_an_external_link_is_refused(tmp_path):
         file["stft"] = h5py.ExternalLink(str(other), "/stft")
 
     with pytest.raises(ShardError, match=r"stft is a link to .*other\.h5; a shard must hold its data itself"):
-        Shard(outside(tmp_path / "s1.h5", change))
+        Shard(outside(tmp_path / "51.h5", change))
 
 
 def test_a_virtual_dataset_is_refused(tmp_path):
@@ -331,7 +331,7 @@ def test_a_virtual_dataset_is_refused(tmp_path):
         file.create_virtual_dataset("stft", layout)
 
     with pytest.raises(ShardError, match="the data of stft lie in another file"):
-        Shard(outside(tmp_path / "s1.h5", change))
+        Shard(outside(tmp_path / "51.h5", change))
 
 
 def test_external_storage_is_refused(tmp_path):
@@ -339,16 +339,16 @@ def test_external_storage_is_refused(tmp_path):
         file.create_dataset("stft", (5, 257, 2), "<f4", external=[(str(other), 0, 10280)])
 
     with pytest.raises(ShardError, match="the data of stft lie in another file"):
-        Shard(outside(tmp_path / "s1.h5", change))
+        Shard(outside(tmp_path / "51.h5", change))
 
 
 def test_chunks_and_other_shapes_are_refused(tmp_path):
     with pytest.raises(ShardError, match="stft is not one piece of this file"):
-        Shard(outside(tmp_path / "a" / "s1.h5", lambda f, _: f.create_dataset("stft", (5, 257, 2), "<f4", chunks=True)))
+        Shard(outside(tmp_path / "a" / "51.h5", lambda f, _: f.create_dataset("stft", (5, 257, 2), "<f4", chunks=True)))
     with pytest.raises(ShardError, match=r"stft has rows \(256, 2\) float32, they must be \(257, 2\) float32"):
-        Shard(outside(tmp_path / "b" / "s1.h5", lambda f, _: f.create_dataset("stft", (5, 256, 2), "<f4")))
+        Shard(outside(tmp_path / "b" / "51.h5", lambda f, _: f.create_dataset("stft", (5, 256, 2), "<f4")))
 
 
 def test_a_missing_dataset_is_an_error_that_names_the_file(tmp_path):
-    with pytest.raises(ShardError, match=r"s1\.h5 has no dataset stft, which the stage stft must have"):
-        Shard(outside(tmp_path / "s1.h5", lambda f, _: None))
+    with pytest.raises(ShardError, match=r"51\.h5 has no dataset stft, which the stage stft must have"):
+        Shard(outside(tmp_path / "51.h5", lambda f, _: None))

@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.runs.plan import ShardPlan
 from store import FeatureStore, StoreError, UtteranceNotFoundError, files
-from store.catalog import Root
 from store.erased import read_erased
 from store.layout import shard_path, wav_path
+from store.listings import Listing
 from store.plans import plan_of, read_stored_plans
 from store.tending.compact import compact_store, plan_merges
 from store.tending.erase import PAGES_MARK, erase, render_erasure
@@ -38,7 +38,7 @@ def snapshot(root):
             "digest": store[name].source_sha256,
             "wav": wav_path(root, FINGERPRINTS["wav"], store[name].shard, name).read_bytes(),
             "width": store[name].find_shard("frames").fact(name, "width"),
-            "stamp": store.root.sources[name],
+            "stamp": store.listing.sources[name],
         }
         for name in store
     }
@@ -53,14 +53,14 @@ def test_a_store_without_garbage(store):
 def test_gc_removes_old_settings_and_unlisted_shards_only(store):
     root, assigned = store
     before = snapshot(root)
-    old = write_shard(root, "stft", assigned["v/a"], SHARDS["one"], fingerprint="stft-0")
+    old = write_shard(root, "stft", assigned["v/a"], SHARDS["one"], fingerprint="b0")
     plan = plan_of([member("x/a")])
     plan.write(root)
     dead = write_shard(root, "wav", plan.shard, {"x/a": (4, 0)})
     garbage = find_garbage(root)
     assert [(item.path, item.reason) for item in garbage] == [
-        (f"wav/wav-1/{plan.shard}.h5", "no utterance that a run lists is in this shard"),
-        (f"stft/stft-0/{assigned['v/a']}.h5", "no run has these settings any more"),
+        (f"wav/0a/{plan.shard}.h5", "no utterance that a run lists is in this shard"),
+        (f"stft/b0/{assigned['v/a']}.h5", "no run has these settings any more"),
         (f"shards/{plan.shard}.json", "no utterance that a run lists is in this shard"),
     ]
     kept = {path for path in root.rglob("*") if path.is_file()}
@@ -76,9 +76,9 @@ def test_gc_removes_old_settings_and_unlisted_shards_only(store):
 
 def test_gc_keeps_what_another_run_reaches(store):
     root, assigned = store
-    write_shard(root, "stft", assigned["v/a"], SHARDS["one"], fingerprint="stft-0")
-    listing = Root.read(root / "roots" / "runs-1.json")
-    dataclasses.replace(listing, run="runs-0", fingerprints={**FINGERPRINTS, "stft": "stft-0"}).write(root)
+    write_shard(root, "stft", assigned["v/a"], SHARDS["one"], fingerprint="b0")
+    listing = Listing.read(root / "roots" / "runs-1.json")
+    dataclasses.replace(listing, run="runs-0", fingerprints={**FINGERPRINTS, "stft": "b0"}).write(root)
     assert find_garbage(root) == []
 
 
@@ -112,11 +112,11 @@ def test_compact_merges_small_shards_and_changes_no_row(store):
     compact_store(root, [merge])
     assert snapshot(root) == before
     assert list(verify_store(root)) == []
-    assert len(list((root / "stft" / "stft-1").glob("*.h5"))) == 1
+    assert len(list((root / "stft" / "b1").glob("*.h5"))) == 1
     assert (root / "roots" / "runs-1.json").stat().st_mtime_ns == newest
     # The pipeline knows the new shard as one of its own.
     plan = ShardPlan.read(root / "shards" / f"{merge.plan.shard}.json")
-    assert [(m.name, m.stamp) for m in plan.members] == [(name, member(name)[2:]) for name in ("v/a", "v/b", "w/a")]
+    assert [(m.name, m.stamp) for m in plan.members] == [(name, member(name).stamp) for name in ("v/a", "v/b", "w/a")]
     assert json.loads((root / "shards" / f"{merge.plan.shard}.json").read_text())["supersedes"] == sorted(
         set(store[1].values())
     )
@@ -124,7 +124,7 @@ def test_compact_merges_small_shards_and_changes_no_row(store):
 
 
 def test_compact_passes_by_a_name_too_long_to_have_a_sound(tmp_path):
-    _link_wav(tmp_path, "wav-1", "old", "new", "v/" + "b" * 252)
+    _link_wav(tmp_path, "0a", "old", "new", "v/" + "b" * 252)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,14 +135,14 @@ def test_compact_respects_the_size_of_a_shard(store):
 
 def test_compact_drops_the_rows_of_changed_clips(store):
     root = store[0]
-    changed = (*member("v/b")[:3], 2 * 10**18)
+    changed = member("v/b")._replace(mtime_ns=2 * 10**18)
     plan = plan_of([changed])
     plan.write(root)
     for stage in FINGERPRINTS:
         if stage != "pixels":
             write_shard(root, stage, plan.shard, {"v/b": (7, 1)})
-    listing = Root.read(root / "roots" / "runs-1.json")
-    shards, sources = listing.shards | {"v/b": plan.shard}, listing.sources | {"v/b": changed[2:]}
+    listing = Listing.read(root / "roots" / "runs-1.json")
+    shards, sources = listing.shards | {"v/b": plan.shard}, listing.sources | {"v/b": changed.stamp}
     dataclasses.replace(listing, shards=shards, sources=sources).write(root)
     before = snapshot(root)
     assert len(before["v/b"]["stft"]) == 7 * 257 * 8
@@ -154,14 +154,14 @@ def test_compact_drops_the_rows_of_changed_clips(store):
 
 def test_compact_leaves_unfinished_shards_alone(store):
     root, assigned = store
-    shard_path(root, "embeddings", "embeddings-1", assigned["w/a"]).unlink()
+    shard_path(root, "embeddings", "e4bed0000001", assigned["w/a"]).unlink()
     assert plan_merges(root, 64) == []
 
 
 def test_compact_leaves_damaged_shards_as_they_are(store):
     root, assigned = store
     before = sorted(path.relative_to(root) for path in root.rglob("*"))
-    path = shard_path(root, "faces", "faces-1", assigned["w/a"])
+    path = shard_path(root, "faces", "d1", assigned["w/a"])
     data = bytearray(path.read_bytes())
     data[600] ^= 1
     path.write_bytes(data)
@@ -181,16 +181,16 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     root, runs = tmp_path / "store", tmp_path / "runs"
     name, other = "withdrawn_video/utterance_7", "other_video/utterance_1"
     make_store(root, {"one": {name: (30, 5), other: (20, 4)}, "two": {"w/a": (10, 3)}})
-    listing = Root.read(root / "roots" / "runs-1.json")
+    listing = Listing.read(root / "roots" / "runs-1.json")
     dataclasses.replace(listing, runs=str(runs)).write(root)
-    write_shard(root, "stft", listing.shards[name], {name: (30, 5), other: (20, 4)}, fingerprint="stft-0")
+    write_shard(root, "stft", listing.shards[name], {name: (30, 5), other: (20, 4)}, fingerprint="b0")
     clip = FeatureStore(root)[name]
     needles = [b"withdrawn_video", clip.source_sha256.encode(), clip.crops[3].tobytes(), clip.stft[5].tobytes()]
     needles.append(clip.embeddings[2].tobytes())
-    needles.append(wav_path(root, "wav-1", clip.shard, name).read_bytes()[2000:2200])
+    needles.append(wav_path(root, "0a", clip.shard, name).read_bytes()[2000:2200])
     assert len({needle for _, needle in occurrences(root, needles)}) == len(needles)
     # A damaged file that was set aside, a page, and a run that was trained on them.
-    aside = shard_path(root, "embeddings", "embeddings-1", clip.shard)
+    aside = shard_path(root, "embeddings", "e4bed0000001", clip.shard)
     aside.write_bytes(aside.read_bytes()[:-1])
     set_aside(root, [fault for fault in verify_store(root) if fault.kind == "size"])
     (root / "pages").mkdir()
@@ -265,7 +265,7 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", ["write_merged", "rewrite_roots", "remove_shard"])
+@pytest.mark.parametrize("step", ["write_merged", "rewrite_listings", "remove_shard"])
 def test_a_compaction_that_is_killed_loses_nothing_and_can_be_finished(store, monkeypatch, step):
     root = store[0]
     before = snapshot(root)
@@ -285,7 +285,7 @@ def test_a_compaction_that_is_killed_loses_nothing_and_can_be_finished(store, mo
     assert list(verify_store(root)) == []
 
 
-@pytest.mark.parametrize("step", ["write_merged", "rewrite_roots", "remove_shard"])
+@pytest.mark.parametrize("step", ["write_merged", "rewrite_listings", "remove_shard"])
 def test_an_erasure_that_is_killed_is_on_record_and_can_be_finished(store, monkeypatch, step):
     root = store[0]
     kept = snapshot(root)["v/b"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, StoreError
-from store.catalog import Root
 from store.layout import shard_path, wav_path
+from store.listings import Listing
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
 from store.shard.sidecar import compute_sidecar, read_sidecar, sidecar_path, write_sidecar
@@ -61,7 +61,7 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
 @pytest.mark.parametrize("stage", ["faces", "stft"])
 def test_a_thousand_flipped_bits_are_found_and_placed(tmp_path, stage):
     clips = {"v/a": (60, 40), "v/b": (0, 0), "v/c": (50, 90)}
-    path = write_shard(tmp_path, stage, "s1", clips)
+    path = write_shard(tmp_path, stage, "51", clips)
     sums = sidecar_path(path)
     sizes = {path: path.stat().st_size, sums: sums.stat().st_size}
     rng = random.Random(stage)
@@ -85,17 +85,17 @@ def test_a_thousand_flipped_bits_are_found_and_placed(tmp_path, stage):
 
 
 def test_a_flipped_bit_among_rows_names_their_utterance(tmp_path):
-    path = write_shard(tmp_path, "stft", "s1", {"v/a": (100, 0), "v/b": (0, 0), "v/c": (100, 0)})
+    path = write_shard(tmp_path, "stft", "51", {"v/a": (100, 0), "v/b": (0, 0), "v/c": (100, 0)})
     start, length = read_sidecar(path).places["stft"]
     flip(path, start + length * 3 // 4, 0)
     [fault] = check_shard(tmp_path, path)
     assert (fault.kind, fault.utterances) == ("digest", ("v/c",))
-    assert str(fault).startswith("stft/stft-1/s1.h5: digest: bytes ")
+    assert str(fault).startswith("stft/b1/51.h5: digest: bytes ")
     assert str(fault).endswith("(stft) are not what was written: v/c")
 
 
 def test_a_flipped_bit_in_structure_never_reaches_libhdf5(tmp_path, monkeypatch):
-    path = write_shard(tmp_path, "stft", "s1", {"v/a": (60, 0)})
+    path = write_shard(tmp_path, "stft", "51", {"v/a": (60, 0)})
     flip(path, 700, 3)
     monkeypatch.setattr(h5py, "File", None)
     [fault] = check_shard(tmp_path, path)
@@ -104,7 +104,7 @@ def test_a_flipped_bit_in_structure_never_reaches_libhdf5(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("left", [0, 1, 4000, -1])
 def test_a_cut_file_is_told_with_both_sizes(tmp_path, left):
-    path = write_shard(tmp_path, "stft", "s1", {"v/a": (60, 0)})
+    path = write_shard(tmp_path, "stft", "51", {"v/a": (60, 0)})
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.truncate(left % size)
@@ -140,7 +140,7 @@ def test_other_kinds_of_fault_are_told_in_words(store):
     assert "embedding has NaN or infinite values: v/a" in str(faults["embeddings"])
     assert faults["faces"].kind == "version"
     assert "has format version 99, this release reads up to 1" in faults["faces"].message
-    assert f"it says that it is crops/crops-1/{'0' * 16}; it lies at crops/" in faults["crops"].message
+    assert f"it says that it is crops/e1/{'0' * 16}; it lies at crops/" in faults["crops"].message
     assert "cannot be read as HDF5" in faults["frames"].message
     # The other shard is as it was.
     assert FeatureStore(root)["w/a"].stft.shape == (10, 257, 2)
@@ -175,16 +175,16 @@ def test_damaged_missing_and_superfluous_sound(store):
 
 def test_what_belongs_to_nothing(store):
     root = store[0]
-    write_shard(root, "stft", "unplanned", {"v/x": (3, 0)})
+    write_shard(root, "stft", "dead01", {"v/x": (3, 0)})
     (root / "stft" / "notes.txt").touch()
-    sidecar_path(root / "faces" / "faces-1" / "gone.h5").touch()
-    (root / "wav" / "wav-1" / "gone" / "v").mkdir(parents=True)
+    sidecar_path(root / "faces" / "d1" / "90e.h5").touch()
+    (root / "wav" / "0a" / "90e" / "v").mkdir(parents=True)
     faults = {fault.path: fault.message for fault in verify_store(root) if fault.kind == "orphan"}
     assert faults == {
-        "stft/stft-1/unplanned.h5": "no plan names the shard unplanned",
+        "stft/b1/dead01.h5": "no plan names the shard dead01",
         "stft/notes.txt": "it is no part of a store",
-        "faces/faces-1/gone.h5.sums": "digests without their file",
-        "wav/wav-1/gone": "WAV files without gone.h5",
+        "faces/d1/90e.h5.sums": "digests without their file",
+        "wav/0a/90e": "WAV files without 90e.h5",
     }
 
 
@@ -205,7 +205,7 @@ def test_repair_sets_a_shard_aside_with_what_was_made_from_it(store):
     flip(damaged, 3000, 1)
     repaired = set_aside(root, list(verify_store(root)))
     shard = assigned["v/a"]
-    moved = [f"{stage}/{stage}-1/{shard}.h5" for stage in ("frames", "faces", "crops", "embeddings")]
+    moved = [f"{stage}/{FINGERPRINTS[stage]}/{shard}.h5" for stage in ("frames", "faces", "crops", "embeddings")]
     assert sorted(repaired.moved) == sorted([*moved, *(f"{path}.sums" for path in moved)])
     assert repaired.left == []
     assert all((root / "damaged" / path).exists() and not (root / path).exists() for path in moved)
@@ -219,7 +219,7 @@ def test_repair_sets_sound_aside_with_its_transform(store):
     flip(wav_path(root, FINGERPRINTS["wav"], assigned["v/a"], "v/a"), 100, 0)
     set_aside(root, list(verify_store(root)))
     shard = assigned["v/a"]
-    assert (root / "damaged" / "wav" / "wav-1" / shard / "v" / "a.wav").exists()
+    assert (root / "damaged" / "wav" / "0a" / shard / "v" / "a.wav").exists()
     assert not path_of(store, "stft", "v/a").exists()
     assert not path_of(store, "wav", "v/a").exists()
     assert list(verify_store(root)) == []
@@ -227,13 +227,13 @@ def test_repair_sets_sound_aside_with_its_transform(store):
 
 def test_repair_leaves_what_cannot_be_made_again(store):
     root, assigned = store
-    listing = Root.read(root / "roots" / "runs-1.json")
-    Root("runs-1", listing.fingerprints, listing.shards, listing.sources, frozenset({"w/a"})).write(root)
+    listing = Listing.read(root / "roots" / "runs-1.json")
+    Listing("runs-1", listing.fingerprints, listing.shards, listing.sources, frozenset({"w/a"})).write(root)
     flip(path_of(store, "stft", "w/a"), 5000, 1)
     repaired = set_aside(root, list(verify_store(root)))
     assert repaired.moved == []
     [(path, reason)] = repaired.left
-    assert path == f"stft/stft-1/{assigned['w/a']}.h5"
+    assert path == f"stft/b1/{assigned['w/a']}.h5"
     assert reason.startswith("1 clips of this shard cannot be read again, their files are gone (the first: w/a)")
     assert path_of(store, "stft", "w/a").exists()
 
@@ -246,7 +246,7 @@ def test_two_repairs_of_one_file_keep_both(store):
         write_shard(root, "stft", assigned["w/a"], {"w/a": (10, 3)})
         flip(path, 5000, 1)
         set_aside(root, list(verify_store(root)))
-    folder = root / "damaged" / "stft" / "stft-1"
+    folder = root / "damaged" / "stft" / "b1"
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         f"{assigned['w/a']}.h5{end}" for end in ("", ".2", ".sums", ".sums.2")
     )
@@ -303,7 +303,7 @@ def test_what_an_interrupted_run_leaves_is_no_fault(store):
     path = path_of(store, "wav", "v/a")
     path.unlink()
     assert sidecar_path(path).exists()
-    assert (root / "wav" / "wav-1" / assigned["v/a"] / "v" / "a.wav").exists()
+    assert (root / "wav" / "0a" / assigned["v/a"] / "v" / "a.wav").exists()
     assert list(verify_store(root)) == []
 
 

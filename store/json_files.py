@@ -1,0 +1,121 @@
+"""Reading the store's JSON files: types, lengths and names are checked here, before anything uses what a file says."""
+
+import contextlib
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from store.errors import StoreError, check_version
+
+#: Bytes; the listing of ten million utterances has fewer.
+_LARGEST_FILE = 1 << 30
+_LARGEST_INTEGER = (1 << 63) - 1
+_LONGEST_TEXT = 1 << 16
+
+
+@contextlib.contextmanager
+def reading_json(path: Path, known_version: int | None, next_step: str) -> Iterator[dict[str, Any]]:
+    """Give the object that a JSON file holds; what is found wrong with it in the block is an error that names the file.
+
+    Args:
+        path: The file.
+        known_version: The latest `format_version` that the caller reads; None for files that have none.
+        next_step: What the user can do about a damaged file; the end of the message.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: It cannot be read, is damaged, or is of a later version.
+    """
+    try:
+        value = parse_json(_read(path))
+        if known_version is not None:
+            check_version(path, check_integer(value["format_version"], "format_version", 0), known_version)
+        yield value
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror or error})") from error
+    except KeyError as error:
+        raise StoreError(f"{path} is damaged (it has no {error}); {next_step}") from error
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({error}); {next_step}") from error
+
+
+def _read(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+        raise ValueError("it is no file")
+    if status.st_size > _LARGEST_FILE:
+        raise ValueError(f"it has {status.st_size} bytes, {_LARGEST_FILE} at most are read")
+    return path.read_bytes()
+
+
+def parse_json(data: bytes | str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        ValueError: It is no JSON, no object, not UTF-8, nested too deeply, or has numbers that JSON does not know.
+    """
+    try:
+        value = json.loads(data if isinstance(data, str) else data.decode(), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds a {type(value).__name__}, it must hold an object")
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def check_integer(value: Any, what: str, lowest: int = -_LARGEST_INTEGER) -> int:
+    """Return a value that is an integer of 64 bits, not below `lowest`.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if type(value) is not int or not lowest <= value <= _LARGEST_INTEGER:
+        raise ValueError(f"{what} is {_shown(value)}, it must be a whole number from {lowest} to {_LARGEST_INTEGER}")
+    return value
+
+
+def check_text(value: Any, what: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return a value that is text of at most `longest` characters, without NUL.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, str) or len(value) > longest or "\0" in value:
+        raise ValueError(f"{what} is {_shown(value)}, it must be text of at most {longest} characters")
+    value.encode()  # a lone surrogate is no text
+    return value
+
+
+def check_list(value: Any, what: str) -> list[Any]:
+    """Return a value that is a list.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is {_shown(value)}, it must be a list")
+    return value
+
+
+def check_object(value: Any, what: str) -> dict[str, Any]:
+    """Return a value that is an object.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is {_shown(value)}, it must be an object")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"

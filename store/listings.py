@@ -1,0 +1,116 @@
+"""What each run lists: which utterance is in which shard, under which fingerprints (FORMAT.md, section 6)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from store import files
+from store.errors import StoreError
+from store.json_files import check_integer, check_list, check_object, check_text, reading_json
+from store.layout import listings_folder
+from store.names import check_id, check_run, check_utterance
+
+_LISTING_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What one run lists; a file of `<store>/roots/`.
+
+    Args:
+        run: The run's name.
+        fingerprints: Stage to fingerprint.
+        shards: Utterance to the id of the shard that holds its rows.
+        sources: Utterance to (size in bytes, time of change in ns) of its file when it was last seen.
+        vanished: Utterances whose rows are kept although their file is gone.
+        runs: The run's own folder (checkpoints, reports), "" where it is not known.
+
+    """
+
+    run: str
+    fingerprints: dict[str, str]
+    shards: dict[str, str]
+    sources: dict[str, tuple[int, int]]
+    vanished: frozenset[str] = frozenset()
+    runs: str = ""
+
+    def write(self, store: Path, path: Path | None = None) -> Path:
+        """Write in columns, a third of the size of a row each.
+
+        Args:
+            store: The store's folder.
+            path: The file; `<store>/roots/<run>.json` by default.
+
+        Raises:
+            StoreError: A name may not be in a store.
+        """
+        names = sorted(self.shards)
+        ids = sorted(set(self.shards.values()))
+        index = {shard: i for i, shard in enumerate(ids)}
+        value = {
+            "format_version": _LISTING_VERSION,
+            "run": self.run,
+            "fingerprints": self.fingerprints,
+            "shards": ids,
+            "utterances": names,
+            "shard": [index[self.shards[name]] for name in names],
+            "size": [self.sources[name][0] for name in names],
+            "mtime_ns": [self.sources[name][1] for name in names],
+            "vanished": sorted(self.vanished),
+            "runs": self.runs,
+        }
+        try:
+            _read_listing(value)
+        except ValueError as error:
+            raise StoreError(f"the run {self.run!r} cannot be listed in {store}: {error}") from error
+        path = path or listings_folder(store) / f"{self.run}.json"
+        files.write_json(path, value)
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "Listing":
+        """Read what `write` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            StoreError: It is damaged or of a later version.
+
+        """
+        with reading_json(path, _LISTING_VERSION, "remove it, and the next run writes it again") as value:
+            return _read_listing(value)
+
+
+def _read_listing(value: dict[str, Any]) -> Listing:
+    ids = [check_id(shard) for shard in check_list(value["shards"], "shards")]
+    names = [check_utterance(name) for name in check_list(value["utterances"], "utterances")]
+    sizes = [check_integer(size, "a size", 0) for size in check_list(value["size"], "size")]
+    times = [check_integer(time, "a time") for time in check_list(value["mtime_ns"], "mtime_ns")]
+    numbers = [check_integer(number, "the number of a shard", 0) for number in check_list(value["shard"], "shard")]
+    if any(number >= len(ids) for number in numbers):
+        raise ValueError(f"it names shard number {max(numbers)} of {len(ids)}, counted from 0")
+    if len(set(names)) != len(names):
+        raise ValueError("an utterance is in it twice")
+    if not len(names) == len(sizes) == len(times) == len(numbers):
+        raise ValueError("its columns have different lengths")
+    vanished = frozenset(check_utterance(name) for name in check_list(value["vanished"], "vanished"))
+    if not vanished <= set(names):
+        raise ValueError(f"{min(vanished - set(names))!r} is vanished and not among its utterances")
+    fingerprints = check_object(value["fingerprints"], "fingerprints").items()
+    return Listing(
+        run=check_run(value["run"]),
+        fingerprints={check_text(stage, "a stage", 64): check_id(fingerprint) for stage, fingerprint in fingerprints},
+        shards={name: ids[number] for name, number in zip(names, numbers, strict=True)},
+        sources=dict(zip(names, zip(sizes, times, strict=True), strict=True)),
+        vanished=vanished,
+        runs=check_text(value.get("runs", ""), "runs"),
+    )
+
+
+def find_listings(store: Path) -> list[Path]:
+    """Find the files of all listings, sorted by name."""
+    return sorted(path for path in listings_folder(store).glob("*.json") if not path.name.startswith("."))
+
+
+def read_listings(store: Path) -> list[Listing]:
+    """Read what every run lists."""
+    return [Listing.read(path) for path in find_listings(store)]
