@@ -1,93 +1,146 @@
 """Clips without labels, found by looking into a folder."""
 
 import os
-import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.dataset.utterances import NO_CLIP_ENDINGS, Dataset, Utterance
+from pipeline.dataset.names import find_fault, is_media, rank_as_clip, show, strip_ending
+from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
 
 #: Name of the split that they make up.
 UNLABELLED = "unlabelled"
+# Bytes of a file that tell what it is.
+_HEAD_BYTES = 512
 
 
 def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
     """List the clips `<folder>/<video>/<clip>`; or, where the folder itself holds them, `<folder>/<clip>`.
 
+    A clip is what is called like a video or sound, or called like nothing known and begins like one. Of two that differ
+    only in their ending the video counts, not its sound; of two videos neither does: they are listed once, without
+    ending, and have no file that can be told.
+
     Returns:
         The folder of videos in the sense of the data set (that of the folders of clips), and its utterances, sorted.
-        Names that are not UTF-8, or have control characters, are left out with a warning: no file of results could
-        hold them.
+        Left out with a warning: names that are not UTF-8 or have control characters, since no file of results could
+        hold them, what is no media, and folders that cannot be read.
 
     Raises:
-        UserError: There is no such folder, its name is not UTF-8, it holds no clip, or clips on both levels, or two
-            differ only in their ending.
+        UserError: There is no such folder, its name is not UTF-8, it holds no clip, or clips on both levels.
     """
     if not folder.is_dir():
         raise UserError(f"--videos {folder} is no folder; name one that holds clips, or folders of clips")
     folder = folder.resolve()
-    if _fault(str(folder)):
-        raise UserError(f"--videos {_shown(str(folder))} {_fault(str(folder))}; rename the folder")
-    direct = _list_files(folder)
-    nested = [(entry, name) for entry in _list_folders(folder) for name in _list_files(folder / entry)]
+    if fault := find_fault(str(folder)):
+        raise UserError(f"--videos {show(folder)} {fault}; rename the folder")
+    top, below = _Listing(), _Listing()
+    top.list_files(folder, "")
+    for name in top.folders:
+        below.list_files(folder / name, f"{name}/")
+    direct, nested = top.clips, below.clips
     if direct and nested:
         raise UserError(
-            f"{folder} holds clips ({direct[0]}) and folders of clips ({nested[0][0]}/{nested[0][1]}); "
+            f"{folder} holds clips ({direct[0]}) and folders of clips ({nested[0]}); "
             "keep one kind, since a clip's name is that of its folder and its own"
         )
-    pairs = nested or [(folder.name, name) for name in direct]
-    warnings = tuple(
-        f"{folder}: {_shown(f'{video}/{name}')} is left out: its name {_fault(video + name)}; rename it"
+    pairs = [(folder.name, name) for name in direct] or [(video, name) for video, _, name in map(_partition, nested)]
+    warnings = [
+        f"{folder}: {show(f'{video}/{name}')} is left out: its name {find_fault(video + name)}; rename it"
         for video, name in pairs
-        if _fault(video + name)
-    )
-    pairs = [(video, name) for video, name in pairs if not _fault(video + name)]
-    if warnings and not pairs:
-        raise UserError("\n".join(warnings))
+        if find_fault(video + name)
+    ]
+    pairs = [(video, name) for video, name in pairs if not find_fault(video + name)]
+    warnings += [f"{folder}: {sentence}" for sentence in (*top.faults, *below.faults)]
+    warnings += _tell_left_out(folder, [*top.left_out, *below.left_out])
     if not pairs:
-        raise UserError(f"{folder} holds no clips; expected {folder.name}/CLIP or {folder.name}/VIDEO/CLIP")
-    utterances = tuple(
-        Utterance(video, name, UNLABELLED, None, None, None, None, None, folder, 0) for video, name in pairs
-    )
-    _refuse_twins(utterances)
-    return folder if nested else folder.parent, Dataset(utterances, warnings)
+        expected = f"{folder} holds no clips; expected {folder.name}/CLIP or {folder.name}/VIDEO/CLIP"
+        raise UserError("\n".join([*warnings, *([] if warnings else [expected])]))
+    utterances, told = _list_utterances(folder, pairs)
+    return folder if nested else folder.parent, Dataset(tuple(utterances), (*warnings, *told))
 
 
-def _refuse_twins(utterances: tuple[Utterance, ...]) -> None:
-    first: dict[str, Utterance] = {}
-    for utterance in utterances:
-        twin = first.setdefault(utterance.name, utterance)
-        if twin is not utterance:
-            raise UserError(
-                f"{twin.video}/{twin.utterance} and {utterance.video}/{utterance.utterance} differ only in their "
-                "ending, so they would be one clip; rename one"
-            )
+def _partition(path: str) -> tuple[str, str, str]:
+    return path.partition("/")
 
 
-def _fault(name: str) -> str:
-    """Say what is wrong with a name on the disk, "" for nothing; Python keeps bytes that are no UTF-8 as surrogates."""
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        return "is not UTF-8"
-    return "has control characters" if any(unicodedata.category(c) == "Cc" for c in name) else ""
+@dataclass
+class _Listing:
+    """What is in one or several folders; paths are relative to the folder asked for.
+
+    Attributes:
+        clips: Sorted folder by folder.
+        folders: Sorted.
+        left_out: What is no media.
+        faults: Sentences on what cannot be read.
+    """
+
+    clips: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def list_files(self, folder: Path, prefix: str) -> None:
+        """Look into one folder; hidden files are none."""
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.faults.append(f"{show(prefix or folder)} cannot be listed and is left out: {error.strerror}")
+            return
+        for entry in found:
+            if not entry.name.startswith("."):
+                self._add(entry, prefix)
+
+    def _add(self, entry: os.DirEntry[str], prefix: str) -> None:
+        path = prefix + entry.name
+        try:
+            if entry.is_dir():
+                self.folders.append(entry.name)
+            elif entry.is_file():
+                (self.clips if _is_clip(entry) else self.left_out).append(path)
+        except OSError as error:
+            self.faults.append(f"{show(path)} cannot be read and is left out: {error.strerror}")
 
 
-def _shown(name: str) -> str:
-    """Return a name as it can be printed: control characters, and bytes that are no UTF-8, as their numbers."""
-    text = os.fsencode(name).decode("utf-8", errors="backslashreplace")
-    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c for c in text)
+def _is_clip(entry: os.DirEntry[str]) -> bool:
+    """Tell by the name, and where that says nothing by the first bytes."""
+    rank = rank_as_clip(entry.name)
+    if rank != rank_as_clip("unknown"):
+        return rank < rank_as_clip("unknown")
+    with Path(entry.path).open("rb") as file:
+        return is_media(file.read(_HEAD_BYTES))
 
 
-def _list_files(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.is_file()
-            and not entry.name.startswith(".")
-            and Path(entry.name).suffix.lower() not in NO_CLIP_ENDINGS
-        )
+def _tell_left_out(folder: Path, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    first = ", ".join(show(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    what = "1 file that is" if len(names) == 1 else f"{len(names)} files that are"
+    return [f"{folder}: left out {what} neither video nor sound: {first}"]
 
 
-def _list_folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+def _list_utterances(folder: Path, pairs: Iterable[tuple[str, str]]) -> tuple[list[Utterance], list[str]]:
+    """Make an utterance of each clip, one of twins, which differ only in their ending; and warn of the others."""
+    twins: dict[str, list[Utterance]] = {}
+    for video, name in pairs:
+        utterance = Utterance(video, name, UNLABELLED, None, None, None, None, None, folder, 0)
+        twins.setdefault(utterance.name, []).append(utterance)
+    utterances, warnings = [], []
+    for same in twins.values():
+        ranks = [rank_as_clip(utterance.utterance) for utterance in same]
+        best = [utterance for utterance, rank in zip(same, ranks, strict=True) if rank == min(ranks)]
+        utterances.append(best[0] if len(best) == 1 else _make_unclear(best[0]))
+        if len(same) > 1:
+            names = ", ".join(f"{utterance.video}/{utterance.utterance}" for utterance in same)
+            what = f"{best[0].utterance} counts" if len(best) == 1 else "none of them is predicted; rename one"
+            warnings.append(f"{folder}: {names} differ only in their ending: {what}")
+    return utterances, warnings
+
+
+def _make_unclear(utterance: Utterance) -> Utterance:
+    """Return a row that names no single one of several files, so that it has a status."""
+    stem = strip_ending(utterance.utterance)
+    # What is left may look as if it had an ending, which would be taken off again.
+    return replace(utterance, utterance=stem if strip_ending(stem) == stem else f"{stem}.any")

@@ -1,4 +1,4 @@
-"""CSV files to utterances, and utterances to the clips on disk.
+"""CSV files to utterances.
 
 The columns are OMG-Emotion's: `video` and `utterance` are required; `arousal` and `valence` come together or not at
 all; `link`, `start` and `end` are kept when they are there; others are ignored. A row that is no utterance is left
@@ -6,28 +6,19 @@ out with a warning. What would make a run wrong is an error, and all errors are 
 """
 
 import math
-import os
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.dataset.names import compose, strip_ending
 from pipeline.errors import UserError
 
 REQUIRED_COLUMNS = ("video", "utterance")
 LABEL_COLUMNS = ("arousal", "valence")
 OTHER_COLUMNS = ("link", "start", "end")
 LOWEST_LABEL, HIGHEST_LABEL = -1.0, 1.0
-# What counts as a file's ending: a short one with a letter in it, so that the `.5` of `take_1.5` stays part of the
-# name.
-ENDING = re.compile(r"\.(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}$")
-# Files that lie beside a clip under its name and are none: subtitles, notes, thumbnails, unfinished downloads.
-NO_CLIP_ENDINGS = frozenset(
-    {".srt", ".vtt", ".ass", ".ssa", ".sub", ".lrc", ".txt", ".md", ".json", ".xml", ".yaml", ".yml", ".csv", ".tsv"}
-    | {".jpg", ".jpeg", ".png", ".webp", ".gif", ".nfo", ".md5", ".part"}
-)
 
 
 class DatasetError(UserError):
@@ -90,28 +81,13 @@ class Dataset:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ClipFile:
-    """A clip on disk.
-
-    Attributes:
-        path: relative to the folder of videos.
-        size: in bytes.
-        mtime_ns: time of its last change, in ns since 1970.
-    """
-
-    path: Path
-    size: int
-    mtime_ns: int
-
-
 def utterance_name(video: str, utterance: str) -> str:
     """Return an utterance's identity.
 
     >>> utterance_name("5b44393ed", "utterance_4.mp4"), utterance_name("a", "take_1.5")
     ('5b44393ed/utterance_4', 'a/take_1.5')
     """
-    return unicodedata.normalize("NFC", f"{video}/{_without_ending(utterance)}")
+    return compose(f"{video}/{strip_ending(utterance)}")
 
 
 def read_dataset(csv_paths: Mapping[str, Path]) -> Dataset:
@@ -175,44 +151,6 @@ def read_utterances(path: Path, split: str, warnings: list[str], problems: list[
     return found
 
 
-def find_clips(videos: Path, utterances: Iterable[Utterance]) -> dict[str, ClipFile]:
-    """Find the file of each utterance: `<videos>/<video>/<utterance>`, with whatever ending it has on disk.
-
-    Each folder is listed once; links are followed. Names are compared in Unicode's composed form, as file systems
-    differ.
-
-    Returns:
-        Name to file; an utterance without a file is not in it.
-
-    Raises:
-        DatasetError: for an utterance several files differ only in their ending.
-        OSError: a folder cannot be listed (one that does not exist is no error).
-
-    """
-    folders = _by_normal_name(videos)
-    listings: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
-    clips: dict[str, ClipFile] = {}
-    problems = []
-    for utterance in utterances:
-        if utterance.video not in listings:
-            actual = folders.get(unicodedata.normalize("NFC", utterance.video), utterance.video)
-            listings[utterance.video] = _files_by_stem(videos / actual)
-        candidates = listings[utterance.video].get(utterance.name.split("/", 1)[1], [])
-        if len(candidates) > 1:
-            names = ", ".join(sorted(entry.name for entry in candidates))
-            problems.append(
-                f"{utterance.csv_path}:{utterance.line}: {utterance.name} has {len(candidates)} files in "
-                f"{Path(candidates[0].path).parent}: {names}; keep one"
-            )
-        elif candidates:
-            status = candidates[0].stat()
-            path = Path(candidates[0].path).relative_to(videos)
-            clips[utterance.name] = ClipFile(path, status.st_size, status.st_mtime_ns)
-    if problems:
-        raise DatasetError(problems)
-    return clips
-
-
 def _read_row(
     path: Path,
     split: str,
@@ -269,35 +207,3 @@ def _read_labels(values: Mapping[str, str]) -> tuple[tuple[float | None, float |
             return (None, None), f"{name} is {text!r}; it must be a number in [{LOWEST_LABEL:g}, {HIGHEST_LABEL:g}]"
         numbers.append(number)
     return (numbers[0], numbers[1]), ""
-
-
-def _without_ending(name: str) -> str:
-    """Return a file's name without its ending; a name that is nothing else stays."""
-    return ENDING.sub("", name) or name
-
-
-def _by_normal_name(folder: Path) -> dict[str, str]:
-    """Return the entries of a folder by their composed form; where two have one form, the composed one counts."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
-    found: dict[str, str] = {}
-    for name in names:
-        normal = unicodedata.normalize("NFC", name)
-        if normal not in found or name == normal:
-            found[normal] = name
-    return found
-
-
-def _files_by_stem(folder: Path) -> dict[str, list[os.DirEntry[str]]]:
-    """Return the files of a folder that may be clips, by their name without its ending, in composed form."""
-    found: dict[str, list[os.DirEntry[str]]] = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                hidden = entry.name.startswith(".") or Path(entry.name).suffix.lower() in NO_CLIP_ENDINGS
-                if not hidden and entry.is_file():
-                    stem = unicodedata.normalize("NFC", _without_ending(entry.name))
-                    found.setdefault(stem, []).append(entry)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    return found

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pipeline.runs.run import Run
+from pipeline.runs.run import Run, has_rows
 from store import files
-from store.shard.reader import Shard
 
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
@@ -62,26 +61,28 @@ def read_ledger(run: Run) -> dict[str, LedgerRow]:
 def _read_row(run: Run, name: str, split: str) -> LedgerRow:
     shard = run.plan.assigned.get(name)
     if shard is None:
-        message = run.erased.get(name, f"no file of that name in {run.videos}")
+        message = run.erased.get(name) or run.hindered.get(name) or f"no file of that name in {run.videos}"
         return LedgerRow(name, split, "missing_file", "missing_file", 0, 0, message, message)
-    stft, embeddings = run.shard("stft", shard), run.shard("embeddings", shard)
-    sound, sound_message, num_stft_frames, sound_digest = _state(stft, name, name in run.plan.vanished)
-    picture, picture_message, num_faces, picture_digest = _state(embeddings, name, name in run.plan.vanished)
+    sound, sound_message, num_stft_frames, sound_digest = _state(run, "stft", shard, name)
+    picture, picture_message, num_faces, picture_digest = _state(run, "embeddings", shard, name)
     digest = sound_digest or picture_digest
     return LedgerRow(
         name, split, sound, picture, num_stft_frames, num_faces, sound_message, picture_message, shard, digest
     )
 
 
-def _state(rows: Shard | None, name: str, vanished: bool) -> tuple[str, str, int, str]:
+def _state(run: Run, stage: str, shard: str, name: str) -> tuple[str, str, int, str]:
     """Give status, message, number of rows and digest of one utterance in one stage."""
+    rows, has_vanished = run.shard(stage, shard), name in run.plan.vanished
+    gone = run.hindered.get(name, "the file is gone")
     if rows is None or rows.fact(name, "status") == "missing_file":
-        if vanished:
-            return "source_missing", "the file is gone, and its features were made under other settings", 0, ""
-        return "missing_file", "" if rows is None else rows.fact(name, "message"), 0, ""
+        if has_vanished and has_rows(run.store, stage, shard, name):
+            return "source_missing", f"{gone}, and its features were made under other settings", 0, ""
+        message = gone if has_vanished or rows is None else rows.fact(name, "message")
+        return "missing_file", message, 0, ""
     status, message = rows.fact(name, "status"), rows.fact(name, "message")
-    if vanished and status == "ok":
-        status, message = "source_missing", "the file is gone; its features are kept"
+    if has_vanished and status == "ok":
+        status, message = "source_missing", f"{gone}; its features are kept"
     return status, message, rows.fact(name, "length"), rows.fact(name, "source_sha256")
 
 

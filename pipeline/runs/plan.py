@@ -104,6 +104,7 @@ def make_plan(
     seen: Mapping[str, tuple[str, tuple[int, int]]],
     is_finished: Callable[[str], bool],
     holds: Callable[[str, str], bool],
+    was_made: Callable[[str, str], bool],
     same_content: Callable[[str, Member], bool],
     shard_size: int,
 ) -> Plan:
@@ -116,6 +117,8 @@ def make_plan(
         seen: Name to (shard id, stamp) as the run before recorded them: how a touched but equal file is known again.
         is_finished: Whether a shard has all its features; where two hold an utterance, a finished one counts.
         holds: (shard id, name) -> False where a finished shard has no rows because the file was gone when it was read.
+        was_made: (shard id, name) -> whether there are features of it in the shard, under whatever settings: one that
+            was planned, never read, and is gone has never had a file as far as anybody can tell.
         same_content: (shard id, clip) -> whether the clip's digest equals that of the shard's rows; reads the clip.
         shard_size: Most utterances in a new shard.
     """
@@ -136,7 +139,12 @@ def make_plan(
             planned = [(shard, member) for shard, member in planned if member.override == clip.override]
         held = [(shard, member) for shard, member in planned if holds(shard, name)]
         if clip is None:
-            found = _shard_of_vanished(held or planned, seen.get(name))
+            made = [
+                (shard, member)
+                for shard, member in planned
+                if (is_finished(shard) and holds(shard, name)) or was_made(shard, name)
+            ]
+            found = _shard_of_vanished([pair for pair in made if pair in held] or made, seen.get(name))
         else:
             found = _shard_of(clip, held, seen, same_content)
         if found is not None:

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
+from pipeline.dataset.clip_files import FoundClips, find_clips
 from pipeline.dataset.overrides import Override, read_overrides
 from pipeline.dataset.unlabelled import list_unlabelled
-from pipeline.dataset.utterances import Dataset, DatasetError, find_clips, read_dataset
+from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.runs.fingerprints import (
     Provenance,
@@ -56,6 +57,7 @@ class Run:
         plan: Which utterance is in which shard.
         name: Of its listing in the store.
         erased: Listed utterances that the store refuses, each with the sentence that says so.
+        hindered: Listed utterances without a file that can be used, where more can be said than that.
     """
 
     store: Path
@@ -69,6 +71,7 @@ class Run:
     plan: Plan
     name: str
     erased: dict[str, str] = field(default_factory=dict)
+    hindered: dict[str, str] = field(default_factory=dict)
     _shards: dict[tuple[str, str], Shard] = field(default_factory=dict)
 
     def path(self, stage: str, shard: str) -> Path:
@@ -202,10 +205,10 @@ def _read_overrides(dataset: Dataset) -> dict[str, Override]:
     return read_overrides(Path(path), [utterance.name for utterance in dataset.utterances]) if path else {}
 
 
-def _find_members(videos: Path, dataset: Dataset, overrides: Mapping[str, Override]) -> dict[str, Member]:
+def _make_members(found: FoundClips, overrides: Mapping[str, Override]) -> dict[str, Member]:
     return {
         name: Member(name, str(clip.path), clip.size, clip.mtime_ns, overrides.get(name, Override()).text)
-        for name, clip in find_clips(videos, dataset.utterances).items()
+        for name, clip in found.files.items()
     }
 
 
@@ -235,8 +238,9 @@ def _plan_run(
         )
     stages = describe_stages(weights["sphereface20"])
     erased = _find_erased(store, dataset)
-    dataset = dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values()))
-    clips = _find_members(videos, dataset, overrides)
+    found = find_clips(videos, dataset.utterances)
+    dataset = dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values(), *found.warnings))
+    clips = _make_members(found, overrides)
     run = Run(
         store=store,
         videos=videos,
@@ -249,6 +253,7 @@ def _plan_run(
         plan=Plan({}, {}, frozenset(), frozenset(), {}),
         name=name,
         erased=erased,
+        hindered=found.hindered,
     )
     before = _read_listing(run)
     run.plan = make_plan(
@@ -258,6 +263,7 @@ def _plan_run(
         seen={} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()},
         is_finished=functools.cache(run.is_finished),
         holds=lambda shard, name: _holds(run, shard, name),
+        was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(run, shard, clip),
         shard_size=config.store().shard_size,
     )
@@ -293,6 +299,17 @@ def _holds(run: Run, shard: str, name: str) -> bool:
     return not any(
         stage is not None and name in stage and stage.fact(name, "status") == "missing_file" for stage in rows
     )
+
+
+def has_rows(store: Path, stage: str, shard: str, name: str) -> bool:
+    """Tell whether a stage of a shard was made of an utterance's file, under whatever settings."""
+    try:
+        return any(
+            name in rows and rows.fact(name, "status") != "missing_file"
+            for rows in map(Shard, (store / stage).glob(f"*/{shard}.h5"))
+        )
+    except StoreError:
+        return True  # damaged, so it was made; `verify` tells of it
 
 
 def _same_content(run: Run, shard: str, clip: Member) -> bool:

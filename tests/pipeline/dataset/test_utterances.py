@@ -1,10 +1,6 @@
-import os
-import unicodedata
-from pathlib import Path
-
 import pytest
 
-from pipeline.dataset.utterances import ClipFile, DatasetError, find_clips, read_dataset, utterance_name
+from pipeline.dataset.utterances import DatasetError, read_dataset, utterance_name
 
 HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
 
@@ -17,12 +13,6 @@ def write(folder, text, name="train.csv", encoding="utf-8"):
 
 def read(folder, text, **kwargs):
     return read_dataset({"train": write(folder, text, **kwargs)})
-
-
-def touch(path, content=b"x"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 def test_reads_a_row_of_omg(tmp_path):
@@ -180,92 +170,12 @@ def test_files_that_cannot_be_used(tmp_path, content, match):
         ("clip.3gp", "v/clip"),
         ("a.b.MP4", "v/a.b"),
         ("take_1.5", "v/take_1.5"),
+        ("S01.E02", "v/S01.E02"),
+        ("S01.E02.mkv", "v/S01.E02"),
+        ("scene.M4V", "v/scene"),
         (".mp4", "v/.mp4"),
         ("ends with dot.", "v/ends with dot."),
     ],
 )
 def test_names_lose_their_ending_and_nothing_else(utterance, name):
     assert utterance_name("v", utterance) == name
-
-
-def utterances(tmp_path, *pairs):
-    lines = "".join(f'"{video}","{utterance}"\n' for video, utterance in pairs)
-    return read(tmp_path, "video,utterance\n" + lines).utterances
-
-
-def test_finds_clips_whatever_their_ending(tmp_path):
-    videos = tmp_path / "videos"
-    touch(videos / "v" / "utterance_1.mp4", b"12345")
-    touch(videos / "v" / "utterance_4.webm")
-    touch(videos / "v" / "utterance_5.MP4")
-    rows = utterances(tmp_path, *[("v", f"utterance_{n}.mp4") for n in (1, 4, 5, 6)], ("no such folder", "1.mp4"))
-    clips = find_clips(videos, rows)
-    assert {name: str(clip.path) for name, clip in clips.items()} == {
-        "v/utterance_1": "v/utterance_1.mp4",
-        "v/utterance_4": "v/utterance_4.webm",
-        "v/utterance_5": "v/utterance_5.MP4",
-    }
-    status = (videos / "v" / "utterance_1.mp4").stat()
-    assert clips["v/utterance_1"] == ClipFile(Path("v/utterance_1.mp4"), 5, status.st_mtime_ns)
-
-
-def test_subtitles_notes_and_hidden_files_are_no_clips(tmp_path):
-    videos = tmp_path / "videos"
-    for ending in (".srt", ".json", ".JPG", ".txt", ".mp4.part"):
-        touch(videos / "v" / f"u{ending}")
-    touch(videos / "v" / ".u.mp4")
-    (videos / "v" / "u.mkv").mkdir()
-    assert find_clips(videos, utterances(tmp_path, ("v", "u.mp4"))) == {}
-    touch(videos / "v" / "u.mp4")
-    assert str(find_clips(videos, utterances(tmp_path, ("v", "u.mp4")))["v/u"].path) == "v/u.mp4"
-
-
-@pytest.mark.parametrize("names", [("u.mp4", "u.webm"), ("u.avi", "u.webm")])
-def test_files_that_differ_only_in_their_ending_are_an_error(tmp_path, names):
-    for name in names:
-        touch(tmp_path / "videos" / "v" / name)
-    rows = utterances(tmp_path, ("v", "u.mp4"))
-    with pytest.raises(DatasetError, match=rf"train.csv:2: v/u has 2 files in .*v: {', '.join(names)}; keep one"):
-        find_clips(tmp_path / "videos", rows)
-
-
-def test_links_are_followed_and_broken_ones_are_missing(tmp_path):
-    videos = tmp_path / "videos"
-    real = touch(tmp_path / "elsewhere" / "clip.mp4", b"abc")
-    (videos / "v").mkdir(parents=True)
-    (videos / "v" / "1.mp4").symlink_to(real)
-    (videos / "v" / "2.mp4").symlink_to(tmp_path / "gone.mp4")
-    (videos / "w").symlink_to(real.parent)
-    clips = find_clips(videos, utterances(tmp_path, ("v", "1.mp4"), ("v", "2.mp4"), ("w", "clip.mp4")))
-    assert {name: (str(clip.path), clip.size) for name, clip in clips.items()} == {
-        "v/1": ("v/1.mp4", 3),
-        "w/clip": ("w/clip.mp4", 3),
-    }
-
-
-@pytest.mark.parametrize(("on_disk", "in_csv"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFC", "NFC")])
-def test_umlauts_are_found_in_either_form(tmp_path, on_disk, in_csv):
-    name, folder = "Übung «ß» 表情.mp4", "Jörg"
-    disk, listed = ([unicodedata.normalize(form, part) for part in (folder, name)] for form in (on_disk, in_csv))
-    touch(tmp_path / "videos" / disk[0] / disk[1])
-    clips = find_clips(tmp_path / "videos", utterances(tmp_path, tuple(listed)))
-    assert [str(clip.path) for clip in clips.values()] == [os.path.join(*disk)]  # noqa: PTH118 (bytes as on disk)
-    assert list(clips) == [unicodedata.normalize("NFC", "Jörg/Übung «ß» 表情")]
-
-
-def test_each_folder_is_listed_once(tmp_path, monkeypatch):
-    videos = tmp_path / "videos"
-    for n in range(20):
-        touch(videos / "v" / f"{n}.mp4")
-    listed = []
-    real = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or real(path))
-    assert len(find_clips(videos, utterances(tmp_path, *[("v", f"{n}.mp4") for n in range(20)]))) == 20
-    assert listed == [videos, videos / "v"]
-
-
-def test_a_file_whose_name_is_not_utf8_is_no_clip_of_a_listed_utterance(tmp_path):
-    touch(tmp_path / "videos" / "v" / "caf\udce9.mp4")  # é as Latin-1 writes it, as Python reads it from the disk
-    touch(tmp_path / "videos" / "v" / "1.mp4")
-    clips = find_clips(tmp_path / "videos", utterances(tmp_path, ("v", "1.mp4"), ("v", "café.mp4")))
-    assert list(clips) == ["v/1"]

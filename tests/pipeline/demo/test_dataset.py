@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.dataset.utterances import find_clips, read_dataset
+from pipeline.dataset.clip_files import find_clips
+from pipeline.dataset.utterances import read_dataset
 from pipeline.demo import dataset as demo
 from pipeline.demo.dataset import CSV_NAMES, SIZES, DemoError, SplitSize, main, plan_clips, write_demo
 
@@ -93,7 +94,7 @@ def test_the_pipeline_reads_the_csv_files_without_a_warning(made):
         "speaker00_1/utterance_2",
     ]
     assert [u.arousal for u in data.utterances if u.split == "test"] == [None]
-    assert len(find_clips(made / "videos", data.utterances)) == 4
+    assert len(find_clips(made / "videos", data.utterances).files) == 4
 
 
 def test_clips_have_sound_and_pictures_of_two_to_three_seconds(made, tmp_path):

@@ -11,12 +11,14 @@ from models.inputs.clips import Clips
 from pipeline.__main__ import main
 from pipeline.commands import predict
 from pipeline.commands.predict import Answer, answer_windows, cut_windows, place_windows
+from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
 from pipeline.prediction.session import open_prediction
 from pipeline.runs.plan import Member, ShardPlan
 from pipeline.training.experiment import JpegCrops
+from tests.modes import modes_obeyed
 
 
 def read(path):
@@ -87,7 +89,7 @@ def test_a_plain_folder_of_clips_is_one_video(tmp_path):
     [
         ((), "holds no clips; expected in/CLIP or in/VIDEO/CLIP"),
         (("1.mp4", "a/2.mp4"), r"holds clips \(1.mp4\) and folders of clips \(a/2.mp4\); keep one kind"),
-        (("a/1.mp4", "a/1.webm"), "a/1.mp4 and a/1.webm differ only in their ending"),
+        (("a/Thumbs.db",), "in: left out 1 file that is neither video nor sound: a/Thumbs.db"),
     ],
 )
 def test_refuses_folders_that_say_no_clear_names(tmp_path, names, match):
@@ -95,6 +97,44 @@ def test_refuses_folders_that_say_no_clear_names(tmp_path, names, match):
     make_files(tmp_path / "in", *names)
     with pytest.raises(UserError, match=match):
         list_unlabelled(tmp_path / "in")
+
+
+def test_what_is_no_media_is_left_out_and_counted(tmp_path):
+    make_files(tmp_path / "in", "a/1.mp4", "a/Thumbs.db", "a/desktop.ini", "a/README", "b/2.ogg", "b/notes.xyz", "NEWS")
+    (tmp_path / "in" / "b" / "nameless").write_bytes(b"\0\0\0\x20ftypisom")
+    (tmp_path / "in" / "b" / "radio").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    _, dataset = list_unlabelled(tmp_path / "in")
+    assert [u.name for u in dataset.utterances] == ["a/1", "b/2", "b/nameless", "b/radio"]
+    names = "NEWS, a/README, a/Thumbs.db, ..."
+    assert dataset.warnings == (f"{tmp_path / 'in'}: left out 5 files that are neither video nor sound: {names}",)
+
+
+def test_of_twins_the_video_counts_and_two_videos_cost_that_clip_alone(tmp_path):
+    make_files(tmp_path / "in", "a/1.mp4", "a/1.wav", "a/2.mp4", "a/2.webm", "a/3.mp4", "a/4.b.mkv", "a/4.b.mov")
+    videos, dataset = list_unlabelled(tmp_path / "in")
+    assert [u.utterance for u in dataset.utterances] == ["1.mp4", "2", "3.mp4", "4.b.any"]
+    found = find_clips(videos, dataset.utterances)
+    assert {name: clip.path.name for name, clip in found.files.items()} == {"a/1": "1.mp4", "a/3": "3.mp4"}
+    assert set(found.hindered) == {"a/2", "a/4.b"}
+    assert dataset.warnings == (
+        f"{tmp_path / 'in'}: a/1.mp4, a/1.wav differ only in their ending: 1.mp4 counts",
+        f"{tmp_path / 'in'}: a/2.mp4, a/2.webm differ only in their ending: none of them is predicted; rename one",
+        f"{tmp_path / 'in'}: a/4.b.mkv, a/4.b.mov differ only in their ending: none of them is predicted; rename one",
+    )
+
+
+def test_what_cannot_be_read_in_a_folder_to_predict_is_told_and_does_not_stop_the_rest(tmp_path):
+    folder = make_files(tmp_path / "in", "a/1.mp4", "shut/2.mp4")
+    (folder / "a" / "loop.mp4").symlink_to("loop.mp4")
+    (folder / "shut").chmod(0)
+    with modes_obeyed():
+        _, dataset = list_unlabelled(folder)
+    (folder / "shut").chmod(0o700)
+    assert [u.name for u in dataset.utterances] == ["a/1"]
+    assert dataset.warnings == (
+        f"{folder}: a/loop.mp4 cannot be read and is left out: Too many levels of symbolic links",
+        f"{folder}: shut/ cannot be listed and is left out: Permission denied",
+    )
 
 
 def test_refuses_what_is_no_folder(tmp_path):

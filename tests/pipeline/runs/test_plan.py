@@ -19,6 +19,7 @@ def plan_of(listed, clips, known=(), **kwargs):
         "seen": {},
         "is_finished": lambda shard: True,
         "holds": lambda shard, name: True,
+        "was_made": lambda shard, name: True,
         "same_content": lambda shard, clip: False,
         "shard_size": 2,
     }
@@ -119,6 +120,14 @@ def test_a_clip_without_rows_that_is_gone_still_keeps_its_shard():
     second = plan_of(["v/a"], [], first.shards.values(), holds=lambda shard, name: False)
     assert second.vanished == {"v/a"}
     assert second.assigned == first.assigned
+
+
+def test_a_clip_that_was_planned_and_never_made_is_missing_when_it_is_gone():
+    first = plan_of(["v/a", "v/b"], [clip("v/a"), clip("v/b")])
+    never = {"is_finished": lambda shard: False, "was_made": lambda shard, name: name == "v/b"}
+    second = plan_of(["v/a", "v/b"], [], first.shards.values(), **never)
+    assert (second.missing, second.vanished) == ({"v/a"}, {"v/b"})
+    assert set(second.assigned) == {"v/b"}
 
 
 def test_of_two_shards_the_finished_one_counts_then_the_smaller_id():
