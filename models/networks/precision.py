@@ -24,6 +24,19 @@ def multiplies_bfloat16(device: str) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
+def runs_lstm_in_bfloat16(device: str) -> bool:
+    """Tell whether torch has an LSTM in bfloat16 for the device.
+
+    On x86-64 processors without AVX-512 it has none and ends with an error; products and convolutions it emulates there.
+
+    Args:
+        device: "cpu", "cuda", ...
+    """
+    if torch.device(device).type != "cpu":
+        return True
+    return not torch.backends.mkldnn.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 @contextmanager
 def computing_exactly() -> Iterator[None]:
     """Keep a GPU from rounding float32's factors to TF32 and from choosing algorithms by their speed.
@@ -47,7 +60,8 @@ def computing_in(precision: Arithmetic, device: str) -> Iterator[None]:
     Args:
         precision: "float32" means it: torch's own default rounds the factors of CUDA's convolutions to TF32 (10 bits
             instead of 23). "tf32" allows that, and for matrix products too; on a CPU it is float32. "bfloat16" has
-            convolutions, matrix products and the LSTM take 8 bits and add up in float32 (autocast).
+            convolutions, matrix products and the LSTM take 8 bits and add up in float32 (autocast); the LSTM stays in
+            float32 where torch has none in bfloat16.
         device: "cpu", "cuda", ...
     """
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32

@@ -11,6 +11,7 @@ from torch import nn
 
 from models.networks.loading import build_empty
 from models.networks.outputs import ArousalOutput, check_arousal_output, squash
+from models.networks.precision import runs_lstm_in_bfloat16
 from models.networks.seeding import seeded
 from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
 from models.sphereface.network import SphereFace20, build_sphereface
@@ -52,9 +53,16 @@ class VisualFeature(nn.Module):
         if self.sphereface is not None:
             faces = self.sphereface(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])  # (B, N, D)
         faces = (faces - self.embedding_mean) * self.embedding_scale
-        both, _ = self.lstm(faces)  # (B, N, 2 * D)
+        both = self._run_lstm(faces)  # (B, N, 2 * D)
         forward, backward = both.chunk(2, dim=2)
         return (forward + backward).mean(1)
+
+    def _run_lstm(self, faces: torch.Tensor) -> torch.Tensor:
+        kind = faces.device.type
+        if torch.is_autocast_enabled(kind) and not runs_lstm_in_bfloat16(kind):
+            with torch.autocast(kind, enabled=False):
+                return self.lstm(faces.float())[0]
+        return self.lstm(faces)[0]
 
     def set_standardisation(self, mean: torch.Tensor, scale: float) -> None:
         """Have embeddings arrive at the LSTM as (embedding - mean) * scale (not in the paper; see `VNetSettings`).

@@ -201,5 +201,5 @@ def test_without_the_compiled_code_pytorch_computes(networks, monkeypatch):
     assert len(detector.detect(np.ascontiguousarray(make_images()["pair"][:, :, ::-1]))) == 2
     with pytest.raises(ValueError, match=r"engine \(kernel\) does not run on cpu here: it must be pytorch"):
         Mtcnn(networks, engine="kernel")
-    with pytest.raises(RuntimeError, match=r"models\._mtcnn is not built, or this processor has no AVX2"):
+    with pytest.raises(RuntimeError, match=r"models\.mtcnn\._mtcnn is not built, or this processor has no AVX2"):
         NativeNetworks(networks)

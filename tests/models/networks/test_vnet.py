@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.networks.precision import computing_in, runs_lstm_in_bfloat16
 from models.networks.vnet import VisualFeature, build_vnet
 from models.sphereface.network import build_sphereface
 from tests.models.reference import run_lstm
@@ -72,3 +73,15 @@ def test_finetune_embeds_each_crop_and_trains_sphereface():
 def test_unknown_backbone_is_refused():
     with pytest.raises(ValueError, match=r"backbone \('thawed'\) must be one of \('frozen', 'finetune'\)"):
         VisualFeature("thawed")
+
+
+@pytest.mark.parametrize("has_lstm", [True, False])
+def test_bfloat16_works_where_torch_has_no_lstm_in_it(monkeypatch, has_lstm):
+    has_lstm = has_lstm and runs_lstm_in_bfloat16("cpu")
+    monkeypatch.setattr("models.networks.vnet.runs_lstm_in_bfloat16", lambda device: has_lstm)
+    network, faces = build_vnet(None, seed=0).eval(), torch.randn(2, 4, 512, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), computing_in("bfloat16", "cpu"):
+        half = network(faces)
+    with torch.no_grad():
+        full = network(faces)
+    assert 0 < (half.float() - full).abs().max() < 0.02

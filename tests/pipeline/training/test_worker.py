@@ -53,7 +53,7 @@ def test_epochs_of_the_first_process_are_passed_on(launcher):
 
 
 def test_a_failure_is_told_with_the_first_reason(launcher):
-    launcher("noise\nmodels.job.TrainingError: vnet: the loss (nan) ...\nChildFailedError: more noise\n", 1)
+    launcher("noise\nmodels.training.job.TrainingError: vnet: the loss (nan) ...\nChildFailedError: more noise\n", 1)
     message = r"vnet in 3 processes ended with 1: models.training.job.TrainingError: vnet: the loss \(nan\) \.\.\."
     with pytest.raises(training_processes.TrainingProcessError, match=message):
         training_processes.train("vnet", "abc", lambda metrics: None)
