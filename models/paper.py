@@ -68,3 +68,5 @@ HEAD_STD = 0.01
 # 1,000 resamples put the ends of a 95 % interval within about .01 of their limit on 60 videos.
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_LEVEL = 0.95
+# Resamples of fewer recordings say little of new ones: at 20 the interval is already too narrow (docs/decisions/006).
+FEWEST_GROUPS = 10

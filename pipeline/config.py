@@ -66,6 +66,9 @@ class dataset(luigi.Config):
     train = _text("data/omg/omg_TrainVideos.csv", "CSV of the training split")
     validation = _text("data/omg/omg_ValidationVideos.csv", "CSV of the validation split")
     test = _text("", "CSV of the test split, with or without labels; empty for none")
+    group = _text(
+        "", "column that tells recordings (or speakers) apart; empty for link, else the video's name without _N"
+    )
     overrides = _text("", "CSV that overrules speaker and streams of single utterances; empty for none")
 
 

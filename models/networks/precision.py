@@ -27,7 +27,7 @@ def multiplies_bfloat16(device: str) -> bool:
 def runs_lstm_in_bfloat16(device: str) -> bool:
     """Tell whether torch has an LSTM in bfloat16 for the device.
 
-    On x86-64 processors without AVX-512 it has none and ends with an error; products and convolutions it emulates there.
+    On x86-64 processors without AVX-512 it has none and ends with an error; products and convolutions are emulated.
 
     Args:
         device: "cpu", "cuda", ...

@@ -1,7 +1,7 @@
 """How sure a CCC is: bootstrap intervals, and whether two models differ.
 
-Utterances of one video share a speaker and a mood, so whole videos are drawn, or swapped, by default. All is computed
-from six sums per video, so that a thousand resamples of 2,000 utterances take milliseconds.
+Utterances of one recording share a speaker and a mood, so whole recordings (groups) are drawn, or swapped, by default.
+All is computed from six sums per group, so that a thousand resamples of 2,000 utterances take milliseconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from models.scores.ccc import (
     is_undefined,
 )
 
-Unit = Literal["videos", "utterances"]
+Unit = Literal["groups", "utterances"]
 #: Numbers held at once while resampling.
 CELLS_AT_ONCE = 1 << 20
 #: Differences of CCC that are equal up to rounding.
@@ -67,7 +67,13 @@ class Comparison:
 
 
 def compute_score(
-    truth: np.ndarray, prediction: np.ndarray, videos: Sequence[str], *, seed: int = 0, unit: Unit = "videos"
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    videos: Sequence[str],
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    unit: Unit = "groups",
 ) -> Score:
     """Compute all measures of one dimension; see `Score`.
 
@@ -75,10 +81,11 @@ def compute_score(
         truth: (N,) labels.
         prediction: (N,) predictions.
         videos: the video of each utterance, N names.
+        groups: the recording of each utterance, N names; by default its video.
         seed: of the bootstrap.
         unit: what the bootstrap draws.
     """
-    low, high = bootstrap_interval(truth, prediction, videos, seed=seed, unit=unit)
+    low, high = bootstrap_interval(truth, prediction, groups or videos, seed=seed, unit=unit)
     return Score(
         ccc=compute_ccc(truth, prediction),
         ccc_low=low,
@@ -92,12 +99,12 @@ def compute_score(
 def bootstrap_interval(
     truth: np.ndarray,
     prediction: np.ndarray,
-    videos: Sequence[str],
+    groups: Sequence[str],
     *,
     seed: int = 0,
     num_resamples: int = BOOTSTRAP_RESAMPLES,
     level: float = BOOTSTRAP_LEVEL,
-    unit: Unit = "videos",
+    unit: Unit = "groups",
 ) -> tuple[float, float]:
     """Compute a percentile bootstrap interval of the CCC.
 
@@ -106,37 +113,37 @@ def bootstrap_interval(
     Args:
         truth: (N,) labels.
         prediction: (N,) predictions.
-        videos: the video of each utterance, N names.
+        groups: the recording (or video) of each utterance, N names.
         seed: of the resampling; the same seed gives the same interval.
         num_resamples: how many resamples.
         level: share of the resamples inside the interval, in (0, 1).
-        unit: draw whole videos, or single utterances as if they were independent (narrower, and too narrow).
+        unit: draw whole groups, or single utterances as if they were independent (narrower, and too narrow).
 
     Returns:
         Lower and upper end; both NaN with fewer than two units, where the CCC is undefined, or with a NaN in the data.
     """
-    values = resample_ccc(truth, prediction, videos, seed=seed, num_resamples=num_resamples, unit=unit)
+    values = resample_ccc(truth, prediction, groups, seed=seed, num_resamples=num_resamples, unit=unit)
     return quantiles(values, level)
 
 
 def resample_ccc(
     truth: np.ndarray,
     prediction: np.ndarray,
-    videos: Sequence[str],
+    groups: Sequence[str],
     *,
     seed: int = 0,
     num_resamples: int = BOOTSTRAP_RESAMPLES,
-    unit: Unit = "videos",
+    unit: Unit = "groups",
 ) -> np.ndarray:
     """Compute the CCC of each bootstrap resample; arguments as of `bootstrap_interval`.
 
-    What is drawn depends on the seed and the number of units alone: resample i of two models is of the same videos.
+    What is drawn depends on the seed and the number of units alone: resample i of two models is of the same groups.
 
     Returns:
         (R,) CCC, NaN where a resample has none; all NaN where the interval is undefined.
     """
     truth, prediction = as_pairs(truth, prediction)
-    num_units, members = _index_units(videos, truth.size, unit)
+    num_units, members = _index_units(groups, truth.size, unit)
     if num_units < 2 or is_undefined(truth) or not np.isfinite(truth + prediction).all():
         return np.full(num_resamples, np.nan)
     sums = _sum_units(truth, prediction, members, num_units)  # (V, 6)
@@ -149,17 +156,17 @@ def compare_ccc(
     truth: np.ndarray,
     one: np.ndarray,
     other: np.ndarray,
-    videos: Sequence[str],
+    groups: Sequence[str],
     *,
     seed: int = 0,
     num_resamples: int = BOOTSTRAP_RESAMPLES,
     level: float = BOOTSTRAP_LEVEL,
-    unit: Unit = "videos",
+    unit: Unit = "groups",
 ) -> Comparison:
     """Compare two models on the same utterances: CCC of `one` minus CCC of `other`.
 
     The interval is the paired bootstrap's (both models on the same resamples). The p-value is that of a permutation
-    test: were the models alike, swapping their predictions of a whole video would change nothing; it is the share of
+    test: were the models alike, swapping their predictions of a whole group would change nothing; it is the share of
     swaps with at least the difference seen, over all 2^V swaps where they are no more than the resamples, else over
     random ones (the data as they are counted in, so it is never 0).
 
@@ -167,22 +174,22 @@ def compare_ccc(
         truth: (N,) labels.
         one: (N,) predictions of the first model.
         other: (N,) predictions of the second.
-        videos: the video of each utterance, N names.
+        groups: the recording (or video) of each utterance, N names.
         seed: of both.
         num_resamples: of either.
         level: of the interval.
-        unit: draw and swap whole videos, or single utterances.
+        unit: draw and swap whole groups, or single utterances.
 
     Returns:
         NaN throughout where a CCC is undefined; interval and p-value NaN with fewer than two units.
     """
     options = {"seed": seed, "num_resamples": num_resamples, "unit": unit}
     difference = compute_ccc(truth, one) - compute_ccc(truth, other)
-    drawn = [resample_ccc(truth, values, videos, **options) for values in (one, other)]  # type: ignore[arg-type]
+    drawn = [resample_ccc(truth, values, groups, **options) for values in (one, other)]  # type: ignore[arg-type]
     low, high = quantiles(drawn[0] - drawn[1], level)
     if not np.isfinite(low):
         return Comparison(difference, low, high, float("nan"))
-    swapped, is_exact = _swap(truth, one, other, videos, seed=seed, num_resamples=num_resamples, unit=unit)
+    swapped, is_exact = _swap(truth, one, other, groups, seed=seed, num_resamples=num_resamples, unit=unit)
     count = int((np.abs(swapped) >= abs(difference) - TIE).sum())
     return Comparison(difference, low, high, (count + (not is_exact)) / (len(swapped) + (not is_exact)))
 
@@ -200,7 +207,7 @@ def _swap(
     truth: np.ndarray,
     one: np.ndarray,
     other: np.ndarray,
-    videos: Sequence[str],
+    groups: Sequence[str],
     *,
     seed: int,
     num_resamples: int,
@@ -209,7 +216,7 @@ def _swap(
     """Give the difference of CCC under each swap, (R,), and whether these are all swaps there are."""
     truth, one = as_pairs(truth, one)
     truth, other = as_pairs(truth, other)
-    num_units, members = _index_units(videos, truth.size, unit)
+    num_units, members = _index_units(groups, truth.size, unit)
     first, second = (_sum_units(truth, values, members, num_units) for values in (one, other))
     is_exact = num_units < 31 and 2**num_units <= num_resamples
     if is_exact:
@@ -232,9 +239,9 @@ def _draw_counts(rng: np.random.Generator, size: int, num_units: int) -> np.ndar
     return np.bincount(drawn.ravel(), minlength=size * num_units).reshape(size, num_units)
 
 
-def _index_units(videos: Sequence[str], num_utterances: int, unit: Unit) -> tuple[int, np.ndarray]:
+def _index_units(groups: Sequence[str], num_utterances: int, unit: Unit) -> tuple[int, np.ndarray]:
     """Give the number of units and each utterance's."""
-    names, members = index_videos(videos, num_utterances)
+    names, members = index_videos(groups, num_utterances)
     if unit == "utterances":
         return num_utterances, np.arange(num_utterances)
     return len(names), members

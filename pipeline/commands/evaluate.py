@@ -9,14 +9,13 @@ import json
 import math
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from models.scores.intervals import Unit
 from pipeline.commands.evaluation_text import format_result, format_side_by_side
 from pipeline.dataset.csv_files import find_columns, read_rows
 from pipeline.dataset.utterances import Dataset, DatasetError, Utterance, read_dataset, utterance_name
@@ -24,6 +23,8 @@ from pipeline.report.scoring import DIMENSIONS, compare_both, score_both, score_
 
 HELP = "score a file of predictions as the OMG-Emotion challenge does"
 COLUMNS = ("video", "utterance", *DIMENSIONS)
+Resample = Literal["recordings", "videos", "utterances"]
+RESAMPLE: tuple[Resample, ...] = get_args(Resample)
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--resample",
-        choices=["videos", "utterances"],
-        default="videos",
-        help="what intervals and tests draw (utterances: as if those of one video were independent; too narrow)",
+        choices=list(RESAMPLE),
+        default="recordings",
+        help="what intervals and tests draw: whole recordings (by link, else by the video's name without _N), whole "
+        "videos or single utterances (as if these were independent of each other: too narrow)",
     )
+    parser.add_argument("--group", default="", metavar="COLUMN", help="column of TRUTH that tells recordings apart")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the score; return 1 when something does not fit, else 0."""
     try:
         if len(arguments.predictions) == 1:
-            result = evaluate_files(arguments.truth, arguments.predictions[0], unit=arguments.resample)
+            result = evaluate_files(
+                arguments.truth, arguments.predictions[0], resample=arguments.resample, group_column=arguments.group
+            )
             text, problems = format_result(result), result["problems"]
         else:
-            result = evaluate_side_by_side(arguments.truth, arguments.predictions, unit=arguments.resample)
+            result = evaluate_side_by_side(
+                arguments.truth, arguments.predictions, resample=arguments.resample, group_column=arguments.group
+            )
             text = format_side_by_side(result)
             problems = [problem for found in result["files"] for problem in found["problems"]]
     except DatasetError as error:
@@ -77,13 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def evaluate_files(truth_path: Path, predictions_path: Path, *, unit: Unit = "videos") -> dict[str, Any]:
+def evaluate_files(
+    truth_path: Path, predictions_path: Path, *, resample: Resample = "recordings", group_column: str = ""
+) -> dict[str, Any]:
     """Score a file of predictions against a file of labels.
 
     Args:
         truth_path: CSV file with labels.
         predictions_path: CSV file with predictions.
-        unit: what the intervals draw.
+        resample: what the intervals draw.
+        group_column: column of the truth that tells recordings apart; see `group_utterances`.
 
     Returns:
         What `evaluate_predictions` gives, with the two paths and the truth file's warnings.
@@ -92,17 +102,21 @@ def evaluate_files(truth_path: Path, predictions_path: Path, *, unit: Unit = "vi
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
 
     """
-    dataset = _read_truth(truth_path)
-    return {"truth": str(truth_path), **_evaluate(dataset, predictions_path, unit)[0]}
+    dataset = _read_truth(truth_path, group_column)
+    units = _find_units(dataset, resample)
+    return {"truth": str(truth_path), **_evaluate(dataset, predictions_path, units)[0]}
 
 
-def evaluate_side_by_side(truth_path: Path, paths: Sequence[Path], *, unit: Unit = "videos") -> dict[str, Any]:
+def evaluate_side_by_side(
+    truth_path: Path, paths: Sequence[Path], *, resample: Resample = "recordings", group_column: str = ""
+) -> dict[str, Any]:
     """Score several files of predictions against one file of labels.
 
     Args:
         truth_path: CSV file with labels.
         paths: CSV files with predictions.
-        unit: what intervals and tests draw.
+        resample: what intervals and tests draw.
+        group_column: column of the truth that tells recordings apart; see `group_utterances`.
 
     Returns:
         "truth", "files" (what `evaluate_files` gives of each) and "common": on the utterances scored in all files
@@ -112,10 +126,11 @@ def evaluate_side_by_side(truth_path: Path, paths: Sequence[Path], *, unit: Unit
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
 
     """
-    dataset = _read_truth(truth_path)
-    files, scored = zip(*(_evaluate(dataset, path, unit) for path in paths), strict=True)
+    dataset = _read_truth(truth_path, group_column)
+    units = _find_units(dataset, resample)
+    files, scored = zip(*(_evaluate(dataset, path, units) for path in paths), strict=True)
     common = [row for row in dataset.utterances if all(row.name in values for values in scored)]
-    videos = [row.video for row in common]
+    videos, groups = [row.video for row in common], [units[row.name] for row in common]
     labels = np.array([[row.arousal, row.valence] for row in common], dtype=np.float64).reshape(-1, 2)
     values = [np.array([found[row.name] for row in common], dtype=np.float64).reshape(-1, 2) for found in scored]
     return {
@@ -123,24 +138,33 @@ def evaluate_side_by_side(truth_path: Path, paths: Sequence[Path], *, unit: Unit
         "files": list(files),
         "common": {
             "scored": len(common),
-            "files": [score_both(labels, found, videos, unit=unit) for found in values],
-            "comparisons": [compare_both(labels, found, values[0], videos, unit=unit) for found in values[1:]],
+            "files": [score_both(labels, found, videos, groups=groups) for found in values],
+            "comparisons": [compare_both(labels, found, values[0], groups) for found in values[1:]],
         },
     }
 
 
-def _read_truth(path: Path) -> Dataset:
-    dataset = read_dataset({"truth": path})
+def _read_truth(path: Path, group_column: str) -> Dataset:
+    dataset = read_dataset({"truth": path}, group_column=group_column)
     if all(row.arousal is None for row in dataset.utterances):
         raise DatasetError([f"{path}: no labels in it; arousal and valence are needed to score"])
     return dataset
 
 
-def _evaluate(dataset: Dataset, path: Path, unit: Unit) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
+def _find_units(dataset: Dataset, resample: Resample) -> Mapping[str, str]:
+    """Give each utterance the name of what it is drawn with."""
+    if resample == "recordings":
+        return dataset.grouping.of
+    return {row.name: row.video if resample == "videos" else row.name for row in dataset.utterances}
+
+
+def _evaluate(
+    dataset: Dataset, path: Path, units: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
     """Score one file; also give the predictions that are scored, by name."""
     problems: list[str] = []
     predictions = read_predictions(path, problems)
-    found = evaluate_predictions(dataset.utterances, predictions, source=str(path), unit=unit)
+    found = evaluate_predictions(dataset.utterances, predictions, source=str(path), units=units)
     result = {
         "predictions": str(path),
         **found,
@@ -179,7 +203,11 @@ def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
 
 
 def evaluate_predictions(
-    truth: Sequence[Utterance], predictions: Sequence[Prediction], *, source: str, unit: Unit = "videos"
+    truth: Sequence[Utterance],
+    predictions: Sequence[Prediction],
+    *,
+    source: str,
+    units: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Join by name, tell what does not fit, and score the rest.
 
@@ -189,7 +217,7 @@ def evaluate_predictions(
         truth: the listed utterances, in order.
         predictions: rows in the order of their file.
         source: what to call that file in messages.
-        unit: what the intervals draw.
+        units: name to what the intervals draw it with; by default its video.
 
     Returns:
         Plain data: "listed", "scored", the scores (see `score_both`), "videos" (CCC of each), and "problems",
@@ -199,9 +227,10 @@ def evaluate_predictions(
     labels = np.array([[row.arousal, row.valence] for row, _ in scored], dtype=np.float64).reshape(-1, 2)
     values = np.array([pair for _, pair in scored], dtype=np.float64).reshape(-1, 2)
     videos = [row.video for row, _ in scored]
+    groups = videos if units is None else [units[row.name] for row, _ in scored]
     return {
         "listed": len(truth),
-        **score_both(labels, values, videos, unit=unit),
+        **score_both(labels, values, videos, groups=groups),
         "videos": score_videos(labels, values, videos),
         "problems": _find_problems(truth, predictions, source),
     }

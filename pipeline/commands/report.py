@@ -106,12 +106,12 @@ def compare_reports(one: Report, other: Report) -> dict[str, Any]:
 def _compare_rows(pairs: list[tuple[DetailRow, DetailRow]]) -> dict[str, Any]:
     truth = np.array([a.truth for a, _ in pairs], np.float64).reshape(-1, 2)
     values = [np.array([pair[i].values for pair in pairs], np.float64).reshape(-1, 2) for i in (0, 1)]
-    videos = [a.video for a, _ in pairs]
+    videos, groups = [a.video for a, _ in pairs], [a.recording or a.video for a, _ in pairs]
     return {
         "scored": len(pairs),
-        "a": score_both(truth, values[0], videos),
-        "b": score_both(truth, values[1], videos),
-        "difference": compare_both(truth, values[1], values[0], videos),
+        "a": score_both(truth, values[0], videos, groups=groups),
+        "b": score_both(truth, values[1], videos, groups=groups),
+        "difference": compare_both(truth, values[1], values[0], groups),
     }
 
 

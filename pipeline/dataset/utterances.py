@@ -5,6 +5,7 @@ all; `link`, `start` and `end` are kept when they are there; others are ignored.
 out with a warning. What would make a run wrong is an error, and all errors are told at once.
 """
 
+import functools
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.dataset.groups import Grouping, group_utterances
 from pipeline.dataset.names import compose, strip_ending
 from pipeline.errors import UserError
 
@@ -53,6 +55,7 @@ class Utterance:
         end: likewise.
         csv_path: where it comes from.
         line: the line its row starts at, counted from 1.
+        group: what the column named in `[dataset] group` says, or None.
 
     """
 
@@ -66,6 +69,7 @@ class Utterance:
     end: str | None
     csv_path: Path
     line: int
+    group: str | None = None
 
     @property
     def name(self) -> str:
@@ -75,10 +79,22 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All utterances, in the order of the files, and what was left out."""
+    """All utterances, in the order of the files, and what was left out.
+
+    Attributes:
+        utterances: of all splits.
+        warnings: a sentence for each row that was left out.
+        group_column: the column that tells recordings apart; "" for links or names.
+    """
 
     utterances: tuple[Utterance, ...]
     warnings: tuple[str, ...]
+    group_column: str = ""
+
+    @functools.cached_property
+    def grouping(self) -> Grouping:
+        """The recording of each utterance."""
+        return group_utterances(self.utterances, column=self.group_column)
 
 
 def utterance_name(video: str, utterance: str) -> str:
@@ -90,11 +106,12 @@ def utterance_name(video: str, utterance: str) -> str:
     return compose(f"{video}/{strip_ending(utterance)}")
 
 
-def read_dataset(csv_paths: Mapping[str, Path]) -> Dataset:
+def read_dataset(csv_paths: Mapping[str, Path], *, group_column: str = "") -> Dataset:
     """Read the CSV file of each split.
 
     Args:
         csv_paths: split to file, such as {"train": ..., "validation": ..., "test": ...}.
+        group_column: name of the column that tells recordings (or speakers) apart; it has to be in each file.
 
     Returns:
         The utterances in file order, split after split.
@@ -110,7 +127,7 @@ def read_dataset(csv_paths: Mapping[str, Path]) -> Dataset:
     problems: list[str] = []
     first_seen: dict[str, Utterance] = {}
     for split, path in csv_paths.items():
-        rows = read_utterances(path, split, warnings, problems)
+        rows = read_utterances(path, split, warnings, problems, group_column=group_column)
         for row in rows:
             before = first_seen.setdefault(row.name, row)
             if before is not row:
@@ -121,10 +138,12 @@ def read_dataset(csv_paths: Mapping[str, Path]) -> Dataset:
         utterances += rows
     if problems:
         raise DatasetError(problems)
-    return Dataset(tuple(utterances), tuple(warnings))
+    return Dataset(tuple(utterances), tuple(warnings), group_column)
 
 
-def read_utterances(path: Path, split: str, warnings: list[str], problems: list[str]) -> list[Utterance]:
+def read_utterances(
+    path: Path, split: str, warnings: list[str], problems: list[str], *, group_column: str = ""
+) -> list[Utterance]:
     """Read one file; append what was left out to `warnings` and what is wrong to `problems`."""
     num_problems = len(problems)
     rows = read_rows(path, problems)
@@ -134,10 +153,13 @@ def read_utterances(path: Path, split: str, warnings: list[str], problems: list[
             problems.append(f"{path}: the file is empty; expected a header with {', '.join(REQUIRED_COLUMNS)}")
         return []
     labelled = not set(LABEL_COLUMNS).isdisjoint(name.casefold() for name in header[1])
-    required = REQUIRED_COLUMNS + (LABEL_COLUMNS if labelled else ())
+    column = group_column.casefold()
+    required = REQUIRED_COLUMNS + (LABEL_COLUMNS if labelled else ()) + ((column,) if column else ())
     columns = find_columns(path, header[1], required=required, optional=OTHER_COLUMNS, problems=problems)
     if columns is None:
         return []
+    if column:
+        columns = {**columns, "group": columns[column]}
     found = []
     for line, cells in rows:
         utterance = _read_row(path, split, line, cells, columns, len(header[1]), warnings, problems)
@@ -177,8 +199,8 @@ def _read_row(
         problems += [f"{path}:{line}: {fault}" for fault in found]
         return None
     arousal, valence = labels
-    link, start, end = (values.get(name) or None for name in ("link", "start", "end"))
-    return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line)
+    link, start, end, group = (values.get(name) or None for name in ("link", "start", "end", "group"))
+    return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line, group)
 
 
 def _name_fault(column: str, value: str) -> str:

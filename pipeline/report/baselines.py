@@ -41,8 +41,8 @@ def make_baselines(
     train = by_split["train"]
     assert train.labels is not None  # a training has seen some
     chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
-    videos = [train.videos[i] for i in np.flatnonzero(chosen).tolist()]
-    ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], videos)
+    groups = [train.group(i) for i in np.flatnonzero(chosen).tolist()]
+    ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], groups)
     fuse = _fit_fusion_on(by_split.get("validation"), of_networks)
     for split, listing in by_split.items():
         names, mean = listing.names, np.tile(experiment.training_mean(), (len(listing.names), 1))
@@ -73,18 +73,18 @@ def pool_embeddings(embeddings: Sequence[np.ndarray | None], *, size: int = FEAT
     return pooled
 
 
-def fit_ridge(features: np.ndarray, labels: np.ndarray, videos: Sequence[str]) -> Regression:
-    """Fit ridge regression; the penalty is the one of the highest CCC over held-out videos.
+def fit_ridge(features: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> Regression:
+    """Fit ridge regression; the penalty is the one of the highest CCC over held-out recordings.
 
     Args:
         features: (N, F).
         labels: (N, 2).
-        videos: of each row; a video is in one fold only.
+        groups: the recording of each row; one is in one fold only.
 
     Returns:
         (M, F) -> (M, 2) within [-1, 1]; NaN rows where the features are.
     """
-    folds = split_folds(videos, NUM_FOLDS)
+    folds = split_folds(groups, NUM_FOLDS)
     held_out = {penalty: np.full(labels.shape, np.nan) for penalty in PENALTIES}
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):
@@ -97,17 +97,17 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, videos: Sequence[str]) -
     return spread_like(labels, measured, apply)
 
 
-def split_folds(videos: Sequence[str], num_folds: int) -> np.ndarray:
-    """Give each row the fold of its video, (N,); folds have about equal numbers of rows.
+def split_folds(groups: Sequence[str], num_folds: int) -> np.ndarray:
+    """Give each row the fold of its group, (N,); folds have about equal numbers of rows.
 
     >>> split_folds(["a", "a", "b", "c"], 2).tolist()
     [0, 0, 1, 1]
     """
-    names, members, counts = np.unique(np.asarray(videos, str), return_inverse=True, return_counts=True)
+    names, members, counts = np.unique(np.asarray(groups, str), return_inverse=True, return_counts=True)
     loads, fold_of = np.zeros(num_folds), np.zeros(len(names), int)
-    for video in np.argsort(-counts, kind="stable"):
-        fold_of[video] = int(np.argmin(loads))
-        loads[fold_of[video]] += counts[video]
+    for group in np.argsort(-counts, kind="stable"):
+        fold_of[group] = int(np.argmin(loads))
+        loads[fold_of[group]] += counts[group]
     return fold_of[members]
 
 

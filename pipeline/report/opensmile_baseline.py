@@ -57,8 +57,8 @@ def make_opensmile_baselines(experiment: "Experiment", listings: Sequence[SplitL
             listing.split: np.stack([of.get(n, np.full(width, np.nan)) for n in listing.names]) for listing in listings
         }
         chosen = np.flatnonzero(np.isfinite(labels).all(axis=1) & np.isfinite(stacked["train"]).all(axis=1))
-        videos = [train.videos[i] for i in chosen.tolist()]
-        regress = fit_support_vectors(stacked["train"][chosen], labels[chosen], videos)
+        groups = [train.group(i) for i in chosen.tolist()]
+        regress = fit_support_vectors(stacked["train"][chosen], labels[chosen], groups)
         for listing in listings:
             values = np.full((len(listing.names), 2), np.nan)
             seen = np.isfinite(stacked[listing.split]).all(axis=1)
@@ -105,16 +105,16 @@ def _require(path: Path) -> Path:
     return path
 
 
-def fit_support_vectors(features: np.ndarray, labels: np.ndarray, videos: Sequence[str]) -> Any:
+def fit_support_vectors(features: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> Any:
     """Fit a linear support vector regressor for each dimension.
 
-    The complexity is the one of the highest CCC over held-out videos; the output is brought to the labels' mean and
+    The complexity is the one of the highest CCC over held-out recordings; the output is brought to the labels' mean and
     spread, as the ridge regressor's.
 
     Args:
         features: (N, F), finite.
         labels: (N, 2).
-        videos: of each row.
+        groups: the recording of each row.
 
     Returns:
         (M, F) -> (M, 2) within [-1, 1].
@@ -122,7 +122,7 @@ def fit_support_vectors(features: np.ndarray, labels: np.ndarray, videos: Sequen
     centre, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 0, scale, 1) * features.shape[1] ** 0.5
     inputs = ((features - centre) / scale).astype(np.float64)
-    gram, folds = inputs @ inputs.T, split_folds(videos, NUM_FOLDS)
+    gram, folds = inputs @ inputs.T, split_folds(groups, NUM_FOLDS)
     held_out = {complexity: np.full(labels.shape, np.nan) for complexity in COMPLEXITIES}
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):

@@ -44,11 +44,12 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             *make_baselines(experiment, predictions, listings),
             *(make_opensmile_baselines(experiment, listings) if config.run().opensmile else ()),
         ],
-        notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values())],
+        notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values()), *note_recordings(listings)],
         extra={
             "coverage": count_coverage(experiment.ledger.values()),
             "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
             "changed": config.find_changed(),
+            "recordings": describe_recordings(experiment.run.dataset.grouping.by, listings),
             **({"cross_validation": score_folds(list(folds), seed=0)} if folds else {}),
             **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if config.run().seeds > 1 else {}),
         },
@@ -72,6 +73,28 @@ def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
         missing = found["sound"].get("missing_file", 0)
         if missing:
             yield f"PARTIAL DATA: {missing} of the {found['listed']} listed {split} utterances have no file"
+
+
+def describe_recordings(by: str, listings: Sequence[SplitListing]) -> dict[str, Any]:
+    """Say what intervals, tests and folds take as one: what tells recordings "apart", and how many a split has."""
+    return {"by": by, **{listing.split: len(set(listing.groups)) for listing in listings}}
+
+
+def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
+    """Say which splits have too few recordings for intervals, and which share some with what was learnt from."""
+    for listing in listings:
+        count = len(set(listing.groups))
+        if listing.labels is not None and count < paper.FEWEST_GROUPS:
+            yield (
+                f"NO INTERVALS on {listing.split}: its utterances are parts of {count} recordings, and from fewer than "
+                f"{paper.FEWEST_GROUPS} an interval says nothing"
+            )
+        if any(listing.shared):
+            of = {group for group, shared in zip(listing.groups, listing.shared, strict=True) if shared}
+            yield (
+                f"SHARED RECORDINGS: {sum(listing.shared)} of the {len(listing.names)} {listing.split} utterances are "
+                f"parts of {len(of)} recording{'s' * (len(of) > 1)} that the networks were trained or chosen on; the rest is scored apart"
+            )
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
@@ -107,6 +130,8 @@ def list_split(experiment: Experiment, split: str) -> SplitListing:
     """Give a split as its CSV file lists it, with what the ledger and the store know of each clip."""
     utterances = experiment.utterances(split)
     rows = [experiment.ledger[u.name] for u in utterances]
+    groups = experiment.run.dataset.grouping.take(u.name for u in utterances)
+    learnt = _find_learnt(experiment, split)
     return SplitListing(
         split=split,
         names=[u.name for u in utterances],
@@ -117,7 +142,16 @@ def list_split(experiment: Experiment, split: str) -> SplitListing:
         picture=[row.picture for row in rows],
         seconds=[_measure_seconds(experiment.run, row) for row in rows],
         face_shares=[_measure_face_share(experiment.run, row) for row in rows],
+        groups=groups,
+        shared=[group in learnt for group in groups],
     )
+
+
+def _find_learnt(experiment: Experiment, split: str) -> set[str]:
+    """Give the recordings that the networks were trained or chosen on before they meet a split."""
+    before = {"train": (), "validation": ("train",)}.get(split, ("train", "validation"))
+    grouping = experiment.run.dataset.grouping
+    return {group for other in before for group in grouping.take(u.name for u in experiment.utterances(other))}
 
 
 def _measure_seconds(run: Run, row: LedgerRow) -> float | None:

@@ -32,6 +32,8 @@ class SplitListing:
         picture: likewise of its picture.
         seconds: each clip's length, None where it is not known; empty when none is.
         face_shares: share of each clip's frames with the speaker's face, likewise.
+        groups: the recording of each utterance, which intervals and tests draw; empty for its video.
+        shared: whether the networks were trained or chosen on clips of the same recording; empty for nowhere.
 
     """
 
@@ -44,6 +46,12 @@ class SplitListing:
     picture: Sequence[str]
     seconds: Sequence[float | None] = ()
     face_shares: Sequence[float | None] = ()
+    groups: Sequence[str] = ()
+    shared: Sequence[bool] = ()
+
+    def group(self, row: int) -> str:
+        """Give the recording of an utterance."""
+        return (self.groups or self.videos)[row]
 
 
 @dataclass(frozen=True)
@@ -214,21 +222,20 @@ def _score(
     labels = np.asarray(listing.labels, dtype=np.float64)
     labelled = ~np.isnan(labels).any(axis=1)
 
-    def choose(rows: np.ndarray) -> tuple[list[int], list[str]]:
-        chosen = np.flatnonzero(rows & labelled).tolist()
-        return chosen, [listing.videos[i] for i in chosen]
-
     def score(values: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-        chosen, videos = choose(rows)
-        return {"listed": listed, **score_both(labels[chosen], values[chosen], videos, seed=seed)}
+        chosen = np.flatnonzero(rows & labelled).tolist()
+        videos, groups = [listing.videos[i] for i in chosen], [listing.group(i) for i in chosen]
+        return {"listed": listed, **score_both(labels[chosen], values[chosen], videos, groups=groups, seed=seed)}
 
-    chosen, videos = choose(_seen(own))
+    chosen = np.flatnonzero(_seen(own) & labelled).tolist()
+    apart = ~np.array(listing.shared or [False] * listed, dtype=bool)
     return {
         **score(own, _seen(own)),
         "predicted": int(_seen(own).sum()),
         "common": score(own, seen_by_all & _seen(own)),
         "filled": score(filled, np.ones(listed, dtype=bool)),
-        "videos": score_videos(labels[chosen], own[chosen], videos),
+        **({} if apart.all() else {"apart": score(own, _seen(own) & apart)}),
+        "videos": score_videos(labels[chosen], own[chosen], [listing.videos[i] for i in chosen]),
     }
 
 
@@ -240,11 +247,11 @@ def _compare_models(
         return
     labels = np.asarray(listing.labels, dtype=np.float64)
     chosen = np.flatnonzero(common & ~np.isnan(labels).any(axis=1)).tolist()
-    videos = [listing.videos[i] for i in chosen]
+    groups = [listing.group(i) for i in chosen]
     models = [model for model, split in values if split == listing.split]
     for other, one in combinations(models, 2):
         first, second = (values[model, listing.split][chosen] for model in (one, other))
-        yield {"one": one, "other": other, **compare_both(labels[chosen], first, second, videos, seed=seed)}
+        yield {"one": one, "other": other, **compare_both(labels[chosen], first, second, groups, seed=seed)}
 
 
 def _rows(prediction: ModelPredictions, own: np.ndarray, filled: np.ndarray, listing: SplitListing) -> list[DetailRow]:
@@ -262,6 +269,7 @@ def _rows(prediction: ModelPredictions, own: np.ndarray, filled: np.ndarray, lis
             truth=None if np.isnan(labels[i]).any() else (float(labels[i, 0]), float(labels[i, 1])),
             seconds=(listing.seconds or unknown)[i],
             face_share=(listing.face_shares or unknown)[i],
+            recording=listing.group(i),
         )
         for i, seen in enumerate(_seen(own).tolist())
     ]

@@ -11,7 +11,10 @@ COLUMNS = ("video", "utterance", "arousal", "valence")
 DETAIL_COLUMNS = (
     *COLUMNS,
     *("rests_on", "sound", "picture", "true_arousal", "true_valence", "seconds", "face_share"),
+    "recording",
 )
+#: What files of earlier releases lack.
+_LATER_COLUMNS = {"recording"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class DetailRow:
         truth: true arousal and valence; None where the utterance has none.
         seconds: length of the clip; None where it is not known.
         face_share: share of its frames with the speaker's face; likewise.
+        recording: what it is a part of; "" where that is not known.
     """
 
     video: str
@@ -39,6 +43,7 @@ class DetailRow:
     truth: tuple[float, float] | None = None
     seconds: float | None = None
     face_share: float | None = None
+    recording: str = ""
 
     @property
     def is_seen(self) -> bool:
@@ -63,7 +68,7 @@ def parse_details(text: str) -> list[DetailRow]:
         ValueError: A column is missing (a report of an earlier release).
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [name for name in DETAIL_COLUMNS if name not in (reader.fieldnames or ())]
+    missing = [name for name in DETAIL_COLUMNS if name not in {*(reader.fieldnames or ()), *_LATER_COLUMNS}]
     if missing:
         raise ValueError(f"column {missing[0]} is missing; run FullRun again with this release")
     return [_parse_row(row) for row in reader]
@@ -79,7 +84,17 @@ def as_csv(rows: Iterable[Sequence[str]]) -> str:
 def _detail_cells(row: DetailRow) -> list[str]:
     truth = ["", ""] if row.truth is None else [repr(value) for value in row.truth]
     extra = ["" if value is None else f"{value:.4g}" for value in (row.seconds, row.face_share)]
-    return [row.video, row.utterance, *_numbers(row.values), row.rests_on, row.sound, row.picture, *truth, *extra]
+    return [
+        row.video,
+        row.utterance,
+        *_numbers(row.values),
+        row.rests_on,
+        row.sound,
+        row.picture,
+        *truth,
+        *extra,
+        row.recording,
+    ]
 
 
 def _numbers(values: tuple[float, float]) -> list[str]:
@@ -100,4 +115,5 @@ def _parse_row(row: dict[str, str]) -> DetailRow:
         truth=truth,
         seconds=float(row["seconds"]) if row["seconds"] else None,
         face_share=float(row["face_share"]) if row["face_share"] else None,
+        recording=row.get("recording") or "",
     )

@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from models.paper import FEWEST_GROUPS
 from models.scores.ccc import compute_ccc
-from models.scores.intervals import Unit, compare_ccc, compute_score, quantiles, resample_ccc
+from models.scores.intervals import compare_ccc, compute_score, quantiles, resample_ccc
 
 DIMENSIONS = ("arousal", "valence")
 
 
 def score_both(
-    truth: np.ndarray, prediction: np.ndarray, videos: Sequence[str], *, seed: int = 0, unit: Unit = "videos"
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    videos: Sequence[str],
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Score both dimensions on the rows given, without choosing any.
 
@@ -22,27 +28,33 @@ def score_both(
         truth: (N, 2) arousal and valence.
         prediction: (N, 2), finite.
         videos: the video of each row.
+        groups: the recording of each row, which the bootstrap draws; by default its video.
         seed: of the bootstrap intervals.
-        unit: what the bootstrap draws.
 
     Returns:
         "arousal" and "valence", each with `ccc ccc_low ccc_high pearson mse ccc_per_video`, "total_ccc", their sum,
-        "total_ccc_low" and "total_ccc_high", its interval, and "scored", N. What is undefined is None: JSON has no NaN.
+        "total_ccc_low" and "total_ccc_high", its interval, "scored", N, and "groups", how many units were drawn from.
+        What is undefined is None: JSON has no NaN. With fewer than `FEWEST_GROUPS` units there is no interval.
     """
     scores: dict[str, Any] = {}
+    groups = videos if groups is None else groups
+    num_units = len(set(groups))
     total, resampled = 0.0, np.zeros(1)
     for i, dimension in enumerate(DIMENSIONS):
-        score = asdict(compute_score(truth[:, i], prediction[:, i], videos, seed=seed, unit=unit))
+        score = asdict(compute_score(truth[:, i], prediction[:, i], videos, groups=groups, seed=seed))
+        if num_units < FEWEST_GROUPS:
+            score |= {"ccc_low": math.nan, "ccc_high": math.nan}
         scores[dimension] = {key: finite_or_none(value) for key, value in score.items()}
         total += score["ccc"]
-        resampled = resampled + resample_ccc(truth[:, i], prediction[:, i], videos, seed=seed, unit=unit)
-    low, high = quantiles(resampled)
+        resampled = resampled + resample_ccc(truth[:, i], prediction[:, i], groups, seed=seed)
+    low, high = quantiles(resampled) if num_units >= FEWEST_GROUPS else (math.nan, math.nan)
     return {
         **scores,
         "total_ccc": finite_or_none(total),
         "total_ccc_low": finite_or_none(low),
         "total_ccc_high": finite_or_none(high),
         "scored": len(videos),
+        "groups": num_units,
     }
 
 
@@ -71,10 +83,9 @@ def compare_both(
     truth: np.ndarray,
     one: np.ndarray,
     other: np.ndarray,
-    videos: Sequence[str],
+    groups: Sequence[str],
     *,
     seed: int = 0,
-    unit: Unit = "videos",
 ) -> dict[str, Any]:
     """Compare two models on the same rows.
 
@@ -82,19 +93,21 @@ def compare_both(
         truth: (N, 2) arousal and valence.
         one: (N, 2), finite.
         other: (N, 2), finite.
-        videos: the video of each row.
+        groups: the recording of each row.
         seed: of bootstrap and permutation test.
-        unit: what they draw and swap.
 
     Returns:
         "arousal" and "valence", each with `difference low high p_value` (see `models.scores.intervals.compare_ccc`),
-        None where undefined, and "scored", N.
+        None where undefined, and "scored", N. With fewer than `FEWEST_GROUPS` units there is no interval.
     """
     found: dict[str, Any] = {}
+    num_units = len(set(groups))
     for i, dimension in enumerate(DIMENSIONS):
-        compared = compare_ccc(truth[:, i], one[:, i], other[:, i], videos, seed=seed, unit=unit)
-        found[dimension] = {key: finite_or_none(value) for key, value in asdict(compared).items()}
-    return {**found, "scored": len(videos)}
+        compared = asdict(compare_ccc(truth[:, i], one[:, i], other[:, i], groups, seed=seed))
+        if num_units < FEWEST_GROUPS:
+            compared |= {"low": math.nan, "high": math.nan}
+        found[dimension] = {key: finite_or_none(value) for key, value in compared.items()}
+    return {**found, "scored": len(groups)}
 
 
 def summarise_scores(scores: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
@@ -157,6 +170,6 @@ def format_comparison(found: dict[str, Any]) -> str:
     """
     if found["difference"] is None:
         return "undefined"
-    if found["p_value"] is None:
-        return f"{found['difference']:+.4f}"
-    return f"{found['difference']:+.4f} [{found['low']:+.2f}, {found['high']:+.2f}], p = {found['p_value']:.2g}"
+    interval = "" if found["low"] is None else f" [{found['low']:+.2f}, {found['high']:+.2f}]"
+    test = "" if found["p_value"] is None else f", p = {found['p_value']:.2g}"
+    return f"{found['difference']:+.4f}{interval}{test}"

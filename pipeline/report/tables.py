@@ -107,6 +107,8 @@ def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False
             if (p.model, p.split) == (model, split)
         ]
         rows.append(ResultRow(f"{title_of(model)}, this run{_name_mean(content)}", "run", entry))
+        if "apart" in entry:
+            rows.append(ResultRow(f"{title_of(model)}, recordings met nowhere before", "view", entry["apart"]))
         if all_views and entry["scored"] < entry["listed"] and "filled" in entry:
             rows.append(ResultRow(f"{title_of(model)}, on what all models could see", "view", entry["common"]))
             rows.append(ResultRow(f"{title_of(model)}, the rest filled in", "view", entry["filled"]))
@@ -166,7 +168,7 @@ def format_spread(scores: Mapping[str, Any], name: str) -> str:
 def fold_title(content: Mapping[str, Any]) -> str:
     """Say what the rows of cross-validation are."""
     num_folds = content["cross_validation"]["num_folds"]
-    return f"CCC over {num_folds} folds of the training and validation videos: mean ± deviation of the folds"
+    return f"CCC over {num_folds} folds of the training and validation recordings: mean ± deviation of the folds"
 
 
 def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:

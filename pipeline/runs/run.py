@@ -179,7 +179,7 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Ru
         if config.vnet().backbone == "finetune":
             check_crops_stay("[vnet] backbone = finetune")
         weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
-        dataset = read_dataset(_csv_paths())
+        dataset = read_dataset(_csv_paths(), group_column=config.dataset().group)
         overrides = _read_overrides(dataset)
         name = _name_run(Path(config.run().root))
         return _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.inputs.clips import Clips
 
 #: Raised when the report's files change.
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 
 
 @dataclass
@@ -74,6 +74,7 @@ class Experiment:
                 "parents": [each.fingerprints[network] for each in self.trainings for network in NETWORKS],
                 "folds": config.run().folds,
                 "opensmile": config.run().opensmile,
+                "recordings": self.run.dataset.grouping.take(u.name for u in self.run.dataset.utterances),
                 "utterances": [
                     [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.source_sha256]
                     for u in self.run.dataset.utterances

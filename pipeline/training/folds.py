@@ -1,4 +1,4 @@
-"""Cross-validation over the videos of the training and validation splits."""
+"""Cross-validation over the recordings of the training and validation splits."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
 
 def make_folds(experiment: Experiment, num_folds: int) -> list[Experiment]:
-    """Make an experiment for each fold, in which the fold's videos are validated on and all others trained on.
+    """Make an experiment for each fold, in which the fold's recordings are validated on and all others trained on.
 
-    The test split is in none of them, and no video is in two.
+    The test split is in none of them, and no recording is in two.
 
     Args:
         experiment: on the splits as they are.
         num_folds: K, >= 2.
 
     Raises:
-        UserError: There are fewer videos than folds, or a setting does not go with folds.
+        UserError: There are fewer recordings than folds, or a setting does not go with folds.
     """
     pooled = [u for u in experiment.run.dataset.utterances if u.split in ("train", "validation")]
-    videos = [u.video for u in pooled]
-    count = len(set(videos))
+    dataset = experiment.run.dataset
+    groups = dataset.grouping.take(u.name for u in pooled)
+    count = len(set(groups))
     if num_folds < 2 or num_folds > count:
         raise UserError(
-            f"[run] folds = {num_folds} must be 0 for none, or from 2 to the number of videos in the training and "
+            f"[run] folds = {num_folds} must be 0 for none, or from 2 to the number of recordings in the training and "
             f"validation splits, which is {count}"
         )
     if config.run().processes > 1:
@@ -43,7 +44,7 @@ def make_folds(experiment: Experiment, num_folds: int) -> list[Experiment]:
             f"[run] folds = {num_folds} trains each fold in one process; set [run] processes = 1 (it is "
             f"{config.run().processes})"
         )
-    of = split_folds(videos, num_folds)
+    of = split_folds(groups, num_folds)
     return [
         Experiment(
             replace(
@@ -54,6 +55,7 @@ def make_folds(experiment: Experiment, num_folds: int) -> list[Experiment]:
                         for u, fold in zip(pooled, of.tolist(), strict=True)
                     ),
                     (),
+                    dataset.group_column,
                 ),
             )
         )
@@ -79,7 +81,7 @@ def train_folds(folds: list[Experiment], on_epoch: "Callable[[EpochMetrics], Non
 
 
 def score_folds(folds: list[Experiment], *, seed: int) -> dict[str, Any]:
-    """Score each network on each fold's held-out videos, which it has not been trained on.
+    """Score each network on each fold's held-out recordings, which it has not been trained on.
 
     Args:
         folds: trained.
@@ -93,10 +95,10 @@ def score_folds(folds: list[Experiment], *, seed: int) -> dict[str, Any]:
     models = {}
     for network in NETWORKS:
         parts = [_collect(fold, network) for fold in folds]
-        scores = [score_both(*part, seed=seed) for part in parts]
+        scores = [score_both(*part[:3], groups=part[3], seed=seed) for part in parts]
         labels, values = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-        videos = [video for part in parts for video in part[2]]
-        models[network] = summarise(scores) | {"pooled": score_both(labels, values, videos, seed=seed)}
+        videos, groups = ([name for part in parts for name in part[i]] for i in (2, 3))
+        models[network] = summarise(scores) | {"pooled": score_both(labels, values, videos, groups=groups, seed=seed)}
     return {"num_folds": len(folds), "models": models}
 
 
@@ -106,11 +108,12 @@ def summarise(scores: list[dict[str, Any]]) -> dict[str, Any]:
     return {"folds": scores, **summarise_scores(ccc)}
 
 
-def _collect(fold: Experiment, network: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Give labels, predictions and videos of what is labelled and seen among a fold's held-out clips."""
+def _collect(fold: Experiment, network: str) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+    """Give labels, predictions, videos and recordings of what is labelled and seen among a fold's held-out clips."""
     values, labels = fold.predict(network, "validation"), fold.labels("validation")
     if labels is None:
-        return np.zeros((0, 2)), np.zeros((0, 2)), []
+        return np.zeros((0, 2)), np.zeros((0, 2)), [], []
     rows = np.flatnonzero(np.isfinite(labels + values).all(axis=1)).tolist()
-    utterances = fold.utterances("validation")
-    return labels[rows], np.asarray(values[rows], np.float64), [utterances[row].video for row in rows]
+    chosen = [fold.utterances("validation")[row] for row in rows]
+    groups = fold.run.dataset.grouping.take(u.name for u in chosen)
+    return labels[rows], np.asarray(values[rows], np.float64), [u.video for u in chosen], groups

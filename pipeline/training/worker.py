@@ -146,4 +146,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    from models.training.parallel import end_process
+
     main(sys.argv[1:])
+    end_process()

@@ -8,7 +8,7 @@ import torch
 from torch import distributed
 
 from models.training import epoch as stepping
-from models.training.parallel import find_group, grouped
+from models.training.parallel import end_process, find_group, grouped
 from models.training.settings import VNetSettings
 from models.training.start import RunOptions, train_vnet
 from tests.models.data import make_clips
@@ -45,3 +45,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    end_process()

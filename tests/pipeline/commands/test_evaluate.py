@@ -31,7 +31,7 @@ def rows():
 
 def write(tmp_path, rows, predictions=None):
     truth, predicted = tmp_path / "truth.csv", tmp_path / "predictions.csv"
-    truth.write_text("\n".join([HEADER, *(f"l,0,1,{v},{u},{t[0]},{t[1]},0" for v, u, t, _ in rows)]) + "\n")
+    truth.write_text("\n".join([HEADER, *(f"of {v},0,1,{v},{u},{t[0]},{t[1]},0" for v, u, t, _ in rows)]) + "\n")
     lines = [f"{v},{u},{p[0]},{p[1]}" for v, u, _, p in rows] if predictions is None else predictions
     predicted.write_text("\n".join(["video,utterance,arousal,valence", *lines]) + "\n")
     return truth, predicted
@@ -42,7 +42,7 @@ def lines_of(rows):
 
 
 def test_equals_the_official_formula(tmp_path, rows):
-    result = evaluate_files(*write(tmp_path, rows))
+    result = evaluate_files(*write(tmp_path, rows), resample="utterances")
     truth, prediction = (np.array([row[i] for row in rows]) for i in (2, 3))
     for i, dimension in enumerate(("arousal", "valence")):
         assert result[dimension]["ccc"] == pytest.approx(official_ccc(truth[:, i], prediction[:, i]))
@@ -204,15 +204,34 @@ def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
     assert "12/12" in printed
     assert "9/12" in printed
     assert "on the 9 utterances that all files have" in printed
-    assert "+0.0000 [+0.00, +0.00], p = 1" in printed
+    assert "+0.0000, p = 1" in printed, "three recordings give no interval"
     assert "3 problems:" in printed
 
 
-def test_intervals_over_utterances_on_demand(tmp_path, rows, capsys):
-    truth, predicted = write(tmp_path, rows)
-    found = []
-    for unit in ("videos", "utterances"):
-        assert main(["evaluate", str(truth), str(predicted), "--json", "--resample", unit]) == 0
-        found.append(json.loads(capsys.readouterr().out)["valence"])
-    assert found[0]["ccc"] == found[1]["ccc"]
-    assert found[0]["ccc_low"] != found[1]["ccc_low"]
+def test_intervals_are_over_recordings_unless_asked_for(tmp_path, capsys):
+    """48 utterances of 24 videos that are parts of 12 recordings, with errors that a recording's share."""
+    rng = np.random.default_rng(1)
+    of = np.arange(48) // 4
+    truth = rng.normal(0, 0.2, (12, 2))[of] + rng.normal(0, 0.1, (48, 2))
+    values = (0.6 * truth + rng.normal(0, 0.2, (12, 2))[of]).clip(-1, 1).round(6)
+    names = [(f"abc{i // 4:02}_{i // 2 % 2}", f"{i}.mp4") for i in range(48)]
+    truth_file, predicted = write(
+        tmp_path,
+        [(*n, t, p) for n, t, p in zip(names, truth.clip(-1, 1).round(3).tolist(), values.tolist(), strict=True)],
+    )
+    linked = truth_file.read_text()
+    truth_file.write_text(
+        "\n".join(line.split(",", 1)[0][:8] + "," + line.split(",", 1)[1] for line in linked.splitlines())
+    )
+    found = {}
+    for unit in ("recordings", "videos", "utterances"):
+        assert main(["evaluate", str(truth_file), str(predicted), "--json", "--resample", unit]) == 0
+        found[unit] = json.loads(capsys.readouterr().out)
+    assert {unit: result["groups"] for unit, result in found.items()} == {
+        "recordings": 12,
+        "videos": 24,
+        "utterances": 48,
+    }
+    widths = [found[unit]["total_ccc_high"] - found[unit]["total_ccc_low"] for unit in found]
+    assert widths[0] > widths[1] > widths[2]
+    assert len({result["total_ccc"] for result in found.values()}) == 1

@@ -21,7 +21,14 @@ def make_report(seed, *, unseen=(), labels=LABELS, epochs=30, rows=slice(None)):
     values[list(unseen)] = np.nan
     names = NAMES[rows]
     listing = SplitListing(
-        "test", names, VIDEOS[rows], UTTERANCES[rows], labels[rows], ["ok"] * len(names), ["ok"] * len(names)
+        "test",
+        names,
+        VIDEOS[rows],
+        UTTERANCES[rows],
+        labels[rows],
+        ["ok"] * len(names),
+        ["ok"] * len(names),
+        groups=names,
     )
     return build_report(
         [ModelPredictions("vnet", "test", names, values[rows], ["vnet"] * len(names))],

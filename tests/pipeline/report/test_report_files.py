@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline.commands.evaluate import evaluate_files
 from pipeline.dataset.utterances import DatasetError
+from pipeline.report.publish import note_recordings
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
 from pipeline.report.rows import parse_details
 from pipeline.report.tables import PUBLISHED, format_tables, make_rows, print_tables
@@ -21,7 +23,8 @@ MEAN = np.array([0.25, -0.125])
 
 
 def listing(split="validation", labels=LABELS):
-    return SplitListing(split, NAMES, VIDEOS, FILES, labels, ["ok"] * U, ["ok"] * 10 + ["no_face", "decode_error"])
+    statuses = ["ok"] * U, ["ok"] * 10 + ["no_face", "decode_error"]
+    return SplitListing(split, NAMES, VIDEOS, FILES, labels, *statuses, groups=NAMES)
 
 
 def predictions(model, unseen=(), split="validation", seed=1):
@@ -57,7 +60,11 @@ def test_scores_what_each_saw_what_all_saw_and_the_filled_file():
             expected = [official_ccc(LABELS[rows, i], filled[rows, i]) for i in (0, 1)]
             assert [view["arousal"]["ccc"], view["valence"]["ccc"]] == pytest.approx(expected)
             assert view["total_ccc"] == pytest.approx(sum(expected))
-            assert view["total_ccc_low"] <= view["total_ccc"] <= view["total_ccc_high"]
+            assert view["groups"] == len(rows)
+            if len(rows) < 10:
+                assert view["total_ccc_low"] is view["total_ccc_high"] is None
+            else:
+                assert view["total_ccc_low"] <= view["total_ccc"] <= view["total_ccc_high"]
             assert set(view["arousal"]) == {"ccc", "ccc_low", "ccc_high", "pearson", "mse", "ccc_per_video"}
 
 
@@ -68,7 +75,7 @@ def test_report_json_has_the_contracts_shape_and_is_strict_json():
     assert content["provenance"] == {"seed": 7}
     assert content["notes"] == ["RANDOM WEIGHTS: x"]
     entry = content["models"]["anet"]["validation"]
-    scores = {"arousal", "valence", "total_ccc", "total_ccc_low", "total_ccc_high", "listed", "scored"}
+    scores = {"arousal", "valence", "total_ccc", "total_ccc_low", "total_ccc_high", "listed", "scored", "groups"}
     assert set(entry["common"]) == set(entry["filled"]) == scores
     assert set(entry) == scores | {"predicted", "common", "filled", "videos"}
     assert (entry["scored"], entry["predicted"], entry["total_ccc"]) == (0, 0, None)
@@ -110,10 +117,28 @@ def test_a_written_file_scores_what_the_report_says(tmp_path):
     truth = tmp_path / "truth.csv"
     rows = [f"{v},{u},{a},{b}" for v, u, (a, b) in zip(VIDEOS, FILES, LABELS.tolist(), strict=True)]
     truth.write_text("video,utterance,arousal,valence\n" + "\n".join(rows) + "\n")
-    result = evaluate_files(truth, tmp_path / "run" / "predictions" / "vnet-validation.csv")
+    submission = tmp_path / "run" / "predictions" / "vnet-validation.csv"
+    result = evaluate_files(truth, submission, resample="utterances")
     filled = report.content["models"]["vnet"]["validation"]["filled"]
     assert result["problems"] == []
     assert {key: result[key] for key in filled} == filled
+
+
+def test_clips_of_recordings_met_before_are_also_left_out():
+    """The official splits share links: what the networks have learnt from is no proof of what they know."""
+    given = predictions("vnet", unseen=[2])
+    one = dataclasses.replace(listing(), groups=VIDEOS, shared=[video == "v0" for video in VIDEOS])
+    content = build(given, listings=[one]).content
+    apart = content["models"]["vnet"]["validation"]["apart"]
+    assert (apart["scored"], apart["groups"]) == (8, 2)
+    assert apart["arousal"]["ccc"] == pytest.approx(
+        official_ccc(LABELS[4:, 0], np.round(given.values[4:, 0], 6)), abs=1e-6
+    )
+    assert "VNet, recordings met nowhere before" in format_tables(content)
+    assert "apart" not in build(given).content["models"]["vnet"]["validation"]
+    few, shared = note_recordings([one])
+    assert few.startswith("NO INTERVALS on validation: its utterances are parts of 3 recordings")
+    assert shared.startswith("SHARED RECORDINGS: 4 of the 12 validation utterances are parts of 1 recording that")
 
 
 def test_names_with_commas_and_quotes_survive_the_files():
@@ -298,7 +323,7 @@ def test_folds_are_a_table_of_their_own():
         predictions("joint"), extra={"cross_validation": {"num_folds": 5, "models": {"joint": scores}}}
     ).content
     lines = format_tables(content).splitlines()
-    assert lines[-3] == "CCC over 5 folds of the training and validation videos: mean ± deviation of the folds"
+    assert lines[-3] == "CCC over 5 folds of the training and validation recordings: mean ± deviation of the folds"
     assert " ".join(lines[-1].split()) == "Joint 0.250 ± 0.050 0.350 ± undefined 0.600 ± 0.100 0.6000 [0.50, 0.70] 9"
 
 
