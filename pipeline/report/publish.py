@@ -91,9 +91,10 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
             )
         if any(listing.shared):
             of = {group for group, shared in zip(listing.groups, listing.shared, strict=True) if shared}
+            recordings = "1 recording" if len(of) == 1 else f"{len(of)} recordings"
             yield (
                 f"SHARED RECORDINGS: {sum(listing.shared)} of the {len(listing.names)} {listing.split} utterances are "
-                f"parts of {len(of)} recording{'s' * (len(of) > 1)} that the networks were trained or chosen on; the rest is scored apart"
+                f"parts of {recordings} that the networks were trained or chosen on; the rest is scored apart"
             )
 
 
