@@ -1,13 +1,13 @@
 # One door: everything a person or CI runs. `make` creates and fills .venv by itself, once.
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := pipeline models store tests benchmarks
+CODE := valar pipeline models store tests benchmarks setup.py
 C_CODE := $(wildcard models/native/*.h models/*/native/*.[ch] pipeline/faces/native/*.[ch])
 
 .PHONY: demo test test-slow check check-style format bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
-.venv/.installed: requirements.txt pyproject.toml $(C_CODE)
+.venv/.installed: requirements.txt pyproject.toml setup.py $(C_CODE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Valar needs Python 3.11 or newer; make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	rm -f models/*.so models/*/*.so pipeline/*.so pipeline/*/*.so

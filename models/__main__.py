@@ -8,10 +8,10 @@ from models import paper
 from models.networks.summary import NETWORKS, render, summarise
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the layers of a network with shapes, parameters and arithmetic of one forward pass."""
-    parser = argparse.ArgumentParser(prog="python -m models", description=main.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """Make the parser."""
+    parser = argparse.ArgumentParser(prog=prog, description="Look at the networks.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     summary = commands.add_parser("summary", help="layers, shapes, parameters, GFLOP of a forward pass")
     summary.add_argument("network", choices=list(NETWORKS))
     summary.add_argument("--batch-size", type=int, default=1, help="utterances (%(default)s)")
@@ -19,7 +19,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     summary.add_argument("--num-frames", type=int, default=paper.NUM_FRAMES, help="faces of each (%(default)s)")
     summary.add_argument("--channel-scale", type=float, default=1.0, help="factor on VGG-16's channels (%(default)s)")
     summary.add_argument("--backbone", choices=["frozen", "finetune"], default="frozen", help="(%(default)s)")
-    options = vars(parser.parse_args(argv))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "python -m models") -> int:
+    """Print the layers of a network with shapes, parameters and arithmetic of one forward pass."""
+    words = sys.argv[1:] if argv is None else argv
+    parser = make_parser(prog)
+    if not words:
+        parser.print_help()
+        return 2
+    options = vars(parser.parse_args(words))
     del options["command"]
     print(render(summarise(options.pop("network"), **options)))
     return 0

@@ -217,7 +217,7 @@ def load() -> list[Path]:
         UserError: A file is missing or cannot be parsed, a name is misspelt, or a value is out of its range; all
             faults are listed at once.
     """
-    base = Path(TASKS_CFG) if Path(TASKS_CFG).is_file() else ROOT / TASKS_CFG
+    base = find_tasks_cfg()
     paths = [base]
     if overlay := os.environ.get(OVERLAY_VARIABLE):
         paths.append(Path(overlay))
@@ -241,6 +241,12 @@ def load() -> list[Path]:
     if faults:
         raise UserError("\n".join(faults))
     return paths
+
+
+def find_tasks_cfg() -> Path:
+    """Find tasks.cfg: that of the current folder, else the repository's, else the one inside an installed package."""
+    places = (Path(TASKS_CFG), ROOT / TASKS_CFG, Path(__file__).resolve().parent / TASKS_CFG)
+    return next((path for path in places if path.is_file()), places[-1])
 
 
 def _parse(path: Path) -> configparser.ConfigParser:

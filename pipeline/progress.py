@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 #: Between two plain lines of one stage, seconds.
@@ -117,6 +117,33 @@ class Progress:
         """Leave the bars as they are; what is printed from now on stands below them."""
         if self._bars is not None:
             self._bars.stop()
+
+
+@contextmanager
+def show_steps(total: int, *, progress: bool = True) -> Iterator[Callable[[str], None]]:
+    """Show a bar over steps that follow each other, and how long they have taken; nothing where there is no terminal.
+
+    Args:
+        total: How many steps there are.
+        progress: False shows nothing.
+
+    Yields:
+        What is called with a step's title when it begins.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with RichProgress(
+        *columns, console=console, transient=True, disable=not (progress and console.is_terminal)
+    ) as bars:
+        bar = bars.add_task("", total=total)
+        started = 0
+
+        def start(title: str) -> None:
+            nonlocal started
+            bars.update(bar, description=title, completed=started)
+            started += 1
+
+        yield start
 
 
 def format_seconds(seconds: float) -> str:

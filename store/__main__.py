@@ -4,7 +4,9 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import cast
 
+from store.commands.command import Command
 from store.errors import StoreError
 
 COMMANDS = {
@@ -21,22 +23,36 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 1 for faults and differences, 2 for what cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m store", description="Inspect and tend a feature store.")
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    parser = argparse.ArgumentParser(prog=prog, description="Inspect and tend a feature store.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands = {}
-    for name, (module, command) in COMMANDS.items():
-        commands[name] = getattr(importlib.import_module(module), command)
-        commands[name].add_arguments(subparsers.add_parser(name, help=commands[name].HELP))
-    arguments = parser.parse_args(argv)
+    for name in COMMANDS:
+        command = _find(name)
+        command.add_arguments(subparsers.add_parser(name, help=command.HELP))
+    return parser
+
+
+def _find(name: str) -> type[Command]:
+    module, command = COMMANDS[name]
+    return cast("type[Command]", getattr(importlib.import_module(module), command))
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "python -m store") -> int:
+    """Run a command and return its exit code: 1 for faults and differences, 2 for what cannot be done."""
+    words = sys.argv[1:] if argv is None else argv
+    parser = make_parser(prog)
+    if not words:
+        parser.print_help()
+        return 2
+    arguments = parser.parse_args(words)
     try:
-        return int(commands[arguments.command].run(arguments))
+        return int(_find(arguments.command).run(arguments))
+    except BrokenPipeError:
+        return 0
     except (StoreError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
 
 
 if __name__ == "__main__":

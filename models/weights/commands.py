@@ -23,14 +23,22 @@ _INTERRUPTED = 130
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def main(arguments: Sequence[str] | None = None, *, base_url: str | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 failed, 130 interrupted.
+def main(
+    arguments: Sequence[str] | None = None, *, base_url: str | None = None, prog: str = "python -m models.weights"
+) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 
     Args:
         arguments: the words after `python -m models.weights`; by default the process's.
         base_url: a mirror of the sources.
+        prog: what the command is called in its help.
     """
-    options = _make_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = make_parser(prog)
+    if not words:
+        parser.print_help()
+        return 2
+    options = parser.parse_args(words)
     if options.command == "list":
         print(format_table(options.folder))
         return 0
@@ -93,9 +101,10 @@ class _Progress:
         print(f"{start}{self._name}: {have / 1e6:.1f} MB{share}", end=end, file=sys.stderr, flush=True)
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m models.weights", description="Third-party weights.")
-    commands = parser.add_subparsers(dest="command", required=True)
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """Make the parser."""
+    parser = argparse.ArgumentParser(prog=prog, description="Third-party weights.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="which weights there are and which of them are here")
     fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
     fetching.add_argument("name", choices=list(WEIGHTS))

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the score; return 1 when something does not fit, else 0."""
+    """Print the score; return 1 when something does not fit, 2 when a file cannot be used, else 0."""
     try:
         if len(arguments.predictions) == 1:
             result = evaluate_files(
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             problems = [problem for found in result["files"] for problem in found["problems"]]
     except DatasetError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) if arguments.json else text)
     return 1 if problems else 0
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import config
 from pipeline.errors import UserError
+from pipeline.progress import show_steps
 from pipeline.report.rows import MEAN, as_csv
 from pipeline.report.tables import title_of
 from pipeline.runs.ledger import LedgerRow
@@ -60,17 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="its length (default: %(default)s)"
     )
-    parser.add_argument("--output", type=Path, help="CSV of --over-time (default: <video>-over-time.csv, plot beside)")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="CSV of --over-time (default: <video>-over-time.csv, plot beside)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the prediction; 1: something has to be mended first, or nothing could be seen."""
+    """Print the prediction; 1: nothing could be seen, 2: something has to be mended first."""
     try:
         return _predict(arguments)
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -79,32 +82,32 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise UserError(f"{video} is no file; name one video (a folder: `luigi --module pipeline.tasks Predict`)")
     if step is not None and not (step > 0 and arguments.window > 0):
         raise UserError(f"--over-time {step:g} and --window {arguments.window:g} must both be above 0 seconds")
-    config.load()
-    from pipeline.prediction.predictors import find_newest_checkpoints, load_ensemble
-
-    predictor = load_ensemble(arguments.checkpoint or find_newest_checkpoints(Path(config.run().root)))
+    predictor = find_predictor(arguments.checkpoint)
     for note in predictor.notes:
         print(f"! {note}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
         experiment = extract_features(video, Path(folder), predictor)
         (row,) = experiment.ledger.values()
         seconds = measure_seconds(experiment, row)
-        clips = experiment.load_clips("unlabelled", finetune=predictor.needs_crops)
         if step is None:
-            return _print_answer(video, answer_windows(predictor, clips, [(0.0, seconds)])[0], row, arguments.json)
+            return _print_answer(video, answer_video(predictor, experiment), row, arguments.json)
+        clips = experiment.load_clips("unlabelled", finetune=predictor.needs_crops)
         windows = place_windows(seconds, step, arguments.window)
         cut = cut_windows(clips, read_face_times(experiment, row), windows)
         answers = answer_windows(predictor, cut, windows)
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
 
 
-def extract_features(video: Path, folder: Path, predictor: "Ensemble") -> "Experiment":
+def extract_features(
+    video: Path, folder: Path, predictor: "Ensemble | None" = None, *, progress: bool = True
+) -> "Experiment":
     """Take one video through the stages that a whole data set goes through, into a store of its own.
 
     Args:
         video: the file.
         folder: an empty one, for the store.
         predictor: what looks at the features; refuses settings that are not those of its training.
+        progress: whether to show the stages on a terminal.
 
     Raises:
         UserError: The settings do not fit the checkpoint, or something else has to be mended first.
@@ -118,7 +121,8 @@ def extract_features(video: Path, folder: Path, predictor: "Ensemble") -> "Exper
     place.mkdir(parents=True)
     (place / video.name).symlink_to(video.resolve())
     found = open_run(place, store=folder / "store")
-    predictor.check_features(found.stages)
+    if predictor is not None:
+        predictor.check_features(found.stages)
     work = {
         "wav": stages.extract_wav,
         "stft": stages.compute_stft,
@@ -126,12 +130,31 @@ def extract_features(video: Path, folder: Path, predictor: "Ensemble") -> "Exper
         "faces": stages.align_faces,
         "embeddings": stages.cache_face_features,
     }
-    for stage, function in work.items():
-        if sys.stderr.isatty():
-            print(f"{STAGE_TITLES[stage]} ...", file=sys.stderr)
-        for shard in found.plan.shards:
-            function(stages.ShardJob(found, shard))
+    with show_steps(len(work), progress=progress) as start:
+        for stage, function in work.items():
+            start(STAGE_TITLES[stage])
+            for shard in found.plan.shards:
+                function(stages.ShardJob(found, shard))
     return Experiment(found)
+
+
+def find_predictor(checkpoints: Sequence[Path] | None) -> "Ensemble":
+    """Load the checkpoints that are named, else Joint of the newest report.
+
+    Raises:
+        UserError: There is none, or the settings have to be mended first.
+    """
+    config.load()
+    from pipeline.prediction.predictors import find_newest_checkpoints, load_ensemble
+
+    return load_ensemble(checkpoints or find_newest_checkpoints(Path(config.run().root)))
+
+
+def answer_video(predictor: "Ensemble", experiment: "Experiment") -> Answer:
+    """Predict the one video of an experiment, as a whole."""
+    (row,) = experiment.ledger.values()
+    clips = experiment.load_clips("unlabelled", finetune=predictor.needs_crops)
+    return answer_windows(predictor, clips, [(0.0, measure_seconds(experiment, row))])[0]
 
 
 def place_windows(seconds: float, step: float, length: float) -> list[tuple[float, float]]:

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one report's tables or two reports' differences; 1 when one cannot be read."""
+    """Print one report's tables or two reports' differences; 2 when one cannot be read."""
     try:
         if arguments.compare:
             found = compare_reports(*(read_report(folder) for folder in arguments.compare))
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         content = read_report(arguments.folder or Path(config.run().root) / "latest").content
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     if arguments.json:
         print(_as_json(content))
     else:

@@ -139,12 +139,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the status; 0: nothing to do, 3: something to do, 1: the settings or the data are at fault."""
+    """Print the status; 0: nothing to do, 3: something to do, 2: the settings or the data are at fault."""
     try:
         status = read_status(open_run())
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     print(
         json.dumps({**asdict(status), "settled": status.is_settled}, indent=2)
         if arguments.json

@@ -151,7 +151,7 @@ def test_command_prints_text_and_exits_by_what_fits(tmp_path, rows, capsys):
     printed = capsys.readouterr().out
     assert "scored 5 of 12 listed utterances (41.7%)" in printed
     assert "7 problems:" in printed
-    assert main(["evaluate", str(truth), str(tmp_path / "none.csv")]) == 1
+    assert main(["evaluate", str(truth), str(tmp_path / "none.csv")]) == 2
     assert "none.csv: cannot be read: No such file or directory" in capsys.readouterr().err
 
 

@@ -98,7 +98,7 @@ def test_one_report_again(folders, capsys):
 
 
 def test_what_is_no_report_is_told(folders, capsys):
-    assert main(["report", "--compare", str(folders[0]), "nowhere"]) == 1
+    assert main(["report", "--compare", str(folders[0]), "nowhere"]) == 2
     assert "nowhere/report.json is not there; name a report's folder" in capsys.readouterr().err
     (folders[0] / "report.json").write_text("{")
     with pytest.raises(UserError, match="a cannot be read as a report: "):

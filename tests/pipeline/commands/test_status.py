@@ -62,5 +62,5 @@ def test_what_failed_is_told_until_a_run_goes_well(workplace):
 def test_faults_of_the_settings_are_told_without_a_traceback(workplace):
     workplace.configure("[dataset]\ntrain = none.csv\n")
     ended = workplace.command("status")
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr == "[dataset] train = none.csv does not exist\n"

@@ -304,13 +304,13 @@ def test_one_video_on_one_line(finished, joint):
 
     finished.configure("[faces]\nsmallest_face_px = 60\n")
     ended = finished.command("predict", video)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "[faces] smallest_face_px: 40 in the checkpoint, 60 here" in ended.stderr
 
 
 def test_a_step_must_be_above_zero_and_the_video_there(tmp_path, capsys):
     (tmp_path / "a.mp4").write_bytes(b"x")
-    assert main(["predict", str(tmp_path / "a.mp4"), "--over-time", "0"]) == 1
+    assert main(["predict", str(tmp_path / "a.mp4"), "--over-time", "0"]) == 2
     assert "--over-time 0 and --window 7.6 must both be above 0 seconds" in capsys.readouterr().err
-    assert main(["predict", str(tmp_path / "none.mp4")]) == 1
+    assert main(["predict", str(tmp_path / "none.mp4")]) == 2
     assert "none.mp4 is no file; name one video" in capsys.readouterr().err

@@ -1,0 +1,125 @@
+"""The command `valar`: names, help, settings and exit codes, in processes of their own where those matter."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from valar import __version__
+from valar.cli import COMMANDS, main
+
+
+def valar(*words, cwd, **environment):
+    """Run `valar WORDS` in a folder, as a user would, without an overlay in the environment."""
+    inherited = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "valar", *words],
+        cwd=cwd,
+        env={**inherited, "COLUMNS": "80", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_called_with_nothing_it_helps_and_does_not_say_that_something_was_done(capsys):
+    for words in ([], ["store"], ["weights"], ["models"], ["evaluate"], ["faces"], ["predict"], ["init"]):
+        assert main(words) == 2, words
+        printed = capsys.readouterr()
+        assert printed.out.startswith(f"usage: {' '.join(['valar', *words])} "), words
+        assert printed.err == ""
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"valar {__version__}\n"
+
+
+def test_an_unknown_command_is_wrong_use(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["frobnicate"])
+    assert "invalid choice: 'frobnicate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: valar {name} ")
+    if not COMMANDS[name].is_group:
+        assert "Examples:\n  " in printed
+        assert "--config FILE" in printed
+
+
+def test_the_help_of_all_fits_a_terminal(tmp_path):
+    ended = valar(cwd=tmp_path)
+    assert ended.returncode == 2
+    assert max(len(line) for line in ended.stdout.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("videos = x\n", "bad.cfg:1: 'videos = x' stands before any section"),
+        ("[run]\nseed 3\n", r"bad.cfg:2: 'seed 3\n' is neither `option = value` nor a [section]"),
+        ("[run]\nseed = 1\n[run]\nseed = 2\n", "bad.cfg:3: [run] is there twice; keep one"),
+        ("[run]\nseed = 1\nseed = 2\n", "bad.cfg:3: seed of [run] is there twice; keep one"),
+        ("[run]\nsed = 1\n", "bad.cfg: option sed of [run] is unknown; did you mean seed?"),
+        ("[run]\nseed = x\n", "bad.cfg: [run] seed = x: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "run"])
+def test_settings_that_cannot_be_read_are_told_in_one_sentence(command, text, sentence, tmp_path):
+    (tmp_path / "bad.cfg").write_text(text, encoding="utf-8")
+    ended = valar(command, "--config", "bad.cfg", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(sentence), ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_the_settings_named_count_before_those_of_the_environment_and_those_before_the_folder_s(tmp_path):
+    for name in ("valar", "named", "environment"):
+        settings = f"[dataset]\ntrain = of_{name}.csv\n[embeddings]\nweights = random\n[anet]\nvgg_weights = random\n"
+        (tmp_path / f"{name}.cfg").write_text(settings, encoding="utf-8")
+    words = ("status",)
+    assert "of_valar.csv does not exist" in valar(*words, cwd=tmp_path).stderr
+    overlay = {"LUIGI_CONFIG_PATH": "environment.cfg"}
+    assert "of_environment.csv does not exist" in valar(*words, cwd=tmp_path, **overlay).stderr
+    for named in (("--config", "named.cfg", *words), (*words, "--config=named.cfg")):
+        assert "of_named.csv does not exist" in valar(*named, cwd=tmp_path, **overlay).stderr
+    ended = valar(*words, "--config", "none.cfg", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (2, "--config none.cfg does not exist; name a file of settings\n")
+
+
+def test_the_store_is_that_of_the_settings_unless_one_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "valar.cfg").write_text("[store]\nroot = mine\n", encoding="utf-8")
+    (tmp_path / "other" / "roots").mkdir(parents=True)
+    for words, store in (
+        (["show", "a/b"], "mine"),
+        (["show", "other", "a/b"], "other"),
+        (["show", "a/b", "--json"], "mine"),
+        (["export", "--to", "npz", "target"], "mine"),
+        (["diff", "other"], "mine"),
+        (["show", "wrong/path", "a/b"], "wrong/path"),
+    ):
+        assert main(["store", *words]) == 2, words
+        assert f"{store}/roots holds no listing" in capsys.readouterr().err, words
+
+
+def test_a_shell_completes_commands_and_their_options(tmp_path):
+    script = tmp_path / "completion"
+    script.write_text(valar("completion", "bash", cwd=tmp_path).stdout, encoding="utf-8")
+    for words, expected in (
+        ("valar st", "status store"),
+        ("valar store sh", "show"),
+        ("valar predict --ch", "--checkpoint"),
+    ):
+        ask = f"source {script}; COMP_WORDS=({words}); COMP_CWORD={len(words.split()) - 1}; _shtab_valar"
+        ended = subprocess.run(
+            ["bash", "-c", f'{ask}; echo "${{COMPREPLY[@]}}"'], capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.split() == expected.split(), ended.stderr

@@ -1,0 +1,166 @@
+"""`valar init`: what it takes folders and CSV files for."""
+
+import configparser
+import csv
+from pathlib import Path
+
+import pytest
+
+from valar.cli import main
+from valar.labels import choose_held_out
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def read_settings(path="valar.cfg"):
+    parser = configparser.ConfigParser()
+    assert parser.read(path, encoding="utf-8") == [path]
+    return {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+def read_rows(name):
+    with Path(name).open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_a_flat_folder_without_csv_gets_a_list_of_its_clips(folder, capsys):
+    make(folder, "clips/b.MP4", "clips/a.webm", "clips/notes.pdf", "clips/.hidden.mp4", "clips/a.srt")
+    assert main(["init", "clips"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 clips in one folder; 2 other files are left out (the first: a.srt)" in printed
+    assert "there will be features but no training" in printed
+    assert printed.endswith("next:\n  valar weights fetch sphereface20\n  valar features\n")
+    settings = read_settings()
+    assert settings["dataset"] == {"videos": ".", "train": "", "validation": "", "test": "valar-clips.csv"}
+    assert read_rows("valar-clips.csv") == [["video", "utterance"], ["clips", "a.webm"], ["clips", "b.MP4"]]
+
+
+def test_the_current_folder_itself_may_hold_the_clips(folder):
+    make(folder, "a.mp4")
+    assert main(["init", "."]) == 0
+    assert read_settings()["dataset"]["videos"] == str(folder.parent)
+    assert read_rows("valar-clips.csv")[1:] == [[folder.name, "a.mp4"]]
+
+
+def test_the_organisers_files_are_taken_as_they_are(folder):
+    make(folder, "omg/videos/5b/utterance_1.mp4", "omg/videos/5b/utterance_2.mp4", "omg/videos/6c/utterance_1.mp4")
+    header = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
+    (folder / "omg" / "omg_TrainVideos.csv").write_text(
+        f"{header}x,0,1,5b,utterance_1.mp4,.1,.2,1\nx,0,1,5b,utterance_2.mp4,.1,.2,1\n"
+    )
+    (folder / "omg" / "omg_ValidationVideos.csv").write_text(f"{header}x,0,1,6c,utterance_1.mp4,.1,.2,1\n")
+    assert main(["init", "omg"]) == 0
+    assert read_settings()["dataset"] == {
+        "videos": "omg/videos",
+        "train": "omg/omg_TrainVideos.csv",
+        "validation": "omg/omg_ValidationVideos.csv",
+        "test": "",
+    }
+    assert not list(folder.glob("valar-*.csv"))
+
+
+def test_one_csv_of_file_names_and_labels_is_split_by_video(folder, capsys):
+    names = [f"speaker{i}/clip_{j}.mp4" for i in range(10) for j in range(2)]
+    make(folder, *(f"clips/{name}" for name in names), "clips/speaker0/extra.mp4")
+    rows = [f"{name},{0.1 * i:.1f},-0.5,note {i}" for i, name in enumerate(names[:10])]
+    rows += [f"{name.removesuffix('.mp4')},0.5,0.5," for name in names[10:]]
+    (folder / "labels.csv").write_text("\n".join(["File,Arousal,valence,comment", *rows, "speaker9/lost.mp4,0,0,"]))
+    assert main(["init", "clips"]) == 0
+    printed = capsys.readouterr().out
+    assert "labels.csv: 20 clips, with labels" in printed
+    assert "left out: labels.csv:22: speaker9/lost.mp4 is not there" in printed
+    assert "1 clips are in no CSV file and are left out (the first: speaker0/extra)" in printed
+    assert "2 of the videos are held out for validation" in printed
+    train, validation = read_rows("valar-train.csv"), read_rows("valar-validation.csv")
+    assert train[0] == validation[0] == ["video", "utterance", "arousal", "valence", "comment"]
+    assert (len(train) - 1, len(validation) - 1) == (16, 4)
+    assert not {row[0] for row in train[1:]} & {row[0] for row in validation[1:]}
+    kept = {f"{row[0]}/{row[1]}": row[2:] for row in train[1:] + validation[1:]}
+    assert kept["speaker1/clip_1.mp4"] == ["0.3", "-0.5", "note 3"]
+    assert set(kept) == set(names)
+
+
+def test_a_column_says_the_split(folder):
+    make(folder, "clips/a.mp4", "clips/b.mp4", "clips/c.mp4")
+    (folder / "clips" / "list.csv").write_text(
+        "name;set;arousal;valence\na;train;0;0\nb.mp4;dev;0;0\nclips/c.mp4;test;;\n"
+    )
+    assert main(["init", "clips"]) == 0
+    assert read_rows("valar-train.csv")[1:] == [["clips", "a.mp4", "0", "0"]]
+    assert read_rows("valar-validation.csv")[1:] == [["clips", "b.mp4", "0", "0"]]
+    assert read_rows("valar-test.csv")[1:] == [["clips", "c.mp4", "", ""]]
+
+
+def test_few_videos_are_split_by_clip_and_it_is_said_what_that_means(folder, capsys):
+    make(folder, *(f"clips/{letter}.mp4" for letter in "abcdef"))
+    (folder / "labels.csv").write_text("file,arousal,valence\n" + "".join(f"{c}.mp4,0,0\n" for c in "abcdef"))
+    assert main(["init", "clips"]) == 0
+    assert "a speaker may then be in both, which flatters the score" in capsys.readouterr().out
+    assert (len(read_rows("valar-train.csv")), len(read_rows("valar-validation.csv"))) == (5, 3)
+
+
+def test_the_held_out_stay_when_more_come():
+    before = choose_held_out([f"v{i}" for i in range(100)], 1)
+    after = choose_held_out([f"v{i}" for i in range(120)], 1)
+    assert (len(before), len(after)) == (20, 24)
+    assert len(before & after) >= 15
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ([], "clips is no folder; name one that holds clips, or folders of clips"),
+        (["clips/a.txt"], "clips holds no clip: no file below it ends like one"),
+        (["clips/a.mp4", "clips/b/c.mp4"], "clips holds clips on 2 levels (a.mp4, b/c.mp4); keep one"),
+        (["clips/a/b/1.mp4", "clips/c/d/1.mp4"], "clips holds clips in a/b and c/d: name the folder whose folders"),
+        (["clips/a.mp4", "clips/a.mkv"], "clips/a.mkv and clips/a.mp4 differ only in their ending"),
+    ],
+)
+def test_what_is_not_one_folder_of_clips_is_refused(names, sentence, folder, capsys):
+    make(folder, *names)
+    assert main(["init", "clips"]) == 2
+    assert capsys.readouterr().err.startswith(sentence)
+    assert not (folder / "valar.cfg").exists()
+
+
+def test_what_is_there_is_written_anew_only_when_that_is_asked_for(folder, capsys):
+    make(folder, "clips/a.mp4")
+    assert main(["init", "clips"]) == 0
+    make(folder, "clips/b.mp4")
+    assert main(["init", "clips"]) == 2
+    assert "valar.cfg is here already; --force writes it and its CSV files anew" in capsys.readouterr().err
+    assert main(["init", "clips", "--force"]) == 0
+    assert len(read_rows("valar-clips.csv")) == 3
+
+
+def test_a_csv_that_is_named_has_to_be_of_use(folder, capsys):
+    make(folder, "clips/a.mp4")
+    (folder / "x.csv").write_text("one,two\n1,2\n")
+    assert main(["init", "clips", "--csv", "x.csv"]) == 2
+    assert (
+        "x.csv: not taken: it has neither `video` and `utterance` nor a column such as `file`"
+        in capsys.readouterr().err
+    )
+    assert main(["init", "clips", "--csv", "none.csv"]) == 2
+    assert "none.csv: cannot be read: No such file or directory" in capsys.readouterr().err
+    assert main(["init", "clips"]) == 0
+    assert "x.csv: not taken" in capsys.readouterr().out
+
+
+def test_settings_with_a_per_cent_sign_can_be_read_again(folder):
+    make(folder, "50%/a.mp4")
+    assert main(["init", "50%", "--try"]) == 0
+    settings = read_settings()
+    assert settings["dataset"]["videos"] == "."
+    assert settings["embeddings"]["weights"] == "random"

@@ -1,0 +1,100 @@
+"""Valar by one name: from clips to features, predictions and scores.
+
+>>> import valar
+>>> store = valar.open("data/store")  # doctest: +SKIP
+>>> store["5b44393ed/utterance_4"].stft.shape  # doctest: +SKIP
+(764, 257, 2)
+
+The work is done in the packages `store`, `models` and `pipeline`; they are imported when something is asked for.
+Settings are those of `valar.cfg` in the current folder, or of the file named by LUIGI_CONFIG_PATH.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from valar.packages import check_packages
+
+if TYPE_CHECKING:
+    from store import FeatureStore
+    from valar.extraction import Extraction, Prediction
+
+__version__ = version("valar")
+__all__ = ["__version__", "evaluate", "extract", "open", "predict"]
+
+
+def open(folder: str | Path | None = None, run: str | None = None) -> "FeatureStore":
+    """Open a feature store for reading.
+
+    Args:
+        folder: The store's folder; by default `[store] root` of the settings.
+        run: The run whose clips count; by default the newest.
+
+    Raises:
+        StoreError: The folder holds no store.
+    """
+    check_packages()
+    from store import FeatureStore
+    from valar.settings import find_store
+
+    return FeatureStore(find_store() if folder is None else folder, run)
+
+
+def extract(video: str | Path, *, crops: bool = True, progress: bool = True) -> "Extraction":
+    """Compute the features of one video or sound file: STFT, faces, embeddings, and the time of each.
+
+    They are the same, to the bit, as a run's under the same settings.
+
+    Args:
+        video: The file.
+        crops: False leaves out the aligned faces, 32 kB each.
+        progress: False shows no bar.
+
+    Raises:
+        UserError: Settings or weights have to be mended first; the message says how.
+    """
+    check_packages()
+    from valar.extraction import extract as compute
+
+    return compute(Path(video), crops=crops, progress=progress)
+
+
+def predict(
+    video: str | Path, checkpoint: str | Path | Sequence[str | Path] | None = None, *, progress: bool = True
+) -> "Prediction":
+    """Predict arousal and valence of one video or sound file, each from -1 to 1.
+
+    Args:
+        video: The file.
+        checkpoint: Folder of a trained network, or several for their mean; by default Joint of the newest report.
+        progress: False shows no bar.
+
+    Raises:
+        UserError: No network has been trained yet, or the settings are not those of its training.
+    """
+    check_packages()
+    from valar.extraction import predict as compute
+
+    given = [] if checkpoint is None else [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
+    return compute(Path(video), [Path(path) for path in given], progress=progress)
+
+
+def evaluate(truth: str | Path, predictions: str | Path) -> dict[str, Any]:
+    """Score a CSV file of predictions as the OMG-Emotion challenge does; rows are joined by name.
+
+    Args:
+        truth: CSV file with video, utterance, arousal, valence.
+        predictions: Likewise.
+
+    Returns:
+        Plain data: `arousal` and `valence` (each with `ccc`, its interval, `pearson` and `mse`), `total_ccc`, `listed`,
+        `scored`, `videos`, and `problems`, a sentence for each row that does not fit.
+
+    Raises:
+        UserError: A file cannot be read as such.
+    """
+    check_packages()
+    from pipeline.commands.evaluate import evaluate_files
+
+    return evaluate_files(Path(truth), Path(predictions))

@@ -1,0 +1,162 @@
+"""The command `valar`: one name for all commands, the same settings, names and exit codes for each."""
+
+import argparse
+import importlib
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from valar import __version__
+from valar.packages import check_packages
+from valar.settings import SettingsError, use_settings
+
+#: Wrong use, or input that cannot be used.
+WRONG_USE = 2
+
+DESCRIPTION = """\
+From a folder of videos to a feature store, three trained networks and a report
+of arousal and valence."""
+EPILOG = """\
+A new folder of clips:
+  valar init clips                  looks at it; writes valar.cfg and CSV files
+  valar weights fetch sphereface20  once
+  valar features                    computes the features
+  valar run                         also trains the networks; writes the report
+
+Settings are those of valar.cfg in the current folder, of --config FILE or of
+LUIGI_CONFIG_PATH, laid over tasks.cfg. `valar COMMAND -h` tells more.
+
+Exit codes: 0 done; 1 something was found wrong; 2 wrong use, or input that
+cannot be used; 3 (status) something is to do; run and features: [retcode].
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command.
+
+    Args:
+        summary: One line for the list of commands.
+        module: Where it is: `add_arguments(parser)` and `run(arguments)`, or a whole command line with `main`.
+        examples: For its help.
+        is_group: Whether the module has commands of its own: `make_parser(prog)` and `main(words, prog)`.
+        is_free: Whether words it does not know are handed on (to Luigi).
+    """
+
+    summary: str
+    module: str
+    examples: str = ""
+    is_group: bool = False
+    is_free: bool = False
+
+
+COMMANDS = {
+    "init": Entry("look at a folder of clips; write valar.cfg and CSV", "valar.init", "valar init clips"),
+    "run": Entry("features, three networks and the report", "valar.run", "valar run", is_free=True),
+    "features": Entry("features only", "valar.features", "valar features", is_free=True),
+    "status": Entry("what is done, waiting and failed", "pipeline.commands.status", "valar status --json"),
+    "report": Entry(
+        "the newest report, or two side by side",
+        "pipeline.commands.report",
+        "valar report\nvalar report --compare runs/reports/A runs/reports/B",
+    ),
+    "predict": Entry(
+        "arousal and valence of a video, or of a folder of clips",
+        "valar.predict",
+        "valar predict talk.mp4\nvalar predict talk.mp4 --over-time 1 -o talk.csv\n"
+        "valar predict clips -o predictions.csv",
+    ),
+    "evaluate": Entry(
+        "score predictions as the challenge does",
+        "pipeline.commands.evaluate",
+        "valar evaluate validation.csv predictions.csv",
+    ),
+    "faces": Entry(
+        "draw what face detection finds in a clip", "pipeline.commands.faces", "valar faces talk.mp4 -o sheet.png"
+    ),
+    "store": Entry("look into the feature store and tend it", "valar.store_commands", is_group=True),
+    "weights": Entry("list and fetch the published weights", "models.weights.commands", is_group=True),
+    "models": Entry("look at the networks", "models.__main__", is_group=True),
+    "completion": Entry(
+        "print what a shell needs to complete `valar`",
+        "valar.completion",
+        'eval "$(valar completion bash)"     # in ~/.bashrc; zsh likewise',
+    ),
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    finder = argparse.ArgumentParser(prog="valar", add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    found, words = finder.parse_known_args(words)
+    parser = make_top_parser()
+    if not words:
+        parser.print_help()
+        return WRONG_USE
+    if words[0].startswith("-") or words[0] not in COMMANDS:
+        parser.parse_args(words[:1])
+    try:
+        check_packages()
+        use_settings(found.config)
+        return _run(words[0], words[1:])
+    except (SettingsError, ImportError) as error:
+        print(error, file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has gone; nothing may complain at the end
+        return 0
+
+
+def _run(name: str, words: list[str]) -> int:
+    entry = COMMANDS[name]
+    module = importlib.import_module(entry.module)
+    if entry.is_group:
+        return int(module.main(words, prog=f"valar {name}"))
+    parser = make_parser(name, module)
+    if not words and any(action.required for action in parser._actions):
+        parser.print_help()
+        return WRONG_USE
+    if entry.is_free:
+        arguments, rest = parser.parse_known_args(words)
+        arguments.rest = rest
+    else:
+        arguments = parser.parse_args(words)
+    return int(module.run(arguments))
+
+
+def make_top_parser() -> argparse.ArgumentParser:
+    """Make the parser that knows the commands' names and lists them."""
+    parser = argparse.ArgumentParser(
+        prog="valar", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"valar {__version__}")
+    parser.add_argument("--config", metavar="FILE", help="settings, instead of valar.cfg")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    for name, entry in COMMANDS.items():
+        commands.add_parser(name, help=entry.summary, add_help=False)
+    return parser
+
+
+def make_parser(name: str, module: object) -> argparse.ArgumentParser:
+    """Make the parser of one command that has no commands of its own."""
+    entry = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"valar {name}",
+        description=textwrap.fill(getattr(module, "HELP", entry.summary), 79),
+        epilog=f"Examples:\n{_indent(entry.examples)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments: Callable[[argparse.ArgumentParser], None] = module.add_arguments  # type: ignore[attr-defined]
+    add_arguments(parser)
+    parser.add_argument("--config", metavar="FILE", help="settings, instead of valar.cfg")
+    return parser
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,0 +1,115 @@
+"""One video's features and prediction, in one call."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.paper import STFT_HOP_SECONDS
+from pipeline import config
+from pipeline.commands.predict import answer_video, extract_features, find_predictor
+from pipeline.errors import UserError
+from store.schema import SCHEMAS
+from valar.settings import SettingsError, use_settings
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was computed of one video. T STFT frames, 100 a second; N frames in which the speaker's face was found.
+
+    Attributes:
+        video: The file.
+        stft: (T, 257, 2) float32, (real, imaginary); T is 0 where there is no sound.
+        stft_times: (T,) float64, seconds since the clip's beginning.
+        faces: (N, 112, 96, 3) uint8, blue, green, red, aligned; None where they were not asked for,
+            or `[faces] crops` is not raw.
+        boxes: (N, 4) float32, (x1, y1, x2, y2) in pixels of the upright frame.
+        landmarks: (N, 5, 2) float32, (x, y), likewise: eyes, nose, corners of the mouth.
+        face_times: (N,) float64, seconds since the clip's beginning.
+        embeddings: (N, 512) float32.
+        status: Stage to its status, "ok" or what is wrong.
+        messages: Stage to a sentence, where there is one.
+    """
+
+    video: Path
+    stft: np.ndarray
+    stft_times: np.ndarray
+    faces: np.ndarray | None
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    face_times: np.ndarray
+    embeddings: np.ndarray
+    status: dict[str, str]
+    messages: dict[str, str]
+
+    def __repr__(self) -> str:
+        """Say how much there is, and what is not ok."""
+        bad = "".join(f", {stage} {status}" for stage, status in self.status.items() if status != "ok")
+        seconds = len(self.stft) * STFT_HOP_SECONDS
+        return f"<Extraction of {self.video}: {seconds:.1f} s of sound, {len(self.embeddings)} frames with a face{bad}>"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one video.
+
+    Attributes:
+        arousal: From -1 to 1; None where nothing could be seen or heard.
+        valence: Likewise.
+        rests_on: The network that says it: joint, or anet or vnet where the face or the sound is missing; "" for none.
+        seconds: The video's length.
+        notes: What has to be read before the numbers, such as random weights.
+    """
+
+    arousal: float | None
+    valence: float | None
+    rests_on: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
+    """See `valar.extract`."""
+    _prepare(video)
+    config.load()
+    with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
+        run = extract_features(video, Path(folder), progress=progress).run
+        ((name, shard),) = run.plan.assigned.items()
+        opened = {stage: rows for stage in SCHEMAS if (rows := run.shard(stage, shard)) is not None}
+
+        def copy(stage: str, dataset: str) -> np.ndarray:
+            return np.array(opened[stage].rows(name, dataset))  # the file goes when this function ends
+
+        stft = copy("stft", "stft")
+        return Extraction(
+            video=video,
+            stft=stft,
+            stft_times=np.arange(len(stft)) * STFT_HOP_SECONDS,
+            faces=copy("crops", "crop") if crops and "crops" in opened else None,
+            boxes=copy("faces", "box"),
+            landmarks=copy("faces", "landmarks"),
+            face_times=copy("faces", "time"),
+            embeddings=copy("embeddings", "embedding"),
+            status={stage: rows.fact(name, "status") for stage, rows in opened.items()},
+            messages={stage: text for stage, rows in opened.items() if (text := rows.fact(name, "message"))},
+        )
+
+
+def predict(video: Path, checkpoints: list[Path], *, progress: bool) -> Prediction:
+    """See `valar.predict`."""
+    _prepare(video)
+    predictor = find_predictor(checkpoints)
+    with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
+        experiment = extract_features(video, Path(folder), predictor, progress=progress)
+        answer = answer_video(predictor, experiment)
+    return Prediction(answer.arousal, answer.valence, answer.rests_on, answer.end_seconds, tuple(predictor.notes))
+
+
+def _prepare(video: Path) -> None:
+    if not video.is_file():
+        raise UserError(f"{video} is no file; name one video or sound file")
+    try:
+        use_settings()
+    except SettingsError as error:
+        raise UserError(str(error)) from error

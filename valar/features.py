@@ -1,0 +1,19 @@
+"""`valar features`: the features only, the same as `luigi --module pipeline.tasks Features`."""
+
+import argparse
+
+from valar.luigi_task import run_task
+
+HELP = (
+    "Compute the features of all clips and train nothing; labels are not needed. Options of Luigi's may follow. The "
+    "same as `luigi --module pipeline.tasks Features`; exit codes are those of [retcode] in tasks.cfg."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no argument: what is run stands in the settings."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run Features."""
+    return run_task("Features", arguments.rest)

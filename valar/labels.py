@@ -1,0 +1,172 @@
+"""Labels as people have them, in one CSV file or several, become the CSV files of the splits."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from pipeline.dataset.csv_files import read_rows
+from pipeline.dataset.utterances import utterance_name
+from valar.inventory import Inventory
+
+#: Columns that name a clip's file, the best first.
+FILE_COLUMNS = ("file", "filename", "file_name", "path", "filepath", "file_path", "clip", "video_path", "name", "id")
+#: Columns that name the split, and words for each.
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
+SPLIT_WORDS = {"train": "train", "val": "validation", "dev": "validation", "test": "test"}
+LABELS = ("arousal", "valence")
+#: Of the labelled groups of clips, how many are held out where nothing says which.
+VALIDATION_SHARE = 0.2
+#: From so many videos on, whole videos are held out rather than single clips.
+_FEWEST_VIDEOS = 5
+
+
+@dataclass
+class Table:
+    """One CSV file, its rows matched with the clips.
+
+    Args:
+        path: The file.
+        columns: Its columns that are kept.
+        rows: (video, utterance, split or "", values of the kept columns).
+        problems: A sentence for each row that names no clip.
+        names_split: The split that the file's own name says, or "".
+        is_ready: Whether it has the columns `video` and `utterance`, and can be used as it is.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[tuple[str, str, str, tuple[str, ...]]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    names_split: str = ""
+    is_ready: bool = False
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it has both labels."""
+        return set(LABELS) <= {column.casefold() for column in self.columns}
+
+
+def read_table(path: Path, inventory: Inventory) -> Table | str:
+    """Read a CSV file that lists clips; a sentence says why it is none."""
+    problems: list[str] = []
+    rows = read_rows(path, problems)
+    _, header = next(rows, (0, []))
+    if problems or not header:
+        return problems[0] if problems else f"{path}: the file is empty"
+    names = [name.casefold() for name in header]
+    is_ready = {"video", "utterance"} <= set(names)
+    naming = None if is_ready else next((name for name in FILE_COLUMNS if name in names), None)
+    if not is_ready and naming is None:
+        return f"{path}: not taken: it has neither `video` and `utterance` nor a column such as `file`"
+    splitting = next((name for name in SPLIT_COLUMNS if name in names), None)
+    left_out = {"video", "utterance", naming, splitting}
+    kept = [index for index, name in enumerate(names) if name not in left_out and name]
+    table = Table(path, tuple(_shown(header[index]) for index in kept), names_split=find_split(path.stem))
+    table.is_ready = is_ready
+    clips = _Clips(inventory)
+    for line, cells in rows:
+        values = [*cells, *[""] * (len(header) - len(cells))]
+        if is_ready:
+            video, utterance = values[names.index("video")], values[names.index("utterance")]
+            found = (video, utterance) if video and utterance else f"{path}:{line}: the row names no clip"
+        else:
+            assert naming is not None
+            found = clips.find(values[names.index(naming)], f"{path}:{line}")
+        if isinstance(found, str):
+            table.problems.append(found)
+            continue
+        split = find_split(values[names.index(splitting)]) if splitting else ""
+        table.rows.append((*found, split, tuple(values[index] for index in kept)))
+    return table
+
+
+def _shown(name: str) -> str:
+    return name.casefold() if name.casefold() in LABELS else name
+
+
+def find_split(text: str) -> str:
+    """Give the split that a file's name or a cell speaks of, or "".
+
+    >>> find_split("omg_ValidationVideos"), find_split("dev"), find_split("labels")
+    ('validation', 'validation', '')
+    """
+    found = {split for word, split in SPLIT_WORDS.items() if word in text.casefold()}
+    return found.pop() if len(found) == 1 else ""
+
+
+class _Clips:
+    """Finds a clip by what people write for it: its path, or its name with or without the ending."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._by_name: dict[str, list[tuple[str, str]]] = {}
+        for video, utterance in inventory.clips:
+            whole = utterance_name(video, utterance)
+            for key in (whole, whole.partition("/")[2]):
+                self._by_name.setdefault(key, []).append((video, utterance))
+
+    def find(self, text: str, place: str) -> tuple[str, str] | str:
+        """Give (video, utterance), or a sentence that says why there is none."""
+        parts = PurePath(text.replace("\\", "/")).parts
+        if not parts:
+            return f"{place}: the row names no clip"
+        keys = [utterance_name(*parts[-2:])] if len(parts) > 1 else []
+        for key in (*keys, utterance_name("", parts[-1])[1:]):
+            found = self._by_name.get(key, [])
+            if len(found) == 1:
+                return found[0]
+            if found:
+                return f"{place}: {text} is the name of {len(found)} clips; write it with its folder"
+        return f"{place}: {text} is not there"
+
+
+def assign_splits(tables: Sequence[Table]) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...], str]:
+    """Give every row a split: the one its file or column says, else by the rule that the sentence tells.
+
+    Returns:
+        Split to rows (video, utterance, then the columns), the columns, and a sentence.
+    """
+    columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+    splits: dict[str, list[tuple[str, ...]]] = {"train": [], "validation": [], "test": []}
+    undecided: list[tuple[str, ...]] = []
+    for table in tables:
+        for video, utterance, split, values in table.rows:
+            given = dict(zip(table.columns, values, strict=True))
+            row = (video, utterance, *(given.get(column, "") for column in columns))
+            chosen = split or table.names_split or ("" if table.is_labelled else "test")
+            splits[chosen].append(row) if chosen else undecided.append(row)
+    if not undecided:
+        return splits, columns, "the splits are those that the CSV names"
+    by_video = len({row[0] for row in undecided}) >= _FEWEST_VIDEOS
+    held_out = choose_held_out(
+        [row[0] if by_video else f"{row[0]}/{row[1]}" for row in undecided], 1 if by_video else 2
+    )
+    for row in undecided:
+        is_held_out = (row[0] if by_video else f"{row[0]}/{row[1]}") in held_out
+        splits["validation" if is_held_out else "train"].append(row)
+    what = "videos" if by_video else "clips"
+    rule = f"no split is named: {len(held_out)} of the {what} are held out for validation, chosen by their names"
+    if not by_video:
+        rule += "; a speaker may then be in both, which flatters the score: name the split in a column `split`"
+    return splits, columns, rule
+
+
+def choose_held_out(groups: Sequence[str], fewest: int) -> set[str]:
+    """Choose a fifth of the groups by a digest of their names, so that the choice hardly changes as more come."""
+    ordered = sorted(set(groups), key=lambda name: hashlib.sha256(name.encode()).digest())
+    return set(ordered[: max(fewest, round(VALIDATION_SHARE * len(ordered)))])
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Give a CSV file's text."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("video", "utterance", *columns), *rows])
+    return text.getvalue()
+
+
+def find_unlisted(inventory: Inventory, splits: Mapping[str, Sequence[Sequence[str]]]) -> Iterator[str]:
+    """Yield the clips that no CSV file lists."""
+    listed = {utterance_name(row[0], row[1]) for rows in splits.values() for row in rows}
+    return (name for name in (utterance_name(*clip) for clip in inventory.clips) if name not in listed)

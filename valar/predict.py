@@ -1,0 +1,45 @@
+"""`valar predict`: one video at once, or a folder of clips as a Luigi run."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from pipeline.commands import predict
+from valar.cli import WRONG_USE
+from valar.luigi_task import run_task
+
+HELP = "Predict arousal and valence of a video, or of all clips in a folder, with a trained network."
+_OF_VIDEOS = ("over_time", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of both."""
+    predict.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict a video, or a folder's clips, whose features go into the store."""
+    if not arguments.video.is_dir():
+        return predict.run(arguments)
+    for name in _OF_VIDEOS:
+        if getattr(arguments, name):
+            option = f"--{name.replace('_', '-')}"
+            print(f"{option} is for one video, and {arguments.video} is a folder", file=sys.stderr)
+            return WRONG_USE
+    words = ["--videos", str(arguments.video)]
+    if arguments.checkpoint:
+        words += ["--checkpoint", ",".join(map(str, arguments.checkpoint))]
+    code = run_task("Predict", words)
+    if code == 0 and arguments.output:
+        _copy_predictions(arguments.output)
+    return code
+
+
+def _copy_predictions(target: Path) -> None:
+    from pipeline.prediction.session import PredictionSession
+    from pipeline.session import current_session
+
+    session = current_session()
+    assert isinstance(session, PredictionSession)
+    shutil.copyfile(session.folder / "predictions.csv", target)

@@ -1,0 +1,50 @@
+"""`valar store COMMAND`: the store's own commands; the store is that of the settings where none is named."""
+
+import argparse
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from store import __main__ as commands
+from valar.settings import find_store
+
+#: Folders of which a store has at least one.
+_SIGNS = ("roots", "shards")
+#: Commands that look at two stores.
+_OF_TWO = {"diff"}
+
+
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """Make the parser of all the commands."""
+    return commands.make_parser(prog)
+
+
+def main(words: Sequence[str], prog: str) -> int:
+    """Run a command; see `store.__main__.main`."""
+    return commands.main(add_store(list(words), prog), prog=prog)
+
+
+def add_store(words: list[str], prog: str) -> list[str]:
+    """Name the store of the settings behind the command, unless a word is a store's folder already.
+
+    Args:
+        words: Of the command line.
+        prog: For its messages.
+
+    Raises:
+        SettingsError: There is no store in the settings.
+    """
+    if not words or words[0] not in commands.COMMANDS:
+        return words
+    stores = sum(any((Path(word) / sign).is_dir() for sign in _SIGNS) for word in words[1:])
+    if stores >= (2 if words[0] in _OF_TWO else 1):
+        return words
+    with_store = [words[0], str(find_store()), *words[1:]]
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            make_parser(prog).parse_args(with_store)
+    except SystemExit as ended:
+        # A word too many is a path that is no store: the command itself says so.
+        return words if ended.code else with_store
+    return with_store
