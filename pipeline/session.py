@@ -14,43 +14,26 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from pipeline import config
+from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PREDICT_TITLE, REPORT_TITLE, STAGE_TITLES
 from pipeline.errors import TransientError, UserError
 from pipeline.progress import Progress, format_seconds, open_log
+from pipeline.report.opensmile_baseline import check_packages
 from pipeline.report.tables import print_tables
-from pipeline.runs.kept_crops import are_spare, remove_spare_crops
+from pipeline.runs.kept_crops import find_outputs, remove_spare_crops
 from pipeline.runs.ledger import count_statuses, find_bad, write_ledger
 from pipeline.runs.run import Run, current_run
-from pipeline.training.experiment import Experiment
+from pipeline.training.data import TrainingData
+from pipeline.training.experiment import Experiment, plan_trainings
+from pipeline.training.folds import find_waiting, make_folds, train_folds
 from store.errors import StoreError
 from store.files import point_link, write_json
 
 if TYPE_CHECKING:
+    from pipeline.prediction.predicting import Predictions
+    from pipeline.prediction.predictors import Ensemble
     from pipeline.stages import ShardJob
 
-#: Stage to what a person reads, in the order of the chain.
-STAGE_TITLES = {
-    "wav": "extract sound",
-    "stft": "transform sound",
-    "frames": "read frame times",
-    "faces": "find faces",
-    "embeddings": "embed faces",
-}
-REPORT_TITLE = "report"
-FOLDS_TITLE = "train folds"
-NETWORK_TITLES = {"anet": "train ANet", "vnet": "train VNet", "joint": "train Joint"}
-
 logger = logging.getLogger("valar")
-
-
-def find_outputs(run: Run, stage: str, shard: str) -> list[Path]:
-    """Give the files that make a stage of a shard complete under the current settings."""
-    kept = set(run.kept_stages)
-    beside = {
-        "frames": ["pixels"] if "pixels" in kept else [],
-        "faces": [] if are_spare(run, shard) else ["crops"],
-        "embeddings": sorted(kept & {"crops", "crops_jpeg"}),
-    }
-    return [run.path(name, shard) for name in [stage, *beside.get(stage, [])]]
 
 
 class Session:
@@ -58,10 +41,12 @@ class Session:
 
     Args:
         run: The opened run.
+        predictor: What predicts the run's clips; None in a run on clips with labels.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, predictor: "Ensemble | None" = None) -> None:
         self.run = run
+        self.predictor = predictor
         self.progress = Progress()
         self.log = open_log(run.folder / "logs", self.progress.console)
         self._started = time.monotonic()
@@ -101,10 +86,15 @@ class Session:
             functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
 
     @functools.cached_property
+    def data(self) -> TrainingData:
+        """The clips of the finished shards; not to be asked for before they are."""
+        return TrainingData.read(self.run)
+
+    @functools.cached_property
     def experiment(self) -> Experiment:
         """The trainings and the report on the finished shards; not to be asked for before they are."""
-        experiment = Experiment(self.run)
-        write_ledger(experiment.ledger.values(), self.run.folder / "ledger.csv")
+        experiment = plan_trainings(self.data)
+        write_ledger(self.data.ledger.values(), self.run.folder / "ledger.csv")
         for network, title in NETWORK_TITLES.items():
             epochs = config.settings_of(config.SECTIONS[network])["epochs"]
             waiting = sum(not trainings.is_done(network) for trainings in experiment.trainings)
@@ -136,11 +126,25 @@ class Session:
             publish(self.experiment, {title: state.elapsed for title, state in self.progress.stages.items()}, folds)
             self.progress.tick(REPORT_TITLE)
 
+    @functools.cached_property
+    def predictions(self) -> "Predictions":
+        """The predictions of the finished shards' clips; not to be asked for before they are."""
+        from pipeline.prediction.predicting import Predictions
+
+        assert self.predictor is not None, "this run predicts"
+        predictions = Predictions(self.data, self.predictor)
+        self.progress.expect(PREDICT_TITLE, 0 if predictions.are_there else 1, "files")
+        return predictions
+
+    def predict(self) -> None:
+        """Write the predictions."""
+        with self.progress.working(PREDICT_TITLE):
+            self.predictions.write()
+            self.progress.tick(PREDICT_TITLE)
+
     def train_folds(self) -> list[Experiment]:
         """Train each network on each fold; what is trained already is left alone."""
-        from pipeline.training.folds import find_waiting, make_folds, train_folds
-
-        folds = make_folds(self.experiment, config.run().folds)
+        folds = make_folds(self.run, config.run().folds)
         epochs = [config.settings_of(config.SECTIONS[network])["epochs"] for _, network in find_waiting(folds)]
         self.progress.expect(FOLDS_TITLE, sum(epochs), "epochs")
         with self.progress.working(FOLDS_TITLE):
@@ -154,7 +158,7 @@ class Session:
             TransientError: Clips that were there when the run was planned were gone when they were to be read.
             UserError: More than `[run] max_bad_fraction` of the files are bad.
         """
-        ledger = self.experiment.ledger
+        ledger = self.data.ledger
         lost = [name for name in self.run.clips if "missing_file" in (ledger[name].sound, ledger[name].picture)]
         if lost:
             raise TransientError(
@@ -167,15 +171,11 @@ class Session:
                 f"max_bad_fraction = {limit:g} of them (the first: {bad[0].utterance}, sound {bad[0].sound}, picture "
                 f"{bad[0].picture}); see {self.run.folder / 'ledger.csv'}, then mend them or raise the limit"
             )
-        self.experiment.check_trainable()
+        self.data.check_trainable()
         if config.run().opensmile:
-            from pipeline.report.opensmile_baseline import check_packages
-
             check_packages()
         if config.run().folds:
-            from pipeline.training.folds import make_folds
-
-            make_folds(self.experiment, config.run().folds)  # refuses what cannot be split before hours of training
+            make_folds(self.run, config.run().folds)  # refuses what cannot be split before hours of training
 
     def close(self) -> None:
         """Remove the crops that are not to be kept, and print what there is and what was done."""
@@ -198,7 +198,10 @@ class Session:
 
     def print_results(self) -> None:
         """Print the scores and where the report is; link it as the newest, also where an earlier run had made it."""
-        if not self.run.pending and self.experiment.report_path.exists():
+        if self.predictor is not None:
+            if not self.run.pending and self.predictions.are_there:
+                self.predictions.print()
+        elif not self.run.pending and self.experiment.report_path.exists():
             folder = self.experiment.report_folder
             point_link(self.run.folder / "latest", Path(folder.parent.name) / folder.name)
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
@@ -206,7 +209,7 @@ class Session:
 
     def _print_clips(self) -> None:
         table = Table("split", "listed", "", "ok", "not ok", title="Clips")
-        counts = count_statuses(self.experiment.ledger.values())
+        counts = count_statuses(self.data.ledger.values())
         for (split, part), statuses in counts.items():
             listed = str(statuses.total()) if part == "sound" else ""
             name = split if part == "sound" else ""

@@ -8,7 +8,8 @@ import luigi
 
 from pipeline import config
 from pipeline.errors import UserError, describe_failure
-from pipeline.session import current_session, start_session
+from pipeline.runs.run import current_run
+from pipeline.session import Session, current_session, start_session
 from pipeline.training.seed_trainings import Trainings
 
 try:
@@ -216,11 +217,13 @@ class Predict(StoreTask):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        from pipeline.prediction.session import PredictionSession, open_prediction
+        self.session = start_session(self._open)
 
-        session = start_session(lambda: open_prediction(self.videos, self.checkpoint))
-        assert isinstance(session, PredictionSession)
-        self.session = session
+    def _open(self) -> Session:
+        from pipeline.prediction.predicting import open_predictor
+
+        predictor = open_predictor(self.videos, self.checkpoint)
+        return Session(current_run(Path(self.videos)), predictor)
 
     def requires(self) -> list[ShardTask]:
         """Need the features that are not there yet."""
@@ -228,7 +231,7 @@ class Predict(StoreTask):
 
     def complete(self) -> bool:
         """Be complete when the predictions are there."""
-        return self.session.is_predicted
+        return not self.session.run.pending and self.session.predictions.are_there
 
     def run(self) -> None:
         """Predict."""

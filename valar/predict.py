@@ -37,9 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _copy_predictions(target: Path) -> None:
-    from pipeline.prediction.session import PredictionSession
     from pipeline.session import current_session
 
-    session = current_session()
-    assert isinstance(session, PredictionSession)
-    shutil.copyfile(session.folder / "predictions.csv", target)
+    shutil.copyfile(current_session().predictions.folder / "predictions.csv", target)

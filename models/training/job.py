@@ -13,9 +13,7 @@ from models.training.checkpoints import Checkpoint
 from models.training.metrics import EpochMetrics
 from models.training.settings import TrainingSettings
 from models.training.state import compute_identity
-
-#: Raised when a training with the same settings and seed ends with other weights.
-VERSION = 2
+from models.training.version import TRAINING_VERSION
 
 
 class TrainingError(RuntimeError):
@@ -84,7 +82,7 @@ class Job:
     def identify(self, train: Clips, validation: Clips, *, seed: int, processes: int) -> str:
         """Digest all that decides on the training's outcome; the provenance does not."""
         description = {
-            "version": VERSION,
+            "version": TRAINING_VERSION,
             "kind": self.kind,
             "architecture": self.architecture,
             "settings": asdict(self.settings),

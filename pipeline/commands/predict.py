@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.paper import STFT_HOP_SECONDS
 from pipeline import config
+from pipeline.chain import STAGE_TITLES
 from pipeline.errors import UserError
 from pipeline.progress import show_steps
-from pipeline.report.rows import MEAN, as_csv
+from pipeline.report.rows import as_csv
 from pipeline.report.tables import title_of
 from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.run import open_run
+from pipeline.training.combining import MEAN
+from pipeline.training.data import TrainingData
+from store.files import replacing, write_text
 
 if TYPE_CHECKING:
     from models.inputs.clips import Clips
     from pipeline.prediction.predictors import Ensemble
-    from pipeline.training.experiment import Experiment
 
 HELP = "arousal and valence of one video, with a trained network"
 #: Length of the moving window: the median utterance of OMG-Emotion's training split.
@@ -86,21 +91,21 @@ def _predict(arguments: argparse.Namespace) -> int:
     for note in predictor.notes:
         print(f"! {note}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
-        experiment = extract_features(video, Path(folder), predictor)
-        (row,) = experiment.ledger.values()
-        seconds = measure_seconds(experiment, row)
+        data = extract_features(video, Path(folder), predictor)
+        (row,) = data.ledger.values()
+        seconds = measure_seconds(data, row)
         if step is None:
-            return _print_answer(video, answer_video(predictor, experiment), row, arguments.json)
-        clips = experiment.load_clips("unlabelled", finetune=predictor.needs_crops)
+            return _print_answer(video, answer_video(predictor, data), row, arguments.json)
+        clips = data.load_clips("unlabelled", finetune=predictor.needs_crops)
         windows = place_windows(seconds, step, arguments.window)
-        cut = cut_windows(clips, read_face_times(experiment, row), windows)
+        cut = cut_windows(clips, read_face_times(data, row), windows)
         answers = answer_windows(predictor, cut, windows)
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
 
 
 def extract_features(
     video: Path, folder: Path, predictor: "Ensemble | None" = None, *, progress: bool = True
-) -> "Experiment":
+) -> TrainingData:
     """Take one video through the stages that a whole data set goes through, into a store of its own.
 
     Args:
@@ -113,9 +118,6 @@ def extract_features(
         UserError: The settings do not fit the checkpoint, or something else has to be mended first.
     """
     from pipeline import stages
-    from pipeline.runs.run import open_run
-    from pipeline.session import STAGE_TITLES
-    from pipeline.training.experiment import Experiment
 
     place = folder / "videos" / (video.resolve().parent.name or "video")
     place.mkdir(parents=True)
@@ -135,7 +137,7 @@ def extract_features(
             start(STAGE_TITLES[stage])
             for shard in found.plan.shards:
                 function(stages.ShardJob(found, shard))
-    return Experiment(found)
+    return TrainingData.read(found)
 
 
 def find_predictor(checkpoints: Sequence[Path] | None) -> "Ensemble":
@@ -150,11 +152,11 @@ def find_predictor(checkpoints: Sequence[Path] | None) -> "Ensemble":
     return load_ensemble(checkpoints or find_newest_checkpoints(Path(config.run().root)))
 
 
-def answer_video(predictor: "Ensemble", experiment: "Experiment") -> Answer:
-    """Predict the one video of an experiment, as a whole."""
-    (row,) = experiment.ledger.values()
-    clips = experiment.load_clips("unlabelled", finetune=predictor.needs_crops)
-    return answer_windows(predictor, clips, [(0.0, measure_seconds(experiment, row))])[0]
+def answer_video(predictor: "Ensemble", data: TrainingData) -> Answer:
+    """Predict the one video, as a whole."""
+    (row,) = data.ledger.values()
+    clips = data.load_clips("unlabelled", finetune=predictor.needs_crops)
+    return answer_windows(predictor, clips, [(0.0, measure_seconds(data, row))])[0]
 
 
 def place_windows(seconds: float, step: float, length: float) -> list[tuple[float, float]]:
@@ -180,7 +182,6 @@ def cut_windows(clips: "Clips", face_times: np.ndarray, windows: Sequence[tuple[
         windows: (start, end), half-open.
     """
     from models.inputs.clips import Clips
-    from models.paper import STFT_HOP_SECONDS
 
     def cut(arrays: Sequence[np.ndarray | None], bounds: Sequence[tuple[int, int]]) -> list[Any]:
         (array,) = arrays
@@ -209,17 +210,15 @@ def answer_windows(predictor: "Ensemble", clips: "Clips", windows: Sequence[tupl
     ]
 
 
-def measure_seconds(experiment: "Experiment", row: LedgerRow) -> float:
+def measure_seconds(data: TrainingData, row: LedgerRow) -> float:
     """Give the video's length by its sound or its last face, whichever ends later."""
-    from models.paper import STFT_HOP_SECONDS
-
-    times = read_face_times(experiment, row)
+    times = read_face_times(data, row)
     return max(row.num_stft_frames * STFT_HOP_SECONDS, float(times[-1]) if len(times) else 0.0)
 
 
-def read_face_times(experiment: "Experiment", row: LedgerRow) -> np.ndarray:
+def read_face_times(data: TrainingData, row: LedgerRow) -> np.ndarray:
     """Read the seconds of the faces, (F,)."""
-    faces = experiment.run.shard("faces", row.shard)
+    faces = data.run.shard("faces", row.shard)
     return np.zeros(0) if faces is None or not row.has_face else faces.rows(row.utterance, "time")
 
 
@@ -239,7 +238,6 @@ def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) ->
 
 def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
     from pipeline.report import plots
-    from store.files import replacing, write_text
 
     rows = [
         [f"{answer.start_seconds:g}", f"{answer.end_seconds:g}", *_numbers(answer), answer.rests_on]

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline import config
+from pipeline.chain import NETWORK_TITLES, STAGE_TITLES
 from pipeline.errors import UserError
+from pipeline.runs.kept_crops import find_outputs
 from pipeline.runs.run import Run, open_run
-from pipeline.session import NETWORK_TITLES, STAGE_TITLES, find_outputs
-from pipeline.training.experiment import Experiment
-from pipeline.training.seed_trainings import NETWORKS
+from pipeline.training.combining import NETWORKS
+from pipeline.training.experiment import read_experiment
 from store.layout import stage_folder
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
@@ -81,7 +82,7 @@ def _has_been_through(run: Run, stage: str, shard: str) -> bool:
 
 
 def _read_results(run: Run) -> list[StageStatus]:
-    experiment = Experiment(run)
+    experiment = read_experiment(run)
     results = []
     for network in NETWORKS:
         waiting = [trainings.seed for trainings in experiment.trainings if not trainings.is_done(network)]

@@ -13,10 +13,9 @@ from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_
 from models.training.inference import predict
 from pipeline import config
 from pipeline.errors import UserError
-from pipeline.report.ensemble import average
-from pipeline.report.rows import MEAN
-from pipeline.runs.kept_crops import check_crops_stay
+from pipeline.runs.run import check_crops_stay
 from pipeline.stages.device import find_device, torch_threads
+from pipeline.training.combining import MEAN, average, fall_back
 
 #: The single networks, kept beside Joint's own checkpoint for clips without sound or without a face.
 SINGLE_NETWORKS = ("anet", "vnet")
@@ -69,14 +68,10 @@ class Predictor:
         Returns:
             (U, 2), NaN where no network could see anything, and the network that each row is of ("mean" in NaN rows).
         """
-        values = np.full((len(clips), 2), np.nan)
-        sources = np.full(len(clips), MEAN, dtype=object)
         with torch_threads(config.number_of_threads()):
-            for network, path in self.paths.items():
-                found = predict(path, clips, device=find_device())
-                seen = ~np.isnan(found).any(axis=1)
-                values[seen], sources[seen] = found[seen], network
-        return values, sources.tolist()
+            return fall_back(
+                {network: predict(path, clips, device=find_device()) for network, path in self.paths.items()}
+            )
 
 
 @dataclass(frozen=True)

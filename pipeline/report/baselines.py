@@ -5,16 +5,14 @@ labels' mean and spread, measured on clips that they were not fitted to where th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.paper import FEATURE_SIZE
 from models.scores.ccc import compute_ccc
 from pipeline.report.report_files import ModelPredictions, SplitListing
-
-if TYPE_CHECKING:
-    from pipeline.training.experiment import Experiment
+from pipeline.training.data import TrainingData
+from pipeline.training.folds import split_folds
 
 #: Penalties tried, relative to the mean variance of the directions of the features.
 PENALTIES = tuple(10.0**power for power in range(-3, 5))
@@ -26,18 +24,18 @@ Regression = Callable[[np.ndarray], np.ndarray]
 
 
 def make_baselines(
-    experiment: "Experiment", predictions: Sequence[ModelPredictions], listings: Sequence[SplitListing]
+    data: TrainingData, predictions: Sequence[ModelPredictions], listings: Sequence[SplitListing]
 ) -> Iterator[ModelPredictions]:
     """Fit and apply every baseline on every split.
 
     Args:
-        experiment: with its features.
+        data: with its features.
         predictions: the networks', for late fusion.
         listings: of each split.
     """
     by_split = {listing.split: listing for listing in listings}
     of_networks = {(p.model, p.split): np.asarray(p.values, np.float64) for p in predictions}
-    pooled = {split: pool_embeddings(experiment.load_clips(split).embeddings) for split in by_split}
+    pooled = {split: pool_embeddings(data.load_clips(split).embeddings) for split in by_split}
     train = by_split["train"]
     assert train.labels is not None  # a training has seen some
     chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
@@ -45,7 +43,7 @@ def make_baselines(
     ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], groups)
     fuse = _fit_fusion_on(by_split.get("validation"), of_networks)
     for split, listing in by_split.items():
-        names, mean = listing.names, np.tile(experiment.training_mean(), (len(listing.names), 1))
+        names, mean = listing.names, np.tile(data.training_mean(), (len(listing.names), 1))
         yield ModelPredictions("mean", split, names, mean, ["mean"] * len(names))
         yield ModelPredictions("ridge", split, names, ridge(pooled[split]), ["ridge"] * len(names))
         fused = fuse(of_networks["anet", split], of_networks["vnet", split])
@@ -95,20 +93,6 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -
     ((_, apply),) = _solve(features, labels, [best])
     measured = held_out[best] if np.isfinite(held_out[best]).all() else apply(features)
     return spread_like(labels, measured, apply)
-
-
-def split_folds(groups: Sequence[str], num_folds: int) -> np.ndarray:
-    """Give each row the fold of its group, (N,); folds have about equal numbers of rows.
-
-    >>> split_folds(["a", "a", "b", "c"], 2).tolist()
-    [0, 0, 1, 1]
-    """
-    names, members, counts = np.unique(np.asarray(groups, str), return_inverse=True, return_counts=True)
-    loads, fold_of = np.zeros(num_folds), np.zeros(len(names), int)
-    for group in np.argsort(-counts, kind="stable"):
-        fold_of[group] = int(np.argmin(loads))
-        loads[fold_of[group]] += counts[group]
-    return fold_of[members]
 
 
 def fit_fusion(

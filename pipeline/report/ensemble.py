@@ -1,4 +1,4 @@
-"""The mean of several seeds' predictions, and what each seed reaches alone."""
+"""What each of several seeds reaches alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,26 +12,6 @@ from pipeline.report.scoring import DIMENSIONS, finite_or_none, summarise_scores
 
 #: Of one split, for each seed: network to (U, 2) predictions, NaN where it could see nothing.
 Members = Sequence[Mapping[str, np.ndarray]]
-
-
-def average(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean over the members that could see an utterance.
-
-    Args:
-        values: of each member (U, 2), NaN rows where it could see nothing.
-
-    Returns:
-        (U, 2), NaN rows where no member could see anything; a single member's values as they are.
-
-    >>> average([np.array([[0.0, 0.5], [np.nan, np.nan]]), np.array([[1.0, 0.0], [0.5, 0.5]])]).tolist()
-    [[0.5, 0.25], [0.5, 0.5]]
-    """
-    if len(values) == 1:
-        return values[0]
-    stacked = np.stack(values).astype(np.float64)  # (N, U, 2)
-    seen = np.isfinite(stacked)
-    total, count = np.where(seen, stacked, 0).sum(axis=0), seen.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def score_members(

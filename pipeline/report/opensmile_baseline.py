@@ -6,18 +6,17 @@ Needs packages of its own (`pip install -e .[opensmile]`); openSMILE's licence i
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.report.baselines import NUM_FOLDS, split_folds, spread_like, total_ccc
+from pipeline.report.baselines import NUM_FOLDS, spread_like, total_ccc
 from pipeline.report.report_files import ModelPredictions, SplitListing
+from pipeline.training.data import TrainingData
+from pipeline.training.folds import split_folds
 from store import files
 from store.layout import wav_path
-
-if TYPE_CHECKING:
-    from pipeline.training.experiment import Experiment
 
 PACKAGES = ("opensmile", "sklearn")
 #: Name of the baseline to openSMILE's name of its feature set.
@@ -40,18 +39,18 @@ def check_packages() -> None:
         )
 
 
-def make_opensmile_baselines(experiment: "Experiment", listings: Sequence[SplitListing]) -> Iterator[ModelPredictions]:
+def make_opensmile_baselines(data: TrainingData, listings: Sequence[SplitListing]) -> Iterator[ModelPredictions]:
     """Fit and apply both feature sets' baselines on every split; what has no sound is left NaN.
 
     Args:
-        experiment: with its features.
+        data: with its features.
         listings: of each split.
     """
     train = next(listing for listing in listings if listing.split == "train")
     assert train.labels is not None  # a training has seen some
     labels = np.asarray(train.labels, np.float64)
     for name, feature_set in FEATURE_SETS.items():
-        of = load_functionals(experiment, [n for listing in listings for n in listing.names], feature_set)
+        of = load_functionals(data, [n for listing in listings for n in listing.names], feature_set)
         width = next((len(row) for row in of.values()), 0)
         stacked = {
             listing.split: np.stack([of.get(n, np.full(width, np.nan)) for n in listing.names]) for listing in listings
@@ -67,34 +66,34 @@ def make_opensmile_baselines(experiment: "Experiment", listings: Sequence[SplitL
             yield ModelPredictions(name, listing.split, listing.names, values, [name] * len(listing.names))
 
 
-def load_functionals(experiment: "Experiment", names: Iterable[str], feature_set: str) -> dict[str, np.ndarray]:
+def load_functionals(data: TrainingData, names: Iterable[str], feature_set: str) -> dict[str, np.ndarray]:
     """Give the functionals of every clip with sound, computing only what no earlier report has computed.
 
     Returns:
         Name to (F,) float32; what openSMILE gives no number for is 0.
     """
-    path = experiment.run.folder / "opensmile" / f"{feature_set}.npz"
+    path = data.run.folder / "opensmile" / f"{feature_set}.npz"
     known: dict[str, np.ndarray] = {}
     if path.is_file():
         with np.load(path) as stored:
             known = dict(zip(stored["digests"].tolist(), stored["functionals"], strict=True))
-    digests = {name: experiment.ledger[name].source_sha256 for name in names if experiment.ledger[name].has_sound}
+    digests = {name: data.ledger[name].source_sha256 for name in names if data.ledger[name].has_sound}
     waiting = {digest: name for name, digest in digests.items() if digest not in known}
     if waiting:
-        known |= dict(zip(waiting, _compute_functionals(experiment, waiting.values(), feature_set), strict=True))
+        known |= dict(zip(waiting, _compute_functionals(data, waiting.values(), feature_set), strict=True))
         with files.replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, digests=np.array(list(known)), functionals=np.stack(list(known.values())))
     return {name: known[digest] for name, digest in digests.items()}
 
 
-def _compute_functionals(experiment: "Experiment", names: Iterable[str], feature_set: str) -> Iterator[np.ndarray]:
+def _compute_functionals(data: TrainingData, names: Iterable[str], feature_set: str) -> Iterator[np.ndarray]:
     import opensmile
     import soundfile
 
     smile = opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel.Functionals)
     for name in names:
-        run = experiment.run
-        path = wav_path(run.store, run.fingerprints["wav"], experiment.ledger[name].shard, name)
+        run = data.run
+        path = wav_path(run.store, run.fingerprints["wav"], data.ledger[name].shard, name)
         sound, sample_rate = soundfile.read(_require(path), dtype="float32")
         yield np.nan_to_num(smile.process_signal(sound, sample_rate).to_numpy(np.float32)[0])
 

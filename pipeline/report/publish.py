@@ -6,12 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models import paper
 from pipeline import config
 from pipeline.report.baselines import make_baselines
-from pipeline.report.ensemble import Members, average, score_members
+from pipeline.report.cross_validation import score_folds
+from pipeline.report.ensemble import Members, score_members
 from pipeline.report.opensmile_baseline import make_opensmile_baselines
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
@@ -19,9 +18,9 @@ from pipeline.runs.fingerprints import describe_packages
 from pipeline.runs.ledger import LedgerRow, count_statuses, format_ledger
 from pipeline.runs.run import Run
 from pipeline.stages.device import describe_machine
+from pipeline.training.combining import NETWORKS, average, fall_back
+from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
-from pipeline.training.folds import score_folds
-from pipeline.training.seed_trainings import NETWORKS
 
 
 def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[Experiment] = ()) -> None:
@@ -32,29 +31,30 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         seconds: Time spent per stage in this run, for the record.
         folds: Those of cross-validation, trained; empty for none.
     """
-    listings = [list_split(experiment, split) for split in experiment.splits]
-    predicted = {split: _predict_split(experiment, split) for split in experiment.splits}
+    data = experiment.data
+    listings = [list_split(data, split) for split in data.splits]
+    predicted = {split: _predict_split(experiment, split) for split in data.splits}
     predictions = [found for listing in listings for found in _average_split(predicted[listing.split], listing)]
     report = build_report(
         predictions,
         listings,
-        training_mean=experiment.training_mean(),
+        training_mean=data.training_mean(),
         provenance=_describe_making(experiment, seconds),
         baselines=[
-            *make_baselines(experiment, predictions, listings),
-            *(make_opensmile_baselines(experiment, listings) if config.run().opensmile else ()),
+            *make_baselines(data, predictions, listings),
+            *(make_opensmile_baselines(data, listings) if config.run().opensmile else ()),
         ],
-        notes=[*experiment.notes(), *note_missing_files(experiment.ledger.values()), *note_recordings(listings)],
+        notes=[*data.notes(), *note_missing_files(data.ledger.values()), *note_recordings(listings)],
         extra={
-            "coverage": count_coverage(experiment.ledger.values()),
+            "coverage": count_coverage(data.ledger.values()),
             "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
             "changed": config.find_changed(),
-            "recordings": describe_recordings(experiment.run.dataset.grouping.by, listings),
-            **({"cross_validation": score_folds(list(folds), seed=0)} if folds else {}),
+            "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
+            **({"cross_validation": score_folds(folds, seed=0)} if folds else {}),
             **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if config.run().seeds > 1 else {}),
         },
     )
-    report.files["ledger.csv"] = format_ledger(experiment.ledger.values())
+    report.files["ledger.csv"] = format_ledger(data.ledger.values())
     report.files["report.html"] = render_page(report)
     write_report(experiment.report_folder, report, replace=True)
 
@@ -110,9 +110,9 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
     return {
         "written": f"{datetime.now():%Y-%m-%d %H:%M}",
         "device": describe_machine(),
-        "store": str(experiment.run.store),
-        "pages": str(experiment.run.folder.resolve() / "browse"),
-        **experiment.describe(),
+        "store": str(experiment.data.run.store),
+        "pages": str(experiment.data.run.folder.resolve() / "browse"),
+        **experiment.data.describe(),
         "packages": {
             name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
         },
@@ -127,32 +127,32 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
     }
 
 
-def list_split(experiment: Experiment, split: str) -> SplitListing:
+def list_split(data: TrainingData, split: str) -> SplitListing:
     """Give a split as its CSV file lists it, with what the ledger and the store know of each clip."""
-    utterances = experiment.utterances(split)
-    rows = [experiment.ledger[u.name] for u in utterances]
-    groups = experiment.run.dataset.grouping.take(u.name for u in utterances)
-    learnt = _find_learnt(experiment, split)
+    utterances = data.utterances(split)
+    rows = [data.ledger[u.name] for u in utterances]
+    groups = data.run.dataset.grouping.take(u.name for u in utterances)
+    learnt = _find_learnt(data, split)
     return SplitListing(
         split=split,
         names=[u.name for u in utterances],
         videos=[u.video for u in utterances],
         utterances=[u.utterance for u in utterances],
-        labels=experiment.labels(split),
+        labels=data.labels(split),
         sound=[row.sound for row in rows],
         picture=[row.picture for row in rows],
-        seconds=[_measure_seconds(experiment.run, row) for row in rows],
-        face_shares=[_measure_face_share(experiment.run, row) for row in rows],
+        seconds=[_measure_seconds(data.run, row) for row in rows],
+        face_shares=[_measure_face_share(data.run, row) for row in rows],
         groups=groups,
         shared=[group in learnt for group in groups],
     )
 
 
-def _find_learnt(experiment: Experiment, split: str) -> set[str]:
+def _find_learnt(data: TrainingData, split: str) -> set[str]:
     """Give the recordings that the networks were trained or chosen on before they meet a split."""
     before = {"train": (), "validation": ("train",)}.get(split, ("train", "validation"))
-    grouping = experiment.run.dataset.grouping
-    return {group for other in before for group in grouping.take(u.name for u in experiment.utterances(other))}
+    grouping = data.run.dataset.grouping
+    return {group for other in before for group in grouping.take(u.name for u in data.utterances(other))}
 
 
 def _measure_seconds(run: Run, row: LedgerRow) -> float | None:
@@ -206,21 +206,3 @@ def _describe_ensemble(
             for network in NETWORKS
         },
     }
-
-
-def fall_back(values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """Fill in the single networks' predictions where Joint lacks sound or face.
-
-    Args:
-        values: Network to (U, 2) predictions, NaN where it could see nothing.
-
-    Returns:
-        (U, 2) values, NaN where no network could see anything, and the network that each row is of.
-    """
-    filled = np.full_like(values["joint"], np.nan)
-    sources = np.full(len(filled), "joint", dtype=object)
-    for network in ("anet", "vnet", "joint"):
-        seen = ~np.isnan(values[network]).any(axis=1)
-        filled[seen] = values[network][seen]
-        sources[seen] = network
-    return filled, sources.tolist()

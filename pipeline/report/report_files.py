@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.rows import DECIMALS, MEAN, DetailRow, format_details, format_predictions
+from pipeline.report.rows import DECIMALS, DetailRow, format_details, format_predictions
 from pipeline.report.scoring import compare_both, score_both, score_videos
+from pipeline.training.combining import MEAN
 from store.files import flush_file, flush_folder
 
 MODELS = ("anet", "vnet", "joint")

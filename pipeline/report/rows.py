@@ -5,8 +5,9 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.training.combining import MEAN
+
 DECIMALS = 6  # of a prediction in the files: below what float32 carries, and the scores are those of the files
-MEAN = "mean"  # what a row rests on when its model could see nothing: the mean label of the training split
 COLUMNS = ("video", "utterance", "arousal", "valence")
 DETAIL_COLUMNS = (
     *COLUMNS,

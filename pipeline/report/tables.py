@@ -5,6 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from pipeline.report.scoring import DIMENSIONS, format_interval, format_number, format_score
 
 TITLES = {
@@ -206,10 +210,6 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
     if not out.isatty():
         print(format_tables(content), file=out)
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     console = Console(file=out)
     for note in content["notes"]:
         console.print(Text(f"! {note}", style="bold yellow"))

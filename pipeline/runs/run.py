@@ -23,7 +23,6 @@ from pipeline.runs.fingerprints import (
     describe_packages,
     describe_stages,
 )
-from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.plan import Member, Plan, make_plan, read_plans
 from store import files
 from store.erased import read_erased
@@ -72,7 +71,7 @@ class Run:
     name: str
     erased: dict[str, str] = field(default_factory=dict)
     hindered: dict[str, str] = field(default_factory=dict)
-    _shards: dict[tuple[str, str], Shard] = field(default_factory=dict)
+    _shards: dict[Path, Shard] = field(default_factory=dict)
 
     def path(self, stage: str, shard: str) -> Path:
         """Give the file of one stage and shard under the current settings."""
@@ -80,17 +79,18 @@ class Run:
 
     def shard(self, stage: str, shard: str) -> Shard | None:
         """Open the file of one stage and shard; None when it is not there."""
-        key = (stage, shard)
-        if key not in self._shards:
-            path = self.path(stage, shard)
-            if not path.exists():
-                return None
-            self._shards[key] = Shard(path)
-        return self._shards[key]
+        path = self.path(stage, shard)
+        return self.open_file(path) if path in self._shards or path.exists() else None
+
+    def open_file(self, path: Path) -> Shard:
+        """Open a shard's file, each once."""
+        if path not in self._shards:
+            self._shards[path] = Shard(path)
+        return self._shards[path]
 
     def close_shard(self, stage: str, shard: str) -> None:
         """Let go of an opened file: it is unmapped when nobody holds a view of it any more."""
-        self._shards.pop((stage, shard), None)
+        self._shards.pop(self.path(stage, shard), None)
 
     def is_finished(self, shard: str) -> bool:
         """Tell whether a shard has all its features under the current settings."""
@@ -185,6 +185,19 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Ru
         return _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)
     except (WeightsError, DatasetError, StoreError) as error:
         raise UserError(str(error)) from error
+
+
+def check_crops_stay(reader: str) -> None:
+    """Refuse settings under which the crops are gone before they are read.
+
+    Args:
+        reader: Who reads them, for the message.
+
+    Raises:
+        UserError: `[faces] crops = none`.
+    """
+    if config.faces().crops == "none":
+        raise UserError(f"{reader} reads the crops, and [faces] crops = none keeps none; set it to raw or jpeg")
 
 
 def _csv_paths() -> dict[str, Path]:

@@ -14,10 +14,10 @@ from models.sphereface.embedder import Embedder, Engine, find_engine
 from models.sphereface.native_engine import MOST_CROPS
 from models.sphereface.network import Precision, build_sphereface
 from pipeline import config
+from pipeline.media.jpeg import encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.kept_crops import remove_spare_crops
 from pipeline.stages.device import describe_device, find_device, find_precision, torch_threads
-from pipeline.stages.frames import encode_jpeg
 from pipeline.stages.shard_job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard.reader import Shard
 
@@ -98,13 +98,14 @@ def _divide(num_crops: int, workers: int) -> int:
 
 
 def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
-    made_in = {"jpeg_quality": str(config.faces().jpeg_quality)}
+    quality = config.faces().jpeg_quality
+    made_in = {"jpeg_quality": str(quality)}
     with job.writer("faces", beside="crops_jpeg", made_in=made_in) as writer:
         for name in crops.names:
             with writer.utterance(name, source_sha256=crops.fact(name, "source_sha256")) as rows:
                 carry_on(crops, rows)
                 for crop in crops.rows(name, "crop"):
-                    rows.append_bytes([encode_jpeg(crop)])
+                    rows.append_bytes([encode_jpeg(crop, quality=quality)])
 
 
 def load_embedder(weights: Path | None, precision: Precision, device: str, engine: Engine | None = None) -> Embedder:

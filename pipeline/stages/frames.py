@@ -4,11 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from pipeline import config, media
 from pipeline.dataset.overrides import parse_text
+from pipeline.media.jpeg import decode_jpeg, encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ShardJob
@@ -86,11 +84,12 @@ def read_table(frames: Shard, name: str) -> media.FrameTable:
 
 def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows, stream: int | None) -> None:
     """Keep one image per row of the frame table; a frame that cannot be decoded has no bytes."""
+    quality = config.faces().jpeg_quality
     frames = media.read_frames(source, table, threads=config.number_of_threads(), stream=stream)
     try:
         for frame in media.prefetch(frames, FRAMES_AHEAD):
             missing = frame.index - images.length
-            images.append_bytes([b""] * missing + [encode_jpeg(frame.image)])
+            images.append_bytes([b""] * missing + [encode_jpeg(frame.image, quality=quality)])
     except media.MediaError as error:
         images.set_status(error.status, str(error))
     images.append_bytes([b""] * (len(table.times_seconds) - images.length))
@@ -106,22 +105,3 @@ def read_kept_frames(pixels: Shard, name: str, table: media.FrameTable) -> Itera
         if num_read >= _BYTES_AT_ONCE:
             release_pages(pixels.dataset("bytes"))
             num_read = 0
-
-
-def encode_jpeg(image: np.ndarray) -> bytes:
-    """Compress an image (H, W, 3) uint8 BGR at `[faces] jpeg_quality`."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, config.faces().jpeg_quality])
-    assert done, "OpenCV always has JPEG"
-    return data.tobytes()
-
-
-def decode_jpeg(data: bytes) -> np.ndarray:
-    """Decode a kept image to (H, W, 3) uint8 BGR.
-
-    Raises:
-        ValueError: The bytes are no image.
-    """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{len(data)} bytes of a kept image are no JPEG; its shard is damaged")
-    return image

@@ -5,40 +5,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from models.training.metrics import EpochMetrics
+from models.training.version import TRAINING_VERSION
 from pipeline import config
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import describe_crops, find_crops
+from pipeline.training.data import TrainingData
+from pipeline.training.launcher import train_in_processes
+from pipeline.training.request import TrainingRequest, train
 from store import files
 
-if TYPE_CHECKING:
-    from models.training.loop import EpochMetrics
-    from pipeline.training.experiment import Experiment
 
-NETWORKS = ("anet", "vnet", "joint")
-#: Raised when the code of models/ changes what a training gives.
-MODELS_VERSION = 2
-
-
-@dataclass
+@dataclass(frozen=True)
 class Trainings:
     """ANet, VNet and the Joint that starts from these two, all of one seed.
 
     Args:
-        experiment: The clips they are trained on.
+        data: The clips they are trained on.
         seed: Of every random number.
     """
 
-    experiment: "Experiment"
+    data: TrainingData
     seed: int
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """Name each network's checkpoints by everything that makes them what they are."""
-        run = self.experiment.run
+        run = self.data.run
         stft, faces = run.fingerprints["stft"], run.fingerprints["embeddings"]
         vgg, sphereface = run.weights["vgg16"], run.weights["sphereface20"]
         backbone = config.vnet().backbone
@@ -54,14 +51,14 @@ class Trainings:
     def _fingerprint(self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]) -> str:
         members = [
             [u.name, row.source_sha256, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
-            for u in self.experiment.run.dataset.utterances
-            for row in [self.experiment.ledger[u.name]]
+            for u in self.data.run.dataset.utterances
+            for row in [self.data.ledger[u.name]]
             if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
         ]
         return compute_fingerprint(
             {
                 "network": network,
-                "version": MODELS_VERSION,
+                "version": TRAINING_VERSION,
                 "stages": stages,
                 "members": members,
                 "settings": config.settings_of(config.SECTIONS[network]),
@@ -76,11 +73,11 @@ class Trainings:
         """Say in which form a network reads the crops; it gives other numbers with other ones."""
         if "crops" not in stages:
             return []
-        return [describe_crops(find_crops(self.experiment.run, shard))]
+        return [describe_crops(find_crops(self.data.run, shard))]
 
     def folder(self, network: str) -> Path:
         """Give the folder of a network's checkpoints."""
-        return self.experiment.run.folder / "checkpoints" / f"{network}-{self.fingerprints[network]}"
+        return self.data.run.folder / "checkpoints" / f"{network}-{self.fingerprints[network]}"
 
     def done_path(self, network: str) -> Path:
         """Give the file that appears when a network's training is over."""
@@ -90,26 +87,51 @@ class Trainings:
         """Tell whether a network's training is over."""
         return self.done_path(network).exists()
 
-    def train(self, network: str, on_epoch: "Callable[[EpochMetrics], None]") -> None:
+    def train(self, network: str, on_epoch: Callable[[EpochMetrics], None]) -> None:
         """Train one network and leave its checkpoints; `training.json` appears last.
 
         A training that was stopped goes on from its last finished epoch.
         """
-        from pipeline.stages.device import find_device
-        from pipeline.training import worker as training_processes
-
-        self.experiment.check_trainable()
+        self.data.check_trainable()
         folder = self.folder(network)
         folder.mkdir(parents=True, exist_ok=True)
+        request = self.request(network)
         if config.run().processes > 1:
-            training_processes.train(network, self.fingerprints[network], on_epoch)
+            train_in_processes(request, config.run().processes, on_epoch)
         else:
-            training_processes.train_here(self, network, on_epoch, device=find_device())
+            train(request, on_epoch, open_file=self.data.run.open_file)
         if network == "joint":
             for parent in ("anet", "vnet"):
                 # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
                 _link_or_copy(self.folder(parent) / "best.pt", folder / f"{parent}.pt")
         files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
+
+    def request(self, network: str) -> TrainingRequest:
+        """Say everything that a network's training needs to know, in plain values."""
+        from pipeline.stages.device import find_device
+
+        settings = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
+        pretrained = {"anet": "vgg16", "vnet": "sphereface20"}.get(network)
+        weights = None if pretrained is None else self.data.run.weights[pretrained].path
+        if network == "anet":
+            settings.pop("vgg_weights")
+        if network == "vnet":
+            settings["channel_order"] = config.embeddings().channel_order
+        return TrainingRequest(
+            network=network,
+            settings=settings,
+            folder=str(self.folder(network)),
+            seed=self.seed,
+            device=find_device(),
+            threads=_count_threads(network),
+            save_every_steps=config.run().save_every_steps,
+            saving_share=config.run().saving_share,
+            weights=None if weights is None else str(weights),
+            parents={parent: str(self.folder(parent)) for parent in ("anet", "vnet") if network == "joint"},
+            provenance=self.describe(),
+            train=self.data.locate("train"),
+            validation=self.data.locate("validation"),
+        )
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
@@ -117,14 +139,25 @@ class Trainings:
         from pipeline.stages.device import find_device, torch_threads
 
         with torch_threads(config.number_of_threads()):
-            return predict(self.folder(network), self.experiment.load_clips(split), device=find_device())
+            return predict(self.folder(network), self.data.load_clips(split), device=find_device())
 
     def describe(self) -> dict[str, Any]:
         """Give what the checkpoints rest on, as plain data: the same whether or not others are trained beside them."""
-        found = self.experiment.describe()
+        found = self.data.describe()
         settings = {**found["settings"], "run": {**found["settings"]["run"], "seed": self.seed, "seeds": 1}}
-        mean = self.experiment.training_mean().tolist()
+        mean = self.data.training_mean().tolist()
         return {**found, "seed": self.seed, "settings": settings, "training_mean": mean}
+
+
+def _count_threads(network: str) -> int:
+    """Give the threads of each operation in a training on the CPU.
+
+    The LSTM of VNet on cached embeddings is hundreds of small operations, after each of which several threads wait for
+    each other: on a busy machine of two cores it takes five times as long with two threads as with one.
+    """
+    if network == "vnet" and config.vnet().backbone == "frozen":
+        return 1
+    return max(1, config.number_of_threads() // config.run().processes)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

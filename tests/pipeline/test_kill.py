@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.session import NETWORK_TITLES, STAGE_TITLES
+from pipeline.chain import NETWORK_TITLES, STAGE_TITLES
 
 # In the order in which one worker takes them: the later stage of a shard before another shard.
 TITLES = [

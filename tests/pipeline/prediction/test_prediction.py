@@ -14,10 +14,10 @@ from pipeline.commands.predict import Answer, answer_windows, cut_windows, place
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
+from pipeline.prediction.predicting import open_predictor
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
-from pipeline.prediction.session import open_prediction
 from pipeline.runs.plan import Member, ShardPlan
-from pipeline.training.experiment import JpegCrops
+from pipeline.training.clips import JpegCrops
 from tests.modes import modes_obeyed
 
 
@@ -193,7 +193,7 @@ def test_no_checkpoint_is_told(tmp_path):
     with pytest.raises(UserError, match=r"latest/report.json is not there: no network has been trained yet"):
         find_newest_checkpoints(tmp_path)
     with pytest.raises(UserError, match="Predict needs --videos DIR"):
-        open_prediction("", str(tmp_path))
+        open_predictor("", str(tmp_path))
 
 
 def make_clip(num_stft=1000, face_times=(0.5, 1.5, 2.5, 7.5)):

@@ -5,7 +5,7 @@ import pytest
 
 from models.scores.ccc import compute_ccc
 from pipeline.report import baselines
-from pipeline.report.baselines import fit_fusion, fit_ridge, pool_embeddings, split_folds
+from pipeline.report.baselines import fit_fusion, fit_ridge, pool_embeddings
 
 NAN = float("nan")
 
@@ -21,15 +21,6 @@ def test_pooling_is_mean_and_deviation_of_the_faces():
     assert np.isnan(pooled[1]).all()
     np.testing.assert_array_equal(pooled[2], [1, 2, 0, 0])
     assert pool_embeddings([None, None]).shape == (2, 1024)
-
-
-def test_folds_keep_videos_whole_and_are_about_equal():
-    videos = [f"v{i}" for i in range(12) for _ in range(i + 1)]
-    folds = split_folds(videos, 5)
-    assert len(set(zip(videos, folds.tolist(), strict=True))) == 12
-    sizes = np.bincount(folds, minlength=5)
-    assert sizes.sum() == 78
-    assert sizes.max() - sizes.min() <= 4
 
 
 def make_data(num, *, noise, seed=0, num_features=30):

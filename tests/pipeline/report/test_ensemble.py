@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,13 +17,15 @@ from models.training.checkpoints import load_checkpoint
 from models.training.inference import predict
 from pipeline.errors import UserError
 from pipeline.prediction import predictors as predictor
+from pipeline.prediction.predicting import split_checkpoints
 from pipeline.prediction.predictors import Ensemble, Predictor, find_newest_checkpoints, load_ensemble
-from pipeline.prediction.session import split_checkpoints
-from pipeline.report import ensemble, scoring
-from pipeline.report.ensemble import average, score_members
+from pipeline.report import scoring
+from pipeline.report.ensemble import score_members
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
 from pipeline.report.tables import format_tables
+from pipeline.training import combining
+from pipeline.training.combining import average
 from pipeline.training.experiment import Experiment
 from store import FeatureStore
 from tests.pipeline.conftest import ROOT, Workplace
@@ -40,7 +41,7 @@ def listing(split, labels=LABELS):
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(ensemble).failed == doctest.testmod(scoring).failed == 0
+    assert doctest.testmod(combining).failed == doctest.testmod(scoring).failed == 0
 
 
 def test_the_mean_is_over_those_that_could_see():
@@ -207,7 +208,7 @@ def test_a_second_seed_trains_three_networks_more_and_goes_on_where_it_was_kille
 
 def test_checkpoints_of_no_seed_are_refused():
     with pytest.raises(UserError, match="clips or settings have changed while vnet was about to be trained; run again"):
-        Experiment.find_trainings(SimpleNamespace(trainings=[]), "vnet", "0123456789abcdef")
+        Experiment(data=None, trainings=[]).find_trainings("vnet", "0123456789abcdef")
 
 
 @pytest.mark.slow  # twelve processes
@@ -234,12 +235,12 @@ def test_a_member_is_named_as_the_run_with_its_seed_alone_would_name_it(two_seed
     code = (
         "from types import SimpleNamespace\n"
         "from pipeline import config\n"
-        "from pipeline.training.experiment import Experiment\nfrom pipeline.runs.run import open_run\n"
-        "found = Experiment(open_run())\n"
+        "from pipeline.training.experiment import read_experiment\nfrom pipeline.runs.run import open_run\n"
+        "found = read_experiment(open_run())\n"
         "alone = SimpleNamespace(**{**config.settings_of(config.run), 'seed': 1, 'seeds': 1})\n"
         "members = [each.fingerprints for each in found.trainings]\n"
         "config.run = lambda: alone\n"
-        "assert [each.fingerprints for each in Experiment(found.run).trainings] == members[1:]\n"
+        "assert [each.fingerprints for each in read_experiment(found.data.run).trainings] == members[1:]\n"
         "assert len(members) == 2 and len({*members[0].values(), *members[1].values()}) == 6\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"}

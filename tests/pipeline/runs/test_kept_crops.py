@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import describe_crops, find_crops
+from pipeline.training.data import TrainingData
 from pipeline.training.seed_trainings import Trainings
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
@@ -60,7 +61,7 @@ def make_run(*shards):
 
 def compute_fingerprints(*shards):
     row = SimpleNamespace(source_sha256="3", shard="s", has_sound=True, has_face=True)
-    return Trainings(SimpleNamespace(run=make_run(*shards), ledger={"v/a": row}), 0).fingerprints
+    return Trainings(TrainingData(make_run(*shards), {"v/a": row}), 0).fingerprints
 
 
 def test_files_say_what_their_crops_are(crops):

@@ -1,8 +1,12 @@
+import doctest
 import json
 
+import numpy as np
 import pytest
 
-from pipeline.training.folds import summarise
+from pipeline.report.cross_validation import summarise
+from pipeline.training import folds
+from pipeline.training.folds import split_folds
 
 
 def score(arousal, valence):
@@ -16,6 +20,19 @@ def test_mean_and_spread_of_the_folds():
     # Divisor K - 1: (.2^2 + 0 + .2^2) / 2, and of two values half their difference times the root of two.
     assert found["spread"] == pytest.approx({"arousal": 0.2, "valence": 0.02**0.5, "total": 0.18**0.5})
     assert summarise([score(None, None)])["mean"] == {"arousal": None, "valence": None, "total": None}
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(folds).failed == 0
+
+
+def test_folds_keep_videos_whole_and_are_about_equal():
+    videos = [f"v{i}" for i in range(12) for _ in range(i + 1)]
+    found = split_folds(videos, 5)
+    assert len(set(zip(videos, found.tolist(), strict=True))) == 12
+    sizes = np.bincount(found, minlength=5)
+    assert sizes.sum() == 78
+    assert sizes.max() - sizes.min() <= 4
 
 
 @pytest.mark.slow  # nine trainings

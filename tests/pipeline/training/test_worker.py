@@ -1,12 +1,18 @@
+"""A training shared by processes: what they are told, what they say, and how they end."""
+
 import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from models.training.metrics import EpochMetrics
-from pipeline import config
-from pipeline.training import worker as training_processes
+from pipeline.training.clips import SplitRows
+from pipeline.training.launcher import TrainingProcessError, train_in_processes
+from pipeline.training.request import TrainingRequest
 
 METRICS = EpochMetrics(
     kind="vnet",
@@ -24,6 +30,22 @@ METRICS = EpochMetrics(
     train_seconds=1.0,
     wait_seconds=0.0,
 )
+NOTHING = SplitRows([], None, [], [], [])
+REQUEST = TrainingRequest(
+    network="vnet",
+    settings={"learning_rate_steps": (8, 16), "learning_rate": 0.01},
+    folder="runs/checkpoints/vnet-abc",
+    seed=3,
+    device="cpu",
+    threads=1,
+    save_every_steps=0,
+    saving_share=1.0,
+    weights=None,
+    parents={},
+    provenance={"seed": 3},
+    train=NOTHING,
+    validation=NOTHING,
+)
 
 
 @pytest.fixture
@@ -33,10 +55,12 @@ def launcher(tmp_path, monkeypatch):
     def install(said, code):
         script = tmp_path / "python"
         (tmp_path / "said").write_text(said)
-        script.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/arguments\ncat {tmp_path}/said\nexit {code}\n')
+        script.write_text(
+            f'#!/bin/sh\necho "$@" >{tmp_path}/arguments\nfor last; do :; done\ncp "$last" {tmp_path}/request\n'
+            f"cat {tmp_path}/said\nexit {code}\n"
+        )
         script.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(script))
-        monkeypatch.setattr(config, "run", lambda: type("Run", (), {"processes": 3}))
         return tmp_path / "arguments"
 
     return install
@@ -45,30 +69,46 @@ def launcher(tmp_path, monkeypatch):
 def test_epochs_of_the_first_process_are_passed_on(launcher):
     arguments = launcher(f"W1122 a line of torchrun's\nepoch: {json.dumps(METRICS.as_plain())}\n", 0)
     seen = []
-    training_processes.train("vnet", "abc", seen.append)
+    train_in_processes(REQUEST, 3, seen.append)
     assert [(metrics.loss, metrics.is_best) for metrics in seen] == [(0.5, True)]
     assert seen[0].ccc_valence != seen[0].ccc_valence, "undefined"
-    expected = "-m torch.distributed.run --standalone --nproc-per-node=3 -m pipeline.training.worker vnet abc\n"
-    assert arguments.read_text() == expected
+    *words, path = arguments.read_text().split()
+    assert " ".join(words) == "-m torch.distributed.run --standalone --nproc-per-node=3 -m pipeline.training.worker"
+    assert not Path(path).exists(), "it was for the processes alone"
+    assert TrainingRequest.read(arguments.with_name("request")).folder == "runs/checkpoints/vnet-abc"
+
+
+def test_a_request_is_read_as_it_was_written(tmp_path):
+    rows = SplitRows(["v/a", "v/b"], [[0.1, math.nan], [1 / 3, -1.0]], ["a.h5", None], [None, "b.h5"], [None, None])
+    request = replace(REQUEST, train=rows, weights="vgg16.pth", parents={"anet": "runs/anet"})
+    request.write(tmp_path / "request.json")
+    found = TrainingRequest.read(tmp_path / "request.json")
+    assert math.isnan(found.train.labels[0][1])
+    assert found.train.labels[1] == rows.labels[1]
+    assert found.train.stft == rows.stft
+    assert found.validation == NOTHING
+    assert (found.weights, found.parents, found.seed) == ("vgg16.pth", {"anet": "runs/anet"}, 3)
 
 
 def test_a_failure_is_told_with_the_first_reason(launcher):
     launcher("noise\nmodels.training.job.TrainingError: vnet: the loss (nan) ...\nChildFailedError: more noise\n", 1)
     message = r"vnet in 3 processes ended with 1: models.training.job.TrainingError: vnet: the loss \(nan\) \.\.\."
-    with pytest.raises(training_processes.TrainingProcessError, match=message):
-        training_processes.train("vnet", "abc", lambda metrics: None)
+    with pytest.raises(TrainingProcessError, match=message):
+        train_in_processes(REQUEST, 3, lambda metrics: None)
 
 
 def test_a_process_ends_when_the_one_that_started_it_is_gone():
-    code = "from pipeline import training_processes as t; t.end_with_parent(); t.threading.Event().wait(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+    code = "import threading; from pipeline.training.worker import end_with_parent\n"
+    code += "end_with_parent(); print(flush=True); threading.Event().wait(60)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as process:
+        assert process.stdout.readline() == "\n", process.stderr.read()
         process.stdin.close()
         assert process.wait(timeout=50) == 1
+        assert process.stderr.read() == "", "not a fault of its own"
 
 
 def test_a_failure_without_a_reason_is_told_with_the_last_lines(launcher):
     launcher("\n".join(f"line {n}" for n in range(9)) + "\n", 7)
-    with pytest.raises(
-        training_processes.TrainingProcessError, match=r"ended with 7: line 4\nline 5\nline 6\nline 7\nline 8$"
-    ):
-        training_processes.train("anet", "abc", lambda metrics: None)
+    with pytest.raises(TrainingProcessError, match=r"ended with 7: line 4\nline 5\nline 6\nline 7\nline 8$"):
+        train_in_processes(REQUEST, 3, lambda metrics: None)

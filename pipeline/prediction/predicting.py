@@ -1,7 +1,8 @@
-"""The Predict task: a folder of clips without labels, and a checkpoint, become a submission."""
+"""A folder of clips without labels, and a checkpoint, become a submission."""
 
 import functools
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import config
@@ -12,70 +13,51 @@ from pipeline.report.publish import count_coverage, list_split
 from pipeline.report.report_files import ModelPredictions, Report, build_report, write_report
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.ledger import format_ledger
-from pipeline.runs.run import Run, compute_file_digest, current_run, open_run
-from pipeline.session import Session
+from pipeline.runs.run import compute_file_digest, open_run
 from pipeline.stages.device import describe_machine
-from pipeline.training.experiment import Experiment
-
-TITLE = "predict"
+from pipeline.training.data import TrainingData
 
 
-class PredictionSession(Session):
-    """What the tasks of this process share when it predicts.
+@dataclass(frozen=True)
+class Predictions:
+    """What a checkpoint says of a folder of clips: a folder of its own, named after clips, checkpoint and features.
 
     Args:
-        run: On the clips to predict.
-        predictor: The checkpoints, made on features as the run's.
+        data: The clips, with all their features.
+        predictor: The checkpoints, made on features as the clips'.
     """
 
-    def __init__(self, run: Run, predictor: Ensemble) -> None:
-        super().__init__(run)
-        self.predictor = predictor
+    data: TrainingData
+    predictor: Ensemble
 
     @functools.cached_property
-    def experiment(self) -> Experiment:
-        """The clips' ledger and features; not to be asked for before they are there."""
-        experiment = Experiment(self.run)
-        self.progress.expect(TITLE, 0 if (self.find_folder(experiment) / "predictions.csv").exists() else 1, "files")
-        return experiment
-
-    @property
     def folder(self) -> Path:
-        """Where the predictions go: named after the clips, the checkpoint and the features."""
-        return self.find_folder(self.experiment)
-
-    def find_folder(self, experiment: Experiment) -> Path:
         """Give the folder of these predictions."""
+        run = self.data.run
         fingerprint = compute_fingerprint(
             {
                 "checkpoints": {name: compute_file_digest(found) for name, found in self.predictor.paths.items()},
-                "stages": self.run.fingerprints,
+                "stages": run.fingerprints,
                 "utterances": [
                     [u.name, u.utterance, row.sound, row.picture, row.source_sha256]
-                    for u in self.run.dataset.utterances
-                    for row in [experiment.ledger[u.name]]
+                    for u in run.dataset.utterances
+                    for row in [self.data.ledger[u.name]]
                 ],
             }
         )
-        listed_from = self.run.dataset.utterances[0].csv_path
-        return self.run.folder / "predictions" / f"{listed_from.name}-{fingerprint}"
+        return run.folder / "predictions" / f"{run.dataset.utterances[0].csv_path.name}-{fingerprint}"
 
     @property
-    def is_predicted(self) -> bool:
+    def are_there(self) -> bool:
         """Whether the file is there."""
-        return not self.run.pending and (self.folder / "predictions.csv").exists()
+        return (self.folder / "predictions.csv").exists()
 
-    def predict(self) -> None:
+    def write(self) -> None:
         """Write predictions.csv, what each row rests on, and the record of how they were made."""
-        folder = self.folder
-        with self.progress.working(TITLE):
-            write_report(folder, compose_predictions(self.experiment, self.predictor), replace=True)
-            self.progress.tick(TITLE)
+        write_report(self.folder, compose_predictions(self.data, self.predictor), replace=True)
 
-    def print_results(self) -> None:
-        """Print where the predictions are."""
-        if not self.is_predicted:
-            return
+    def print(self) -> None:
+        """Print where the predictions are, and what has to be read before them."""
         content = json.loads((self.folder / "prediction.json").read_text(encoding="utf-8"))
         for note in content["notes"]:
             print(f"! {note}")
@@ -84,10 +66,10 @@ class PredictionSession(Session):
         print(f"predictions: {self.folder / 'predictions.csv'}", flush=True)
 
 
-def compose_predictions(experiment: Experiment, predictor: Ensemble) -> Report:
+def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
     """Predict all clips of a run and compose the files; nothing is written."""
-    values, sources = predictor.predict(experiment.load_clips(UNLABELLED, finetune=predictor.needs_crops))
-    listing = list_split(experiment, UNLABELLED)
+    values, sources = predictor.predict(data.load_clips(UNLABELLED, finetune=predictor.needs_crops))
+    listing = list_split(data, UNLABELLED)
     report = build_report(
         [ModelPredictions(predictor.kind, UNLABELLED, listing.names, values, sources)],
         [listing],
@@ -96,20 +78,20 @@ def compose_predictions(experiment: Experiment, predictor: Ensemble) -> Report:
             "checkpoints": {
                 name: f"{path} sha256:{compute_file_digest(path)}" for name, path in predictor.paths.items()
             },
-            "stages": experiment.run.fingerprints,
+            "stages": data.run.fingerprints,
             "device": describe_machine(),
         },
         notes=predictor.notes,
-        extra={"coverage": count_coverage(experiment.ledger.values())},
+        extra={"coverage": count_coverage(data.ledger.values())},
     )
     stem = f"predictions/{predictor.kind}-{UNLABELLED}"
     names = {"report.json": "prediction.json", f"{stem}.csv": "predictions.csv", f"{stem}.detail.csv": "detail.csv"}
     files = {names[path]: text for path, text in report.files.items()}
-    return Report(report.content, {**files, "ledger.csv": format_ledger(experiment.ledger.values())}, report.rows)
+    return Report(report.content, {**files, "ledger.csv": format_ledger(data.ledger.values())}, report.rows)
 
 
-def open_prediction(videos: str, checkpoint: str) -> PredictionSession:
-    """Open this process's work on a folder of clips.
+def open_predictor(videos: str, checkpoint: str) -> Ensemble:
+    """Read the checkpoints that predict a folder of clips.
 
     Args:
         videos: the folder.
@@ -124,7 +106,7 @@ def open_prediction(videos: str, checkpoint: str) -> PredictionSession:
     predictor = load_ensemble(split_checkpoints(checkpoint) or find_newest_checkpoints(Path(config.run().root)))
     # Before anything is planned or locked.
     predictor.check_features(open_run(Path(videos)).stages)
-    return PredictionSession(current_run(Path(videos)), predictor)
+    return predictor
 
 
 def split_checkpoints(text: str) -> list[Path]:

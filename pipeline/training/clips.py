@@ -1,0 +1,87 @@
+"""Where a split's rows lie in the store, as plain values, and opening them: any process can do so."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.paper import CROP_HEIGHT, CROP_WIDTH
+from store.shard.reader import Shard
+
+if TYPE_CHECKING:
+    from models.inputs.clips import Clips
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The utterances of a split and the files that hold their rows; nothing but text and numbers.
+
+    Attributes:
+        names: U names, video/utterance.
+        labels: U pairs of arousal and valence, NaN where an utterance has none; None for a split without labels.
+        stft: of each the file of its shard; None where it has no sound.
+        embeddings: likewise; None where it has no face.
+        crops: likewise; None also where no crops are asked for. Raw or JPEG, which the file says.
+    """
+
+    names: list[str]
+    labels: list[list[float]] | None
+    stft: list[str | None]
+    embeddings: list[str | None]
+    crops: list[str | None]
+
+    def open(self, open_file: Callable[[Path], Shard]) -> "Clips":
+        """Give labels and views of the features; nothing is read before it is touched.
+
+        Args:
+            open_file: opens a shard's file, each once.
+        """
+        from models.inputs.clips import Clips
+
+        def view(files: list[str | None], dataset: str) -> list[Any]:
+            return [
+                None if file is None else open_file(Path(file)).rows(name, dataset)
+                for name, file in zip(self.names, files, strict=True)
+            ]
+
+        return Clips(
+            names=self.names,
+            labels=None if self.labels is None else np.array(self.labels, np.float32).reshape(-1, 2),
+            stft=view(self.stft, "stft"),
+            embeddings=view(self.embeddings, "embedding"),
+            crops=[
+                None if file is None else view_crops(open_file(Path(file)), name)
+                for name, file in zip(self.names, self.crops, strict=True)
+            ],
+        )
+
+
+def view_crops(crops: Shard, name: str) -> Any:
+    """Give an utterance's crops as something like an array (F, 112, 96, 3) uint8 BGR, raw or JPEG."""
+    return crops.rows(name, "crop") if crops.stage == "crops" else JpegCrops(crops.images(name))
+
+
+class JpegCrops:
+    """Crops kept as JPEG, decoded when they are taken; looks like an array to a sampler.
+
+    Args:
+        images: One JPEG per crop; they need not be in memory.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, images: Sequence[bytes]) -> None:
+        self._images = images
+        self.shape = (len(images), CROP_HEIGHT, CROP_WIDTH, 3)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, rows: "np.ndarray | slice") -> Any:
+        if isinstance(rows, slice):
+            return JpegCrops(self._images[rows])
+        from pipeline.media.jpeg import decode_jpeg
+
+        return np.stack([decode_jpeg(self._images[row]) for row in np.asarray(rows)])

@@ -1,0 +1,128 @@
+"""What networks are trained on, or predict: a run's utterances with their labels, statuses and rows."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import config
+from pipeline.dataset.utterances import Utterance
+from pipeline.errors import UserError
+from pipeline.runs.kept_crops import find_crops
+from pipeline.runs.ledger import LedgerRow, read_ledger
+from pipeline.runs.run import Run
+from pipeline.training.clips import SplitRows
+
+if TYPE_CHECKING:
+    from models.inputs.clips import Clips
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A run's utterances with their features, all there.
+
+    Args:
+        run: With all its shards finished.
+        ledger: The statuses of its utterances, by name.
+    """
+
+    run: Run
+    ledger: dict[str, LedgerRow]
+
+    @classmethod
+    def read(cls, run: Run) -> "TrainingData":
+        """Read the statuses from the store."""
+        return cls(run, read_ledger(run))
+
+    def utterances(self, split: str) -> list[Utterance]:
+        """Give a split's utterances in the order of its CSV file."""
+        return [utterance for utterance in self.run.dataset.utterances if utterance.split == split]
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that have a CSV file."""
+        return list(dict.fromkeys(utterance.split for utterance in self.run.dataset.utterances))
+
+    def labels(self, split: str) -> np.ndarray | None:
+        """Give a split's labels as in its CSV file: (U, 2) float64, NaN where there is none; None without any."""
+        pairs = [
+            [np.nan if label is None else label for label in (u.arousal, u.valence)] for u in self.utterances(split)
+        ]
+        labels = np.array(pairs, np.float64).reshape(-1, 2)
+        return None if np.isnan(labels).all() else labels
+
+    def training_mean(self) -> np.ndarray:
+        """Give the mean arousal and valence of the training split, (2,)."""
+        labels = self.labels("train")
+        assert labels is not None  # check_trainable has seen some
+        return np.nanmean(labels, axis=0)
+
+    def locate(self, split: str, *, finetune: bool | None = None) -> SplitRows:
+        """Say where a split's rows lie.
+
+        Args:
+            split: Its name.
+            finetune: Whether crops are needed; by default as the settings say.
+        """
+        utterances, labels = self.utterances(split), self.labels(split)
+        if finetune is None:
+            finetune = config.vnet().backbone == "finetune"
+        rows = [self.ledger[u.name] for u in utterances]
+        return SplitRows(
+            names=[u.name for u in utterances],
+            labels=None if labels is None else labels.tolist(),
+            stft=[str(self.run.path("stft", row.shard)) if row.has_sound else None for row in rows],
+            embeddings=[str(self.run.path("embeddings", row.shard)) if row.has_face else None for row in rows],
+            crops=[str(find_crops(self.run, row.shard).path) if finetune and row.has_face else None for row in rows],
+        )
+
+    def load_clips(self, split: str, *, finetune: bool | None = None) -> "Clips":
+        """Give a split's labels and views of its features; see `locate` for the arguments."""
+        return self.locate(split, finetune=finetune).open(self.run.open_file)
+
+    def check_trainable(self) -> None:
+        """Refuse to train on nothing.
+
+        Raises:
+            UserError: No utterance of the training split has sound, or none has a face.
+        """
+        rows = [self.ledger[u.name] for u in self.utterances("train") if u.arousal is not None]
+        for what, count in (("sound", sum(r.has_sound for r in rows)), ("a face", sum(r.has_face for r in rows))):
+            if count == 0:
+                raise UserError(
+                    f"none of the {len(rows)} labelled training utterances has {what}; see "
+                    f"{self.run.folder / 'ledger.csv'} for the reason of each"
+                )
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the results rest on, as plain data."""
+        weights = self.run.weights
+        return {
+            "seed": config.run().seed,
+            "stages": self.run.fingerprints,
+            "features": self.run.stages,
+            "weights": {name: found.sha256 for name, found in weights.items()},
+            "settings": {name: _plain(config.settings_of(section)) for name, section in config.SECTIONS.items()},
+        }
+
+    def notes(self) -> list[str]:
+        """Say what a reader has to know before the numbers: random weights, scaled or frozen networks."""
+        notes = [
+            f"RANDOM WEIGHTS: {found.name} was not trained; the results say nothing about the method"
+            for found in self.run.weights.values()
+            if found.is_random
+        ]
+        notes += [
+            f"{found.path}: not known to be the published weights {found.name}"
+            for found in self.run.weights.values()
+            if not found.is_random and not found.verified
+        ]
+        if config.anet().channel_scale != 1:
+            notes.append(f"VGG-16 has {config.anet().channel_scale:g} times the paper's channels")
+        if config.vnet().backbone == "frozen":
+            notes.append("VNet and Joint train on cached face embeddings (frozen); the paper trains SphereFace along")
+        return notes
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,56 @@
+"""A training shared by several processes of this machine, started through torchrun (pipeline/training/worker.py)."""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from models.training.metrics import EpochMetrics
+from pipeline.training.request import TrainingRequest
+from pipeline.training.worker import MARK
+
+logger = logging.getLogger("valar")
+
+
+class TrainingProcessError(RuntimeError):
+    """The processes of a training have failed; their last lines say why."""
+
+
+def train_in_processes(request: TrainingRequest, count: int, on_epoch: Callable[[EpochMetrics], None]) -> None:
+    """Train a network in several processes, each of which takes its share.
+
+    Args:
+        request: what is to be trained; they read it from a file.
+        count: how many.
+        on_epoch: called after each epoch.
+
+    Raises:
+        TrainingProcessError: one of them failed.
+    """
+    said: list[str] = []
+    # Nothing is ever written to stdin: that it is open tells the processes that this one lives.
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with tempfile.TemporaryDirectory(prefix="valar-") as folder:
+        path = Path(folder) / "training.json"
+        request.write(path)
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        command += ["-m", "pipeline.training.worker", str(path)]
+        with subprocess.Popen(command, text=True, **pipes) as process:
+            assert process.stdout is not None  # a pipe was asked for
+            try:
+                for line in process.stdout:
+                    if line.startswith(MARK):
+                        on_epoch(EpochMetrics.from_plain(json.loads(line.removeprefix(MARK))))
+                    elif line.strip():
+                        logger.info("%s", line.rstrip())
+                        said.append(line.rstrip())
+            except BaseException:
+                process.terminate()
+                raise
+    if process.returncode:
+        reason = next((line for line in said if "Error: " in line), "\n".join(said[-5:]))
+        raise TrainingProcessError(f"{request.network} in {count} processes ended with {process.returncode}: {reason}")
