@@ -23,7 +23,7 @@ import torch
 from models.inputs import feeding
 from models.inputs.batches import draw_rows, merge_maps, prepare_inputs
 from models.inputs.clips import Clips
-from models.networks.loading import place_network
+from models.loading import place_network
 from models.networks.precision import computing_in
 from models.networks.summary import summarise
 from models.training.epoch import Setup, plan_epoch, train_epoch

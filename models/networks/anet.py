@@ -11,9 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.networks.loading import build_empty, load_strictly
+from models.loading import build_empty, load_strictly
 from models.networks.outputs import ArousalOutput, check_arousal_output, squash
-from models.networks.seeding import seeded
 from models.paper import (
     ANET_HIDDEN,
     DROPOUT,
@@ -25,6 +24,7 @@ from models.paper import (
     RANDOM_MAP_GAIN,
     VGG16_CHANNELS,
 )
+from models.seeding import seeded
 
 FIRST_KEY = "0.weight"
 

@@ -3,12 +3,12 @@
 import torch
 from torch import nn
 
+from models.loading import build_empty
 from models.networks.anet import AcousticFeature, ANet
-from models.networks.loading import build_empty
 from models.networks.outputs import ArousalOutput, check_arousal_output, squash
-from models.networks.seeding import seeded
 from models.networks.vnet import Backbone, VisualFeature, VNet
 from models.paper import FEATURE_SIZE, HEAD_STD, NUM_DIMENSIONS
+from models.seeding import seeded
 
 
 class Joint(nn.Module):

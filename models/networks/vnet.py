@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from models.networks.loading import build_empty
+from models.loading import build_empty
 from models.networks.outputs import ArousalOutput, check_arousal_output, squash
 from models.networks.precision import runs_lstm_in_bfloat16
-from models.networks.seeding import seeded
 from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
+from models.seeding import seeded
 from models.sphereface.network import SphereFace20, build_sphereface
 
 Backbone = Literal["frozen", "finetune"]

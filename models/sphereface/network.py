@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from models.networks.loading import build_empty, load_strictly
-from models.networks.seeding import seeded
+from models.loading import build_empty, load_strictly
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
+from models.seeding import seeded
 
 ChannelOrder = Literal["bgr", "rgb"]
 Precision = Literal["float32", "bfloat16"]

@@ -13,7 +13,7 @@ from models.inputs.clips import Clips
 from models.inputs.feeding import Feed, Source
 from models.inputs.sampling import split_batches
 from models.networks.precision import computing_in
-from models.networks.seeding import mix_seed, seeded
+from models.seeding import mix_seed, seeded
 from models.training.job import Job, TrainingError
 from models.training.losses import LOSSES
 from models.training.parallel import Group

@@ -11,7 +11,7 @@ from models.inputs.batches import InputPlan, draw_rows, prepare_inputs
 from models.inputs.clips import Clips
 from models.inputs.feeding import Feed, HostRows, Source
 from models.inputs.sampling import split_batches
-from models.networks.loading import place_network
+from models.loading import place_network
 from models.networks.precision import Arithmetic, computing_in
 from models.paper import NUM_DIMENSIONS
 from models.training.checkpoints import load_network

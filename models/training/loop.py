@@ -13,7 +13,7 @@ import torch
 
 from models.inputs.clips import Clips
 from models.inputs.feeding import choose_source
-from models.networks.loading import place_network
+from models.loading import place_network
 from models.scores.ccc import compute_ccc
 from models.training.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, save_checkpoint
 from models.training.epoch import Losses, Setup, train_epoch

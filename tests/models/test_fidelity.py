@@ -13,8 +13,8 @@ import torch
 
 from models.networks.anet import build_anet, normalise_maps
 from models.networks.joint import build_joint
-from models.networks.seeding import mix_seed
 from models.networks.vnet import build_vnet
+from models.seeding import mix_seed
 from models.training.checkpoints import load_checkpoint
 from models.training.settings import ANetSettings, JointSettings, VNetSettings
 from models.training.start import RunOptions, train_anet, train_joint, train_vnet

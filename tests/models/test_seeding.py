@@ -1,6 +1,6 @@
 import torch
 
-from models.networks.seeding import seeded
+from models.seeding import seeded
 
 
 def test_streams_depend_on_all_numbers_of_the_seed():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.networks.loading import build_empty, load_strictly, place_network
+from models.loading import build_empty, load_strictly, place_network
 
 
 def test_all_that_does_not_fit_is_named():
