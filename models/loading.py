@@ -1,10 +1,15 @@
 """Making networks without weights, filling them strictly with tensors, and putting them where they run."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
+
+from models.tensor_files import make_printable
+
+#: Names in one message; a file may hold any number of them.
+MOST_NAMES = 10
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -36,18 +41,53 @@ def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], *, sour
         hint: the error's last words: what the tensors should be and where they come from.
 
     Raises:
-        ValueError: keys are missing or unknown, or a shape is wrong; all of them are named.
+        ValueError: see `check_state`.
+    """
+    check_state(network, state, source=source, hint=hint)
+    network.load_state_dict(state)
+
+
+def check_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, source: str, hint: str) -> None:
+    """Refuse tensors that are not a network's weights; they may come from anywhere.
+
+    Args:
+        network: its tensors may be on the meta device.
+        state: by name, on the CPU.
+        source: named in the error.
+        hint: the error's last words.
+
+    Raises:
+        ValueError: keys are missing or unknown, a shape is wrong, or a value is no floating-point number or not finite;
+            up to ten of each are named.
     """
     wanted = network.state_dict()
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    wrong = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & state.keys())
-        if state[key].shape != wanted[key].shape
-    ]
-    if missing or unknown or wrong:
-        raise ValueError(f"{source} does not fit: missing {missing}, unknown {unknown}, wrong shape {wrong}; {hint}")
-    network.load_state_dict(state)
+    found = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
+    faults = {
+        "missing": [key for key in wanted if key not in found],
+        "unknown": [key for key in state if key not in wanted],
+        "wrong shape": [
+            f"{key} {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
+            for key, value in found.items()
+            if key in wanted and value.shape != wanted[key].shape
+        ],
+    }
+    if any(faults.values()):
+        named = ", ".join(f"{fault} {_name_some(keys)}" for fault, keys in faults.items())
+        raise ValueError(f"{source} does not fit: {named}; {hint}")
+    # Only now: a tensor of another shape may claim any size.
+    bad = [key for key, value in found.items() if not _holds_numbers(value)]
+    if bad:
+        raise ValueError(f"{source} holds values that are no finite numbers in {_name_some(bad)}; {hint}")
+
+
+def _name_some(keys: list[Any]) -> str:
+    names = sorted(make_printable(str(key)) for key in keys)
+    return str(names) if len(names) <= MOST_NAMES else f"{names[:MOST_NAMES]} and {len(names) - MOST_NAMES} more"
+
+
+def _holds_numbers(tensor: torch.Tensor) -> bool:
+    is_dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    return is_dense and tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
 
 
 def place_network(network: Network, *, device: str, dtype: torch.dtype = torch.float32) -> Network:

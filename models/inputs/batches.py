@@ -18,6 +18,8 @@ from models.paper import MAP_FRAMES, NUM_FREQUENCIES, NUM_PARTS
 from models.sphereface.network import ChannelOrder, normalise_crops
 
 FaceInput = Literal["embeddings", "crops"]
+#: Of an utterance: 3072 s of sound, and more faces than VNet could learn from.
+MOST_MAPS, MOST_FRAMES = 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,31 @@ class InputPlan:
     mask_frequencies: int = 0
     mask_frames: int = 0
     mirror: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no network looks at; a plan may come out of any file.
+
+        Raises:
+            ValueError: names the value and what it may be.
+        """
+        for name, most in (
+            ("num_maps", MOST_MAPS),
+            ("num_frames", MOST_FRAMES),
+            ("mask_frequencies", NUM_FREQUENCIES),
+            ("mask_frames", MAP_FRAMES),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= most:
+                raise ValueError(f"{name} ({value!r}) must be a whole number from 0 to {most}")
+        for name, choices in (
+            ("faces", ("embeddings", "crops")),
+            ("channel_order", ("bgr", "rgb")),
+            ("random_starts", (True, False)),
+            ("mirror", (True, False)),
+        ):
+            value = getattr(self, name)
+            if type(value) is not type(choices[0]) or value not in choices:
+                raise ValueError(f"{name} ({value!r}) must be one of {', '.join(map(str, choices))}")
 
     def find_visible(self, clips: Clips) -> np.ndarray:
         """Tell which utterances have all that the network looks at: (U,) bool."""

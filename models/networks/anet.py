@@ -25,6 +25,7 @@ from models.paper import (
     VGG16_CHANNELS,
 )
 from models.seeding import seeded
+from models.weights.tensors import load_state_dict
 
 FIRST_KEY = "0.weight"
 
@@ -114,11 +115,12 @@ def build_anet(
         raise ValueError(
             f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
         )
+    state = None if weights is None else load_state_dict(weights)
     network = build_empty(lambda: ANet(channel_scale, arousal_output))
     with seeded(seed):
         _initialise(network)
-    if weights is not None:
-        load_vgg16(network.feature, torch.load(weights, map_location="cpu", weights_only=True), source=str(weights))
+    if state is not None:
+        load_vgg16(network.feature, state, source=str(weights))
     return network
 
 
@@ -137,7 +139,8 @@ def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, s
         ValueError: keys are missing or unknown, or a shape is wrong.
     """
     kept = {key.removeprefix("features."): value for key, value in state.items() if not key.startswith("classifier.")}
-    if FIRST_KEY in kept and kept[FIRST_KEY].shape[1] == 3:
+    outputs, _, *size = feature.features.state_dict()[FIRST_KEY].shape
+    if FIRST_KEY in kept and kept[FIRST_KEY].shape == (outputs, 3, *size) and kept[FIRST_KEY].is_floating_point():
         kept[FIRST_KEY] = kept[FIRST_KEY].mean(1, keepdim=True).mul(3 / NUM_PARTS).repeat(1, NUM_PARTS, 1, 1)
     load_strictly(
         feature.features,

@@ -16,6 +16,7 @@ from torch import nn
 from models.loading import build_empty, load_strictly
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
 from models.seeding import seeded
+from models.weights.tensors import load_state_dict
 
 ChannelOrder = Literal["bgr", "rgb"]
 Precision = Literal["float32", "bfloat16"]
@@ -72,12 +73,13 @@ def build_sphereface(weights: Path | None, *, seed: int) -> SphereFace20:
     Raises:
         ValueError: keys of the file are missing or unknown (fc6, the classifier, may be there), or a shape is wrong.
     """
+    state = None if weights is None else load_state_dict(weights)
     network = build_empty(SphereFace20)
-    if weights is None:
+    if state is None:
         with seeded(seed):
             _initialise(network)
     else:
-        load_sphereface(network, torch.load(weights, map_location="cpu", weights_only=True), source=str(weights))
+        load_sphereface(network, state, source=str(weights))
     return network
 
 

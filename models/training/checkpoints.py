@@ -1,7 +1,6 @@
 """Checkpoints: one file of tensors and plain data from which a network is rebuilt with nothing else at hand."""
 
-import os
-import pickle
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,16 +10,17 @@ import torch
 from torch import nn
 
 from models.inputs.batches import InputPlan
+from models.loading import check_state
 from models.networks.anet import ANet
 from models.networks.joint import Joint
+from models.networks.precision import ARITHMETICS
 from models.networks.vnet import VNet
+from models.tensor_files import TensorFileError, check_plain, make_printable, read_tensors, write_tensors
 from models.weights.digests import compute_sha256
 
 FORMAT = "valar-checkpoint/1"
 BEST, LAST = "best.pt", "last.pt"
-UNFINISHED = ".tmp"
 NETWORKS: Mapping[str, type[nn.Module]] = {"anet": ANet, "vnet": VNet, "joint": Joint}
-PLAIN = (str, int, float, bool, type(None))
 
 
 class CheckpointError(ValueError):
@@ -71,26 +71,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     content["state"] = {key: value.detach().cpu() for key, value in checkpoint.state.items()}
     for name, value in content.items():
         if name != "state":
-            _check_plain(value, where=name)
+            check_plain(value, where=name)
     write_tensors(path, content)
 
 
-def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain data to a file whole: beside its place, flushed to the disk, then renamed."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
-    try:
-        with beside.open("wb") as file:
-            torch.save(dict(content), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def read_tensors(file: Path, *, format_name: str) -> dict[str, Any]:
-    """Read such a file; only tensors and plain data are unpickled, and the tensors are on the CPU.
+def read_content(file: Path, *, format_name: str) -> dict[str, Any]:
+    """Read what a file of ours holds; only tensors and plain data are unpickled, and the tensors are on the CPU.
 
     Args:
         file: must exist.
@@ -100,20 +86,14 @@ def read_tensors(file: Path, *, format_name: str) -> dict[str, Any]:
         CheckpointError: it cannot be read, or is of another format.
     """
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{file} cannot be read as a checkpoint of tensors and plain data: {reason}") from error
+        content = read_tensors(file)
+    except TensorFileError as error:
+        raise CheckpointError(f"{file} cannot be read as a checkpoint of tensors and plain data: {error}") from error
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != format_name:
-        raise CheckpointError(f"{file} has format {found!r}: it must be {format_name!r}; train again with this version")
+        said = make_printable(repr(found))
+        raise CheckpointError(f"{file} has format {said}: it must be {format_name!r}; train again with this version")
     return dict(content)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for path in folder.glob(f".*.pt.*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -124,14 +104,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is no checkpoint, or one of another format version.
+        CheckpointError: it is no checkpoint, one of another format version, or holds what no training writes.
     """
     file = path / BEST if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(f"no checkpoint at {file}: a training writes {BEST} and {LAST} into its folder")
-    content = read_tensors(file, format_name=FORMAT)
-    content["inputs"] = InputPlan(**content["inputs"])
-    return Checkpoint(**content)
+    content = read_content(file, format_name=FORMAT)
+    try:
+        _check_content(content)
+        content["inputs"] = InputPlan(**content["inputs"])
+        return Checkpoint(**content)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} is damaged, or was written by another version: {error}") from error
 
 
 def load_network(path: Path, *, kind: str | None = None) -> tuple[nn.Module, Checkpoint]:
@@ -146,16 +130,23 @@ def load_network(path: Path, *, kind: str | None = None) -> tuple[nn.Module, Che
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: see `load_checkpoint`; or it holds another kind of network.
+        CheckpointError: see `load_checkpoint`; or it holds another kind of network, or its weights are not
+            those of such a network, or not finite.
     """
     checkpoint = load_checkpoint(path)
     if checkpoint.kind not in NETWORKS or kind not in (None, checkpoint.kind):
         wanted = kind or " or ".join(NETWORKS)
-        raise CheckpointError(f"{path} holds {checkpoint.kind!r}: it must be {wanted}")
-    # No memory and no random numbers for weights that are replaced at once.
-    with torch.device("meta"):
-        network = NETWORKS[checkpoint.kind](**checkpoint.architecture)
-    network.load_state_dict(checkpoint.state, assign=True)
+        raise CheckpointError(f"{path} holds {make_printable(repr(checkpoint.kind))}: it must be {wanted}")
+    try:
+        _check_plan(checkpoint)
+        # No memory and no random numbers for weights that are replaced at once.
+        with torch.device("meta"):
+            network = NETWORKS[checkpoint.kind](**checkpoint.architecture)
+        check_state(network, checkpoint.state, source=f"the state of {path}", hint="train again")
+    except (TypeError, ValueError) as error:
+        reason = make_printable(str(error))
+        raise CheckpointError(f"{path} holds no {checkpoint.kind} that can be rebuilt: {reason}") from error
+    network.load_state_dict({key: value.float() for key, value in checkpoint.state.items()}, assign=True)
     return network.eval(), checkpoint
 
 
@@ -164,24 +155,46 @@ def describe_weights(path: Path | None) -> str:
     return "random" if path is None else f"{path.name} sha256:{compute_sha256(path)}"
 
 
-def _check_plain(value: object, *, where: str) -> None:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_plain(key, where=where)
-            _check_plain(inner, where=f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for position, inner in enumerate(value):
-            _check_plain(inner, where=f"{where}[{position}]")
-    elif type(value) not in PLAIN:
-        raise TypeError(
-            f"{where} ({value!r}) is {type(value).__name__}: a checkpoint holds tensors and plain data only"
-        )
+def _check_content(content: dict[str, Any]) -> None:
+    """Refuse content that no training has written, in types and names.
+
+    Raises:
+        TypeError, ValueError: say what is wrong.
+    """
+    fields = {field.name: field for field in dataclasses.fields(Checkpoint)}
+    missing = [name for name, field in fields.items() if name not in content and field.default is dataclasses.MISSING]
+    unknown = [make_printable(str(name)) for name in content if name not in fields]
+    if missing or unknown:
+        raise ValueError(f"it lacks {missing} and has the unknown {unknown[:5]}")
+    for name, value in content.items():
+        wanted = {"kind": str, "identity": str, "epoch": int}.get(name, dict)
+        if type(value) is not wanted and not (wanted is dict and isinstance(value, dict)):
+            raise ValueError(f"{name} is {type(value).__name__}: it must be {wanted.__name__}")
+        if name != "state":
+            check_plain(value, where=name)
+    if content["epoch"] < 0:
+        raise ValueError(f"epoch ({content['epoch']}) must be at least 0")
+    precision = content["settings"].get("precision", ARITHMETICS[0])
+    if precision not in ARITHMETICS:
+        raise ValueError(f"settings.precision ({make_printable(repr(precision))}) must be one of {ARITHMETICS}")
+    if not isinstance(content["scores"].get("selected_by", ""), str):
+        raise ValueError("scores.selected_by must be a text")
+    others = [name for name, source in content["weights"].items() if not isinstance(source, str)]
+    if others:
+        raise ValueError(f"weights must be texts, and are not for {make_printable(str(others))}")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _check_plan(checkpoint: Checkpoint) -> None:
+    """Refuse inputs that are not those of the network.
+
+    Raises:
+        ValueError: says what it looks at and what it must.
+    """
+    plan, kind = checkpoint.inputs, checkpoint.kind
+    looked_at = [("sound", plan.num_maps, kind != "vnet"), ("faces", plan.num_frames, kind != "anet")]
+    for what, count, is_needed in looked_at:
+        if bool(count) != is_needed:
+            raise ValueError(f"{kind} {'needs' if is_needed else 'takes no'} {what}, and its inputs have {count} of it")
+    crops = checkpoint.architecture.get("backbone", "frozen") == "finetune"
+    if kind != "anet" and crops != (plan.faces == "crops"):
+        raise ValueError(f"its inputs are {plan.faces}, which do not go with its backbone")

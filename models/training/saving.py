@@ -1,7 +1,7 @@
 """When a training's files are written, and in which order, so that it can be killed at any moment.
 
-state.pt comes first and is the only word on how far a training is. best.pt follows from it and is never ahead of it;
-metrics.jsonl and TensorBoard's file grow with every epoch and are cut back to state.pt's when a training goes on.
+state.pt is written first, then best.pt, so best.pt never knows of an epoch that state.pt does not. metrics.jsonl and
+TensorBoard's file grow with every epoch. When a training goes on, they are cut back to the epochs that state.pt knows.
 """
 
 import logging
@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
-from models.training.checkpoints import BEST, LAST, load_checkpoint, remove_unfinished, save_checkpoint
+from models.tensor_files import remove_unfinished
+from models.training.checkpoints import BEST, LAST, load_checkpoint, save_checkpoint
 from models.training.job import Job
 from models.training.metrics import find_best
 from models.training.parallel import Group
-from models.training.state import STATE, TrainingState, load_state, write_metrics
+from models.training.state import STATE, TrainingState, check_state_fits, load_state, write_metrics
 from models.training.tensorboard import FILE as EVENTS
 from models.training.tensorboard import append_epoch, write_events
 
@@ -78,17 +79,13 @@ class Keeper:
             overwrite: begin it, whatever the folder holds.
         """
         job, folder = self._job, self._folder
-        state = None if overwrite else load_state(folder)
-        goes_on = state is not None and state.identity == identity
+        state = None if overwrite else self._load_own(identity)
+        goes_on = state is not None
         self._group.wait()
-        if state is not None and goes_on:
+        if state is not None:
             job.network.load_state_dict(state.network)
             self._optimiser.load_state_dict(state.optimiser)
         else:
-            if state is not None:
-                log.warning(
-                    "%s: %s is of another training (data or settings); it is replaced", job.kind, folder / STATE
-                )
             state = TrainingState(identity, job.network.state_dict(), self._optimiser.state_dict())
         if self._group.is_first:
             folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +99,21 @@ class Keeper:
             if best is not None and not _holds(folder / BEST, best.epoch):
                 self._write_best(state)
         state.best = {}
+        return state
+
+    def _load_own(self, identity: str) -> TrainingState | None:
+        """Read state.pt where it is one of this training; another one is logged."""
+        state, path, kind = load_state(self._folder), self._folder / STATE, self._job.kind
+        if state is None:
+            return None
+        if state.identity != identity:
+            log.warning("%s: %s is of another training (data or settings); it is replaced", kind, path)
+            return None
+        try:
+            check_state_fits(state, self._job.network, self._optimiser)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            log.warning("%s: %s cannot be used, and the training begins anew: %s", kind, path, error)
+            return None
         return state
 
     def save(self, state: TrainingState) -> None:

@@ -1,11 +1,12 @@
 """What an interrupted training needs to go on, in one file.
 
-`state.pt` is written whole, at the end of epochs (and every so many steps where asked for), and is the only word on how
-far a training is: best.pt and metrics.jsonl are mended from it where a kill came between.
+`state.pt` is written whole, at the end of epochs (and every so many steps where asked for). A training goes on from it
+and from nothing else: after a kill, best.pt and metrics.jsonl are brought into line with it.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from models.inputs.clips import FEATURES, Clips, count_rows
-from models.training.checkpoints import CheckpointError, read_tensors, write_tensors
+from models.loading import check_state
+from models.tensor_files import check_plain, make_printable, write_tensors
+from models.training.checkpoints import CheckpointError, read_content
 from models.training.metrics import EpochMetrics
 
 STATE = "state.pt"
 FORMAT = "valar-training-state/1"
+#: Fields that hold plain data; `losses` may be longer than that may be.
+PLAIN_FIELDS = ("identity", "epoch", "step", "history")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,10 +38,10 @@ class TrainingState:
         identity: of the training (see `compute_identity`).
         network: its tensors.
         optimiser: its state, as torch gives it.
-        epoch: the one to go on with, counted from 0.
-        step: of it, likewise.
-        losses: of that epoch's steps before.
-        history: of the epochs before.
+        epoch: to go on with, counted from 0.
+        step: to go on with in that epoch, counted from 0.
+        losses: of the steps of that epoch that are done.
+        history: of the epochs that are done.
         average: mean of the weights after the last epochs so far; empty where none is asked for or due.
         best: weights after the best epoch, where neither `network` nor best.pt has them; otherwise empty.
     """
@@ -56,7 +64,7 @@ class TrainingState:
 
 
 def load_state(folder: Path) -> TrainingState | None:
-    """Read state.pt; None where there is none, or one that cannot be used.
+    """Read state.pt; None where there is none, or one that cannot be used, which is logged.
 
     Args:
         folder: of the training.
@@ -65,11 +73,56 @@ def load_state(folder: Path) -> TrainingState | None:
     if not path.is_file():
         return None
     try:
-        content = read_tensors(path, format_name=FORMAT)
-    except CheckpointError:
+        content = read_content(path, format_name=FORMAT)
+        check_plain({name: content[name] for name in PLAIN_FIELDS}, where="state")
+        content["history"] = [EpochMetrics.from_plain(values) for values in content["history"]]
+        state = TrainingState(**content)
+        _check_progress(state)
+    except (CheckpointError, TypeError, ValueError, KeyError) as error:
+        log.warning("%s cannot be used, and the training begins anew: %s", path, make_printable(str(error)))
         return None
-    content["history"] = [EpochMetrics.from_plain(values) for values in content["history"]]
-    return TrainingState(**content)
+    return state
+
+
+def check_state_fits(state: TrainingState, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Refuse a state whose tensors are not those of a network and its optimiser.
+
+    Args:
+        state: from a file.
+        network: that is trained.
+        optimiser: of its weights; its learning rate may be another.
+
+    Raises:
+        ValueError: says what does not fit.
+    """
+    for name in ("network", "average", "best"):
+        tensors = getattr(state, name)
+        if tensors or name == "network":
+            check_state(network, tensors, source=name, hint="it must hold the network's weights")
+    own = optimiser.state_dict()
+    if set(state.optimiser) != set(own) or _describe_groups(state.optimiser) != _describe_groups(own):
+        raise ValueError("its optimiser is another one")
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for number, kept in state.optimiser["state"].items():
+        momentum = kept["momentum_buffer"]
+        is_tensor = isinstance(momentum, torch.Tensor)
+        if is_tensor and (momentum.shape != parameters[number].shape or not torch.isfinite(momentum).all()):
+            raise ValueError(f"the momentum of parameter {number} has another shape, or is not finite")
+
+
+def _describe_groups(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in group.items() if name != "lr"} for group in state["param_groups"]]
+
+
+def _check_progress(state: TrainingState) -> None:
+    """Refuse a state that contradicts itself."""
+    for name, wanted in (("identity", str), ("network", dict), ("optimiser", dict), ("average", dict), ("best", dict)):
+        if not isinstance(getattr(state, name), wanted):
+            raise TypeError(f"{name} is {type(getattr(state, name)).__name__}: it must be {wanted.__name__}")
+    if [metrics.epoch for metrics in state.history] != list(range(state.epoch)):
+        raise ValueError(f"it names {len(state.history)} finished epochs and goes on with epoch {state.epoch}")
+    if len(state.losses) != state.step or not all(isinstance(loss, float) for loss in state.losses):
+        raise ValueError(f"it has {len(state.losses)} losses of {state.step} steps")
 
 
 def compute_identity(description: Mapping[str, Any], splits: Mapping[str, Clips]) -> str:

@@ -11,6 +11,7 @@ from models.weights.download import fetch_weights
 from models.weights.table import (
     DEFAULT_FOLDER,
     WEIGHTS,
+    DamagedWeightsError,
     MissingWeightsError,
     WeightsEntry,
     WeightsError,
@@ -23,14 +24,11 @@ _INTERRUPTED = 130
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def main(
-    arguments: Sequence[str] | None = None, *, base_url: str | None = None, prog: str = "python -m models.weights"
-) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m models.weights") -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 
     Args:
         arguments: the words after `python -m models.weights`; by default the process's.
-        base_url: a mirror of the sources.
         prog: what the command is called in its help.
     """
     words = sys.argv[1:] if arguments is None else arguments
@@ -43,7 +41,7 @@ def main(
         print(format_table(options.folder))
         return 0
     try:
-        path = fetch_weights(options.name, options.folder, base_url=base_url, progress=_Progress(options.name))
+        path = fetch_weights(options.name, options.folder, base_url=options.base_url, progress=_Progress(options.name))
     except (WeightsError, OSError) as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
@@ -80,6 +78,8 @@ def _examine(entry: WeightsEntry, folder: Path) -> tuple[str, str]:
         return entry.package or str(folder / entry.file_name), "absent"
     except WrongDigestError:
         return str(folder / entry.file_name), "wrong digest"
+    except DamagedWeightsError:
+        return str(folder / entry.file_name), "no weights"
 
 
 class _Progress:
@@ -108,6 +108,9 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="which weights there are and which of them are here")
     fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
     fetching.add_argument("name", choices=list(WEIGHTS))
+    fetching.add_argument(
+        "--base-url", help="a mirror, https:// or http://: the file is looked for under it by its own name"
+    )
     for command in (listing, fetching):
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="default: %(default)s")
     return parser

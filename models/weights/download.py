@@ -1,4 +1,4 @@
-"""`python -m models.weights`: list the third-party weights, and fetch them with resume and digest check."""
+"""Fetching third-party weights: over https, with resume and digest check. What a server says is not trusted."""
 
 import errno
 import fcntl
@@ -8,10 +8,11 @@ import os
 import shutil
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from models.weights.digests import compute_git_blob, compute_sha256, record_digest
 from models.weights.table import (
@@ -30,6 +31,8 @@ _BLOCK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 60.0
 # Tries in a row that brought nothing new before a connection that keeps breaking is given up.
 _FRUITLESS_TRIES = 3
+# The largest file of the table has 553 MB; a server that sends without end must not fill the disk.
+_MOST_BYTES = 2_000_000_000
 _BROKEN_CONNECTION = (ConnectionError, TimeoutError, http.client.HTTPException)
 
 
@@ -43,7 +46,7 @@ def fetch_weights(name: str, folder: Path, *, base_url: str | None = None, progr
     Args:
         name: a name of the table.
         folder: made when it is not there.
-        base_url: a mirror: the last part of the source's address is looked for under it.
+        base_url: a mirror: the last part of the source's address is looked for under it. Only here plain http will do.
         progress: told what has arrived.
 
     Returns:
@@ -103,7 +106,7 @@ def download_file(url: str, target: Path, *, check: Callable[[Path], None], prog
     A partial file left by an earlier attempt is continued, and so is a broken connection as long as tries bring more.
 
     Args:
-        url: where from.
+        url: where from, https or http. One of https is never redirected to another scheme.
         target: the file to make.
         check: raises WrongDigestError when the file that it is given is another one; that is then removed.
         progress: told what has arrived.
@@ -113,6 +116,10 @@ def download_file(url: str, target: Path, *, check: Callable[[Path], None], prog
         WrongDigestError: from `check`.
         OSError: the disk.
     """
+    if urllib.parse.urlsplit(url).scheme not in ("https", "http"):
+        raise DownloadError(
+            f"{url} cannot be fetched: its address must begin with https:// (or, for a mirror, http://)"
+        )
     part = target.with_name(target.name + ".part")
     with part.open("ab") as file:
         try:
@@ -151,14 +158,17 @@ def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
     have = file.seek(0, os.SEEK_END)
     headers = {"User-Agent": "valar"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as response:
+        request = urllib.request.Request(url, headers=headers)
+        with _make_opener().open(request, timeout=_TIMEOUT_SECONDS) as response:
             if response.status != http.HTTPStatus.PARTIAL_CONTENT:
                 file.truncate(0)  # the server sends everything, whatever was asked for
                 have = 0
-            length = response.headers.get("Content-Length")
-            total = None if length is None else have + int(length)
-            _check_space(Path(file.name).parent, needed=0 if total is None else total - have)
+            length = _read_length(url, response.headers.get("Content-Length"))
+            total = None if length is None else have + length
+            _check_size(url, total or 0)
+            _check_space(Path(file.name).parent, needed=length or 0)
             while block := response.read(_BLOCK_BYTES):
+                _check_size(url, have + len(block))
                 file.write(block)
                 have += len(block)
                 if progress is not None:
@@ -168,13 +178,69 @@ def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return True  # nothing is missing, or the file is too long: the digest tells
         hint = "the source has moved" if error.code == http.HTTPStatus.NOT_FOUND else "try again later"
-        raise DownloadError(f"{url}: the server answered {error.code} ({error.reason}); {hint}") from error
+        answer = f"{error.code} ({_make_printable(error.reason)})"
+        raise DownloadError(f"{url}: the server answered {answer}; {hint}") from error
     except urllib.error.URLError as error:
         raise DownloadError(
             f"{url}: no connection ({error.reason}); check the network and run the same again"
         ) from error
     except _BROKEN_CONNECTION:
         return False
+    except ValueError as error:  # an address that is none, in a redirect
+        raise DownloadError(f"{url}: the server's answer makes no sense ({_make_printable(error)})") from error
+
+
+class _OnlySaferRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to https, and one to http only from where http was asked for; never to ftp, files, ..."""
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        """Judge every redirect before urllib does, which knows fewer; the arguments are urllib's."""
+        target = urllib.parse.urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
+        allowed = ("https",) if urllib.parse.urlsplit(req.full_url).scheme == "https" else ("https", "http")
+        if urllib.parse.urlsplit(target).scheme not in allowed:
+            raise DownloadError(
+                f"{req.full_url}: the server redirects to {_make_printable(target)}, which is not https; nothing was "
+                "fetched from there: fetch the file by hand, or name a mirror with --base-url"
+            )
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _make_opener() -> urllib.request.OpenerDirector:
+    """Make what opens an address: without urllib's handlers for files and ftp."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _OnlySaferRedirects(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _read_length(url: str, text: str | None) -> int | None:
+    """Read the length that a server announces; None where it announces none."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise DownloadError(
+            f"{url}: the server announces {_make_printable(text)!r} as the length of the file, which is no number of "
+            "bytes; try again later, or name a mirror with --base-url"
+        )
+    return int(text[:20])
+
+
+def _check_size(url: str, size: int) -> None:
+    if size > _MOST_BYTES:
+        raise DownloadError(f"{url}: the server sends {size} bytes or more, and no weights have over {_MOST_BYTES}")
+
+
+def _make_printable(text: object) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text)[:200])
 
 
 def _check_space(folder: Path, *, needed: int) -> None:

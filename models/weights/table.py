@@ -14,6 +14,9 @@ from models.weights.digests import read_digest
 
 RANDOM = "random"
 DEFAULT_FOLDER = Path("weights")
+# How torch's files of tensors begin: an archive since 2020, before that a pickled number.
+_NEW_TENSORS = b"PK\x03\x04"
+_OLD_TENSORS = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,10 @@ class WrongDigestError(WeightsError, ValueError):
         return self._made_of, ()
 
 
+class DamagedWeightsError(WeightsError, ValueError):
+    """A file that holds no tensors."""
+
+
 def find_weights_entry(name: str) -> WeightsEntry:
     """Return the row of the table of this name.
 
@@ -160,6 +167,7 @@ def resolve_weights(name: str, setting: str) -> ResolvedWeights:
     Raises:
         MissingWeightsError: no such file; says the source, the digest and the command that fetches it.
         WrongDigestError: the file is not the published one.
+        DamagedWeightsError: nothing is known of the file, and it does not begin as a file of tensors does.
         WeightsError: an unknown name or an empty setting.
     """
     entry = find_weights_entry(name)
@@ -176,6 +184,8 @@ def resolve_weights(name: str, setting: str) -> ResolvedWeights:
             path, expected=entry.sha256, found=digest, remedy=f"remove it, then {_fetch_hint(entry, path)}"
         )
     verified = entry.sha256 is not None or (verified_from is not None and verified_from == entry.archive_git_blob)
+    if not verified:
+        _check_beginning(entry, path)
     return ResolvedWeights(name, path, digest, is_random=False, verified=verified)
 
 
@@ -200,21 +210,15 @@ def find_carried_weights(name: str) -> CarriedWeights:
     return CarriedWeights(name, folder / entry.file_name, entry.sha256)
 
 
-def load_state_dict(path: Path) -> dict[str, Any]:
-    """Load a file of tensors; anything else inside is refused, since unpickling would run it.
-
-    Returns:
-        Tensors by their published names, on the CPU.
-
-    Raises:
-        WeightsError: the file holds something else than tensors by name.
-    """
-    import torch
-
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} holds {type(state).__name__}, not tensors by name")
-    return dict(state)
+def _check_beginning(entry: WeightsEntry, path: Path) -> None:
+    """Refuse a web page or a text under the name of weights, before hours are spent on what comes before them."""
+    with path.open("rb") as file:
+        start = file.read(len(_OLD_TENSORS))
+    if start != _OLD_TENSORS and not start.startswith(_NEW_TENSORS):
+        raise DamagedWeightsError(
+            f"{path} is no file of tensors that torch has saved (weights {entry.name!r}): remove it, then "
+            f"{_fetch_hint(entry, path)}; or set it to {RANDOM!r}, a start from nothing"
+        )
 
 
 def _fetch_hint(entry: WeightsEntry, path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from models.inputs.clips import Clips
-from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_checkpoint
+from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_network
 from models.training.inference import predict
 from pipeline import config
 from pipeline.errors import UserError
@@ -149,7 +149,7 @@ def load_predictor(path: Path) -> Predictor:
         UserError: There is none, it is damaged, or it does not say on which features it rests.
     """
     try:
-        checkpoint = load_checkpoint(path)
+        _, checkpoint = load_network(path)  # a damaged network is told now, not after hours of features
     except (FileNotFoundError, CheckpointError) as error:
         raise UserError(f"--checkpoint: {error}") from error
     provenance = checkpoint.provenance

@@ -1,6 +1,7 @@
 import hashlib
 import os
-from dataclasses import replace
+import zipfile
+from dataclasses import asdict, replace
 from functools import cache
 
 import pytest
@@ -11,6 +12,7 @@ from models.networks.anet import build_anet
 from models.networks.joint import build_joint
 from models.networks.vnet import build_vnet
 from models.training.checkpoints import (
+    FORMAT,
     Checkpoint,
     CheckpointError,
     describe_weights,
@@ -20,6 +22,7 @@ from models.training.checkpoints import (
 )
 
 SCALE = 1 / 64
+NAN = torch.tensor([0, torch.nan])
 
 
 @cache
@@ -32,7 +35,7 @@ def make_checkpoint(kind="vnet", network=None, architecture=None, **changes):
     checkpoint = Checkpoint(
         kind=kind,
         architecture={"backbone": "frozen"} if architecture is None else architecture,
-        inputs=InputPlan(num_maps=0, num_frames=16),
+        inputs=InputPlan(num_maps=0 if kind == "vnet" else 4, num_frames=0 if kind == "anet" else 16),
         settings={"epochs": 3, "learning_rate_steps": (1, 2)},
         epoch=2,
         scores={"total_ccc": 0.5, "ccc_arousal": None},
@@ -138,6 +141,103 @@ def test_code_in_a_file_is_not_run(tmp_path):
     torch.save({"format": "valar-checkpoint/1", "evil": Evil()}, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match=r"x.pt cannot be read as a checkpoint"):
         load_checkpoint(tmp_path / "x.pt")
+
+
+def save_changed(path, **changes):
+    """A checkpoint as anyone could have made it: some of its content replaced, None for left out."""
+    made = make_checkpoint()
+    content = {"format": FORMAT} | {name: getattr(made, name) for name in Checkpoint.__dataclass_fields__}
+    content |= {"inputs": asdict(made.inputs)} | changes
+    torch.save({name: value for name, value in content.items() if value is not None}, path)
+
+
+def nest(levels):
+    inner = []
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
+def multiply(levels):
+    """2 ** levels values in a file of a few bytes."""
+    inner = [0]
+    for _ in range(levels):
+        inner = [inner, inner]
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"state": None}, r"it lacks \['state'\]"),
+        ({"more": 1}, r"has the unknown \['more'\]"),
+        ({"kind": 3}, "kind is int: it must be str"),
+        ({"epoch": -1}, r"epoch \(-1\) must be at least 0"),
+        ({"epoch": True}, "epoch is bool: it must be int"),
+        ({"state": [1]}, "state is list: it must be dict"),
+        ({"inputs": {"num_maps": 0}}, "missing 1 required positional argument"),
+        ({"inputs": {"num_maps": 0, "num_frames": 10**12}}, r"num_frames \(10{12}\) must be .* from 0 to 4096"),
+        ({"inputs": {"num_maps": 0, "num_frames": 16, "faces": "masks"}}, r"faces \('masks'\) must be one of"),
+        ({"inputs": {"num_maps": 0, "num_frames": 16, "mirror": 2}}, r"mirror \(2\) must be one of True, False"),
+        ({"settings": {"precision": "float16"}}, r"settings.precision \('float16'\) must be one of"),
+        ({"settings": {"precision": torch.zeros(2)}}, r"settings.precision \(.*\) is Tensor"),
+        ({"scores": {"selected_by": 3}}, "selected_by must be a text"),
+        ({"weights": {"vgg16": 3}}, "weights must be texts, and are not for"),
+        ({"provenance": {"a": nest(200)}}, "or more than 20 levels"),
+        ({"provenance": {"a": multiply(60)}}, "or more than 20 levels"),
+        ({"provenance": {"a": [[multiply(14)] * 300] * 300}}, "provenance holds more than 200000 values"),
+    ],
+)
+def test_content_that_no_training_writes_is_refused(tmp_path, changes, message):
+    save_changed(tmp_path / "x.pt", **{"state": {}} | changes)
+    with pytest.raises(CheckpointError, match=rf"x\.pt is damaged, or was written by another version: .*{message}"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+def change_state(**changes):
+    return {key: value for key, value in (get_vnet().state_dict() | changes).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": {"backbone": "thawed"}}, r"backbone \('thawed'\) must be one of"),
+        ({"architecture": {"depth": 3}}, "unexpected keyword argument 'depth'"),
+        ({"architecture": {"backbone": "finetune"}}, "its inputs are embeddings, which do not go with its backbone"),
+        ({"inputs": {"num_maps": 4, "num_frames": 16}}, "vnet takes no sound, and its inputs have 4 of it"),
+        ({"inputs": {"num_maps": 0, "num_frames": 0}}, "vnet needs faces, and its inputs have 0 of it"),
+        ({"state": {}}, "missing .*feature.embedding_mean"),
+        ({"state": change_state(**{"head.bias": None})}, r"missing \['head.bias'\], unknown \[\]"),
+        ({"state": change_state(**{"\x1b[2Jx": torch.zeros(1)})}, r"unknown \['\?\[2Jx'\]"),
+        ({"state": change_state(**{"head.bias": torch.zeros(3)})}, r"head.bias \(3,\) instead of \(2,\)"),
+        ({"state": change_state(**{"head.bias": "x"})}, r"missing \['head.bias'\]"),
+        ({"state": change_state(**{"head.bias": torch.tensor([0, 1])})}, r"no finite numbers in \['head.bias'\]"),
+        (
+            {"state": change_state(**{"head.bias": torch.tensor([0, torch.nan])})},
+            r"no finite numbers in \['head.bias'\]",
+        ),
+        (
+            {"state": change_state(**{"head.bias": torch.zeros(1).expand(2**50)})},
+            r"head.bias \(1125899906842624,\) instead of \(2,\)",
+        ),
+    ],
+)
+def test_weights_that_are_not_the_networks_are_refused(tmp_path, changes, message):
+    save_changed(tmp_path / "x.pt", **changes)
+    with pytest.raises(CheckpointError, match=rf"x\.pt holds no vnet that can be rebuilt: .*{message}"):
+        load_network(tmp_path / "x.pt")
+
+
+def test_an_archive_that_would_unpack_to_more_than_it_holds_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "x.pt", make_checkpoint())
+    with (
+        zipfile.ZipFile(tmp_path / "x.pt") as plain,
+        zipfile.ZipFile(tmp_path / "y.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, bytes(len(plain.read(name))) if "/data/" in name else plain.read(name))
+    with pytest.raises(CheckpointError, match=r"y\.pt cannot be read .*: its parts claim \d+ bytes, more than the \d+"):
+        load_checkpoint(tmp_path / "y.pt")
 
 
 @pytest.mark.parametrize("content", [{"format": "valar-checkpoint/0"}, {"weight": torch.zeros(2)}, [1, 2]])

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from models.inputs.clips import Clips
+from models.networks.vnet import build_vnet
 from models.training.checkpoints import load_checkpoint
 from models.training.metrics import EpochMetrics, count_epochs_since_best, find_best_total
 from models.training.saving import Pace
 from models.training.settings import ANetSettings
 from models.training.start import RunOptions, train_anet, train_vnet
-from models.training.state import load_state
+from models.training.state import TrainingState, check_state_fits, load_state
 from tests.models.data import make_clips
 from tests.models.training import killed_training
 
@@ -234,6 +235,84 @@ def test_state_that_cannot_be_read_is_replaced(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("old\n")
     killed_training.train(tmp_path)
     assert len(summarise(tmp_path)["metrics"]) == 3
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """What state.pt holds after the first of three epochs."""
+    folder = tmp_path_factory.mktemp("stopped")
+
+    def stop(metrics):
+        raise Killed
+
+    with pytest.raises(Killed):
+        killed_training.train(folder, on_epoch=stop)
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+def with_momentum(content, momentum):
+    optimiser = content["optimiser"]
+    return optimiser | {"state": optimiser["state"] | {0: {"momentum_buffer": momentum}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: {"epoch": 2}, "names 1 finished epochs and goes on with epoch 2"),
+        (lambda c: {"step": 2}, "has 0 losses of 2 steps"),
+        (lambda c: {"history": [{"epoch": 0}]}, "missing 13 required"),
+        (lambda c: {"history": 3}, "'int' object is not iterable"),
+        (lambda c: {"network": [1]}, "network is list: it must be dict"),
+        (lambda c: {"more": 1}, "unexpected keyword argument 'more'"),
+    ],
+)
+def test_a_state_that_no_training_writes_is_named(tmp_path, stopped, caplog, change, reason):
+    torch.save(stopped | {"network": {}, "best": {}, "average": {}} | change(stopped), tmp_path / "state.pt")
+    with caplog.at_level(logging.WARNING):
+        assert load_state(tmp_path) is None
+    assert f"{tmp_path / 'state.pt'} cannot be used, and the training begins anew: " in caplog.text
+    assert reason in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: {"network": {}}, "network does not fit: missing"),
+        (lambda c: {"network": c["network"] | {"head.bias": torch.tensor([0, torch.nan])}}, "no finite numbers"),
+        (lambda c: {"average": {"head.bias": torch.zeros(2)}}, "average does not fit: missing"),
+        (lambda c: {"best": {"head.bias": torch.zeros(2)}}, "best does not fit: missing"),
+        (lambda c: {"optimiser": {"state": {}}}, "its optimiser is another one"),
+        (lambda c: {"optimiser": with_momentum(c, torch.zeros(3))}, "momentum of parameter 0 has another shape"),
+        (lambda c: {"optimiser": with_momentum(c, c["network"]["feature.lstm.weight_ih_l0"] / 0)}, "or is not finite"),
+    ],
+)
+def test_a_state_of_another_network_is_refused(stopped, change, reason):
+    content = {name: value for name, value in stopped.items() if name not in ("format", "history")}
+    network = build_vnet(None, seed=0)
+    settings = killed_training.SETTINGS
+    optimiser = torch.optim.SGD(
+        network.parameters(), 1.0, momentum=settings.momentum, weight_decay=settings.weight_decay
+    )
+    check_state_fits(TrainingState(**content), network, optimiser)
+    with pytest.raises((ValueError, KeyError), match=reason):
+        check_state_fits(TrainingState(**(content | change(content))), network, optimiser)
+
+
+def test_a_state_with_nan_weights_is_named_and_the_training_begins_anew(tmp_path, stopped, caplog):
+    weights = stopped["network"] | {"head.bias": torch.tensor([0, torch.nan])}
+    torch.save(stopped | {"network": weights}, tmp_path / "state.pt")
+    seen = []
+    with caplog.at_level(logging.WARNING):
+        killed_training.train(tmp_path, on_epoch=seen.append)
+    assert [metrics.epoch for metrics in seen] == [0, 1, 2]
+    assert "state.pt cannot be used, and the training begins anew: network holds values that are no fini" in caplog.text
+
+
+def test_a_state_as_it_was_left_is_gone_on_with(tmp_path, stopped, caplog):
+    torch.save(stopped, tmp_path / "state.pt")
+    with caplog.at_level(logging.WARNING):
+        killed_training.train(tmp_path)
+    assert "begins anew" not in caplog.text
 
 
 def test_a_foreign_last_file_is_not_replaced(tmp_path):

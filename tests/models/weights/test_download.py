@@ -1,19 +1,24 @@
 import configparser
+import contextlib
 import dataclasses
+import email
 import errno
 import fcntl
 import hashlib
 import http.server
+import io
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import py7zr
 import pytest
+import torch
 
 from models.weights.commands import main
 from models.weights.digests import compute_git_blob, find_sidecar
-from models.weights.download import DownloadError, fetch_weights
+from models.weights.download import DownloadError, _OnlySaferRedirects, fetch_weights
 from models.weights.table import WEIGHTS, WeightsError, WrongDigestError, resolve_weights
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
@@ -32,6 +37,9 @@ class Server(http.server.ThreadingHTTPServer):
         self.has_ranges = True
         self.has_length = True
         self.ranges: list[str | None] = []
+        self.length: str | None = None  # announced instead of the true one
+        self.surplus = b""  # sent behind the end
+        self.moved_to: str | None = None
 
     @property
     def url(self) -> str:
@@ -42,6 +50,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        if self.server.moved_to is not None:
+            self.send_response(302)
+            self.send_header("Location", self.server.moved_to)
+            self.end_headers()
+            return
         content = self.server.files.get(self.path.removeprefix("/mirror/"))
         asked = self.headers.get("Range")
         self.server.ranges.append(asked)
@@ -54,10 +67,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         if self.server.has_length:
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Length", self.server.length or str(len(content) - start))
         self.end_headers()
         end = start + self.server.break_after.pop(0) if self.server.break_after else len(content)
-        self.wfile.write(content[start:end])
+        with contextlib.suppress(ConnectionError):  # the client may have had enough
+            self.wfile.write(content[start:end] + self.server.surplus)
 
     def log_message(self, *_args: object) -> None:
         pass
@@ -191,6 +205,77 @@ def test_two_processes_do_not_write_one_file(server, vgg16, tmp_path):
             fetch_weights("vgg16", tmp_path, base_url=server.url)
 
 
+@pytest.mark.parametrize("length", ["abc", "-5", "1e3", "\u00b2", "", "12\x1b[2J"])
+def test_a_length_that_is_no_number_is_told(server, vgg16, tmp_path, length):
+    server.length = length or " "
+    with pytest.raises(DownloadError, match=r"^[ -~]*the server announces '.*' as the length of the file, which is no"):
+        fetch_weights("vgg16", tmp_path, base_url=server.url)
+    assert names(tmp_path) == set()
+
+
+def test_a_file_larger_than_any_weights_is_not_begun(server, vgg16, tmp_path):
+    server.length = "9" * 5000
+    with pytest.raises(DownloadError, match=r"the server sends 9{20} bytes or more, and no weights have over 2"):
+        fetch_weights("vgg16", tmp_path, base_url=server.url)
+    assert names(tmp_path) == set()
+
+
+def test_a_body_without_end_is_cut_off(server, vgg16, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.weights.download._MOST_BYTES", 500_000)
+    server.has_length = False
+    with pytest.raises(DownloadError, match=r"bytes or more, and no weights have over 500000"):
+        fetch_weights("vgg16", tmp_path, base_url=server.url)
+    assert (tmp_path / f"{vgg16}.part").stat().st_size <= 500_000
+
+
+def test_what_is_sent_behind_the_announced_end_is_not_taken(server, vgg16, tmp_path):
+    server.surplus = b"and more" * 1000
+    assert fetch_weights("vgg16", tmp_path, base_url=server.url).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x/\x1b[2J", "http://[x"]
+)
+def test_a_redirect_to_another_scheme_is_not_followed(server, vgg16, tmp_path, target):
+    server.moved_to = target
+    message = rf"(the server redirects to {target[:7]}[ -~]*, which is not https|the server's answer makes no sense)"
+    with pytest.raises(DownloadError, match=rf"^[ -~]*{message}"):
+        fetch_weights("vgg16", tmp_path, base_url=server.url)
+    assert names(tmp_path) == set()
+
+
+def test_a_redirect_from_https_to_http_is_not_followed():
+    """The local server speaks http only, so the rule is asked itself."""
+    request = urllib.request.Request("https://example.org/vgg16.pth")
+    headers = email.message_from_string("Location: http://example.org/x")
+    for code in (301, 302, 303, 307, 308):
+        follow = getattr(_OnlySaferRedirects(), f"http_error_{code}")
+        with pytest.raises(DownloadError, match=r"redirects to http://example.org/x, which is not https; nothing was"):
+            follow(request, io.BytesIO(), code, "Moved", headers)
+
+
+def test_a_redirect_of_a_mirror_is_followed(server, vgg16, tmp_path):
+    with Server() as other:
+        other.moved_to = f"{server.url}/{vgg16}"
+        thread = threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        assert fetch_weights("vgg16", tmp_path, base_url=other.url).read_bytes() == CONTENT
+        other.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("url", ["file:///mirror", "ftp://127.0.0.1", "mirror"])
+def test_a_mirror_is_https_or_http(vgg16, tmp_path, url, capsys):
+    assert main(["fetch", "vgg16", "--folder", str(tmp_path), "--base-url", url]) == 1
+    assert f"error: {url}/{vgg16} cannot be fetched: its address must begin with https://" in capsys.readouterr().err
+
+
+def test_a_server_that_redirects_to_itself_is_given_up(server, vgg16, tmp_path):
+    server.moved_to = f"{server.url}/{vgg16}"
+    with pytest.raises(DownloadError, match="the server answered 302"):
+        fetch_weights("vgg16", tmp_path, base_url=server.url)
+
+
 def test_an_archive_is_checked_unpacked_and_removed(server, sphereface, tmp_path):
     path = fetch_weights("sphereface20", tmp_path, base_url=server.url)
     assert path.read_bytes() == CONTENT[:5000]
@@ -220,7 +305,7 @@ def test_what_is_there_is_not_fetched_again(server, vgg16, tmp_path):
 
 def test_what_is_there_and_wrong_or_unknown_is_not_overwritten(server, vgg16, sphereface, tmp_path):
     (tmp_path / vgg16).write_bytes(b"mine")
-    (tmp_path / "sphere20a_20171020.pth").write_bytes(b"mine")
+    torch.save({"mine": torch.zeros(1)}, tmp_path / "sphere20a_20171020.pth")
     with pytest.raises(WrongDigestError, match="remove it, then fetch it"):
         fetch_weights("vgg16", tmp_path, base_url=server.url)
     with pytest.raises(WeightsError, match=r"sphere20a_20171020\.pth is there, but nothing says .* move it away"):
@@ -233,7 +318,7 @@ def test_carried_weights_need_no_download(tmp_path):
 
 
 def test_the_command_fetches_and_reports(server, vgg16, tmp_path, capsys):
-    assert main(["fetch", "vgg16", "--folder", str(tmp_path)], base_url=server.url) == 0
+    assert main(["fetch", "vgg16", "--folder", str(tmp_path), "--base-url", server.url]) == 0
     shown = capsys.readouterr()
     assert shown.out.strip() == str(tmp_path / vgg16)
     assert "vgg16: 1.0 MB of 1.0 MB (100 %)" in shown.err
@@ -241,7 +326,7 @@ def test_the_command_fetches_and_reports(server, vgg16, tmp_path, capsys):
 
 def test_the_command_fails_with_the_reason(server, vgg16, tmp_path, capsys):
     server.files.clear()
-    assert main(["fetch", "vgg16", "--folder", str(tmp_path)], base_url=server.url) == 1
+    assert main(["fetch", "vgg16", "--folder", str(tmp_path), "--base-url", server.url]) == 1
     assert "error: http" in capsys.readouterr().err
 
 
@@ -251,10 +336,10 @@ def test_the_command_can_be_interrupted_and_continued(server, vgg16, tmp_path, c
 
     with monkeypatch.context() as patch:
         patch.setattr("models.weights.commands._Progress.__call__", interrupt)
-        assert main(["fetch", "vgg16", "--folder", str(tmp_path)], base_url=server.url) == 130
+        assert main(["fetch", "vgg16", "--folder", str(tmp_path), "--base-url", server.url]) == 130
     assert "the same command continues there" in capsys.readouterr().err
     assert (tmp_path / f"{vgg16}.part").stat().st_size > 0
-    assert main(["fetch", "vgg16", "--folder", str(tmp_path)], base_url=server.url) == 0
+    assert main(["fetch", "vgg16", "--folder", str(tmp_path), "--base-url", server.url]) == 0
 
 
 def test_the_settings_name_what_fetch_leaves(server, sphereface, vgg16, tmp_path, monkeypatch, capsys):
@@ -264,6 +349,6 @@ def test_the_settings_name_what_fetch_leaves(server, sphereface, vgg16, tmp_path
     paths = {"sphereface20": settings["embeddings"]["weights"], "vgg16": settings["anet"]["vgg_weights"]}
     monkeypatch.chdir(tmp_path)
     for name, path in paths.items():
-        assert main(["fetch", name], base_url=server.url) == 0
+        assert main(["fetch", name, "--base-url", server.url]) == 0
         assert capsys.readouterr().out == f"{path}\n"
         assert resolve_weights(name, path).verified

@@ -13,13 +13,13 @@ from models.weights.commands import format_table, main
 from models.weights.digests import compute_git_blob, compute_sha256, find_sidecar, read_digest, record_digest
 from models.weights.table import (
     WEIGHTS,
+    DamagedWeightsError,
     MissingWeightsError,
     ResolvedWeights,
     WeightsError,
     WrongDigestError,
     find_carried_weights,
     find_weights_entry,
-    load_state_dict,
     resolve_weights,
 )
 
@@ -97,13 +97,13 @@ def test_unknown_names_and_empty_settings_are_refused():
 
 def test_sphereface_is_verified_only_when_it_was_unpacked_from_the_checked_archive(tmp_path):
     path = tmp_path / "sphere20a_20171020.pth"
-    path.write_bytes(b"weights")
+    torch.save({"weights": torch.zeros(1)}, path)
     assert resolve_weights("sphereface20", str(path)).verified is False
     record_digest(path, unpacked_from=WEIGHTS["sphereface20"].archive_git_blob)
     assert resolve_weights("sphereface20", str(path)).verified is True
     path.touch()  # another time, the same content
     assert resolve_weights("sphereface20", str(path)).verified is True
-    path.write_bytes(b"WEIGHTS!")
+    torch.save({"weights": torch.ones(1)}, path)
     assert resolve_weights("sphereface20", str(path)).verified is False
 
 
@@ -157,17 +157,6 @@ def test_weights_that_no_package_carries_are_named_with_the_command():
         find_carried_weights("vgg16")
 
 
-def test_a_state_dict_holds_tensors_only(tmp_path):
-    torch.save({"a.weight": torch.ones(2)}, tmp_path / "good.pth")
-    assert load_state_dict(tmp_path / "good.pth")["a.weight"].tolist() == [1, 1]
-    torch.save([torch.ones(2)], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match=r"list\.pth holds list, not tensors by name"):
-        load_state_dict(tmp_path / "list.pth")
-    torch.save({"run": os.system}, tmp_path / "code.pth")
-    with pytest.raises(Exception, match=r"[Uu]nsupported|Weights only load failed"):
-        load_state_dict(tmp_path / "code.pth")
-
-
 def test_planning_needs_no_heavy_import():
     code = "import sys, models.weights.table; print(sorted({'torch', 'numpy', 'mtcnn', 'py7zr'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -181,10 +170,23 @@ def test_the_list_shows_what_is_here(vgg16, capsys):
     assert "absent" in lines["sphereface20"]
     assert "verified" in lines["mtcnn-pnet"]
     vgg16.write_bytes(b"x")
-    (vgg16.parent / "sphere20a_20171020.pth").write_bytes(b"x")
+    torch.save({}, vgg16.parent / "sphere20a_20171020.pth")
     table = format_table(vgg16.parent)
     assert "wrong digest" in table
     assert "origin unknown" in table
+    (vgg16.parent / "sphere20a_20171020.pth").write_bytes(b"x")
+    assert "no weights" in format_table(vgg16.parent)
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_a_file_of_unknown_origin_has_to_be_one_of_tensors(tmp_path, is_archive):
+    path = tmp_path / "sphere20a_20171020.pth"
+    torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=is_archive)
+    assert not resolve_weights("sphereface20", str(path)).verified
+    for rubbish in (b"", b"<html>not found</html>", b"\x80\x02}"):
+        path.write_bytes(rubbish)
+        with pytest.raises(DamagedWeightsError, match=r"20171020\.pth is no file of tensors .* remove it, then fetch"):
+            resolve_weights("sphereface20", str(path))
 
 
 def test_the_module_is_a_command(tmp_path):
