@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from models.mtcnn import native_engine as native_mtcnn
+from models.mtcnn import native_engine
 from models.mtcnn.boxes import (
     CELL_PX,
     ONET_PX,
@@ -65,7 +65,7 @@ class Mtcnn:
         num_threads: how many levels of the pyramid, and how many batches of windows, are worked on at a time on a CPU,
             at least 1, each on one thread. The result is the same. The largest level is half of the work of all, so
             more than two threads bring little.
-        engine: by default the kernel where it runs (`native_mtcnn.is_available`; docs/decisions/013), else PyTorch.
+        engine: by default the kernel where it runs (`native_engine.is_available`; docs/decisions/013), else PyTorch.
             Results are the same but for rounding.
 
     Attributes:
@@ -213,7 +213,7 @@ class Mtcnn:
 
 def find_engine(device: str | torch.device) -> Engine:
     """Tell which engine is the fastest on a device."""
-    return "kernel" if torch.device(device).type == "cpu" and native_mtcnn.is_available() else "pytorch"
+    return "kernel" if torch.device(device).type == "cpu" and native_engine.is_available() else "pytorch"
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -9,14 +9,12 @@ undefined.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import torch
-
-Array = TypeVar("Array", np.ndarray, "torch.Tensor")
+#: A NumPy array or a torch tensor; torch is not imported for the type's sake.
+Array = TypeVar("Array", bound=Any)
 
 
 def ccc_or_zero(truth: Array, prediction: Array) -> Array:
