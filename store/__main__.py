@@ -2,12 +2,14 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import cast
 
 from store.commands.command import Command
 from store.errors import StoreError
+from store.text import escape
 
 COMMANDS = {
     "ls": ("store.commands.look", "List"),
@@ -39,7 +41,7 @@ def _find(name: str) -> type[Command]:
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m store") -> int:
-    """Run a command and return its exit code: 1 for faults and differences, 2 for what cannot be done."""
+    """Run a command and return its exit code: 0 done, 1 something found wrong, 2 wrong use or unusable input."""
     words = sys.argv[1:] if argv is None else argv
     parser = make_parser(prog)
     if not words:
@@ -47,11 +49,15 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m store") ->
         return 2
     arguments = parser.parse_args(words)
     try:
-        return int(_find(arguments.command).run(arguments))
+        code = int(_find(arguments.command).run(arguments))
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (StoreError, OSError) as error:
-        print(f"{error}", file=sys.stderr)
+        print(escape(f"{error}"), file=sys.stderr)
         return 2
 
 

@@ -4,8 +4,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from store.errors import StoreError
 from store.names import is_id
 from store.schema import SCHEMAS
+
+#: The folders of a store, beside which there may be others (pages).
+OWN_FOLDERS = ("shards", "roots", "damaged", *SCHEMAS)
+
+
+def check_is_store(root: Path) -> None:
+    """Refuse a folder that is no store.
+
+    Raises:
+        StoreError: It has none of a store's folders.
+    """
+    if not any((root / name).is_dir() for name in ("shards", "roots", *SCHEMAS)):
+        raise StoreError(
+            f"{root} is no feature store: it has none of the folders shards, roots and {', '.join(SCHEMAS)}"
+        )
 
 
 def stage_folder(root: Path, stage: str, fingerprint: str) -> Path:
@@ -58,3 +74,10 @@ def find_stage_sets(root: Path) -> Iterator[StageSet]:
         for folder in sorted((root / stage).glob("*")):
             if is_id(folder.name) and folder.is_dir():
                 yield StageSet(stage, folder.name, folder)
+
+
+def find_links(root: Path) -> list[Path]:
+    """Find those of a store's own folders that are links to elsewhere."""
+    folders = [root / name for name in OWN_FOLDERS]
+    folders += [folder for stage in SCHEMAS for folder in sorted((root / stage).glob("*"))]
+    return [folder for folder in folders if folder.is_symlink()]

@@ -7,8 +7,9 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from store.errors import StoreInUseError
+from store.errors import StoreError, StoreInUseError
 
 
 @contextlib.contextmanager
@@ -21,10 +22,10 @@ def locked(store: Path, *, shared: bool = False) -> Iterator[None]:
 
     Raises:
         StoreInUseError: Another process holds it; says which.
+        StoreError: The folder, or the lock's file in it, cannot be written.
     """
-    store.mkdir(parents=True, exist_ok=True)
     path = store / ".lock"
-    with path.open("a+", encoding="utf-8") as file:
+    with _open(path) as file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -40,6 +41,19 @@ def locked(store: Path, *, shared: bool = False) -> Iterator[None]:
         file.write(json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
         file.flush()
         yield
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In a store from elsewhere it may be a link, to a file that would be emptied.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent} cannot be changed: {path} cannot be opened for writing ({error.strerror}); check who may "
+            "write there, or give another [store] root. Commands that only read need no right to write"
+        ) from error
 
 
 def _owner(path: Path) -> str:

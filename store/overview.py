@@ -1,6 +1,5 @@
 """What a store holds, stage set by stage set."""
 
-import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from store.layout import StageSet, find_stage_sets
 from store.listings import Listing, read_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
+from store.text import escape, format_bytes, format_time, render_table
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def render_stage_sets(summaries: Iterable[StageSetSummary]) -> str:
 def _note(summary: StageSetSummary) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in _flatten(summary.settings))
     unreadable = f"{summary.unreadable} shards cannot be read: see verify" if summary.unreadable else ""
-    return "".join(f"\n    {note}" for note in (settings, unreadable) if note)
+    return "".join(f"\n    {escape(note)}" for note in (settings, unreadable) if note)
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -126,29 +126,3 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
             # A digest says enough with its beginning.
             found.append((prefix + name, text[:12] if len(text) == 64 else text))
     return found
-
-
-def render_table(titles: tuple[str, ...], rows: list[tuple[str, ...]], right: Iterable[int] = ()) -> str:
-    """Lay out a table in columns as wide as they need to be."""
-    right = set(right)
-    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
-    lines = []
-    for row in [titles, *rows]:
-        cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def format_bytes(count: int) -> str:
-    """Give a number of bytes in the unit that suits it, powers of 1000."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def format_time(seconds: float) -> str:
-    """Give a time since 1970 as UTC, to the minute."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")

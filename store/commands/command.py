@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from store.text import escape_json, escape_lines
+
 
 class Command(ABC):
     """One command; never made, only its class methods are used."""
@@ -26,5 +28,5 @@ class Command(ABC):
 
 
 def show(arguments: argparse.Namespace, value: Any, text: str) -> None:
-    """Print a result, as text or, where asked for, as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False) if arguments.json else text)
+    """Print a result, as text or, where asked for, as JSON; nothing in it steers a terminal."""
+    print(escape_json(json.dumps(value, indent=2, ensure_ascii=False)) if arguments.json else escape_lines(text))

@@ -1,17 +1,20 @@
 """The commands that check and change a store: verify, gc, compact, erase."""
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 
 from store.commands.command import Command, show
+from store.layout import check_is_store
 from store.lock import locked
-from store.overview import format_bytes
 from store.tending.check import Fault
 from store.tending.compact import compact_store, plan_merges
-from store.tending.erase import erase, render_erasure
+from store.tending.erase import Erasure, erase, find_erasure, render_erasure
 from store.tending.garbage import find_garbage, remove_garbage, render_garbage
 from store.tending.repair import Repaired, set_aside
 from store.tending.verify import Checked, verify_store
+from store.text import escape, escape_lines, format_bytes
 
 
 class Verify(Command):
@@ -51,8 +54,8 @@ class Verify(Command):
 
 
 def _render_verified(checked: Checked, faults: list[Fault], repaired: Repaired) -> str:
-    lines = [f"set aside: {path}" for path in repaired.moved]
-    lines += [f"left as it is: {path}: {reason}" for path, reason in repaired.left]
+    lines = [escape(f"set aside: {path}") for path in repaired.moved]
+    lines += [escape(f"left as it is: {path}: {reason}") for path, reason in repaired.left]
     files = len({fault.path for fault in faults})
     found = f"{len(faults)} faults in {files} files" if faults else "no fault"
     lines.append(f"{checked.shards} shards, {format_bytes(checked.num_bytes)}: {found}")
@@ -79,7 +82,7 @@ class CollectGarbage(_Tending):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Find and remove."""
-        with locked(arguments.store):
+        with _held(arguments):
             garbage = find_garbage(arguments.store)
             if not arguments.dry_run:
                 remove_garbage(arguments.store, garbage)
@@ -102,7 +105,7 @@ class Compact(_Tending):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Plan and merge."""
-        with locked(arguments.store):
+        with _held(arguments):
             merges = plan_merges(arguments.store, arguments.shard_size)
             if not arguments.dry_run:
                 compact_store(arguments.store, merges)
@@ -114,7 +117,7 @@ class Compact(_Tending):
         return 0
 
 
-class Erase(Command):
+class Erase(_Tending):
     """`erase`."""
 
     HELP = "remove every trace of utterances or videos, and let later runs refuse them"
@@ -127,11 +130,31 @@ class Erase(Command):
         parser.add_argument(
             "--runs", action="append", type=Path, default=[], help="also search this folder of runs for their names"
         )
+        parser.add_argument("--yes", action="store_true", help="do not ask, even on a terminal")
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Erase, and name what rests on the erased."""
-        with locked(arguments.store):
+        with _held(arguments):
+            found = find_erasure(arguments.store, arguments.names, arguments.runs)
+            if arguments.dry_run or not (arguments.yes or _confirm(found)):
+                show(arguments, {"erased": False, **found.as_dict()}, render_erasure(found, erased=False))
+                return 0
             result = erase(arguments.store, arguments.names, arguments.runs)
-        show(arguments, result.as_dict(), render_erasure(result))
+        show(arguments, {"erased": True, **result.as_dict()}, render_erasure(result))
         return 0
+
+
+def _confirm(found: Erasure) -> bool:
+    """Ask on a terminal; a script has asked already."""
+    if not sys.stdin.isatty():
+        return True
+    print(escape_lines(render_erasure(found, erased=False)), file=sys.stderr)
+    print("erase them for good? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _held(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Hold the store's lock while it is changed; looking needs none, and no right to write."""
+    check_is_store(arguments.store)
+    return contextlib.nullcontext() if arguments.dry_run else locked(arguments.store)

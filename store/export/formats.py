@@ -13,6 +13,7 @@ from store import files
 from store.catalog import Clip, FeatureStore
 from store.errors import StoreError
 from store.looking.plots import STFT_RATE
+from store.text import guard_cell
 
 _CSD_TITLES = {
     "stft": "short-time Fourier transform: 10 ms steps; 257 real parts, then 257 imaginary parts",
@@ -90,7 +91,7 @@ def _write_csv(path: Path, head: Sequence[str], rows: Iterator[list[Any]]) -> No
     with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(head)
-        writer.writerows(rows)
+        writer.writerows([guard_cell(cell) for cell in row] for row in rows)
 
 
 def export_csd(store: FeatureStore, folder: Path) -> int:

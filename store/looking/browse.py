@@ -17,10 +17,11 @@ import numpy as np
 from store import files
 from store.catalog import Clip, FeatureStore
 from store.errors import StoreError
+from store.layout import OWN_FOLDERS
 from store.looking.description import describe_utterance
 from store.looking.plots import STFT_RATE, compute_decibels, read_faces
 from store.looking.quality import Quality, Sound, rate_clip, read_sound, read_splits
-from store.tending.erase import PAGES_MARK
+from store.pages_mark import PAGES_MARK, write_mark
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _WIDTH, _HEIGHT = 900, 90
@@ -47,19 +48,18 @@ def write_pages(store: FeatureStore, folder: Path, ledger: Path | None = None) -
         StoreError: The folder holds something else.
 
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / PAGES_MARK).exists():
-        raise StoreError(f"{folder} holds other files; name a new folder for the pages")
+    _check_folder(store, folder)
     splits = read_splits(ledger or Path(store.listing.runs) / "ledger.csv")
     names = list(store)
     (folder / "clips").mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / PAGES_MARK, {"run": store.listing.run})
+    write_mark(folder, store.listing.run)
     # Threads: reading, JPEG and PNG run without the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rated = list(
             pool.map(lambda k: _write_clip(store, folder, k, names[k], splits.get(names[k], "")), range(len(names)))
         )
     for path in (folder / "clips").glob("*.html"):
-        if int(path.stem) >= len(names):
+        if path.stem.isdecimal() and int(path.stem) >= len(names):
             path.unlink()
     columns = [_as_row(number, quality) for number, quality in enumerate(rated)]
     # `<` cannot end the script then, whatever a clip is called.
@@ -68,6 +68,18 @@ def write_pages(store: FeatureStore, folder: Path, ledger: Path | None = None) -
     files.write_text(folder / "data.js", f"const CLIPS = {data};\n")
     files.write_text(folder / "index.html", template.replace("{{ title }}", html.escape(f"{store.folder.resolve()}")))
     return len(names)
+
+
+def _check_folder(store: FeatureStore, folder: Path) -> None:
+    """Refuse a folder that holds something else, or is the store's own."""
+    inside = folder.resolve().is_relative_to(store.folder.resolve())
+    parts = folder.resolve().relative_to(store.folder.resolve()).parts if inside else ("",)
+    if not parts or parts[0] in OWN_FOLDERS:
+        raise StoreError(f"{folder} is the store's own; name a new folder for the pages")
+    if folder.exists() and any(folder.iterdir()) and not (folder / PAGES_MARK).exists():
+        raise StoreError(f"{folder} holds other files; name a new folder for the pages")
+    if (folder / "clips").is_symlink():
+        raise StoreError(f"{folder / 'clips'} is a link; remove it, or name a new folder for the pages")
 
 
 def _as_row(number: int, quality: Quality) -> list[Any]:

@@ -11,10 +11,10 @@ from store.catalog import FeatureStore
 from store.erased import read_erased
 from store.errors import StoreError
 from store.layout import find_stage_sets, plans_folder, shard_path
-from store.overview import format_time, render_table
 from store.plans import StoredPlan
 from store.schema import SCHEMAS, UTTERANCE_COLUMNS
 from store.shard.reader import Shard
+from store.text import escape, format_time, render_table
 
 _COMMON = {column.name for column in UTTERANCE_COLUMNS}
 
@@ -96,17 +96,17 @@ def render_description(description: dict[str, Any]) -> str:
     ]
     for stage, found in description["stages"].items():
         lines.append("")
-        lines.append(f"{stage}: {found['status']}{': ' + found['message'] if found['message'] else ''}")
+        lines.append(f"{stage}: {found['status']}{': ' + escape(found['message']) if found['message'] else ''}")
         facts = ", ".join(f"{name} {value}" for name, value in found["facts"].items() if value not in ("", -1))
         if facts:
-            lines.append(f"  {facts}")
+            lines.append(f"  {escape(facts)}")
         table = [_row(summary) for summary in found["rows"]]
         if table:
             titles = ("dataset", "shape", "type", "unit", "min", "max", "mean", "std")
             lines += [f"  {line}" for line in render_table(titles, table, right=range(4, 8)).splitlines()]
         settings = ", ".join(f"{name} {value}" for name, value in found["provenance"].get("settings", {}).items())
         if settings:
-            lines.append(f"  settings: {settings}")
+            lines.append(f"  settings: {escape(settings)}")
         lines.append(f"  {found['file']}")
     return "\n".join(lines)
 
@@ -160,6 +160,7 @@ def explain_utterance(root: Path, name: str) -> list[str]:
 def _explain_stage(store: FeatureStore, stage: str, fingerprint: str, shard: str, name: str) -> list[str]:
     try:
         rows = store.shard(stage, shard)
+        is_in = rows is not None and name in rows
     except StoreError as error:
         return [f"{stage}: cannot be read: {error}"]
     if rows is None:
@@ -173,12 +174,10 @@ def _explain_stage(store: FeatureStore, stage: str, fingerprint: str, shard: str
         stale = f"; made under other settings ({', '.join(others)}), which count no more" if others else ""
         path = shard_path(store.folder, stage, fingerprint, shard)
         return [f"{stage}: not made yet: {path} is missing; the next run makes it{stale}"]
-    if name not in rows:
+    if not is_in:
         return [f"{stage}: {rows.path} has no such utterance; run verify"]
-    status, message, length = (rows.fact(name, fact) for fact in ("status", "message", "length"))
-    return [
-        f"{stage}: {status}{f' ({message})' if message else ''}, {length} rows from row {rows.fact(name, 'offset')}"
-    ]
+    status, message, length, offset = (rows.fact(name, fact) for fact in ("status", "message", "length", "offset"))
+    return [escape(f"{stage}: {status}{f' ({message})' if message else ''}, {length} rows from row {offset}")]
 
 
 def _is_member(path: Path, name: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from store.catalog import FeatureStore
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
+from store.text import escape
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Difference:
 
     def __str__(self) -> str:
         stage = f"{self.stage}: " if self.stage else ""
-        return f"{stage}{self.utterance}: {self.what}: {self.first} / {self.second}"
+        return escape(f"{stage}{self.utterance}: {self.what}: {self.first} / {self.second}")
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain data."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from store.catalog import Clip, FeatureStore
 from store.layout import wav_path
+from store.text import read_cell
 
 #: A sample this close to full scale counts as clipped.
 _CLIPPED = 32700
@@ -141,4 +142,4 @@ def read_splits(ledger: Path) -> dict[str, str]:
     if not ledger.is_file():
         return {}
     with ledger.open(newline="", encoding="utf-8") as file:
-        return {row["utterance"]: row["split"] for row in csv.DictReader(file)}
+        return {read_cell(row["utterance"]): row["split"] for row in csv.DictReader(file)}

@@ -1,6 +1,6 @@
 """Reading one shard of one stage: a file mapped into memory, rows as views."""
 
-import json
+import itertools
 import math
 import os
 from functools import cached_property
@@ -12,10 +12,15 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s
 
 from store.errors import ShardError, UtteranceNotFoundError, check_version
-from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, UTTERANCE_COLUMNS, Column
+from store.json_files import check_object, parse_json
+from store.names import check_utterance
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
 from store.shard.images import Images
 from store.shard.mapped import map_rows
 from store.shard.sidecar import Sidecar, read_sidecar
+
+#: Bytes; a table of utterances is read whole, and one of 4096 clips with long messages has 2 MB.
+_LARGEST_COLUMN = 256 << 20
 
 
 class Shard:
@@ -46,7 +51,7 @@ class Shard:
         try:
             with h5py.File(path, "r", locking=False) as file:
                 self._read(file)
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise ShardError(
                 f"{path} cannot be read as HDF5 ({error}); remove it, and the next run makes it again"
             ) from error
@@ -68,14 +73,15 @@ class Shard:
 
     def _read(self, file: h5py.File) -> None:
         root = h5g.open(file.id, b"/")
-        product = _text(_read_attribute(root, "format") if h5a.exists(root, b"format") else b"")
+        product = self._read_text(root, "format") if h5a.exists(root, b"format") else ""
         if product != FORMAT:
             raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
-        check_version(self.path, int(_read_attribute(root, "format_version")), FORMAT_VERSION)
-        self.stage = _text(_read_attribute(root, "stage"))
-        self.shard = _text(_read_attribute(root, "shard"))
-        self.fingerprint = _text(_read_attribute(root, "fingerprint"))
-        self.provenance: dict[str, Any] = json.loads(_text(_read_attribute(root, "provenance")))
+        check_version(self.path, int(self._read_attribute(root, "format_version", "iu")), FORMAT_VERSION)
+        self.stage = self._read_text(root, "stage")
+        self.shard = self._read_text(root, "shard")
+        self.fingerprint = self._read_text(root, "fingerprint")
+        self.provenance = parse_json(self._read_text(root, "provenance"))
+        check_object(self.provenance.get("settings", {}), "settings in the provenance")
         if self.stage not in SCHEMAS:
             raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
         schema = SCHEMAS[self.stage]
@@ -86,8 +92,10 @@ class Shard:
         for column in (*UTTERANCE_COLUMNS, *schema.facts):
             # A fact that a later release has added is not in earlier files.
             if column in UTTERANCE_COLUMNS or column.name.encode() in utterances:
-                self._columns[column.name] = _read_values(self._dataset_inside(utterances, f"utterances/{column.name}"))
-        columns = [*schema.rows, BYTES] if schema.bytes_of else schema.rows
+                self._columns[column.name] = self._read_column(utterances, column)
+        if len({len(values) for values in self._columns.values()}) > 1:
+            raise ShardError(f"{self.path}: the columns of /utterances have different lengths")
+        columns = [*schema.rows, BYTES] if schema.bytes_of else [*schema.rows]
         self._places = {column.name: self._place(root, column) for column in columns}
 
     def _inside(self, group: Any, name: str) -> Any:
@@ -111,19 +119,52 @@ class Shard:
             raise ShardError(f"{self.path}: the data of {name} lie in another file; a shard must hold its data itself")
         return dataset
 
+    def _read_attribute(self, place: Any, name: str, kinds: str) -> Any:
+        attribute = h5a.open(place, name.encode())
+        if attribute.shape != () or attribute.dtype.kind not in kinds or attribute.dtype.itemsize > self._size:
+            raise ShardError(f"{self.path}: the attribute {name} is {attribute.shape} {attribute.dtype}")
+        value = np.empty((), attribute.dtype)
+        attribute.read(value)
+        return value[()]
+
+    def _read_text(self, place: Any, name: str) -> str:
+        return _text(self._read_attribute(place, name, "S"))
+
+    def _read_column(self, utterances: Any, column: Column) -> np.ndarray:
+        """Read a column of the table of utterances, which must lie in the file as it is: nothing is unpacked."""
+        dataset = self._dataset_inside(utterances, f"utterances/{column.name}")
+        shape, dtype = dataset.shape, dataset.dtype
+        kind = np.dtype(column.dtype).kind
+        if len(shape) != 1 or dtype.kind != kind or (kind != "S" and dtype.itemsize > 8):
+            raise ShardError(f"{self.path}: utterances/{column.name} is {shape} {dtype}, it must be ({kind}) a column")
+        size = shape[0] * dtype.itemsize
+        if size > _LARGEST_COLUMN:
+            raise ShardError(
+                f"{self.path}: utterances/{column.name} has {size} bytes, {_LARGEST_COLUMN} at most are read"
+            )
+        self._check_contiguous(dataset, f"utterances/{column.name}", size)
+        values = np.empty(shape, dtype)
+        if values.size:
+            dataset.read(h5s.ALL, h5s.ALL, values)
+        return values
+
+    def _check_contiguous(self, dataset: Any, name: str, size: int) -> int | None:
+        """Give a dataset's place in the file, and refuse one that is packed, in pieces, or larger than the file."""
+        offset = dataset.get_offset()
+        is_contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
+        if size and (not is_contiguous or offset is None or offset + size > self._size):
+            raise ShardError(f"{self.path}: {name} is not one piece of this file; it must be contiguous")
+        return offset
+
     def _place(self, root: Any, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
         dataset = self._dataset_inside(root, column.name)
         shape, dtype = dataset.shape, dataset.dtype
-        if shape[1:] != column.shape or dtype != np.dtype(column.dtype):
+        if len(shape) < 1 or shape[1:] != column.shape or dtype != np.dtype(column.dtype):
             raise ShardError(
                 f"{self.path}: {column.name} has rows {shape[1:]} {dtype}, they must be {column.shape} "
                 f"{np.dtype(column.dtype)}"
             )
-        offset, size = dataset.get_offset(), math.prod(shape) * dtype.itemsize
-        is_contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
-        if size and (not is_contiguous or offset is None or offset + size > self._size):
-            raise ShardError(f"{self.path}: {column.name} is not one piece of this file; it must be contiguous")
-        return offset, shape, dtype
+        return self._check_contiguous(dataset, column.name, math.prod(shape) * dtype.itemsize), shape, dtype
 
     def num_rows(self, dataset: str) -> int:
         """Give the number of rows of one dataset, of all utterances."""
@@ -131,8 +172,17 @@ class Shard:
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the utterances, in the order of their rows."""
-        return [_text(name) for name in self._columns["id"]]
+        """Names of the utterances, in the order of their rows.
+
+        Raises:
+            ShardError: One is not UTF-8, or no name of an utterance.
+        """
+        try:
+            return [check_utterance(_text(name)) for name in self._columns["id"]]
+        except ValueError as error:
+            raise ShardError(
+                f"{self.path}: utterances/id: {error}; remove it, and the next run makes it again"
+            ) from error
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -141,6 +191,13 @@ class Shard:
     @cached_property
     def _spans(self) -> dict[str, slice]:
         """Rows of each utterance: found without a look at the table, since training asks all the time."""
+        lengths = [int(length) for length in self._columns["length"]]
+        ends = list(itertools.accumulate(lengths))
+        if min(lengths, default=0) < 0 or self._columns["offset"].tolist() != [0, *ends[:-1]][: len(ends)]:
+            raise ShardError(f"{self.path}: offset is not the running sum of length; run verify")
+        odd = [column.name for column in SCHEMAS[self.stage].rows if self.num_rows(column.name) != sum(lengths)]
+        if odd:
+            raise ShardError(f"{self.path}: {odd[0]} has not as many rows as the utterances together; run verify")
         places = zip(self.names, self._columns["offset"].tolist(), self._columns["length"].tolist(), strict=True)
         return {name: slice(offset, offset + length) for name, offset, length in places}
 
@@ -152,7 +209,24 @@ class Shard:
         if name not in self._index:
             raise UtteranceNotFoundError(f"{name} is not in {self.path}")
         value = self._columns[fact][self._index[name]]
-        return _text(value) if isinstance(value, bytes) else value.item()
+        if not isinstance(value, bytes):
+            return value.item()
+        try:
+            return _text(value)
+        except ValueError as error:
+            raise ShardError(f"{self.path}: {fact} of {name} is not UTF-8; run verify") from error
+
+    def check_rows(self, name: str) -> None:
+        """Refuse an utterance whose status is none, or whose rows are not in the file.
+
+        Raises:
+            ShardError: It is so, or the shard does not have it.
+        """
+        if name not in self:
+            raise ShardError(f"{self.path} has no utterance {name}")
+        if self.fact(name, "status") not in STATUSES:
+            raise ShardError(f"{self.path}: the status of {name} must be one of {', '.join(STATUSES)}")
+        _ = self.fact(name, "message"), self._spans
 
     @property
     def fact_names(self) -> list[str]:
@@ -183,6 +257,8 @@ class Shard:
         return Images(self._read_bytes, self.rows(name, "start").copy(), self.rows(name, "size").copy())
 
     def _read_bytes(self, start: int, size: int) -> bytes:
+        if not 0 <= start <= start + size <= self.num_rows("bytes"):
+            raise ShardError(f"{self.path}: an image is said to be {size} bytes from {start}, outside of its dataset")
         if not self.mapped:
             return self._copy("bytes", start, size).tobytes()
         return self.dataset("bytes")[start : start + size].tobytes()
@@ -227,20 +303,6 @@ class Shard:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}
-
-
-def _read_attribute(place: Any, name: str) -> Any:
-    attribute = h5a.open(place, name.encode())
-    value = np.empty(attribute.shape, attribute.dtype)
-    attribute.read(value)
-    return value[()]
-
-
-def _read_values(dataset: Any) -> np.ndarray:
-    values = np.empty(dataset.shape, dataset.dtype)
-    if values.size:
-        dataset.read(h5s.ALL, h5s.ALL, values)
-    return values
 
 
 def _text(value: Any) -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from store import files
-from store.errors import ShardError
+from store.errors import ShardError, StoreError
+from store.json_files import check_integer, check_list, check_object, check_text, reading_json
 
 _SMALL_BLOCK, _LARGE_BLOCK = 1 << 16, 1 << 20
 #: Files up to this size are digested in small blocks, which place damage more finely; larger ones in large blocks, so
 #: that the sidecar itself stays small.
 _SMALL_FILE = 64 << 20
+#: Datasets of rows; no stage has as many.
+_MOST_PLACES = 64
 #: Bytes that one thread digests at a time; a multiple of both kinds of block.
 _AT_ONCE = 4 << 20
 
@@ -121,19 +124,35 @@ def read_sidecar(path: Path) -> Sidecar:
     """
     place = sidecar_path(path)
     try:
-        text = place.read_text(encoding="utf-8")
-        value = json.loads(text)
-        places = {name: (int(start), int(length)) for name, (start, length) in value["places"].items()}
-        sidecar = Sidecar(int(value["size"]), int(value["block"]), tuple(value["sha256"]), places)
-        if sidecar.render() != text:
-            raise ValueError("its own digest differs")
-        if sidecar.block < 1 or len(sidecar.sha256) != -(-sidecar.size // sidecar.block):
-            raise ValueError(f"{len(sidecar.sha256)} digests for {sidecar.size} bytes")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        with reading_json(place, None, "") as value:
+            sidecar = _read(value, place)
+    except (OSError, StoreError) as error:
+        cause = error.__cause__ or error
         raise ShardError(
-            f"{place} is missing or unreadable ({error}); remove both files of this shard, and the next run makes "
+            f"{place} is missing or unreadable ({cause}); remove both files of this shard, and the next run makes "
             "them again"
         ) from error
+    return sidecar
+
+
+def _read(value: Mapping[str, Any], path: Path) -> Sidecar:
+    size, block = check_integer(value["size"], "size", 0), check_integer(value["block"], "block", 1)
+    places = {}
+    if len(value["places"]) > _MOST_PLACES:
+        raise ValueError(f"it has {len(value['places'])} places, {_MOST_PLACES} at most are read")
+    for name, place in check_object(value["places"], "places").items():
+        start, length = (check_integer(number, f"the place of {name}", 0) for number in check_list(place, name))
+        if start + length > size:
+            raise ValueError(f"the place of {name} ends at byte {start + length} of {size}")
+        places[name] = (start, length)
+    digests = tuple(check_text(digest, "a digest", 64) for digest in check_list(value["sha256"], "sha256"))
+    sidecar = Sidecar(size, block, digests, places)
+    if sidecar.render() != path.read_text(encoding="utf-8"):
+        raise ValueError("its own digest differs")
+    if block not in (_SMALL_BLOCK, _LARGE_BLOCK):
+        raise ValueError(f"block is {block}, it must be {_SMALL_BLOCK} or {_LARGE_BLOCK}")
+    if len(digests) != -(-size // block):
+        raise ValueError(f"{len(digests)} digests for {size} bytes")
     return sidecar
 
 

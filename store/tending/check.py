@@ -2,6 +2,7 @@
 
 import hashlib
 import wave
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from store.errors import LaterFormatError, ShardError, StoreError
 from store.schema import SCHEMAS, STATUSES
 from store.shard.reader import Shard
 from store.shard.sidecar import Sidecar, read_sidecar, sidecar_path
+from store.text import escape
 
 #: Names in a message; the rest is counted.
 _NAMES_SHOWN = 3
@@ -24,7 +26,8 @@ class Fault:
 
     Args:
         path: The file, relative to the store's folder.
-        kind: sidecar, size, digest, structure, version, index, value, wav, plan, root, orphan or unreadable.
+        kind: sidecar, size, digest, structure, version, index, value, wav, plan, root, erased, link, orphan or
+            unreadable.
         message: What is wrong, in words.
         utterances: Those whose rows are affected, where that can be told.
         first_byte: Where the damage begins, for the kind digest; -1 elsewhere.
@@ -42,7 +45,7 @@ class Fault:
     def __str__(self) -> str:
         shown = ", ".join(self.utterances[:_NAMES_SHOWN])
         more = f" and {len(self.utterances) - _NAMES_SHOWN} more" if len(self.utterances) > _NAMES_SHOWN else ""
-        return f"{self.path}: {self.kind}: {self.message}{f': {shown}{more}' if shown else ''}"
+        return escape(f"{self.path}: {self.kind}: {self.message}{f': {shown}{more}' if shown else ''}")
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain data."""
@@ -69,7 +72,9 @@ def check_shard(root: Path, path: Path) -> list[Fault]:
         if damage:
             return _place_damage(name, path, sidecar, damage)
         shard = Shard(path, mapped=False)
-        return [*_check_identity(name, path, shard), *_check_index(name, shard), *_check_values(name, shard)]
+        faults = [*_check_identity(name, path, shard), *_check_index(name, shard)]
+        # Whose rows are whose is not known where the index is wrong.
+        return faults if any(fault.kind == "index" for fault in faults) else [*faults, *_check_values(name, shard)]
     except LaterFormatError as error:
         return [Fault(name, "version", str(error))]
     except StoreError as error:
@@ -144,7 +149,7 @@ def _check_identity(name: str, path: Path, shard: Shard) -> Iterator[Fault]:
 def _check_index(name: str, shard: Shard) -> Iterator[Fault]:
     offsets, lengths = shard.facts("offset"), shard.facts("length")
     if len(set(shard.names)) != len(shard.names):
-        twice = sorted({utterance for utterance in shard.names if shard.names.count(utterance) > 1})
+        twice = sorted(utterance for utterance, count in Counter(shard.names).items() if count > 1)
         yield Fault(name, "index", "utterances that are listed twice", tuple(twice))
     if (lengths < 0).any() or not np.array_equal(offsets, np.cumsum(lengths) - lengths):
         yield Fault(name, "index", "offset is not the running sum of length")
@@ -182,11 +187,12 @@ def check_wavs(root: Path, path: Path) -> list[Fault]:
     """Check the WAV files of a shard of the stage wav, which lie in the folder beside it."""
     try:
         shard = Shard(path, mapped=False)
+        utterances = shard.names
     except StoreError:
         return []  # `check_shard` has said so
     faults = []
     expected = {}
-    for utterance in shard.names:
+    for utterance in utterances:
         if shard.fact(utterance, "status") != "ok":
             continue
         wav = path.with_suffix("") / f"{utterance}.wav"

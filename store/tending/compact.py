@@ -1,13 +1,17 @@
 """Merging the small shards that weekly additions leave into full ones; features are copied, not computed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.layout import find_stage_sets
+from store.layout import check_is_store, find_stage_sets
 from store.listings import read_listings
 from store.plans import StoredPlan, plan_of, read_stored_plans
-from store.tending.rewrite import remove_shard, rewrite_listings, write_merged
+from store.tending.removal import check_no_links
+from store.tending.rewrite import remove_shard, rewrite_listings, snapshot_sets, write_merged
+
+#: New shards that are written before the listings name them, and the old ones go: the room that compacting takes.
+_MERGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,11 @@ def plan_merges(root: Path, shard_size: int) -> list[Merge]:
         root: The store's folder.
         shard_size: Most utterances in a shard.
 
+    Raises:
+        StoreError: The folder is no store, or a plan or a listing cannot be read.
+
     """
+    check_is_store(root)
     live: dict[str, set[str]] = {}
     for listing in read_listings(root):
         for name, shard in listing.shards.items():
@@ -67,15 +75,23 @@ def _merge(shards: list[str], plans: Mapping[str, StoredPlan], live: Mapping[str
     return None if plan.shard in shards else Merge(plan, origins)
 
 
-def compact_store(root: Path, merges: Iterable[Merge]) -> None:
-    """Merge; old shards go only when every listing names the new ones: a crash leaves rows twice, never none."""
-    for merge in merges:
-        unreadable = write_merged(root, merge.plan, merge.origins)
-        if unreadable:
-            # Half a shard must not take the place of whole ones.
-            remove_shard(root, merge.plan.shard)
-            continue
-        merge.plan.write(root)
-        rewrite_listings(root, dict.fromkeys(merge.origins.items(), merge.plan.shard))
-        for shard in merge.plan.supersedes:
-            remove_shard(root, shard)
+def compact_store(root: Path, merges: Sequence[Merge]) -> None:
+    """Merge; old shards go only when every listing names the new ones: a crash leaves rows twice, never none.
+
+    The listings are written once for many merges: each has a row for every utterance of the store.
+    """
+    check_no_links(root)
+    sets = snapshot_sets(root)
+    for start in range(0, len(merges), _MERGES_AT_ONCE):
+        done = []
+        for merge in merges[start : start + _MERGES_AT_ONCE]:
+            if write_merged(root, sets, merge.plan, merge.origins):
+                # Half a shard must not take the place of whole ones.
+                remove_shard(root, sets, merge.plan.shard)
+                continue
+            merge.plan.write(root)
+            done.append(merge)
+        moved = {place: merge.plan.shard for merge in done for place in merge.origins.items()}
+        rewrite_listings(root, moved)
+        for shard in [shard for merge in done for shard in merge.plan.supersedes]:
+            remove_shard(root, sets, shard)

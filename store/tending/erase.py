@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import Any
 
 from store import files
 from store.erased import read_erased
-from store.errors import StoreError, UtteranceNotFoundError
-from store.layout import damaged_folder, find_stage_sets
+from store.errors import ShardError, UtteranceNotFoundError
+from store.layout import check_is_store, damaged_folder, find_stage_sets
 from store.listings import read_listings
+from store.pages_mark import find_pages, list_pages
 from store.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
-from store.tending.rewrite import remove_files, remove_shard, rewrite_listings, write_merged
+from store.tending.removal import check_no_links, check_removable, parts_of_shard, remove, remove_empty
+from store.tending.rewrite import files_of_shard, remove_shard, rewrite_listings, snapshot_sets, write_merged
 
 #: Files of a run in which names stand as text; everything else in it is a checkpoint or a log.
 _TEXT = {".csv", ".json", ".html", ".log", ".txt", ".jsonl"}
-#: The file by which a folder of pages made by `browse` is known.
-PAGES_MARK = "valar-pages.json"
 
 
 @dataclass
@@ -29,9 +28,9 @@ class Erasure:
 
     Args:
         utterances: The erased ones.
-        shards: Ids of the shards that were written anew or removed.
+        shards: Ids of the shards that are written anew or removed.
         unreadable: Damaged files that were removed whole; the next run makes them again for the others.
-        pages: Folders of pages in the store that were removed; `browse` makes them again.
+        pages: Folders of pages in the store, whose pages are removed; `browse` makes them again.
         reports: Files of runs in which an erased name stands.
         checkpoints: Checkpoints of the runs that listed an erased utterance: they may have been trained on it.
 
@@ -70,42 +69,73 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
+def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
+    """Find what `erase` would erase and what rests on it, changing nothing.
+
+    Args:
+        root: The store's folder.
+        names: `video/utterance`, or `video` for all of its utterances.
+        runs: Folders of runs to be searched, beside those that the listings name.
+
+    Raises:
+        StoreError: The folder is no store, or something of it could not be removed.
+        UtteranceNotFoundError: A name is not in it.
+
+    """
+    check_is_store(root)
+    check_no_links(root)
+    victims = set(find_utterances(root, names))
+    sets = snapshot_sets(root)
+    shards = sorted(_find_affected(root, victims))
+    pages = find_pages(root)
+    result = Erasure(sorted(victims), shards, pages=[str(folder.relative_to(root)) for folder in pages])
+    removed = [*(path for shard in shards for path in files_of_shard(sets, root, shard)), *_find_aside(root, shards)]
+    for path in [*removed, *(path for folder in pages for path in list_pages(folder))]:
+        if os.path.lexists(path):
+            check_removable(root, path)
+    for folder in sorted({*map(Path, runs), *_runs_that_listed(root, victims)}):
+        _search_run(folder, victims | set(names), result)
+    return result
+
+
 def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
     """Erase utterances and videos from a store, and let it refuse them from now on.
 
     Args:
         root: The store's folder; its lock must be held.
-        names: `video/utterance`, or `video` for all of its utterances.
-        runs: Folders of runs to be searched, beside those that the listings name.
+        names: As `find_erasure` takes them.
+        runs: Likewise.
+
+    Raises:
+        StoreError: As `find_erasure` raises; then nothing was erased.
 
     """
-    victims = set(find_utterances(root, names))
-    result = Erasure(utterances=sorted(victims))
-    folders = sorted({*map(Path, runs), *_runs_that_listed(root, victims)})
+    result = find_erasure(root, names, runs)
+    victims = set(result.utterances)
     # The refusal comes first: whatever interrupts the rest, the wish is on record and can be given again.
     read_erased(root).with_names([name.rstrip("/") for name in names]).write(root)
     moved: dict[tuple[str, str], str] = {}
     affected = _find_affected(root, victims)
+    sets = snapshot_sets(root)
     for shard, members in affected.items():
-        plan = plan_of([member for member in members if member[0] not in victims], [shard])
+        plan = plan_of([member for member in members if member.name not in victims], [shard])
         if plan.members:
-            unreadable = write_merged(root, plan, dict.fromkeys(plan.names, shard))
+            unreadable = write_merged(root, sets, plan, dict.fromkeys(plan.names, shard))
             result.unreadable += [str(path.relative_to(root)) for path in unreadable]
             plan.write(root)
             moved |= {(name, shard): plan.shard for name in plan.names}
     rewrite_listings(root, moved, victims)
     for shard in affected:
-        remove_shard(root, shard)
-        result.shards.append(shard)
+        remove_shard(root, sets, shard)
     _remove_strays(root, set(affected), victims)
-    result.pages = _remove_pages(root)
-    for folder in folders:
-        _search_run(folder, victims | set(names), result)
+    _remove_pages(root)
     return result
 
 
 def _runs_that_listed(root: Path, victims: set[str]) -> set[Path]:
-    return {Path(listing.runs) for listing in read_listings(root) if listing.runs and victims & set(listing.shards)}
+    found = {Path(listing.runs) for listing in read_listings(root) if listing.runs and victims & set(listing.shards)}
+    # A listing from elsewhere may name any folder: only what looks like one of runs is searched.
+    return {folder for folder in found if any((folder / name).exists() for name in ("checkpoints", "reports"))}
 
 
 def _find_affected(root: Path, victims: set[str]) -> dict[str, list[Member]]:
@@ -118,27 +148,35 @@ def _remove_strays(root: Path, affected: set[str], victims: set[str]) -> None:
     for stage_set in find_stage_sets(root):
         for path in stage_set.shards.values():
             try:
-                if victims & set(Shard(path).names):
-                    remove_files(path)
-            except StoreError:
+                holds = victims & set(Shard(path).names)
+            except ShardError:
                 continue  # of a shard that never held them, by its plan
+            if holds:
+                remove(root, parts_of_shard(path))
     files.remove_leftovers(root, below=True)
-    for folder, _, names in os.walk(damaged_folder(root), topdown=False):
-        here = Path(folder)
-        for path in (here / name for name in names):
-            of_affected = any(part.partition(".")[0] in affected for part in path.relative_to(root).parts)
+    remove(root, _find_aside(root, affected))
+    for folder, _, _ in os.walk(damaged_folder(root), topdown=False):
+        remove_empty(Path(folder))
+
+
+def _find_aside(root: Path, affected: Iterable[str]) -> list[Path]:
+    """Find what was set aside and may be of the erased."""
+    found = []
+    shards = set(affected)
+    for folder, _, names in os.walk(damaged_folder(root)):
+        for path in (Path(folder) / name for name in names):
+            of_affected = any(part.partition(".")[0] in shards for part in path.relative_to(root).parts)
             # Plans and listings that were set aside cannot be read, so what they name is not known.
             if of_affected or ".json" in path.name:
-                path.unlink()
-        if not any(here.iterdir()):
-            here.rmdir()
+                found.append(path)
+    return found
 
 
-def _remove_pages(root: Path) -> list[str]:
-    folders = sorted(path.parent for path in root.rglob(PAGES_MARK))
-    for folder in folders:
-        shutil.rmtree(folder)
-    return [str(folder.relative_to(root)) for folder in folders]
+def _remove_pages(root: Path) -> None:
+    for folder in find_pages(root):
+        remove(root, list_pages(folder))
+        remove_empty(folder / "clips")
+        remove_empty(folder)
 
 
 def _search_run(folder: Path, names: set[str], result: Erasure) -> None:
@@ -153,12 +191,13 @@ def _search_run(folder: Path, names: set[str], result: Erasure) -> None:
                 result.reports.append(str(path))
 
 
-def render_erasure(result: Erasure) -> str:
-    """Say what was erased, and what the user has to see to."""
-    lines = [f"erased {len(result.utterances)} utterances from {len(result.shards)} shards: later runs refuse them"]
+def render_erasure(result: Erasure, *, erased: bool = True) -> str:
+    """Say what was erased, or would be, and what the user has to see to."""
+    verb = "erased" if erased else "would erase"
+    lines = [f"{verb} {len(result.utterances)} utterances from {len(result.shards)} shards: later runs refuse them"]
     for title, found in (
-        ("damaged files that were removed whole; the next run makes them again", result.unreadable),
-        ("pages that were removed; `browse` makes them again", result.pages),
+        ("damaged files that are removed whole; the next run makes them again", result.unreadable),
+        ("pages that are removed; `browse` makes them again", result.pages),
         ("checkpoints that may have been trained on them; remove them and train again", result.checkpoints),
         ("files of runs in which their names stand; remove them", result.reports),
     ):

@@ -1,19 +1,17 @@
 """Removing what no run reaches: stage sets of old settings, shards of changed or delisted clips."""
 
-import contextlib
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from store import files
 from store.errors import StoreError
-from store.layout import damaged_folder, find_stage_sets
+from store.layout import check_is_store, damaged_folder, find_stage_sets
 from store.listings import read_listings
-from store.overview import format_bytes
 from store.plans import plan_path, read_stored_plans
-from store.tending.rewrite import measure_files, remove_files
+from store.tending.removal import check_no_links, measure, parts_of_shard, remove, remove_empty
+from store.text import format_bytes
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,11 @@ def find_garbage(root: Path) -> list[Garbage]:
     """Find every file that no run's listing reaches.
 
     Raises:
-        StoreError: There is no listing, or one cannot be read: then nothing is known to be dead.
+        StoreError: There is no listing, or one cannot be read: then nothing is known to be dead. Or the folder is no
+            store.
 
     """
+    check_is_store(root)
     listings = read_listings(root)
     if not listings:
         raise StoreError(
@@ -64,7 +64,7 @@ def find_garbage(root: Path) -> list[Garbage]:
         )
         for shard, path in stage_set.shards.items():
             if (stage_set.stage, stage_set.fingerprint, shard) not in reached:
-                found.append(Garbage(str(path.relative_to(root)), reason, measure_files(path)))
+                found.append(Garbage(str(path.relative_to(root)), reason, sum(map(measure, parts_of_shard(path)))))
     for shard in read_stored_plans(root):
         if shard not in shards:
             path = plan_path(root, shard)
@@ -79,25 +79,23 @@ def _find_leftovers(root: Path) -> list[Garbage]:
         subfolders[:] = [name for name in subfolders if Path(folder) / name != damaged_folder(root)]
         for path in (Path(folder) / name for name in sorted([*subfolders, *names])):
             if files.is_leftover(path):
-                inside = [path, *path.rglob("*")]
-                size = sum(file.stat().st_size for file in inside if file.is_file())
                 reason = "half-written by a process that was killed"
-                found.append(Garbage(str(path.relative_to(root)), reason, size))
+                found.append(Garbage(str(path.relative_to(root)), reason, measure(path)))
     return found
 
 
 def remove_garbage(root: Path, garbage: list[Garbage]) -> None:
-    """Remove what `find_garbage` found; folders that are empty then go too."""
-    for item in garbage:
-        path = root / item.path
-        if path.suffix == ".h5":
-            remove_files(path)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
-        elif path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    """Remove what `find_garbage` found, all of it or nothing; folders that are empty then go too.
+
+    Raises:
+        StoreError: A path is reached through a link, or is none of a store's files; nothing was removed.
+    """
+    check_no_links(root)
+    paths = [root / item.path for item in garbage]
+    shards = [path for path in paths if path.suffix == ".h5"]
+    remove(root, [*paths, *(part for path in shards for part in parts_of_shard(path))])
+    for folder in {path.parent for path in shards}:
+        remove_empty(folder)
 
 
 def render_garbage(garbage: list[Garbage], *, removed: bool) -> str:

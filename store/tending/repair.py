@@ -8,10 +8,10 @@ from pathlib import Path
 
 from store import files
 from store.errors import StoreError
-from store.layout import damaged_folder, find_stage_sets, listings_folder
-from store.listings import Listing
-from store.shard.sidecar import sidecar_path
+from store.layout import damaged_folder, find_stage_sets
+from store.listings import Listing, find_listings
 from store.tending.check import Fault
+from store.tending.removal import check_no_links, parts_of_shard
 
 #: What is made from a stage's rows: it is set aside with them, since the damage may have been there when it was made,
 #: and since a run makes a stage again only when something that needs it is missing.
@@ -39,13 +39,20 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
     """Move every faulty file, and what was made from it, to `<store>/damaged/`; nothing is deleted.
 
     A shard with a clip whose file is gone stays: its rows cannot be made again.
+
+    Raises:
+        StoreError: A folder of the store is a link: nothing was moved.
     """
+    check_no_links(root)
     repaired = Repaired()
     vanished = _vanished_by_shard(root)
     for fault in faults:
         parts = Path(fault.path).parts
         if fault.kind == "version":
             repaired.left.append((fault.path, "nothing is wrong with it; update Valar"))
+            continue
+        if fault.kind == "erased":
+            repaired.left.append((fault.path, "it says whom the store must refuse; restore it from a backup"))
             continue
         if fault.kind == "orphan" or parts[0] not in MADE_FROM:
             _move(root, root / fault.path, repaired)
@@ -61,14 +68,14 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
             itself = stage_set.stage == stage and stage_set.fingerprint == parts[1]
             if itself or stage_set.stage in MADE_FROM[stage]:
                 path = stage_set.folder / f"{shard}.h5"
-                for part in (path, sidecar_path(path), path.with_suffix("")):
+                for part in parts_of_shard(path):
                     _move(root, part, repaired)
     return repaired
 
 
 def _vanished_by_shard(root: Path) -> dict[str, list[str]]:
     vanished: dict[str, list[str]] = {}
-    for path in sorted(listings_folder(root).glob("*.json")):
+    for path in find_listings(root):
         try:
             listing = Listing.read(path)
         except StoreError:

@@ -13,18 +13,28 @@ from store.listings import Listing, find_listings
 from store.plans import StoredPlan, plan_path
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
-from store.shard.sidecar import sidecar_path
 from store.shard.writer import ShardWriter, UtteranceRows
+from store.tending.removal import parts_of_shard, remove
 
 _ROWS_AT_ONCE = 1024
 _IMAGES_AT_ONCE = 64
 
 
-def write_merged(root: Path, plan: StoredPlan, origins: Mapping[str, str]) -> list[Path]:
+#: Stage sets, and the shards that each had when a rewriting began.
+Sets = Mapping[StageSet, Mapping[str, Path]]
+
+
+def snapshot_sets(root: Path) -> Sets:
+    """Look once at which shards every stage set has."""
+    return {stage_set: stage_set.shards for stage_set in find_stage_sets(root)}
+
+
+def write_merged(root: Path, sets: Sets, plan: StoredPlan, origins: Mapping[str, str]) -> list[Path]:
     """Write a planned shard in every stage set in which all of its sources have a file.
 
     Args:
         root: The store's folder.
+        sets: The stage sets and their shards.
         plan: The new shard.
         origins: Member to the id of the shard whose rows are taken.
 
@@ -32,17 +42,21 @@ def write_merged(root: Path, plan: StoredPlan, origins: Mapping[str, str]) -> li
         The files of the old shards that could not be read, and whose rows are therefore not in the new one.
     """
     unreadable = []
-    for stage_set in find_stage_sets(root):
-        paths = stage_set.shards
-        if plan.shard in paths or not set(origins.values()) <= set(paths):
+    shards = sorted(set(origins.values()))
+    for stage_set, paths in sets.items():
+        target = stage_set.folder / f"{plan.shard}.h5"
+        if target.exists() or not set(shards) <= set(paths):
             continue
         sources = {}
-        for shard in sorted(set(origins.values())):
+        for shard in shards:
             try:
                 sources[shard] = Shard(paths[shard])
+                names = [name for name in plan.names if origins[name] == shard]
+                for name in names:
+                    sources[shard].check_rows(name)
             except StoreError:
                 unreadable.append(paths[shard])
-        if len(sources) == len(set(origins.values())):
+        if not set(unreadable) & {paths[shard] for shard in shards}:
             _write_stage(root, stage_set, plan, {name: sources[shard] for name, shard in origins.items()})
     return unreadable
 
@@ -61,7 +75,7 @@ def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Map
                 rows.facts = {fact: source.fact(name, fact) for fact in facts}
                 if stage_set.stage == "wav":
                     rows.length = source.fact(name, "length")
-                    _link_wav(root, stage_set.fingerprint, source.shard, plan.shard, name)
+                    _link_wav(root, stage_set.fingerprint, source.path.stem, plan.shard, name)
                 else:
                     _copy_rows(source, rows)
 
@@ -126,21 +140,12 @@ def rewrite_listings(root: Path, moved: Mapping[tuple[str, str], str], dropped: 
     return changed
 
 
-def remove_shard(root: Path, shard: str) -> None:
-    """Remove a shard's files in every stage set, and its plan."""
-    for stage_set in find_stage_sets(root):
-        remove_files(stage_set.folder / f"{shard}.h5")
-    plan_path(root, shard).unlink(missing_ok=True)
+def files_of_shard(sets: Sets, root: Path, shard: str) -> list[Path]:
+    """List a shard's files in every stage set, and its plan."""
+    parts = [part for stage_set in sets for part in parts_of_shard(stage_set.folder / f"{shard}.h5")]
+    return [*parts, plan_path(root, shard)]
 
 
-def remove_files(path: Path) -> None:
-    """Remove a shard's file in one stage set, its sidecar and its WAV files; mappings of it stay whole."""
-    path.unlink(missing_ok=True)
-    sidecar_path(path).unlink(missing_ok=True)
-    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-
-
-def measure_files(path: Path) -> int:
-    """Add up the bytes that `remove_files` would free."""
-    found = [path, sidecar_path(path), *path.with_suffix("").rglob("*")]
-    return sum(file.stat().st_size for file in found if file.is_file())
+def remove_shard(root: Path, sets: Sets, shard: str) -> None:
+    """Remove a shard's files in every stage set, and its plan; mappings of them stay whole."""
+    remove(root, files_of_shard(sets, root, shard))

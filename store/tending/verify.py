@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store import files
+from store.erased import read_erased
 from store.errors import LaterFormatError, StoreError
-from store.layout import find_stage_sets, listings_folder, plans_folder
+from store.layout import check_is_store, find_links, find_stage_sets, listings_folder, plans_folder
 from store.listings import Listing
 from store.plans import StoredPlan
-from store.schema import SCHEMAS
 from store.shard.reader import Shard
 from store.tending.check import Fault, check_shard, check_wavs
 
@@ -40,11 +40,17 @@ def verify_store(root: Path, checked: Checked | None = None) -> Iterator[Fault]:
         StoreError: The folder is no store.
 
     """
-    if not any((root / name).is_dir() for name in ("shards", "roots", *SCHEMAS)):
-        raise StoreError(
-            f"{root} is no feature store: it has none of the folders shards, roots and {', '.join(SCHEMAS)}"
-        )
+    check_is_store(root)
     checked = checked or Checked()
+    for link in find_links(root):
+        message = f"it is a link to {link.readlink()}; gc, compact, erase and --repair refuse the store"
+        yield Fault(str(link.relative_to(root)), "link", message)
+    try:
+        read_erased(root)
+    except LaterFormatError as error:
+        yield Fault("erased.json", "version", str(error))
+    except StoreError as error:
+        yield Fault("erased.json", "erased", str(error))
     plans: dict[str, StoredPlan] = {}
     yield from _check_plans(root, plans)
     yield from _check_listings(root, plans)
@@ -95,7 +101,7 @@ def _check_listings(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]
         members = {shard: set(plan.names) for shard, plan in plans.items()}
         unplanned = sorted(shard for shard in set(listing.shards.values()) if shard not in members)
         if unplanned:
-            names = tuple(sorted(name for name, shard in listing.shards.items() if shard in unplanned))
+            names = tuple(sorted(name for name, shard in listing.shards.items() if shard not in members))
             yield Fault(name, "root", f"shards without a plan ({', '.join(unplanned[:3])})", names)
         strangers = sorted(n for n, shard in listing.shards.items() if shard in members and n not in members[shard])
         if strangers:
@@ -106,7 +112,8 @@ def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
     stages = {stage_set.folder: stage_set for stage_set in find_stage_sets(root)}
     for folder, subfolders, names in os.walk(root):
         here = Path(folder)
-        scratch = [name for name in subfolders if files.is_leftover(here / name)]
+        # What is half-written, and links, which are not followed, are looked at like files.
+        single = [name for name in subfolders if files.is_leftover(here / name) or _is_stray_link(root, here / name)]
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "damaged")
         if here in stages:
             shards = stages[here].shards
@@ -115,10 +122,14 @@ def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
                 subfolders.remove(name)
                 if name not in shards and name not in plans:
                     yield Fault(str((here / name).relative_to(root)), "orphan", f"WAV files without {name}.h5")
-        for name in sorted([*names, *scratch]):
+        for name in sorted([*names, *single]):
             message = _orphaned(root, here / name, here in stages, plans)
             if message:
                 yield Fault(str((here / name).relative_to(root)), "orphan", message)
+
+
+def _is_stray_link(root: Path, path: Path) -> bool:
+    return path.is_symlink() and path not in find_links(root)
 
 
 def _orphaned(root: Path, path: Path, in_stage: bool, plans: dict[str, StoredPlan]) -> str:

@@ -14,7 +14,7 @@ from store.__main__ import main
 from store.layout import wav_path
 from store.listings import Listing
 from store.looking.quality import rate_clip, read_sound, read_splits
-from store.tending.erase import PAGES_MARK
+from store.pages_mark import PAGES_MARK
 from tests.store.stores import make_store, write_wav
 
 CHROMIUM = shutil.which("chromium")

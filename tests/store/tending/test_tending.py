@@ -14,9 +14,10 @@ from store import FeatureStore, StoreError, UtteranceNotFoundError, files
 from store.erased import read_erased
 from store.layout import shard_path, wav_path
 from store.listings import Listing
+from store.pages_mark import PAGES_MARK
 from store.plans import plan_of, read_stored_plans
 from store.tending.compact import compact_store, plan_merges
-from store.tending.erase import PAGES_MARK, erase, render_erasure
+from store.tending.erase import erase, render_erasure
 from store.tending.garbage import find_garbage, remove_garbage, render_garbage
 from store.tending.repair import set_aside
 from store.tending.rewrite import _link_wav
@@ -193,9 +194,9 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     aside = shard_path(root, "embeddings", "e4bed0000001", clip.shard)
     aside.write_bytes(aside.read_bytes()[:-1])
     set_aside(root, [fault for fault in verify_store(root) if fault.kind == "size"])
-    (root / "pages").mkdir()
-    (root / "pages" / PAGES_MARK).write_text("{}")
-    (root / "pages" / "withdrawn_video.html").touch()
+    (root / "pages" / "clips").mkdir(parents=True)
+    (root / "pages" / PAGES_MARK).write_text('{"run": "runs-1"}')
+    (root / "pages" / "clips" / "0.html").write_text("withdrawn_video")
     contents = {
         "checkpoints/anet-1/training.json": "{}",
         "reports/r/ledger.csv": f"{name},train",
@@ -214,6 +215,7 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     assert list(verify_store(root)) == []
     assert result.utterances == [name]
     assert result.pages == ["pages"]
+    assert not (root / "pages").exists()
     assert result.checkpoints == [str(runs / "checkpoints" / "anet-1")]
     assert result.reports == [str(runs / "reports" / "r" / file) for file in ("ledger.csv", "predictions.csv")]
     text = render_erasure(result)

@@ -1,0 +1,93 @@
+"""Text as it is shown: safe for a terminal and for a spreadsheet, whoever wrote it; tables, sizes, times."""
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+
+# What a terminal obeys, or what turns the order of what is read: control characters, lone surrogates, separators of
+# lines, marks of direction.
+_UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+# A spreadsheet takes such a cell for a formula, behind whatever apostrophes of ours.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
+
+
+def escape(text: str) -> str:
+    r"""Give text in one line in which no character steers a terminal: such ones as their numbers.
+
+    >>> escape("a\x1b[2J\nb")
+    'a\\x1b[2J\\x0ab'
+    """
+    return _UNSAFE.sub(_as_number, text)
+
+
+def escape_lines(text: str) -> str:
+    """Escape each line of a text of several."""
+    return "\n".join(map(escape, text.split("\n")))
+
+
+def escape_json(text: str) -> str:
+    """Escape JSON text, in which other characters than spaces and newlines stand only inside of strings."""
+    return re.sub(rf"(?!\n){_UNSAFE.pattern}", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _as_number(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def guard_cell(value: object) -> str:
+    """Give a value as a cell of a CSV file that no spreadsheet computes: an apostrophe stands before what would be one.
+
+    Control characters stand as their numbers. Numbers stay as they are.
+
+    >>> guard_cell("=1+1"), guard_cell("-1.5"), guard_cell("-Xy"), guard_cell("'=1")
+    ("'=1+1", '-1.5', "'-Xy", "''=1")
+    """
+    text = escape(str(value))
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def read_cell(text: str) -> str:
+    """Give back what `guard_cell` was given.
+
+    >>> read_cell("'=1+1"), read_cell("'tis"), read_cell("-1.5")
+    ('=1+1', "'tis", '-1.5')
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def render_table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """Lay out a table in columns as wide as they need to be.
+
+    Args:
+        titles: Of the columns.
+        rows: Cells, as many as there are titles.
+        right: Numbers of the columns that stand at their right edge.
+    """
+    right = set(right)
+    table = [[escape(cell) for cell in row] for row in (titles, *rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+    lines = []
+    for row in table:
+        cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def format_bytes(count: int) -> str:
+    """Give a number of bytes in the unit that suits it, powers of 1000."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def format_time(seconds: float) -> str:
+    """Give a time since 1970 as UTC, to the minute; what no calendar has, as seconds."""
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f} s after 1970"
