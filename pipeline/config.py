@@ -110,6 +110,7 @@ class frames(luigi.Config):
     """Pictures."""
 
     store_pixels = _switch(False, "keep the JPEG of every frame, for videos that may vanish")
+    max_pixels = _integer(8192 * 4320, 1, 1 << 30, "most pixels of a picture; a clip of larger ones is decode_error")
 
 
 class faces(luigi.Config):

@@ -33,6 +33,9 @@ _MOST_TRACKS = 12
 _LEAST_SIDE = 8
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
+#: A frame, perhaps reduced, and its width before.
+Picture = tuple[np.ndarray, int]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -81,11 +84,11 @@ def _draw(arguments: argparse.Namespace) -> str:
     if ending not in _ENDINGS:
         raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
     point, seconds = parse_speaker(arguments.speaker)
-    table = media.scan_frames(arguments.video, stream=arguments.video_stream)
+    table = media.scan_frames(arguments.video, stream=arguments.video_stream, most_pixels=config.frames().max_pixels)
     frames = media.read_frames(arguments.video, table, threads=0, stream=arguments.video_stream)
     num_frames = len(table.times_seconds)
     shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
-    pictures: dict[int, np.ndarray] = {}
+    pictures: dict[int, Picture] = {}
     with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly():
         faces = find_speaker(
             media.prefetch(_keep_shown(frames, shown, pictures), 8),
@@ -102,7 +105,7 @@ def _draw(arguments: argparse.Namespace) -> str:
     done, data = cv2.imencode(ending, sheet)
     assert done, "OpenCV always has these"
     arguments.output.write_bytes(data.tobytes())
-    return "; ".join(filter(None, [text, frames.message]))
+    return "; ".join(filter(None, [text, table.message, frames.message]))
 
 
 def _read_setting(name: str, given: int | None, option: str) -> int:
@@ -123,7 +126,7 @@ def _find_weights() -> Path | None:
         return None
 
 
-def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, np.ndarray]) -> Iterator["media.Frame"]:
+def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, Picture]) -> Iterator["media.Frame"]:
     """Pass frames on; keep small copies of those to be shown."""
     import cv2
 
@@ -133,7 +136,7 @@ def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, np.ndarray]) -
                 height, width = frame.image.shape[:2]
                 scale = min(1.0, _PICTURE_PX / width)
                 size = (round(width * scale), max(_LEAST_SIDE, round(height * scale)))
-                pictures[frame.index] = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+                pictures[frame.index] = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), width
             yield frame
     finally:
         frames.close()
@@ -152,14 +155,14 @@ def describe(faces: "SpeakerFaces") -> str:
 
 
 def draw_sheet(
-    head: list[str], faces: "SpeakerFaces", pictures: dict[int, np.ndarray], table: "media.FrameTable"
+    head: list[str], faces: "SpeakerFaces", pictures: dict[int, Picture], table: "media.FrameTable"
 ) -> np.ndarray:
     """Draw the sheet.
 
     Args:
         head: The first lines.
         faces: Of the clip.
-        pictures: Some of its frames by index, (H, W, 3) uint8 BGR, all of one size, perhaps reduced.
+        pictures: Some of its frames by index, (H, W, 3) uint8 BGR, perhaps reduced, and the width that they had.
         table: Of its frames.
 
     Returns:
@@ -167,21 +170,26 @@ def draw_sheet(
     """
     columns = 4 if table.width >= table.height else 6
     width = (_WIDTH - _MARGIN) // columns - _MARGIN
+    size = width, max(_LEAST_SIDE, round(table.height * width / table.width))
     marked = [
-        _mark(image, faces, index, float(table.times_seconds[index]), width, width / table.width)
-        for index, image in sorted(pictures.items())
+        _mark(picture, faces, index, float(table.times_seconds[index]), size)
+        for index, picture in sorted(pictures.items())
     ]
     crops = [faces.crops[row] for row in np.linspace(0, len(faces.crops) - 1, min(len(faces.crops), 24)).astype(int)]
     parts = [_lines(head), _grid(marked, columns), _timeline(faces, table), _grid(crops, 13)]
     return np.concatenate([part for part in parts if part.size])
 
 
-def _mark(image: np.ndarray, faces: "SpeakerFaces", index: int, seconds: float, width: int, scale: float) -> np.ndarray:
-    """Draw a frame's faces on a copy of this width; `scale` brings pixels of the frame there."""
+def _mark(shown: Picture, faces: "SpeakerFaces", index: int, seconds: float, size: tuple[int, int]) -> np.ndarray:
+    """Draw a frame's faces on a copy of this width and height; one of another shape leaves some of it white."""
     import cv2
 
-    height = max(_LEAST_SIDE, round(image.shape[0] * width / image.shape[1]))
+    image, frame_width = shown
+    high, wide = image.shape[:2]
+    share = min(size[0] / wide, size[1] / high)
+    width, height = max(1, round(wide * share)), max(1, round(high * share))
     picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    scale = width / frame_width
     for face in faces.all_faces[faces.all_faces["frame_index"] == index]:
         chosen = face["track"] in faces.tracks
         x1, y1, x2, y2 = (face["box"] * scale).round().astype(int).tolist()
@@ -190,7 +198,9 @@ def _mark(image: np.ndarray, faces: "SpeakerFaces", index: int, seconds: float, 
         for x, y in (face["landmarks"] * scale).round().astype(int).tolist() if chosen else ():
             cv2.circle(picture, (x, y), 2, _CUT, -1)
     _write(picture, f"{seconds:.2f} s", (4, 16), (255, 255, 255))
-    return np.asarray(picture)
+    cell = np.full((size[1], size[0], 3), 255, np.uint8)
+    cell[:height, :width] = picture
+    return cell
 
 
 def _timeline(faces: "SpeakerFaces", table: "media.FrameTable") -> np.ndarray:

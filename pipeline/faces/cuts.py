@@ -55,13 +55,17 @@ class CutFinder:
 
     def __init__(self) -> None:
         self._before: Thumbnail | None = None
+        self._shape: tuple[int, ...] | None = None
         self._usual_change = _LEAST_CHANGE
 
     def look(self, image: np.ndarray) -> bool:
         """Tell whether a cut separates the next frame, (H, W, 3) uint8, from the one before."""
         before, self._before = self._before, make_thumbnail(image)
+        shape, self._shape = self._shape, image.shape
         if before is None:
             return False
+        if shape != image.shape:
+            return True  # nothing stays in its place, although thumbnails of both may be alike
         change = measure_change(before, self._before)
         usual = self._usual_change
         self._usual_change = max(_LEAST_CHANGE, _CHANGE_MEMORY * usual + (1.0 - _CHANGE_MEMORY) * change)

@@ -1,9 +1,7 @@
 """Decoding: packets to pictures, their times, and their pixels made upright and square."""
 
-import struct
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -11,18 +9,29 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from pipeline.media.container import is_out_of_memory, packets
+from pipeline.media.container import MediaError, is_out_of_memory, packets
+from pipeline.media.shapes import Shape, fit_size
 from pipeline.media.timeline import SHOWN_RESTART_SECONDS, Restarts, Timeline, has_jumps
 
-SQUARE_ENOUGH = 0.01  # scaling a whole film to mend a stretch of 1 % would cost sharpness and more time than decoding
-MOST_STRETCHED_PIXEL = 8.0  # a pixel more oblong than 8:1 is a broken header, not a film
-LARGEST_SIDE = 16384  # pixels: a picture made larger than that by its pixel shape is a broken header too
+# The largest picture of a clip, unless the caller says otherwise: 8K. One takes 106 MB, and up to 24 are held.
+MOST_PIXELS = 8192 * 4320
 MOST_IMAGES = 16  # given out at a time and used again: more than wait for whoever follows faces in them
+JITTER_SHARE = 0.125  # of the time of a frame: so long after the one before is shown what would be shown before it
+STORED_MORE = 64  # pixels of a side: blocks that a picture is stored in may reach so far beyond it
 FALLBACK_FRAME_RATE = 25.0  # for raw streams that carry neither times nor a rate
 
 
-def decode_frames(container: Any, stream: Any, threads: int, note: Callable[[Exception], None]) -> Iterator[Any]:
+def decode_frames(
+    container: Any,
+    stream: Any,
+    threads: int,
+    note: Callable[[Exception], None],
+    repeat: Callable[[Any], None] = lambda packet: None,
+) -> Iterator[Any]:
     """Yield the decoder's frames in order of presentation; errors go to `note` and what follows them is tried.
+
+    Empty packets, by which Theora says "the same picture again", go to `repeat`, perhaps before the frames that were
+    in the file before them are given.
 
     Raises:
         OSError: when the system cannot read the file.
@@ -32,6 +41,9 @@ def decode_frames(container: Any, stream: Any, threads: int, note: Callable[[Exc
     context.thread_type = ThreadType.AUTO if threads != 1 else ThreadType.SLICE
     context.thread_count = threads
     for packet in packets(container, stream, note):
+        if is_repeat(packet):
+            repeat(packet)
+            continue
         try:
             frames = context.decode(packet)
         except av.FFmpegError as error:
@@ -42,40 +54,58 @@ def decode_frames(container: Any, stream: Any, threads: int, note: Callable[[Exc
         yield from frames
 
 
-@dataclass(frozen=True)
-class Upright:
-    """How stored pictures become upright: swap the axes, then mirror; from the container's display matrix."""
+def is_repeat(packet: Any) -> bool:
+    """Tell whether a packet has no content and says so that the picture before it stands on."""
+    return packet is not None and packet.size == 0
 
-    transpose: bool
-    flip_x: bool
-    flip_y: bool
 
-    def turn(self, image: np.ndarray) -> np.ndarray:
-        """Return the picture upright; (H, W, 3), contiguous."""
-        turned = image.swapaxes(0, 1) if self.transpose else image
-        turned = turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-        return np.ascontiguousarray(turned)
+def limit_pixels(stream: Any, most: int) -> None:
+    """Let a stream's decoder refuse pictures of more pixels, before it takes memory for them.
 
-    @property
-    def degrees(self) -> int:
-        """The clockwise turn; of a mirrored picture the turn that comes after the mirror."""
-        if self.transpose:
-            return 90 if self.flip_x else 270
-        return 180 if self.flip_y else 0
+    Raises:
+        MediaError: decode_error when the file says that all its pictures are larger.
+
+    """
+    context = stream.codec_context
+    check_pixels(context.width, context.height, most)
+    # Of what is stored: up to 64 more rows and columns than are shown.
+    most_stored = most + STORED_MORE * (context.width + context.height + STORED_MORE)
+    context.options = {**context.options, "max_pixels": str(most_stored)}
+
+
+def check_pixels(width: int, height: int, most: int) -> None:
+    """Refuse pictures of more pixels.
+
+    Raises:
+        MediaError: decode_error, which names the limit's setting.
+
+    """
+    if width * height > most:
+        raise MediaError(
+            "decode_error",
+            f"the pictures have {width} x {height} pixels, more than [frames] max_pixels = {most} allows; "
+            "make the clip smaller or raise it",
+        )
 
 
 class Clock:
-    """Gives decoded frames their times: the stream's own, or counted on where there are none or they run back.
+    """Gives decoded frames their times: the stream's own, or counted on where there are none or they stand still.
 
     Args:
         container: an opened clip.
         stream: the one that is decoded.
         origin: of the clip, in the container's time.
-        read: gives the clip's Timeline; called when the times jump.
+        read: gives the clip's Timeline; called when the times jump or go back.
+
+    Attributes:
+        steps_back: of each time at which the times went back: when, and by how much, in seconds.
+        num_left_out: frames so far that have no time, since others were shown then.
 
     """
 
     def __init__(self, container: Any, stream: Any, origin: float, read: Callable[[], Timeline]) -> None:
+        self.steps_back: list[tuple[float, float]] = []
+        self.num_left_out = 0
         self._format = container.format.name
         self._stream = stream
         self._origin = origin
@@ -85,26 +115,50 @@ class Clock:
         self._timeline: Timeline | None = None
         self._restarts = Restarts(SHOWN_RESTART_SECONDS)
         self._previous = origin
+        self._is_behind = self._is_overlap = False
 
-    def time_of(self, pts: int | None) -> float:
-        """Return the time in seconds of the next frame; always later than the one before."""
+    def time_of(self, pts: int | None) -> float | None:
+        """Return the time in seconds of the next frame, later than the one before; None where the file goes back.
+
+        Where parts of a recording overlap, what is shown in both is given once: the sound is kept so as well.
+        """
         time = None
         if pts is not None and not has_guessed_times(self._format, self._stream):
             time = self._clip_seconds(float(pts * self._stream.time_base))
+        if time is not None and self._last is not None and time <= self._last and self._goes_back():
+            return self._after_step_back(time, self._last)
+        self._is_behind = False
         if time is None or (self._last is not None and time <= self._last):
             time = 0.0 if self._last is None else self._last + self._step
         self._last = time
         return time
 
+    def _after_step_back(self, time: float, last: float) -> float | None:
+        """Leave out what overlaps; a single picture that is early by less than a frame does not."""
+        if not self._is_behind:
+            self.steps_back.append((last, last - time))
+            self._is_overlap = last - time > (1 - JITTER_SHARE) * self._step
+        self._is_behind = True
+        if self._is_overlap:
+            self.num_left_out += 1
+            return None
+        self._last = last + JITTER_SHARE * self._step
+        return self._last
+
     def _clip_seconds(self, seconds: float) -> float:
         """Return a time of the container's relative to the origin, jumps closed up."""
-        if self._timeline is None and has_jumps([seconds], self._previous, SHOWN_RESTART_SECONDS):
+        goes_back = self._last is not None and seconds < self._previous
+        if self._timeline is None and (goes_back or has_jumps([seconds], self._previous, SHOWN_RESTART_SECONDS)):
             self._timeline = self._read()
             if self._timeline.message and self._stream.guessed_rate:
                 self._step = 1 / float(self._stream.guessed_rate)  # the average is taken over the jump
         self._previous = seconds
         restarts = self._restarts.after(seconds)
         return seconds - self._origin if self._timeline is None else self._timeline.clip_seconds(restarts, seconds)
+
+    def _goes_back(self) -> bool:
+        """Tell whether the stream's parts overlap; times that only stand still are useless, and no picture is lost."""
+        return self._timeline is not None and self._stream.index in self._timeline.going_back
 
 
 def has_guessed_times(format_name: str, stream: Any) -> bool:
@@ -116,19 +170,28 @@ def has_guessed_times(format_name: str, stream: Any) -> bool:
 
 
 class Converter:
-    """Turns decoded frames into upright BGR images of one size, (width, height) in pixels."""
+    """Turns decoded frames into upright BGR images.
+
+    Args:
+        width: of the clip's largest picture, upright and with square pixels.
+        height: likewise.
+
+    """
 
     def __init__(self, width: int, height: int) -> None:
-        self._size = (width, height)
-        self._upright: Upright | None = None
+        self._box = (width, height)
+        self._shape: Shape | None = None
+        self._size = (0, 0)
         self._reformatter = VideoReformatter()
         self._images = _Images()
 
-    def __call__(self, picture: Any) -> np.ndarray:
-        """Return (H, W, 3) uint8 in BGR. The first frame's orientation holds for all."""
-        if self._upright is None:
-            self._upright = orientation(picture)
-        width, height = self._size[::-1] if self._upright.transpose else self._size
+    def __call__(self, picture: Any, shape: Shape) -> np.ndarray:
+        """Return (H, W, 3) uint8 in BGR, of the picture's own shape, scaled to fit the largest, lying or standing."""
+        if shape != self._shape:
+            size = fit_size(shape.upright_size, self._box)
+            self._shape, self._size = shape, size[::-1] if shape.upright.transpose else size
+            self._images = _Images()
+        width, height = self._size
         scaled = self._reformatter.reformat(
             picture, width, height, "bgr24", interpolation=Interpolation.BICUBIC, threads=1
         )
@@ -136,7 +199,7 @@ class Converter:
         plane: Any = scaled.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(height, -1)  # each may be longer than the picture's
         np.copyto(image.reshape(height, -1), rows[:, : 3 * width])
-        return self._upright.turn(image)
+        return shape.upright.turn(image)
 
 
 class _Images:
@@ -160,29 +223,3 @@ class _Images:
         if len(images) < MOST_IMAGES:
             images.append(image)
         return image
-
-
-def orientation(picture: Any) -> Upright:
-    """Read the display matrix of a frame; the nearest quarter turn when it is none."""
-    try:
-        matrix = picture.side_data["DISPLAYMATRIX"]
-    except KeyError:
-        return Upright(False, False, False)
-    # A point (x, y) is shown at (a x + c y, b x + d y); rows are (a, b, u), (c, d, v), (x, y, w).
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return Upright(False, flip_x=a < 0, flip_y=d < 0)
-    return Upright(True, flip_x=c < 0, flip_y=b < 0)
-
-
-def square_size(stream: Any, width: int, height: int) -> tuple[int, int, float, str]:
-    """Return width and height with square pixels, the shape of a stored pixel, and a note when that shape is absurd."""
-    aspect = float(stream.sample_aspect_ratio or 1)
-    if abs(aspect - 1) <= SQUARE_ENOUGH:
-        return width, height, aspect, ""
-    if not 1 / MOST_STRETCHED_PIXEL <= aspect <= MOST_STRETCHED_PIXEL:
-        return width, height, 1.0, f"pixels of shape {aspect:g}:1 are taken for square"
-    wide, high = (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
-    if max(wide, high) > LARGEST_SIDE:
-        return width, height, 1.0, f"pixels of shape {aspect:g}:1 are taken for square, not to make {wide} x {high}"
-    return wide, high, aspect, ""

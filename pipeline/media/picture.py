@@ -1,25 +1,17 @@
 """The pictures of a clip: when each is shown, and their pixels, upright and square."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.codec.context import ThreadType
 
-from pipeline.media.container import MediaError, is_out_of_memory, opened, origin_seconds, packets, reason, video_stream
-from pipeline.media.decoding import (
-    Clock,
-    Converter,
-    decode_frames,
-    has_guessed_times,
-    orientation,
-    square_size,
-)
-from pipeline.media.timeline import has_jumps, read_timeline
+from pipeline.media.container import MediaError, opened, origin_seconds, reason, video_stream
+from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames, limit_pixels
+from pipeline.media.shapes import Shape, ShapeReader
+from pipeline.media.timeline import read_timeline
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
 SAME_TIME_SECONDS = 1e-5
@@ -35,7 +27,8 @@ class Frame:
     Attributes:
         index: its position in the clip's FrameTable.
         time_seconds: when it is shown, relative to the clip's origin.
-        image: (H, W, 3) uint8 in BGR, upright, with square pixels.
+        image: (H, W, 3) uint8 in BGR, upright, with square pixels. H and W are the table's, except where a picture's
+            shape differs from that of the clip's largest: it keeps its shape, scaled to fit, lying or standing.
 
     """
 
@@ -50,9 +43,10 @@ class FrameTable:
 
     Attributes:
         times_seconds: (F,) float64, strictly ascending, relative to the start of the clip's earliest stream.
-        width: of an upright picture with square pixels.
+        width: of an upright picture with square pixels, the largest one where they differ.
         height: likewise.
-        rotation_degrees: 0, 90, 180 or 270, by which stored pixels are turned clockwise to be upright.
+        rotation_degrees: 0, 90, 180 or 270, by which the first picture's stored pixels are turned clockwise to be
+            upright.
         sample_aspect_ratio: width of a stored pixel over its height; above 1 pictures are widened, below 1
             heightened, so that no stored pixel is lost; up to 1 % off square they stay as they are.
         num_frames_listed: how many frames the container claims to have; -1 when it claims nothing.
@@ -71,59 +65,6 @@ class FrameTable:
     codec: str
     frame_rate: float
     message: str
-
-
-def scan_frames(source: Path, *, stream: int | None = None) -> FrameTable:
-    """Read when each frame is shown; decode only the first, for size and rotation (Section II-B).
-
-    Files whose packets carry no times, or the same time twice, are decoded as a whole, and their frames are timed by
-    the frame rate. Frames that the container hides (before an edit list's start) are not in the table. Interlaced
-    pictures are taken as they are, both fields in one.
-
-    Args:
-        source: a clip in any container ffmpeg reads.
-        stream: which of the picture streams, counted from 0; by default the one ffmpeg thinks best.
-
-    Raises:
-        MediaError: no_stream without a video stream (cover art is none); decode_error when not one frame can be
-            decoded.
-        OSError: when the system cannot read the file.
-
-    """
-    with opened(source) as container:
-        film = video_stream(container, stream)
-        first, pts, dts, num_hidden = _scan_packets(container, film)
-        origin = origin_seconds(container)
-        listed = film.frames or -1
-        notes = []
-        guessed = has_guessed_times(container.format.name, film)
-        jumps = "" if guessed else _describe_jumps(source, dts, film, origin)
-        notes += [jumps] if jumps else []
-        if guessed or jumps or None in pts or len(set(pts)) < len(pts):
-            times = _decoded_times(source, stream)
-            if not jumps:
-                notes.append("the packets carry no usable times, so frames are timed by decoding")
-        else:
-            times = np.array(sorted(float(value * film.time_base) - origin for value in pts), dtype=np.float64)
-        if listed > len(times) + num_hidden:
-            notes.append(f"the container lists {listed} frames, {len(times)} are there")
-        if first.interlaced_frame:
-            notes.append("interlaced, fields are not separated")
-        upright = orientation(first)
-        width, height, aspect, note = square_size(film, first.width, first.height)
-        notes += [note] if note else []
-        rate = film.average_rate or film.guessed_rate or 0
-        return FrameTable(
-            times_seconds=times,
-            width=height if upright.transpose else width,
-            height=width if upright.transpose else height,
-            rotation_degrees=upright.degrees,
-            sample_aspect_ratio=aspect,
-            num_frames_listed=listed,
-            codec=film.codec_context.codec.canonical_name,
-            frame_rate=float(rate),
-            message="; ".join(notes),
-        )
 
 
 def read_frames(source: Path, table: FrameTable, *, threads: int = 0, stream: int | None = None) -> "FrameReader":
@@ -207,16 +148,52 @@ class FrameReader(Iterator[Frame]):
         """Give the frames after the newest given one; with several threads stop before the first damage."""
         with opened(source) as container:
             stream = video_stream(container, self._stream)
+            limit_pixels(stream, max(MOST_PIXELS, self._table.width * self._table.height))
             clock = Clock(container, stream, origin_seconds(container), lambda: read_timeline(source))
             convert = Converter(self._table.width, self._table.height)
-            pictures = decode_frames(container, stream, threads, self._note)
+            shapes = ShapeReader(stream)
+            repeats: deque[int] = deque()
+            pictures = decode_frames(container, stream, threads, self._note, self._noting(repeats, container, stream))
+            shown: tuple[Any, Shape] | None = None
             for picture in pictures if threads == 1 else self._until_damage(pictures):
-                index = self._find(clock.time_of(picture.pts))
+                shape, time = shapes.read(picture), clock.time_of(picture.pts)
+                index = None if time is None else self._find(time)
                 if index is not None:
-                    self._previous = index
-                    self.num_frames += 1
-                    self.num_corrupt += bool(picture.is_corrupt)
-                    yield Frame(index, float(self._table.times_seconds[index]), convert(picture))
+                    yield from self._repeat(shown, repeats, index, convert)
+                    shown = picture, shape
+                    yield from self._give(index, picture, shape, convert)
+                elif time is not None:
+                    self.num_untimed += 1
+            if threads == 1 or not self._damaged:
+                yield from self._repeat(shown, repeats, len(self._table.times_seconds), convert)
+
+    def _give(self, index: int, picture: Any, shape: Shape, convert: Converter) -> Iterator[Frame]:
+        """Give a picture unless it has been given."""
+        if index > self._previous:
+            self._previous = index
+            self.num_frames += 1
+            self.num_corrupt += bool(picture.is_corrupt)
+            yield Frame(index, float(self._table.times_seconds[index]), convert(picture, shape))
+
+    def _noting(self, repeats: deque[int], container: Any, stream: Any) -> Callable[[Any], None]:
+        """Return what keeps in mind at which places of the table a picture is to be shown again."""
+        origin = origin_seconds(container)
+
+        def note(packet: Any) -> None:
+            index = None if packet.pts is None else self._find(float(packet.pts * stream.time_base) - origin)
+            if index is not None:
+                repeats.append(index)
+
+        return note
+
+    def _repeat(
+        self, shown: tuple[Any, Shape] | None, repeats: deque[int], end: int, convert: Converter
+    ) -> Iterator[Frame]:
+        """Give a picture again at the places before `end` at which it is to be shown again."""
+        while repeats and repeats[0] < end:
+            index = repeats.popleft()
+            if shown is not None:
+                yield from self._give(index, *shown, convert)
 
     def _until_damage(self, pictures: Iterator[Any]) -> Iterator[Any]:
         """Hold pictures back for as long as a later one that they are made from may turn out damaged."""
@@ -233,60 +210,13 @@ class FrameReader(Iterator[Frame]):
             yield from held
 
     def _find(self, time: float) -> int | None:
-        """Return the place of a time in the table; None when it is not there or not after the newest given frame."""
+        """Return the place of a time in the table; None when it is not there."""
         times = self._table.times_seconds
         index = int(np.searchsorted(times, time - SAME_TIME_SECONDS))
-        if index == len(times) or abs(times[index] - time) > SAME_TIME_SECONDS:
-            self.num_untimed += 1
-            return None
-        return index if index > self._previous else None
+        is_there = index < len(times) and abs(times[index] - time) <= SAME_TIME_SECONDS
+        return index if is_there else None
 
     def _note(self, error: Exception) -> None:
         """Count a packet that could not be read or decoded."""
         self.num_bad_packets += 1
         self.last_error = reason(error)
-
-
-def _describe_jumps(source: Path, dts: list[int | None], film: Any, origin: float) -> str:
-    """Return "" or a sentence about jumps in the times; the whole file is read only where there may be one."""
-    times = [float(value * film.time_base) for value in dts if value is not None]
-    return read_timeline(source).message if has_jumps(times, origin) else ""
-
-
-def _scan_packets(container: Any, stream: Any) -> tuple[Any, list[int | None], list[int | None], int]:
-    """Return the first decoded frame, when every packet that is shown is shown and decoded, and how many are not.
-
-    Raises:
-        MediaError: when not one frame can be decoded.
-
-    """
-    errors: list[Exception] = []
-    context = stream.codec_context
-    context.thread_type, context.thread_count = ThreadType.SLICE, 1  # threads would hold the first frame back
-    first, pts, dts, num_hidden = None, [], [], 0
-    for packet in packets(container, stream, errors.append):
-        if first is None:
-            try:
-                first = next(iter(context.decode(packet)), None)
-            except av.FFmpegError as error:
-                if isinstance(error, MemoryError) and is_out_of_memory(error):
-                    raise
-                errors.append(error)
-        if packet is not None and packet.is_discard:
-            num_hidden += 1
-        elif packet is not None:
-            pts.append(packet.pts)
-            dts.append(packet.dts)
-    if first is None:
-        detail = f": {reason(errors[-1])}" if errors else ""
-        raise MediaError("decode_error", f"not one of {len(pts)} frames can be decoded{detail}")
-    return first, pts, dts, num_hidden
-
-
-def _decoded_times(source: Path, ordinal: int | None) -> np.ndarray:
-    """Return the times of the frames that decode, (F,) float64, for files without usable times."""
-    with opened(source) as container:
-        stream = video_stream(container, ordinal)
-        clock = Clock(container, stream, origin_seconds(container), lambda: read_timeline(source))
-        times = [clock.time_of(picture.pts) for picture in decode_frames(container, stream, 1, lambda error: None)]
-    return np.array(times, dtype=np.float64)

@@ -1,7 +1,8 @@
 """One clock for sound and picture where a container's times jump or start again, as in recordings that were joined."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -18,9 +19,15 @@ LONGEST_GAP_SECONDS = 10.0
 # less then, since pictures are decoded up to 0.2 s or so before they are shown.
 RESTART_SECONDS = 0.5
 SHOWN_RESTART_SECONDS = RESTART_SECONDS / 2
+# Who goes back by this to where all began, or before, starts again too, however short that was.
+WHOLE_RESTART_SECONDS = 0.1
 SAME_TIME_SECONDS = 1e-6  # what rounding may do to a time
 # What a packet counts for at most: MP4 knows no gaps, and lets the packet before one last until the next.
 LONGEST_PACKET_SECONDS = 1.0
+# A recorder of a call writes nothing while the microphone is off and the screen stands still: that is a pause. For
+# longer than this no one waited.
+LONGEST_PAUSE_SECONDS = 3600.0
+RECORDERS_FORMAT = "matroska"  # of WebM too: its times are a recorder's clock, parts joined in it run on
 MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
 LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
 
@@ -43,9 +50,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The pieces of a clip, in order; one for nearly all clips."""
+    """How a clip's times are to be read.
+
+    Attributes:
+        pieces: in order; one for nearly all clips.
+        going_back: indices of the streams whose times of decoding go back without starting again, as where parts of a
+            recording overlap.
+    """
 
     pieces: tuple[Piece, ...]
+    going_back: tuple[int, ...] = ()
 
     def clip_seconds(self, restarts: int, seconds: float) -> float:
         """Return a time relative to the clip's origin; `restarts` is how often the stream's times started again."""
@@ -70,17 +84,24 @@ class Timeline:
 
 
 class Restarts:
-    """Counts how often the times of a stream start again, which is where they go back by more than `least` seconds."""
+    """Counts how often the times of a stream start again.
+
+    They do where they go back by more than `least` seconds, or to where they began.
+    """
 
     def __init__(self, least: float = RESTART_SECONDS) -> None:
         self.count = 0
         self._least = least
-        self._last: float | None = None
+        self._first: float | None = None
+        self._last = 0.0
 
     def after(self, seconds: float) -> int:
         """Return how often they did when the next one is `seconds`."""
-        if self._last is not None and seconds < self._last - self._least:
+        if self._first is None:
+            self._first = seconds
+        elif seconds < self._last - (WHOLE_RESTART_SECONDS if seconds <= self._first else self._least):
             self.count += 1
+            self._first = seconds
         self._last = seconds
         return self.count
 
@@ -91,16 +112,28 @@ def has_jumps(times: Iterable[float], origin: float, least: float = RESTART_SECO
     >>> has_jumps([0.0, 9.0, 18.0], 0.0), has_jumps([0.0, 11.0], 0.0), has_jumps([5.0, 3.0], 0.0)
     (False, True, True)
     """
-    last = origin
+    last, restarts = origin, Restarts(least)
     for time in times:
-        if not last - least <= time <= last + LONGEST_GAP_SECONDS:
+        if restarts.after(time) or not last - least <= time <= last + LONGEST_GAP_SECONDS:
             return True
         last = time
     return False
 
 
+def goes_back(times: Iterable[float]) -> bool:
+    """Tell whether times of decoding go back anywhere.
+
+    >>> goes_back([0.0, 0.0, 1.0]), goes_back([0.0, 1.0, 0.9])
+    (False, True)
+    """
+    return any(after < before for before, after in pairwise(times))
+
+
 def find_pieces(
-    streams: Sequence[Sequence[tuple[float, float, float]]], origin: float, longest_gap: float = LONGEST_GAP_SECONDS
+    streams: Sequence[Sequence[tuple[float, float, float]]],
+    origin: float,
+    longest_gap: float = LONGEST_GAP_SECONDS,
+    is_pause: Callable[[int, float, float], bool] = lambda restarts, start, end: False,
 ) -> tuple[Piece, ...]:
     """Find where the times of all streams together jump or start again.
 
@@ -109,7 +142,8 @@ def find_pieces(
     Args:
         streams: of each stream the packets in the file's order: time of decoding, start and end, in seconds.
         origin: of the clip, in the container's time.
-        longest_gap: in seconds; what is longer is closed up.
+        longest_gap: in seconds; what is longer is closed up,
+        is_pause: unless this says so of it, given how often the times had started again, and its start and end.
     """
     runs: dict[int, list[tuple[float, float]]] = {}
     for stream in streams:
@@ -121,7 +155,7 @@ def find_pieces(
     for run, spans in sorted(runs.items()):
         end = origin if run == 0 else -math.inf  # a run that starts again starts a piece
         for start, stop in sorted(spans):
-            if start - end > longest_gap or end == -math.inf:
+            if end == -math.inf or (start - end > longest_gap and not is_pause(run, end, start)):
                 pieces.append(Piece(run, start, start - clip_end))
             end = max(end, stop)
             clip_end = max(clip_end, end - pieces[-1].shift_seconds)
@@ -139,22 +173,63 @@ def read_timeline(source: Path) -> Timeline:
     with opened(source) as container:
         origin = origin_seconds(container)
         spans: dict[int, list[tuple[float, float, float]]] = {}
+        key_frames: dict[int, list[bool]] = {}
         for packet in packets(container, [*film_streams(container), *container.streams.audio], lambda error: None):
             if packet is not None and packet.dts is not None and not packet.is_discard:
                 start = packet.dts if packet.pts is None else packet.pts
                 base = float(packet.time_base)
                 span = (packet.dts * base, start * base, start * base + _duration(packet, base))
                 spans.setdefault(packet.stream.index, []).append(span)
+                if packet.stream.type == "video":
+                    key_frames.setdefault(packet.stream.index, []).append(packet.is_keyframe)
         # Without sound a picture may stand for as long as it likes: a slide show is no jump.
         longest_gap = LONGEST_GAP_SECONDS if container.streams.audio else math.inf
-    pieces = find_pieces(list(spans.values()), origin, longest_gap)
+        is_recorders = RECORDERS_FORMAT in container.format.name
+    pictures = [(spans[index], keys) for index, keys in key_frames.items()]
+    pieces = find_pieces(list(spans.values()), origin, longest_gap, Pauses(pictures, is_recorders))
     if len(pieces) > MOST_PIECES:
         raise MediaError(
             "decode_error",
             f"the container's times jump {len(pieces) - 1} times, more than {MOST_PIECES - 1} mean nothing; "
             "convert the clip so that they run on",
         )
-    return Timeline(pieces)
+    going_back = [index for index, given in spans.items() if goes_back(decoded for decoded, _, _ in given)]
+    return Timeline(pieces, tuple(going_back))
+
+
+class Pauses:
+    """Tells pauses from jumps: what follows a pause goes on from the picture before, a new part begins anew.
+
+    Args:
+        pictures: of each picture stream its packets' times, see `find_pieces`, and which of them are key frames.
+        is_recorders: the clip has a recorder's own clock: where no picture follows, it paused.
+        most: seconds that all pauses together may last.
+    """
+
+    def __init__(
+        self,
+        pictures: Iterable[tuple[Sequence[tuple[float, float, float]], Sequence[bool]]],
+        is_recorders: bool,
+        most: float = LONGEST_PAUSE_SECONDS,
+    ) -> None:
+        self._is_recorders = is_recorders
+        self._seconds_left = most
+        self._pictures: dict[int, deque[tuple[float, bool]]] = {}
+        for given, keys in pictures:
+            restarts = Restarts()
+            for (decoded, start, _), is_key in zip(given, keys, strict=True):
+                self._pictures.setdefault(restarts.after(decoded), deque()).append((start, is_key))
+
+    def __call__(self, restarts: int, start: float, end: float) -> bool:
+        """Tell whether a gap is a pause; ask in the order of time."""
+        following = self._pictures.get(restarts, deque())
+        while following and following[0][0] < end:
+            following.popleft()
+        goes_on = not following[0][1] if following else self._is_recorders
+        if not goes_on or end - start > self._seconds_left:
+            return False
+        self._seconds_left -= end - start
+        return True
 
 
 def _duration(packet: Any, base: float) -> float:

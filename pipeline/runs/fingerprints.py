@@ -21,6 +21,9 @@ _PACKAGES = {
     "embeddings": ("torch",),
 }
 
+#: `[frames] max_pixels` as shipped.
+_USUAL_MAX_PIXELS = 8192 * 4320
+
 Provenance = dict[str, Any]
 
 
@@ -43,7 +46,7 @@ def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
     settings: dict[str, Provenance] = {
         "wav": {"sample_rate": paper.SAMPLE_RATE},
         "stft": {},
-        "frames": {},
+        "frames": _describe_frames(),
         "faces": {
             "smallest_face_px": face_settings.smallest_face_px,
             "detect_every": face_settings.detect_every,
@@ -60,6 +63,12 @@ def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
     return {
         stage: {"stage": stage, "version": STAGE_VERSIONS[stage], "settings": settings[stage]} for stage in settings
     }
+
+
+def _describe_frames() -> Provenance:
+    """Name what is not as it always was: the limit came later, and the default changes no clip's frames."""
+    limit = config.frames().max_pixels
+    return {} if limit == _USUAL_MAX_PIXELS else {"max_pixels": limit}
 
 
 def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def _scan(source: Path | None, stream: int | None) -> tuple[media.FrameTable | N
     if source is None:
         return None, "missing_file", GONE
     try:
-        table = media.scan_frames(source, stream=stream)
+        table = media.scan_frames(source, stream=stream, most_pixels=config.frames().max_pixels)
     except media.MediaError as error:
         return None, error.status, str(error)
     return table, "ok", table.message

@@ -27,3 +27,11 @@ def test_a_cut_is_found_once():
     scenes = [rng.integers(0, 256, (16, 16, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(2)]
     finder = CutFinder()
     assert [finder.look(scenes[number // 4]) for number in range(8)] == [False] * 4 + [True] + [False] * 3
+
+
+def test_a_change_of_shape_is_a_cut_although_thumbnails_are_alike():
+    scene = np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    wide, high = scene.repeat(8, 0).repeat(16, 1), scene.repeat(16, 0).repeat(8, 1)
+    assert measure_change(make_thumbnail(wide), make_thumbnail(high)) < 0.1
+    finder = CutFinder()
+    assert [finder.look(image) for image in (wide, wide, high, high, wide)] == [False, False, True, False, True]

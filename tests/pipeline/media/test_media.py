@@ -3,7 +3,6 @@ import threading
 import wave
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,7 +12,7 @@ from pipeline import media
 from pipeline.media import MediaError, Sound, extract_wav, prefetch, read_frames, scan_frames, write_clip
 from pipeline.media import container as media_container
 from pipeline.media import sound as media_sound
-from pipeline.media.decoding import square_size
+from pipeline.media.shapes import square_size
 
 RATE = 16000
 HEIGHT, WIDTH = 48, 64
@@ -180,7 +179,7 @@ def test_pixels_become_square_and_none_is_lost(tmp_path, aspect, size):
     ],
 )
 def test_absurd_pixels_are_taken_for_square(aspect, width, message):
-    assert square_size(SimpleNamespace(sample_aspect_ratio=aspect), width, 48) == (width, 48, 1.0, message)
+    assert square_size(float(aspect), width, 48) == (width, 48, 1.0, message)
 
 
 @pytest.mark.parametrize(

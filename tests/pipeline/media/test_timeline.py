@@ -3,13 +3,14 @@
 import doctest
 import subprocess
 import wave
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
 from pipeline.media import MediaError, extract_wav, ffmpeg_binary, read_frames, scan_frames, timeline, write_clip
-from pipeline.media.timeline import Piece, Timeline, find_pieces
+from pipeline.media.timeline import Pauses, Piece, Timeline, find_pieces
 
 RATE = 16000
 
@@ -20,7 +21,7 @@ def spans(*starts, length=1.0):
 
 def test_examples_in_docstrings():
     result = doctest.testmod(timeline)
-    assert (result.failed, result.attempted) == (0, 1)
+    assert (result.failed, result.attempted) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,85 @@ def test_a_jump_within_an_mp4_is_closed_up(tmp_path, kinds):
     assert "jump once" in sound.message
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert len(onsets(np.frombuffer(file.readframes(file.getnframes()), "<i2"), RATE, 4000)) == 2
+
+
+@pytest.mark.parametrize(("offset", "lost"), [(1.01, 0), (0.999, 2), (0.9, 4), (0.7, 9)])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_parts_that_overlap_lose_what_overlaps_and_no_more(tmp_path, offset, lost, threads):
+    path = join(tmp_path, (0, offset))
+    with av.open(str(path)) as container:
+        base, origin = container.streams.video[0].time_base, container.start_time / av.time_base
+        times = [float(p.pts * base) - origin for p in container.demux(video=0) if p.pts is not None]
+    first, second = np.sort(times[:25]), np.sort(times[25:])
+    by = first[-1] - second[0]
+    assert 0 < by < 0.4
+    table = scan_frames(path)
+    reader = read_frames(path, table, threads=threads)
+    frames = list(reader)
+    assert len(frames) == len(table.times_seconds) == 50 - lost
+    assert reader.message == ""
+    left_out = f"; {lost} frames that overlap are left out" if lost else ""
+    assert table.message == f"times go back by {by:.3f} s at {first[-1]:.2f} s{left_out}"
+    np.testing.assert_allclose(table.times_seconds[:25], first, atol=1e-6)
+    assert (np.diff(table.times_seconds) > 0).all()
+    # Those that come later than the first part keep their times; a single one that is early by less comes behind it.
+    later = second[second > first[-1]]
+    assert len(later) == 25 - max(lost, 1)
+    np.testing.assert_allclose(table.times_seconds[-len(later) :], later, atol=1e-6)
+    # The flash of the second part begins 0.4 s after its start, and nothing of it overlaps.
+    bright = [frame.time_seconds for frame in frames if frame.image.mean() > 120 and frame.index >= 25]
+    assert bright[0] == pytest.approx(second[10], abs=1e-6)
+
+
+def write_call(path, plan, codec="libvpx"):
+    """Write a call's recording: `plan` has for each picture its time and whether it is a key frame; sound until 1 s."""
+    with av.open(str(path), "w", format="matroska") as output:
+        video = output.add_stream(codec, rate=25, options={"lag-in-frames": "0"})
+        video.width, video.height, video.codec_context.gop_size = 64, 48, 1000
+        audio = output.add_stream("libopus", rate=48000, layout="mono")
+        for number in range(50):
+            samples = np.random.default_rng(number).uniform(-0.5, 0.5, (1, 960)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+            frame.sample_rate, frame.pts = 48000, 960 * number
+            output.mux(audio.encode(frame))
+        for number, (time, is_key) in enumerate(plan):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 9 * number, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = round(25 * time), Fraction(1, 25)
+            frame.pict_type = av.video.frame.PictureType.I if is_key else av.video.frame.PictureType.P
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+        output.mux(audio.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("resumes", "end", "message"),
+    [
+        # The microphone off and the screen still for half a minute; then the screen goes on.
+        (False, 31.2, ""),
+        # A recording joined to another one starts with a key frame.
+        (True, 2.2, "the container's times jump once, first after 1.00 s; sound and picture are closed up there"),
+    ],
+)
+def test_a_call_that_stands_still_is_no_joined_recording(tmp_path, resumes, end, message):
+    path = tmp_path / "call.mkv"
+    times = [*np.arange(0, 1, 0.2), *np.arange(30, 31.4, 0.2)]
+    write_call(path, [(time, time == 0 or (resumes and time == 30)) for time in times])
+    table = scan_frames(path)
+    assert table.times_seconds[-1] == pytest.approx(end, abs=0.05)
+    assert table.message == message
+    assert len(list(read_frames(path, table))) == len(times)
+
+
+def test_pauses_are_told_from_jumps_and_bounded():
+    times = [(0.0, 0.0, 1.0), (60.0, 60.0, 61.0), (120.0, 120.0, 121.0)]
+    goes_on = [(times, [True, False, False])]
+    assert [Pauses(goes_on, False)(0, 1.0, 60.0), Pauses(goes_on, False, most=58.0)(0, 1.0, 60.0)] == [True, False]
+    bounded = Pauses(goes_on, False, most=100.0)
+    assert [bounded(0, 1.0, 60.0), bounded(0, 61.0, 120.0)] == [True, False]
+    assert not Pauses([(times, [True, True, False])], False)(0, 1.0, 60.0)
+    # No picture follows: only a recorder's clock says that it paused.
+    assert [Pauses(goes_on, kind)(0, 121.0, 180.0) for kind in (True, False)] == [True, False]
+    assert find_pieces([times], 0.0, is_pause=Pauses(goes_on, False)) == (Piece(0, 0.0, 0.0),)
 
 
 def test_a_pause_of_sound_alone_stays_silence(tmp_path):
