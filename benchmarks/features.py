@@ -37,6 +37,7 @@ from models.sphereface.network import build_sphereface
 from models.weights.table import RANDOM
 from pipeline import config, media, stages
 from pipeline.runs.run import Run, open_run
+from pipeline.settings_files import OVERLAY_VARIABLE
 from pipeline.stages.align_faces import open_processes
 from pipeline.stages.clip_faces import load_likeness
 from pipeline.stages.embedding import embed_all
@@ -118,7 +119,7 @@ def _load_settings(values: dict[str, dict[str, Any]], path: Path) -> None:
     )
     with path.open("w", encoding="utf-8") as file:
         overlay.write(file)
-    os.environ[config.OVERLAY_VARIABLE] = str(path)
+    os.environ[OVERLAY_VARIABLE] = str(path)
     config.load()
 
 

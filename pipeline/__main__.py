@@ -5,6 +5,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from pipeline.errors import UserError
+from pipeline.settings_files import check_overlay
+
 # Each module has HELP, add_arguments(parser) and run(arguments) -> exit code.
 COMMANDS = {
     "evaluate": "pipeline.commands.evaluate",
@@ -17,6 +20,11 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
+    try:
+        check_overlay()  # before Luigi is imported, which reads it too
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {}

@@ -1,6 +1,5 @@
 """The settings: luigi.Config sections, read from tasks.cfg and one overlay, checked before anything else."""
 
-import configparser
 import difflib
 import operator
 import os
@@ -15,10 +14,10 @@ from luigi.task_register import Register
 from models import paper
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
+from pipeline.settings_files import find_overlay, read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS_CFG = "tasks.cfg"
-OVERLAY_VARIABLE = "LUIGI_CONFIG_PATH"
 
 
 def _integer(default: int, low: int, high: int, description: str) -> Any:
@@ -39,6 +38,23 @@ def _choice(default: str, choices: Iterable[str], description: str) -> Any:
 
 def _text(default: str, description: str) -> Any:
     return luigi.Parameter(default=default, description=description)
+
+
+class _Path(luigi.Parameter[str]):
+    """A path; `~` at its beginning is somebody's home folder."""
+
+    def parse(self, x: str) -> str:
+        """Give the path with the home folder's own in place of `~`."""
+        path = os.path.expanduser(x)  # noqa: PTH111 (a Path would change how the rest is written)
+        if path.startswith("~"):
+            raise ValueError(
+                f"no home folder is known for {x.partition('/')[0]}; write ./{x} for a folder of that name"
+            )
+        return path
+
+
+def _path(default: str, description: str) -> Any:
+    return _Path(default=default, description=description)
 
 
 def _switch(default: bool, description: str) -> Any:
@@ -62,27 +78,27 @@ def _epochs(default: tuple[int, ...], description: str) -> Any:
 class dataset(luigi.Config):
     """Where the clips and their labels are."""
 
-    videos = _text("data/omg/videos", "folder of <video>/<utterance> files")
-    train = _text("data/omg/omg_TrainVideos.csv", "CSV of the training split")
-    validation = _text("data/omg/omg_ValidationVideos.csv", "CSV of the validation split")
-    test = _text("", "CSV of the test split, with or without labels; empty for none")
+    videos = _path("data/omg/videos", "folder of <video>/<utterance> files")
+    train = _path("data/omg/omg_TrainVideos.csv", "CSV of the training split")
+    validation = _path("data/omg/omg_ValidationVideos.csv", "CSV of the validation split")
+    test = _path("", "CSV of the test split, with or without labels; empty for none")
     group = _text(
         "", "column that tells recordings (or speakers) apart; empty for link, else the video's name without _N"
     )
-    overrides = _text("", "CSV that overrules speaker and streams of single utterances; empty for none")
+    overrides = _path("", "CSV that overrules speaker and streams of single utterances; empty for none")
 
 
 class store(luigi.Config):
     """The feature store."""
 
-    root = _text("data/omg/store", "folder of the feature store")
+    root = _path("data/omg/store", "folder of the feature store")
     shard_size = _integer(64, 1, 1 << 20, "most utterances in a new shard")
 
 
 class run(luigi.Config):
     """How and where to run."""
 
-    root = _text("runs", "folder of logs, checkpoints and reports")
+    root = _path("runs", "folder of logs, checkpoints and reports")
     device = _choice("auto", ["auto", "cpu", "cuda"], "where networks run; auto takes CUDA where there is one")
     seed = _integer(0, 0, 2**31 - 1, "seed of every random number")
     seeds = _integer(1, 1, 1000, "seeds that each network is trained with; the mean of their predictions counts")
@@ -92,7 +108,7 @@ class run(luigi.Config):
     save_every_steps = _integer(0, 0, 1 << 30, "steps after which a training can be gone on with; 0 for whole epochs")
     folds = _integer(0, 0, 1000, "folds of cross-validation over the training and validation videos; 0 for none")
     opensmile = _switch(False, "also train the paper's audio baseline; needs pip install -e '.[opensmile]'")
-    scratch = _text("", "folder for temporary rows; empty for the place of the file itself")
+    scratch = _path("", "folder for temporary rows; empty for the place of the file itself")
     saving_share = _number(
         1.0, 0.001, 1.0, "of a training's time that saving after epochs may take; 1: after each epoch"
     )
@@ -103,7 +119,7 @@ class run(luigi.Config):
 class audio(luigi.Config):
     """Sound."""
 
-    ffmpeg = _text("", "ffmpeg binary; empty for the one on PATH, else the one of imageio-ffmpeg")
+    ffmpeg = _path("", "ffmpeg binary; empty for the one on PATH, else the one of imageio-ffmpeg")
 
 
 class frames(luigi.Config):
@@ -126,7 +142,7 @@ class faces(luigi.Config):
 class embeddings(luigi.Config):
     """SphereFace features."""
 
-    weights = _text("weights/sphere20a_20171020.pth", "published weights, or the word random")
+    weights = _path("weights/sphere20a_20171020.pth", "published weights, or the word random")
     channel_order = _choice("bgr", ["bgr", "rgb"], "order in which the network sees a crop's colours")
     precision = _choice("bfloat16", ["float32", "bfloat16"], "arithmetic of the network")
     batch_size = _integer(0, 0, 4096, "faces per batch; 0 for PyTorch: 8 on a CPU, 256 on a GPU")
@@ -154,7 +170,7 @@ class _MapDraws:
 class anet(_Training, _MapDraws, luigi.Config):
     """The acoustic network."""
 
-    vgg_weights = _text("weights/vgg16-397923af.pth", "ImageNet weights of VGG-16, or the word random")
+    vgg_weights = _path("weights/vgg16-397923af.pth", "ImageNet weights of VGG-16, or the word random")
     channel_scale = _number(1.0, 1 / 64, 1.0, "factor on VGG-16's channels; 1 is the paper's network")
     epochs = _integer(paper.ANET_EPOCHS, 1, 10000, "passes over the training split")
     batch_size = _integer(paper.ANET_BATCH_SIZE, 1, 4096, "utterances per step")
@@ -219,19 +235,16 @@ def load() -> list[Path]:
             faults are listed at once.
     """
     base = find_tasks_cfg()
-    paths = [base]
-    if overlay := os.environ.get(OVERLAY_VARIABLE):
-        paths.append(Path(overlay))
-    for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; correct {OVERLAY_VARIABLE} or run from the repository's root")
+    overlay = find_overlay()
+    paths = [base] if overlay is None else [base, overlay]
     faults = [fault for path in paths for fault in _misspelt(path)]
     if faults:
         raise UserError("\n".join(faults))
-    for path in paths:
-        # Luigi has read the overlay already, below tasks.cfg: added again it wins.
-        luigi.configuration.add_config_path(str(path))
+    luigi.configuration.add_config_path(str(base))
     merged = luigi.configuration.get_config()
+    if overlay is not None:
+        # Luigi has read it already, below tasks.cfg, or could not: laid over it again it wins.
+        merged.read_dict(read_settings(overlay), str(overlay))
     if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
         # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
         merged.set("core", "local_scheduler", "true")
@@ -250,25 +263,14 @@ def find_tasks_cfg() -> Path:
     return next((path for path in places if path.is_file()), places[-1])
 
 
-def _parse(path: Path) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[method-assign, assignment]
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"), str(path))
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    return parser
-
-
 def _misspelt(path: Path) -> Iterable[str]:
-    parser = _parse(path)
     known = {*SECTIONS, *_LUIGI_SECTIONS}
-    for section in parser.sections():
+    for section, values in read_settings(path).items():
         if section not in known:
             yield f"{path}: section [{section}] is unknown{_nearest(section, known)}"
             continue
         options = _options_of(section)
-        for option, value in parser.items(section):
+        for option, value in values.items():
             if options is not None and option not in options:
                 yield f"{path}: option {option} of [{section}] is unknown{_nearest(option, options)}"
             elif "%" in value.replace("%%", ""):
@@ -305,7 +307,9 @@ def _bad_values(paths: list[Path]) -> Iterable[str]:
                 text = merged.get(name, option)
                 parameter.parse(text)
             except Exception as error:  # each kind of parameter raises its own
-                where = next((path for path in reversed(paths) if _parse(path).has_option(name, option)), "luigi.cfg")
+                where = next(
+                    (path for path in reversed(paths) if option in read_settings(path).get(name, {})), "luigi.cfg"
+                )
                 yield f"{where}: [{name}] {option} = {text}: {error} ({parameter.description})"
 
 

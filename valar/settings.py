@@ -1,13 +1,14 @@
 """Which files of settings count: found and checked before Luigi is imported, which reads them at once."""
 
-import configparser
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.settings_files import OVERLAY_VARIABLE, check_overlay, find_overlay, read_settings
 
 #: The settings of a folder of the user's own.
 FILE_NAME = "valar.cfg"
-#: Where Luigi looks for an overlay.
-OVERLAY_VARIABLE = "LUIGI_CONFIG_PATH"
 
 
 class SettingsError(Exception):
@@ -23,7 +24,8 @@ def use_settings(named: str | None = None) -> Path | None:
     Raises:
         SettingsError: The file is not there or is no file of settings.
     """
-    variable = os.environ.get(OVERLAY_VARIABLE)
+    overlay = find_overlay()
+    variable = "" if overlay is None else str(overlay)
     if named is None and not variable and Path(FILE_NAME).is_file():
         named = FILE_NAME
     path = Path(named or variable or "")
@@ -34,33 +36,20 @@ def use_settings(named: str | None = None) -> Path | None:
         raise SettingsError(f"{what} {path} does not exist; name a file of settings".strip())
     read_file(path)
     os.environ[OVERLAY_VARIABLE] = str(path)
+    check_overlay()  # one with a byte order mark is kept from Luigi, which stops there
     return path
 
 
-def read_file(path: Path) -> configparser.ConfigParser:
-    """Read a file of settings as it is.
+def read_file(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """Read a file of settings as it is: section to option to text.
 
     Raises:
         SettingsError: It is no file of settings; says the line.
     """
-    parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"), str(path))
-    except configparser.MissingSectionHeaderError as error:
-        raise SettingsError(
-            f"{path}:{error.lineno}: {error.line.strip()!r} stands before any section; write [run] or the like above it"
-        ) from error
-    except configparser.ParsingError as error:
-        line, text = error.errors[0]
-        raise SettingsError(f"{path}:{line}: {text} is neither `option = value` nor a [section]") from error
-    except (configparser.DuplicateSectionError, configparser.DuplicateOptionError) as error:
-        what = f"[{error.section}]"
-        if isinstance(error, configparser.DuplicateOptionError):
-            what = f"{error.option} of {what}"
-        raise SettingsError(f"{path}:{error.lineno}: {what} is there twice; keep one") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    return parser
+        return read_settings(path)
+    except UserError as error:
+        raise SettingsError(str(error)) from error
 
 
 def find_store() -> Path:
@@ -73,7 +62,7 @@ def find_store() -> Path:
     from pipeline.config import TASKS_CFG, find_tasks_cfg
 
     for path in filter(None, (overlay, find_tasks_cfg())):
-        root = read_file(path).get("store", "root", fallback=None)
+        root = read_file(path).get("store", {}).get("root")
         if root is not None:
-            return Path(root)
+            return Path(root).expanduser()
     raise SettingsError(f"neither {TASKS_CFG} nor {FILE_NAME} has [store] root; name the store's folder")

@@ -10,6 +10,7 @@ import pytest
 
 from models import paper
 from pipeline import config
+from pipeline.settings_files import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -36,7 +37,7 @@ def write(path, text):
 
 
 def test_tasks_cfg_lists_every_setting_with_the_paper_s_value():
-    parser = config._parse(ROOT / "tasks.cfg")
+    parser = read_settings(ROOT / "tasks.cfg")
     for name, section in config.SECTIONS.items():
         options = {option for option, _ in section.get_params()}
         assert set(parser[name]) == options, f"[{name}] of tasks.cfg and of config.py differ"
@@ -66,8 +67,6 @@ def test_the_overlay_wins_over_tasks_cfg(tmp_path):
         ("[faces]\ncrops = row\n", "[faces] crops = row: "),
         ("[frames]\nstore_pixels = maybe\n", "[frames] store_pixels = maybe: "),
         ("[run]\nroot = 100%\n", "[run] root = 100% holds a lone %; write %% for it"),
-        # Luigi reads the overlay before we do; its words name the file too.
-        ("[vnet]\nepochs = 3\nepochs = 4\n", "option 'epochs' in section 'vnet' already exists"),
     ],
 )
 def test_faults_are_named_with_their_file(tmp_path, text, message):
@@ -75,6 +74,69 @@ def test_faults_are_named_with_their_file(tmp_path, text, message):
     ended = load_in_process(tmp_path, overlay)
     assert ended.returncode != 0
     assert re.search(rf"mine\.cfg.*{re.escape(message)}", ended.stderr)
+
+
+def run_pipeline(folder, *arguments, overlay):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "pipeline", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LUIGI_CONFIG_PATH": str(overlay), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[vnet]\nepochs = 3\nepochs = 4\n", "mine.cfg:3: epochs of [vnet] is there twice; keep one"),
+        (b"[run]\n[vnet]\n[run]\n", "mine.cfg:3: [run] is there twice; keep one"),
+        (b"epochs = 3\n", "mine.cfg:1: 'epochs = 3' stands before any section; write [run]"),
+        (b"[vnet\nx = 1", "mine.cfg:1: '[vnet' stands before any section; write [run]"),
+        (
+            b"[vnet]\nepochs\n",
+            "mine.cfg:2: 'epochs\\n' is neither `option = value` nor a [section]",
+        ),
+        ("[vnet]\n".encode("utf-16"), "mine.cfg is written in UTF-16 or is no text; save it as UTF-8"),
+        ("[vnet]\n".encode("utf-16-le"), "mine.cfg is written in UTF-16 or is no text; save it as UTF-8"),
+        ("[run]\nroot = Läufe\n".encode("latin-1"), "mine.cfg:2: not UTF-8; save the file as UTF-8"),
+        (b"[run]\nroot = ~nobody-here/x\n", "no home folder is known for ~nobody-here; write ./~nobody-here/x"),
+    ],
+)
+def test_an_overlay_that_cannot_be_read_is_one_sentence_of_a_command(tmp_path, content, message):
+    (tmp_path / "mine.cfg").write_bytes(content)
+    ended = run_pipeline(tmp_path, "status", overlay="mine.cfg")
+    assert ended.returncode != 0
+    assert message in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.cfg"]
+
+
+def test_an_overlay_with_a_byte_order_mark_is_read(tmp_path):
+    text = "\ufeff[dataset]\ntrain = nöwhere.csv\n[embeddings]\nweights = random\n[anet]\nvgg_weights = random\n"
+    (tmp_path / "mine.cfg").write_bytes(text.encode())
+    ended = run_pipeline(tmp_path, "status", overlay="mine.cfg")
+    assert "[dataset] train = nöwhere.csv does not exist" in ended.stderr
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(tmp_path):
+    overlay = write(tmp_path / "mine.cfg", "[run]\nroot = ~/runs\n[store]\nroot = ~\n[anet]\nvgg_weights = random\n")
+    shown = load_in_process(
+        tmp_path, overlay, "(config.run().root, config.store().root, config.anet().vgg_weights, config.run().scratch)"
+    )
+    assert shown.stdout == f"('{tmp_path}/runs', '{tmp_path}', 'random', '')\n"
+
+
+def test_every_setting_that_is_a_path_knows_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    as_written = {
+        f"{name}.{option}"
+        for name, section in config.SECTIONS.items()
+        for option, parameter in section.get_params()
+        if parameter.__class__ is luigi.Parameter and parameter.parse("~/x") == "~/x"
+    }
+    assert as_written == {"dataset.group"}  # the name of a column
 
 
 def test_settings_that_contradict_each_other_stop_before_anything_is_done(tmp_path):

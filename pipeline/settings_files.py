@@ -1,0 +1,85 @@
+"""Files of settings, read and judged without Luigi, which reads the overlay when it is imported: with a traceback."""
+
+import codecs
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+#: Names the overlay; Luigi reads that file too, when it is imported.
+OVERLAY_VARIABLE = "LUIGI_CONFIG_PATH"
+#: Names an overlay instead that Luigi itself cannot read, since it begins with a byte order mark.
+HELD_BACK_VARIABLE = "VALAR_OVERLAY"
+
+
+def find_overlay() -> Path | None:
+    """Give the overlay's path, None where none is named."""
+    named = os.environ.get(OVERLAY_VARIABLE) or os.environ.get(HELD_BACK_VARIABLE)
+    return Path(named).expanduser() if named else None
+
+
+def check_overlay() -> None:
+    """Judge the overlay before Luigi is imported; a command calls this first.
+
+    An overlay with a byte order mark, which some editors put in front, is taken out of Luigi's sight: it would stop
+    there, and `config.load` reads it.
+
+    Raises:
+        UserError: It is not there or cannot be read.
+    """
+    overlay = find_overlay()
+    if overlay is None:
+        return
+    read_settings(overlay)
+    if OVERLAY_VARIABLE in os.environ and overlay.read_bytes().startswith(codecs.BOM_UTF8):
+        os.environ[HELD_BACK_VARIABLE] = os.environ.pop(OVERLAY_VARIABLE)
+
+
+def read_settings(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """Read a file of settings: section to option to text, as it stands.
+
+    Raises:
+        UserError: It is not there, is no UTF-8, or is not made of sections and options; says in which line.
+    """
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    try:
+        parser.read_string(_read_text(path), str(path))
+    except configparser.Error as error:
+        raise UserError(f"{path}{_explain(error)}") from error
+    return {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} does not exist; correct {OVERLAY_VARIABLE} or run from the repository's root"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; correct {OVERLAY_VARIABLE} or its rights") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise UserError(f"{path} is written in UTF-16 or is no text; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from error
+
+
+def _explain(error: configparser.Error) -> str:
+    """Say where the fault is and what it is, for the end of a sentence that begins with the path."""
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f":{error.lineno}: {error.option} of [{error.section}] is there twice; keep one"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f":{error.lineno}: [{error.section}] is there twice; keep one"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        text = repr(error.line.strip())
+        return f":{error.lineno}: {text} stands before any section; write [run] or the like above it"
+    if isinstance(error, configparser.ParsingError):
+        line, text = error.errors[0]
+        return f":{line}: {text} is neither `option = value` nor a [section]"
+    return f" cannot be read: {error}"
