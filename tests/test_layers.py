@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "pipeline": [
         {"errors", "contradictions", "chain"},
+        {"settings_files"},
         {"config", "progress"},
         {"dataset", "media"},
         {"faces"},
