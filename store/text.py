@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 # What a terminal obeys, or what turns the order of what is read: control characters, lone surrogates, separators of
 # lines, marks of direction.
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 # A spreadsheet takes such a cell for a formula, behind whatever apostrophes of ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
@@ -39,12 +40,12 @@ def _as_number(found: re.Match[str]) -> str:
 def guard_cell(value: object) -> str:
     """Give a value as a cell of a CSV file that no spreadsheet computes: an apostrophe stands before what would be one.
 
-    Control characters stand as their numbers. Numbers stay as they are.
+    Control characters stand as their numbers; marks of direction, which may be part of a name, stay. So do numbers.
 
     >>> guard_cell("=1+1"), guard_cell("-1.5"), guard_cell("-Xy"), guard_cell("'=1")
     ("'=1+1", '-1.5', "'-Xy", "''=1")
     """
-    text = escape(str(value))
+    text = _CONTROL.sub(_as_number, str(value))
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 

@@ -20,6 +20,7 @@ from pipeline.commands.evaluation_text import format_result, format_side_by_side
 from pipeline.dataset.csv_files import find_columns, read_rows
 from pipeline.dataset.utterances import Dataset, DatasetError, Utterance, read_dataset, utterance_name
 from pipeline.report.scoring import DIMENSIONS, compare_both, score_both, score_videos
+from store.text import read_cell
 
 HELP = "score a file of predictions as the OMG-Emotion challenge does"
 COLUMNS = ("video", "utterance", *DIMENSIONS)
@@ -196,7 +197,9 @@ def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
             problems.append(f"{path}:{line}: the row names no video or no utterance")
             continue
         arousal, valence = (_as_number(values[name]) for name in DIMENSIONS)
-        predictions.append(Prediction(line, values["video"], values["utterance"], (arousal, valence)))
+        predictions.append(
+            Prediction(line, read_cell(values["video"]), read_cell(values["utterance"]), (arousal, valence))
+        )
     if faults:
         raise DatasetError(faults)
     return predictions

@@ -24,6 +24,7 @@ from pipeline.report.tables import (
     seed_title,
     title_of,
 )
+from store.text import read_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: Rows shown of lists that may be long; the files beside the page have all.
@@ -162,7 +163,8 @@ def _find_worst(rows: Iterable[DetailRow]) -> list[dict[str, Any]]:
 
 def _list_missing(ledger: str) -> list[dict[str, str]]:
     """Return the ledger's rows whose sound or picture is not usable, with the reasons."""
-    rows = csv.DictReader(io.StringIO(ledger, newline=""))
+    reader = csv.DictReader(io.StringIO(ledger, newline=""))
+    rows = ({name: read_cell(cell) for name, cell in row.items()} for row in reader)
     return [
         {**row, "reasons": "; ".join(dict.fromkeys(filter(None, (row["sound_message"], row["picture_message"]))))}
         for row in rows

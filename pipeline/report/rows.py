@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.training.combining import MEAN
+from store.text import guard_cell, read_cell
 
 DECIMALS = 6  # of a prediction in the files: below what float32 carries, and the scores are those of the files
 COLUMNS = ("video", "utterance", "arousal", "valence")
@@ -16,6 +18,8 @@ DETAIL_COLUMNS = (
 )
 #: What files of earlier releases lack.
 _LATER_COLUMNS = {"recording"}
+
+_PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class DetailRow:
 
 def format_predictions(rows: Iterable[DetailRow]) -> str:
     """Return the challenge's file."""
-    return as_csv([COLUMNS, *([row.video, row.utterance, *_numbers(row.values)] for row in rows)])
+    return _as_text(
+        [COLUMNS, *([*map(_guard_name, (row.video, row.utterance)), *_numbers(row.values)] for row in rows)]
+    )
 
 
 def format_details(rows: Iterable[DetailRow]) -> str:
@@ -76,10 +82,20 @@ def parse_details(text: str) -> list[DetailRow]:
 
 
 def as_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as CSV text."""
+    """Return rows as CSV text, in which no cell is a formula to a spreadsheet."""
+    return _as_text([guard_cell(cell) for cell in row] for row in rows)
+
+
+def _as_text(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _guard_name(name: str) -> str:
+    # The challenge's file has the truth file's names. One of letters, digits, `_`, `.` and `-` can compute nothing and
+    # stays, such as a recording `-571d8cVauQ`.
+    return name if _PLAIN_NAME.fullmatch(name) else guard_cell(name)
 
 
 def _detail_cells(row: DetailRow) -> list[str]:
@@ -107,8 +123,8 @@ def _parse_row(row: dict[str, str]) -> DetailRow:
     if row["true_arousal"]:
         truth = (float(row["true_arousal"]), float(row["true_valence"]))
     return DetailRow(
-        video=row["video"],
-        utterance=row["utterance"],
+        video=read_cell(row["video"]),
+        utterance=read_cell(row["utterance"]),
         values=(float(row["arousal"]), float(row["valence"])),
         rests_on=row["rests_on"],
         sound=row["sound"],

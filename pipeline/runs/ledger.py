@@ -4,11 +4,12 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from pipeline.runs.run import Run, has_rows
 from store import files
+from store.text import guard_cell
 
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
@@ -105,9 +106,9 @@ def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[s
 def format_ledger(rows: Iterable[LedgerRow]) -> str:
     """Give the ledger as CSV, one row per utterance, in the order given."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(LedgerRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(LedgerRow)])
+    writer.writerows([guard_cell(cell) for cell in astuple(row)] for row in rows)
     return text.getvalue()
 
 

@@ -8,6 +8,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.commands.evaluate import evaluate_files
 from pipeline.dataset.utterances import DatasetError
+from pipeline.report.rows import DetailRow, format_predictions
 
 HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote"
 
@@ -235,3 +236,15 @@ def test_intervals_are_over_recordings_unless_asked_for(tmp_path, capsys):
     widths = [found[unit]["total_ccc_high"] - found[unit]["total_ccc_low"] for unit in found]
     assert widths[0] > widths[1] > widths[2]
     assert len({result["total_ccc"] for result in found.values()}) == 1
+
+
+def test_names_that_were_made_harmless_to_a_spreadsheet_are_known_again(tmp_path, capsys):
+    names = ["=1", "-571d8cVauQ", "+a b", "x"]
+    truth = "".join(f"{name},u.mp4,0.{k}1,0.{k}2\n" for k, name in enumerate(names))
+    rows = [
+        DetailRow(name, "u.mp4", (k / 10 + 0.01, k / 10 + 0.02), "vnet", "ok", "ok") for k, name in enumerate(names)
+    ]
+    (tmp_path / "truth.csv").write_text(f"video,utterance,arousal,valence\n{truth}")
+    (tmp_path / "predictions.csv").write_text(format_predictions(rows))
+    assert main(["evaluate", str(tmp_path / "truth.csv"), str(tmp_path / "predictions.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["arousal"]["ccc"] == pytest.approx(1)
