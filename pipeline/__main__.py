@@ -31,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, path in COMMANDS.items():
         modules[name] = importlib.import_module(path)
         modules[name].add_arguments(subparsers.add_parser(name, help=modules[name].HELP))
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.print_help()
+        return 2
+    arguments = parser.parse_args(words)
     return int(modules[arguments.command].run(arguments))
 
 

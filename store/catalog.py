@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from store.errors import StoreError, UtteranceNotFoundError
+from store.labels import Label, read_labels
 from store.layout import listings_folder, shard_path
 from store.listings import Listing, find_listings
 from store.schema import SCHEMAS
@@ -24,6 +25,12 @@ class Clip:
         self.name = name
         self.shard = shard
         self._store = store
+
+    def __repr__(self) -> str:
+        """Say whose rows these are, how many, and what is not ok."""
+        rows = ", ".join(f"{stage} {shard.fact(self.name, 'length')}" for stage, shard in self._shards.items())
+        bad = "".join(f"; {stage}: {status}" for stage, status in self.status.items() if status != "ok")
+        return f"<Clip {self.name}: rows of {rows or 'no stage'}{bad}>"
 
     def find_shard(self, stage: str) -> Shard | None:
         """Open a stage's file; None where the stage has not been there yet."""
@@ -140,6 +147,9 @@ class FeatureStore:
 
     def __getitem__(self, name: str) -> Clip:
         shard = self.listing.shards.get(name)
+        stem, dot, _ = name.rpartition(".")
+        if shard is None and dot and stem in self.listing.shards:  # written with the file's ending
+            return self[stem]
         if shard is None:
             near = difflib.get_close_matches(name, self.listing.shards, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
@@ -153,6 +163,36 @@ class FeatureStore:
             path = shard_path(self.folder, stage, self.listing.fingerprints[stage], shard)
             self._shards[key] = Shard(path, mapped=self.mapped) if path.exists() else None
         return self._shards.get(key)
+
+    def __repr__(self) -> str:
+        """Say where it is, how much there is, and of which run."""
+        stages = ", ".join(sorted(self.listing.fingerprints))
+        return f"<FeatureStore {self.folder}: {len(self)} utterances of the run {self.listing.run}; {stages}>"
+
+    def list_labels(self) -> dict[str, Label]:
+        """Give every utterance's split and labels, as the run's CSV files had them when it last ran."""
+        found = read_labels(Path(self.listing.runs) / "ledger.csv") if self.listing.runs else {}
+        return {name: found.get(name, Label()) for name in self}
+
+    def to_frame(self) -> Any:
+        """Give one table of all clips as a pandas DataFrame: split, labels, and status and length of every stage.
+
+        Columns are `clip`, `split`, `arousal`, `valence`, `shard`, `source_sha256`, and `<stage>_status`, `_length` (in
+        rows: 100 a second of STFT, one per face) and `_message`.
+
+        Raises:
+            StoreError: pandas is not installed.
+        """
+        if importlib.util.find_spec("pandas") is None:
+            raise StoreError("to_frame needs pandas: pip install pandas; list_utterances gives the same as plain data")
+        labels = self.list_labels()
+        rows = []
+        for row in self.list_utterances():
+            name = row.pop("utterance")
+            label = labels[name]
+            named = {"clip": name, "split": label.split, "arousal": label.arousal, "valence": label.valence}
+            rows.append({**named, **row})
+        return importlib.import_module("pandas").DataFrame(rows)
 
     def utterances(self) -> Any:
         """Give `list_utterances` as a pandas DataFrame, or as it is where pandas is not installed."""

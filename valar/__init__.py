@@ -18,10 +18,11 @@ from valar.packages import check_packages
 
 if TYPE_CHECKING:
     from store import FeatureStore
+    from valar.clips import ClipDataset
     from valar.extraction import Extraction, Prediction
 
 __version__ = version("valar")
-__all__ = ["__version__", "evaluate", "extract", "open", "predict"]
+__all__ = ["__version__", "dataset", "evaluate", "extract", "open", "predict"]
 
 
 def open(folder: str | Path | None = None, run: str | None = None) -> "FeatureStore":
@@ -98,3 +99,23 @@ def evaluate(truth: str | Path, predictions: str | Path) -> dict[str, Any]:
     from pipeline.commands.evaluate import evaluate_files
 
     return evaluate_files(Path(truth), Path(predictions))
+
+
+def dataset(store: "FeatureStore | str | Path | None" = None, split: str | None = None) -> "ClipDataset":
+    """Give a store's clips as a `torch.utils.data.Dataset` of sound, faces, labels and masks.
+
+    Args:
+        store: The store or its folder; by default `[store] root` of the settings.
+        split: train, validation or test; by default all clips.
+
+    Raises:
+        StoreError: The store knows no such split.
+
+    Example:
+        >>> clips = valar.dataset("data/store", split="train")  # doctest: +SKIP
+        >>> loader = torch.utils.data.DataLoader(clips, 8, collate_fn=clips.collate)  # doctest: +SKIP
+    """
+    check_packages()
+    from valar.clips import ClipDataset
+
+    return ClipDataset(open(store) if store is None or isinstance(store, str | Path) else store, split)

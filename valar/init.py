@@ -24,7 +24,7 @@ _TRYING = """
 weights = random
 [anet]
 vgg_weights = random
-channel_scale = 0.0625
+channel_scale = 0.03125
 epochs = 3
 [vnet]
 epochs = 3

@@ -6,15 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dataset.names import is_media_ending
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 
-#: Endings of files with sound or picture. Others are left out, and said to be.
-MEDIA_ENDINGS = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2ts", ".m4v", ".mka", ".mkv", ".mov", ".mp4"}
-    | {".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"}
-    | {".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".opus", ".wav", ".wma"}
-)
 #: How deep below the given folder clips are looked for.
 _DEEPEST = 4
 
@@ -53,12 +48,12 @@ def look_into(folder: Path) -> Inventory:
     for path in _walk(folder):
         ending = path.suffix.lower()
         target: list[Path] = csv_files if ending == ".csv" else clips
-        if ending == ".csv" or ending in MEDIA_ENDINGS:
+        if ending == ".csv" or is_media_ending(ending):
             target.append(path)
         else:
             others.append(str(path))
     if not clips:
-        raise UserError(f"{folder} holds no clip: no file below it ends like one ({', '.join(sorted(MEDIA_ENDINGS))})")
+        raise UserError(f"{folder} holds no clip: no file below it ends like one, such as .mp4 or .wav")
     depths = Counter(len(path.parts) for path in clips)
     if len(depths) > 1:
         examples = [next(path for path in clips if len(path.parts) == depth) for depth in sorted(depths)]

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from pipeline.runs.run import Run, has_rows
@@ -30,6 +30,8 @@ class LedgerRow:
         picture_message: One sentence, or "".
         shard: Id of the shard that holds its rows, or "".
         source_sha256: Digest of its file, or "".
+        arousal: Its label in the CSV file, None where there is none.
+        valence: Likewise.
     """
 
     utterance: str
@@ -42,6 +44,8 @@ class LedgerRow:
     picture_message: str = ""
     shard: str = ""
     source_sha256: str = ""
+    arousal: float | None = None
+    valence: float | None = None
 
     @property
     def has_sound(self) -> bool:
@@ -56,7 +60,10 @@ class LedgerRow:
 
 def read_ledger(run: Run) -> dict[str, LedgerRow]:
     """Read every listed utterance's statuses from the store, in the order of the CSV files."""
-    return {utterance.name: _read_row(run, utterance.name, utterance.split) for utterance in run.dataset.utterances}
+    return {
+        listed.name: replace(_read_row(run, listed.name, listed.split), arousal=listed.arousal, valence=listed.valence)
+        for listed in run.dataset.utterances
+    }
 
 
 def _read_row(run: Run, name: str, split: str) -> LedgerRow:
@@ -108,7 +115,7 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(LedgerRow)])
-    writer.writerows([guard_cell(cell) for cell in astuple(row)] for row in rows)
+    writer.writerows(["" if cell is None else guard_cell(cell) for cell in astuple(row)] for row in rows)
     return text.getvalue()
 
 

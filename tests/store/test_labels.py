@@ -1,0 +1,65 @@
+"""A clip by the name of its file; splits and labels beside the features; what a store says of itself."""
+
+import importlib.util
+import math
+import sys
+from dataclasses import replace
+
+import pytest
+
+from store import FeatureStore, StoreError
+from store.listings import Listing
+from tests.store.test_catalog import make_store
+
+LEDGER = "utterance,split,sound,picture,arousal,valence\nv/a,train,ok,ok,0.5,-1.0\nv/b,test,ok,ok,,\n"
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Three clips; the ledger of their run tells of two."""
+    listing = make_store(tmp_path / "store")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "ledger.csv").write_text(LEDGER, encoding="utf-8")
+    replace(listing, runs=str(tmp_path / "runs")).write(tmp_path / "store")
+    return FeatureStore(tmp_path / "store")
+
+
+def test_a_clip_is_found_by_the_name_of_its_file(store):
+    assert store["v/a.flv"].name == store["v/a"].name == "v/a"
+    with pytest.raises(KeyError, match=r"'v/c\.flv' is not among the 3 utterances"):
+        store["v/c.flv"]
+
+
+def test_a_name_with_a_dot_is_not_taken_for_another(tmp_path):
+    listing = make_store(tmp_path)
+    shards = {"v/take_1": "51", "v/take_1.5": "52"}
+    Listing(listing.run, {"stft": "f1"}, shards, dict.fromkeys(shards, (1, 2))).write(tmp_path)
+    assert FeatureStore(tmp_path)["v/take_1.5"].shard == "52"
+    assert FeatureStore(tmp_path)["v/take_1.5.mp4"].shard == "52"
+
+
+def test_the_table_joins_features_with_split_and_labels(store):
+    table = store.to_frame().set_index("clip")
+    assert list(table.index) == ["v/a", "v/b", "w/a"]
+    assert list(table.split) == ["train", "test", ""]
+    assert table.loc["v/a", ["arousal", "valence", "stft_status", "stft_length"]].tolist() == [0.5, -1.0, "ok", 5]
+    assert table.arousal.isna().tolist() == [False, True, True]
+
+
+def test_a_ledger_of_an_earlier_release_has_splits_and_no_labels(store, tmp_path):
+    (tmp_path / "runs" / "ledger.csv").write_text("utterance,split\nv/a,train\n", encoding="utf-8")
+    label = store.list_labels()["v/a"]
+    assert label.split == "train"
+    assert math.isnan(label.arousal)
+
+
+def test_without_pandas_the_table_says_what_to_do(store, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "pandas", raising=False)
+    with pytest.raises(StoreError, match="to_frame needs pandas: pip install pandas"):
+        store.to_frame()
+
+
+def test_store_and_clip_say_what_they_are(store):
+    assert repr(store) == f"<FeatureStore {store.folder}: 3 utterances of the run runs-1; embeddings, stft>"
+    assert repr(store["v/a"]) == "<Clip v/a: rows of stft 5>"

@@ -1,0 +1,107 @@
+"""The commands of the tutorial and the code of the page on Python, run as they stand, on clips that are made here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.demo.dataset import SplitSize, write_demo
+from tests.conftest import ROOT
+
+#: Demo's speakers to the tutorial's names.
+PEOPLE = {"speaker00_1": "anna", "speaker01_1": "ben", "speaker02_1": "carla"}
+
+
+def read_blocks(page, language):
+    """Give the code of a page's blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.M | re.S)
+
+
+def make_clips(folder):
+    """Lay out what the tutorial begins with: clips/, labels.csv, and new/ with what arrives later."""
+    write_demo(folder / "made", sizes={"train": SplitSize(2, 1, 3), "validation": SplitSize(1, 1, 2)})
+    rows = {"anna": [], "ben": [], "carla": []}
+    for table in (folder / "made").glob("*.csv"):
+        for line in table.read_text(encoding="utf-8").splitlines()[1:]:
+            _, _, _, video, utterance, arousal, valence, *_ = line.split(",")
+            name = PEOPLE[video]
+            file = f"{name}_{re.sub(r'[^0-9]', '', Path(utterance).stem)}.mp4"
+            target = folder / ("new" if name == "carla" else "clips") / file
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(folder / "made" / "videos" / video / utterance, target)
+            rows[name].append(f"{file},{arousal},{valence}\n")
+    shutil.rmtree(folder / "made")
+    header = "file,arousal,valence\n"
+    (folder / "labels.csv").write_text(header + "".join(sorted(rows["anna"] + rows["ben"])), encoding="utf-8")
+    (folder / "new" / "labels.csv").write_text(header + "".join(sorted(rows["carla"])), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """The folder in which all the tutorial's commands have been given, and what each block printed."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    make_clips(folder)
+    environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    printed = []
+    for block in read_blocks("tutorial.md", "sh"):
+        ended = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", block],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, f"{block}\n{ended.stdout}\n{ended.stderr}"
+        assert "Traceback" not in ended.stderr
+        printed.append(ended.stdout)
+    return folder, printed
+
+
+@pytest.mark.slow
+def test_the_tutorial_s_commands_lead_to_a_report_on_own_clips(walked):
+    folder, printed = walked
+    assert len(printed) == 8
+    assert "6 clips in one folder" in printed[1]
+    assert printed[2].rstrip().endswith("report: runs/latest/report.html")
+    assert printed[3].rstrip().endswith("nothing to do")
+    assert "labels.csv: 8 clips, with labels" in printed[6]
+    assert printed[6].rstrip().endswith("report: runs/latest/report.html")
+    assert re.search(r"new/carla_\d\.mp4: arousal -?0\.\d+, valence -?0\.\d+ \(Joint; ", printed[7])
+    for made in ("runs/latest/report.html", "sheet.png", "pages/index.html", "carla.csv", "carla.png"):
+        assert (folder / made).stat().st_size > 0, made
+    assert len((folder / "predictions.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_the_page_on_python_works_as_it_stands(walked):
+    folder, _ = walked
+    blocks = read_blocks("python.md", "python")
+    assert len(blocks) >= 6
+    checks = """
+assert clip.name == "clips/anna_1" and answer.rests_on == "joint" and -1 <= answer.arousal <= 1
+assert len(table) == len(store) == 8 and set(table.split) == {"train", "validation"}
+assert len(clips) >= 4 and batch["stft"].shape[2:] == (257, 2) and scores["scored"] >= 2
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+    code = "\n".join([*blocks, checks])
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_links_of_the_pages_for_newcomers_lead_somewhere():
+    seen = 0
+    for page in ("README.md", "docs/index.md", "docs/tutorial.md", "docs/own-data.md", "docs/python.md"):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
+                seen += 1
+    assert seen >= 20
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150

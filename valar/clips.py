@@ -1,0 +1,84 @@
+"""A store's clips as a PyTorch data set: sound and faces of uneven length, labels, and masks of what is there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from store import FeatureStore, StoreError
+from store.schema import SCHEMAS
+
+
+class ClipDataset(Dataset[dict[str, Any]]):
+    """Clips of one split, or all; give `collate` to a DataLoader.
+
+    Each item is a dict: `name`; `stft` (T, 257, 2) and `embeddings` (N, 512), float32, of no rows where there is no
+    sound or no face; `label` (2,), arousal and valence, NaN where there is none; `is_labelled`.
+
+    Args:
+        store: The feature store.
+        split: train, validation or test; None for all clips that it lists.
+
+    Raises:
+        StoreError: No clip is in that split.
+    """
+
+    def __init__(self, store: FeatureStore, split: str | None = None) -> None:
+        self.store = store
+        self.split = split
+        listed = store.list_labels()
+        self.names = [name for name in store if split is None or listed[name].split == split]
+        if not self.names:
+            splits = sorted({row.split for row in listed.values() if row.split})
+            raise StoreError(
+                f"{store.folder} has no clip in the split {split!r}; it must be one of {', '.join(splits) or 'none'}"
+            )
+        labels = [(listed[name].arousal, listed[name].valence) for name in self.names]
+        self.labels = np.array(labels, np.float32).reshape(-1, 2)  # (U, 2)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        """Say how many there are and how many have labels."""
+        labelled = int((~np.isnan(self.labels).any(axis=1)).sum())
+        split = f"split {self.split}" if self.split else "all splits"
+        return f"<ClipDataset of {self.store.folder}, {split}: {len(self)} clips, {labelled} with labels>"
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        clip = self.store[self.names[index]]
+        label = torch.from_numpy(self.labels[index].copy())
+        return {
+            "name": clip.name,
+            "stft": self._rows(clip.name, "stft", "stft"),
+            "embeddings": self._rows(clip.name, "embeddings", "embedding"),
+            "label": label,
+            "is_labelled": not bool(torch.isnan(label).any()),
+        }
+
+    def _rows(self, name: str, stage: str, dataset: str) -> torch.Tensor:
+        rows = self.store[name].find_shard(stage)
+        if rows is None:
+            column = next(column for column in SCHEMAS[stage].rows if column.name == dataset)
+            return torch.zeros((0, *column.shape))
+        return torch.from_numpy(np.array(rows.rows(name, dataset)))
+
+    @staticmethod
+    def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Pad a batch's clips with zeros at their end.
+
+        Returns:
+            `names`; `stft` (B, T, 257, 2) with `stft_mask` (B, T), True where a row is real; `embeddings` (B, N, 512)
+            with `embeddings_mask` (B, N); `labels` (B, 2) with `labels_mask` (B,).
+        """
+        batch: dict[str, Any] = {"names": [item["name"] for item in items]}
+        for key in ("stft", "embeddings"):
+            rows = [item[key] for item in items]
+            lengths = torch.tensor([len(row) for row in rows])
+            batch[key] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            batch[f"{key}_mask"] = torch.arange(batch[key].shape[1])[None, :] < lengths[:, None]  # (B, T)
+        batch["labels"] = torch.stack([item["label"] for item in items])
+        batch["labels_mask"] = torch.tensor([item["is_labelled"] for item in items])
+        return batch
