@@ -1,4 +1,5 @@
 import os
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.media import ffmpeg_binary
 
 
 def draw(video: Path, sheet: Path, *options: str) -> int:
@@ -45,6 +47,22 @@ def test_an_unknown_ending_is_refused(media, tmp_path, capsys):
     assert draw(media / "odd" / "noface_animation.mp4", tmp_path / "sheet.tiff") == 2
     assert "sheet.tiff ends in '.tiff'; it must be one of .png, .jpg, .jpeg" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_call_that_starts_small_has_a_face_in_every_frame(media, tmp_path, capsys):
+    face = media / "speech" / "CREMAD_1001_DFA_ANG_XX.flv"
+    content = b""
+    for start, seconds, size in ((0, 0.4, "320:180"), (0.4, 0.8, "1280:720")):
+        scale = f"scale=448:252,pad=1280:720:400:200:gray,scale={size},fps=25"
+        command = [ffmpeg_binary(), "-v", "error", "-y", "-i", str(face), "-ss", str(start), "-t", str(seconds)]
+        command += ["-vf", scale, "-c:v", "libx264", "-an", "-output_ts_offset", str(9 + start), "part.ts"]
+        subprocess.run(command, check=True, cwd=tmp_path)
+        content += (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "call.ts").write_bytes(content)
+    assert draw(tmp_path / "call.ts", tmp_path / "sheet.png") == 0
+    text = capsys.readouterr().out
+    assert "0.0% of the frames are without" in text
+    assert "the pictures change their size (320 x 180, 1280 x 720)" in text
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path, capsys):

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.media import MediaError, extract_wav, scan_frames, write_clip
+from pipeline.media import MediaError, extract_wav, read_frames, scan_frames, write_clip
 from pipeline.media.container import CLIP_FORMATS, LOCAL_FILES_ONLY
 
 RATE = 16000
@@ -108,3 +108,22 @@ def test_pipes_folders_and_devices_are_no_clips(tmp_path):
         thread.start()
         thread.join(timeout=60)
         assert results == [("decode_error", "this is no regular file but a folder, pipe, socket or device")]
+
+
+@pytest.mark.parametrize("milliseconds", [3e9, -5e6, float("inf"), float("nan")])
+def test_a_claimed_duration_changes_nothing_of_the_picture(clip, tmp_path, milliseconds):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        film = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = film
+                target.mux(packet)
+    expected = scan_frames(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\x44\x89\x88") + 3  # Matroska's element Duration, 8 bytes
+    content[at : at + 8] = struct.pack(">d", milliseconds)
+    path.write_bytes(content)
+    table = scan_frames(path)
+    np.testing.assert_array_equal(table.times_seconds, expected.times_seconds)
+    assert len(list(read_frames(path, table))) == 25
