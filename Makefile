@@ -1,10 +1,10 @@
 # One door: everything a person or CI runs. `make` creates and fills .venv by itself, once.
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := valar pipeline models store tests benchmarks setup.py
+CODE := valar pipeline models store tests benchmarks setup.py docs/site_pages.py
 C_CODE := $(wildcard models/native/*.h models/*/native/*.[ch] pipeline/faces/native/*.[ch])
 
-.PHONY: demo test test-slow check check-style format bench clean
+.PHONY: demo test test-slow check check-style docs format bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
 .venv/.installed: requirements.txt pyproject.toml setup.py $(C_CODE)
@@ -28,11 +28,16 @@ test: .venv/.installed-dev
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-check-style: .venv/.installed-dev
+# The pages of docs/ as a site in build/site; a link that leads nowhere is an error.
+docs: .venv/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+check-style: docs
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/clang-format --dry-run -Werror $(C_CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 check: check-style test
 

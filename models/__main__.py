@@ -1,8 +1,10 @@
 """`python -m models summary anet|vnet|joint`: look at a network."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from models import paper
 from models.networks.summary import NETWORKS, render, summarise
@@ -19,6 +21,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     summary.add_argument("--num-frames", type=int, default=paper.NUM_FRAMES, help="faces of each (%(default)s)")
     summary.add_argument("--channel-scale", type=float, default=1.0, help="factor on VGG-16's channels (%(default)s)")
     summary.add_argument("--backbone", choices=["frozen", "finetune"], default="frozen", help="(%(default)s)")
+    summary.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -31,7 +34,9 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m models") -
         return 2
     options = vars(parser.parse_args(words))
     del options["command"]
-    print(render(summarise(options.pop("network"), **options)))
+    as_json = options.pop("json")
+    layers = summarise(options.pop("network"), **options)
+    print(json.dumps([asdict(layer) for layer in layers], indent=2) if as_json else render(layers))
     return 0
 
 

@@ -131,7 +131,7 @@ class FeatureStore:
         if not paths:
             raise StoreError(
                 f"{listings_folder(self.folder)} holds no listing{f' of the run {run!r}' if run else ''}; "
-                "check the path, or run `luigi --module pipeline.tasks Features` first"
+                "check the path, or run `valar features` first"
             )
         self.listing = Listing.read(paths[-1])
         self._shards: dict[tuple[str, str], Shard | None] = {}

@@ -58,9 +58,7 @@ def list_stage_sets(root: Path) -> list[StageSetSummary]:
     """
     found = [stage_set for stage_set in find_stage_sets(root) if stage_set.shards]
     if not found:
-        raise StoreError(
-            f"{root} holds no features; check the path, or run `luigi --module pipeline.tasks Features` first"
-        )
+        raise StoreError(f"{root} holds no features; check the path, or run `valar features` first")
     listings = read_listings(root)
     dated = [(max(path.stat().st_mtime for path in s.shards.values()), _summarise(s, listings)) for s in found]
     return [summary for _, summary in sorted(dated, key=lambda pair: -pair[0])]

@@ -146,7 +146,7 @@ def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, s
         feature.features,
         kept,
         source=source,
-        hint="it must hold VGG-16's features.N.*: torchvision's vgg16-397923af.pth (python -m models.weights list)",
+        hint="it must hold VGG-16's features.N.*: torchvision's vgg16-397923af.pth (valar weights list)",
     )
 
 

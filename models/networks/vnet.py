@@ -59,7 +59,8 @@ class VisualFeature(nn.Module):
 
     def _run_lstm(self, faces: torch.Tensor) -> torch.Tensor:
         kind = faces.device.type
-        if torch.is_autocast_enabled(kind) and not runs_lstm_in_bfloat16(kind):
+        # A summary's tensors have shapes alone, and autocast does not know their kind.
+        if not faces.is_meta and torch.is_autocast_enabled(kind) and not runs_lstm_in_bfloat16(kind):
             with torch.autocast(kind, enabled=False):
                 return self.lstm(faces.float())[0]
         return self.lstm(faces)[0]

@@ -99,7 +99,7 @@ def load_sphereface(network: SphereFace20, state: Mapping[str, torch.Tensor], *,
         network,
         kept,
         source=source,
-        hint="it must hold SphereFace-20: sphere20a_20171020.7z (python -m models.weights list)",
+        hint="it must hold SphereFace-20: sphere20a_20171020.7z (valar weights list)",
     )
 
 

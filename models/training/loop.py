@@ -124,7 +124,7 @@ def _find_members(job: Job, train: Clips, group: Group) -> np.ndarray:
         raise TrainingError(
             f"{job.kind} has nothing to train on: of {len(train)} training utterances {train.find_labelled().sum()} "
             f"have both labels and {job.train_plan.find_visible(train).sum()} what the network looks at; see their "
-            "statuses with `python -m pipeline status`"
+            "statuses with `valar status`"
         )
     smallest = len(members) // -(-len(members) // job.settings.batch_size)
     if smallest < group.size:

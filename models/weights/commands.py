@@ -1,6 +1,7 @@
 """The command line of `python -m models.weights`."""
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model
         return 2
     options = parser.parse_args(words)
     if options.command == "list":
-        print(format_table(options.folder))
+        print(json.dumps(list_weights(options.folder), indent=2) if options.json else format_table(options.folder))
         return 0
     try:
         path = fetch_weights(options.name, options.folder, base_url=options.base_url, progress=_Progress(options.name))
@@ -52,14 +53,21 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model
     return 0
 
 
-def format_table(folder: Path) -> str:
-    """Return the table of weights with the state of each file, as text."""
-    header = ("name", "state", "licence", "for", "file", "digest", "source")
-    rows = [header]
+def list_weights(folder: Path) -> list[dict[str, str]]:
+    """List the weights with the state of each file: verified, absent, wrong digest or origin unknown."""
+    rows = []
     for entry in WEIGHTS.values():
         path, state = _examine(entry, folder)
-        rows.append((entry.name, state, entry.licence, entry.purpose, path, entry.published_digest, entry.source))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        facts = {"licence": entry.licence, "for": entry.purpose, "file": path, "digest": entry.published_digest}
+        rows.append({"name": entry.name, "state": state, **facts, "source": entry.source})
+    return rows
+
+
+def format_table(folder: Path) -> str:
+    """Return `list_weights` as text."""
+    listed = list_weights(folder)
+    rows = [tuple(listed[0]), *(tuple(row.values()) for row in listed)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
@@ -106,6 +114,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Third-party weights.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="which weights there are and which of them are here")
+    listing.add_argument("--json", action="store_true", help="print JSON")
     fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
     fetching.add_argument("name", choices=list(WEIGHTS))
     fetching.add_argument(

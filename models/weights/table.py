@@ -198,7 +198,7 @@ def find_carried_weights(name: str) -> CarriedWeights:
     """
     entry = find_weights_entry(name)
     if entry.package is None or entry.sha256 is None:
-        raise WeightsError(f"no package carries weights {name!r}; fetch them: python -m models.weights fetch {name}")
+        raise WeightsError(f"no package carries weights {name!r}; fetch them: valar weights fetch {name}")
     spec = importlib.util.find_spec(entry.package.partition("==")[0])
     folder = Path(spec.origin).parent if spec is not None and spec.origin is not None else None
     if folder is None or not (folder / entry.file_name).is_file():
@@ -222,7 +222,7 @@ def _check_beginning(entry: WeightsEntry, path: Path) -> None:
 
 
 def _fetch_hint(entry: WeightsEntry, path: Path) -> str:
-    command = f"python -m models.weights fetch {entry.name} --folder {path.parent}"
+    command = f"valar weights fetch {entry.name} --folder {path.parent}"
     renamed = "" if path.name == entry.file_name else f" and set the path to {path.parent / entry.file_name}"
     return f"fetch it: {command}{renamed}"
 

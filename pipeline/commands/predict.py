@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     video, step = arguments.video, arguments.over_time
     if not video.is_file():
-        raise UserError(f"{video} is no file; name one video (a folder: `luigi --module pipeline.tasks Predict`)")
+        raise UserError(f"{video} is no file; name one video (a folder of clips: `valar predict DIR`)")
     if step is not None and not (step > 0 and arguments.window > 0):
         raise UserError(f"--over-time {step:g} and --window {arguments.window:g} must both be above 0 seconds")
     predictor = find_predictor(arguments.checkpoint)

@@ -130,7 +130,7 @@ def format_status(status: Status) -> str:
     if status.vanished:
         lines.append(f"{status.vanished} files are gone; their features are kept")
     lines += [f"failed in the last run: {failure}" for failure in status.failed]
-    lines.append("nothing to do" if status.is_settled else "`luigi --module pipeline.tasks FullRun` would go on")
+    lines.append("nothing to do" if status.is_settled else "`valar run` would go on")
     return "\n".join(lines)
 
 

@@ -68,7 +68,7 @@ class Shard:
         if damage is not None:
             raise ShardError(
                 f"{self.path} is damaged between its bytes {damage[0]} and {damage[1]}; "
-                "`python -m store verify --repair` sets it aside, and the next run makes it again"
+                "`valar store verify --repair` sets it aside, and the next run makes it again"
             )
 
     def _read(self, file: h5py.File) -> None:

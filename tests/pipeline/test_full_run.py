@@ -264,7 +264,7 @@ def test_missing_weights_stop_the_run_before_anything_is_written(workplace):
     ended = workplace.run()
     assert ended.returncode != 0
     assert "weights/none.pth" in ended.stderr
-    assert "python -m models.weights fetch sphereface20" in ended.stderr
+    assert "valar weights fetch sphereface20" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert workplace.digests(".") == before
 

@@ -52,6 +52,11 @@ def test_the_wheel_brings_the_dependencies_the_settings_and_the_command(wheel):
             assert archive.read(f"pipeline/{name}") == (ROOT / name).read_bytes()
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         found = Parser().parsestr(archive.read(metadata).decode())
+    kept = [path for package in PARTS[:4] for path in (ROOT / package).rglob("*") if path.is_file()]
+    built = {".c", ".h", ".so", ".pyc"}
+    carried = {str(path.relative_to(ROOT)) for path in kept if path.suffix not in built}
+    assert len(carried) > 150
+    assert carried <= set(names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs"))]
     assert any(name.endswith("licenses/LICENSE") for name in names)
     stated = (ROOT / "requirements.txt").read_text().splitlines()

@@ -64,7 +64,7 @@ def test_a_missing_file_is_named_with_source_digest_and_command(tmp_path):
     assert str(tmp_path / "vgg16-397923af.pth") in text
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in text
     assert "sha256 397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0" in text
-    assert f"python -m models.weights fetch vgg16 --folder {tmp_path}" in text
+    assert f"valar weights fetch vgg16 --folder {tmp_path}" in text
     assert "'random'" in text
     assert isinstance(caught.value, FileNotFoundError)
 
