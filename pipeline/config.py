@@ -134,6 +134,14 @@ class faces(luigi.Config):
 
     smallest_face_px = _integer(40, 12, 4096, "smallest face looked for, pixels of the upright frame")
     detect_every = _integer(25, 1, 10000, "frames between two full detections; 1 detects in every frame")
+    speaker = _choice(
+        "speaking",
+        ["largest", "speaking"],
+        "who of several people is taken: whose mouth moves with the sound, else who is seen longest and largest",
+    )
+    still_faces = _choice(
+        "skip", ["skip", "count"], "a face that never moves (a photograph): passed over beside one that does, or not"
+    )
     device = _choice("auto", ["auto", "cpu", "cuda"], "where the detector runs; auto takes CPUs with its kernel")
     crops = _choice("raw", ["raw", "jpeg", "none"], "what is kept of the aligned faces once they are embedded")
     jpeg_quality = _integer(95, 1, 100, "quality of kept JPEG crops and frames")

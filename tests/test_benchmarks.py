@@ -5,8 +5,12 @@ from benchmarks.__main__ import main
 from benchmarks.clips import choose_clips
 from benchmarks.faces_accuracy import compare
 from benchmarks.features import format_row, save_random_weights
+from benchmarks.speaker import VARIATIONS, list_pairs, load_actor, measure, rest
+from models.mtcnn.detector import Mtcnn
+from models.mtcnn.networks import load_networks
 from models.weights.table import resolve_weights
 from pipeline.faces.speaker_faces import SpeakerFaces
+from pipeline.stages.device import torch_threads
 
 
 def test_without_a_name_they_are_listed(capsys):
@@ -68,3 +72,19 @@ def test_tracking_is_compared_over_the_frames_that_both_have():
     assert len(row["crop_distances"]) == 3
     assert row["crop_distances"][0] == pytest.approx(3.5 * np.sqrt(2), rel=0.02)
     assert row["jitter"] == pytest.approx(0)
+
+
+def test_the_speaker_is_found_beside_a_larger_face_that_talks_too(media, tmp_path, capsys):
+    detector = Mtcnn(load_networks(), smallest_face_px=30)
+    clips = [media / "speech" / name for name in ("GRID_bbaf2n.mpg", "CREMAD_1001_DFA_FEA_XX.flv")]
+    with torch_threads(1):
+        actors = [load_actor(clip, detector, tmp_path) for clip in clips]
+        assert load_actor(media / "odd" / "noaudio.mp4", detector, tmp_path) is None
+        assert load_actor(media / "odd" / "two_faces_same_size.mp4", detector, tmp_path) is None
+        pairs = list(list_pairs(actors, 1))
+        assert [(one.collection, other.collection) for one, other in pairs] == [("GRID", "CREMAD"), ("CREMAD", "GRID")]
+        assert rest(actors[0]).shape == actors[0].pictures.shape
+        counts = measure(pairs, "half", detector, verbose=True)
+    assert VARIATIONS["half"][:2] == (0.5, 1.0)
+    assert (counts["pairs"], counts["same"], counts["largest"], counts["speaking"]) == (2, 0, 0, 2)
+    assert capsys.readouterr().out.count("the speaker was chosen of 2 people in sight together") == 2

@@ -72,7 +72,7 @@ def _draw(arguments: argparse.Namespace) -> str:
     from models.networks.precision import computing_exactly
     from pipeline import media
     from pipeline.faces.speaker_faces import find_speaker
-    from pipeline.stages.clip_faces import choose_wish, load_likeness
+    from pipeline.stages.clip_faces import choose_evidence, choose_wish, load_likeness, read_sound_change
     from pipeline.stages.device import find_faces_device, torch_threads
 
     if not arguments.video.is_file():  # to open a pipe would wait for whoever writes into it
@@ -97,6 +97,12 @@ def _draw(arguments: argparse.Namespace) -> str:
             smallest_face_px=smallest,
             likeness=load_likeness(_find_weights(), find_faces_device()),
             wish=choose_wish(Override(point, seconds), table.times_seconds),
+            evidence=choose_evidence(
+                table.times_seconds,
+                speaker=config.faces().speaker,
+                still_faces=config.faces().still_faces,
+                listen=lambda: read_sound_change(arguments.video, Path(scratch), ffmpeg=config.audio().ffmpeg),
+            ),
             scratch=Path(scratch),
         )
         text = describe(faces)
@@ -105,7 +111,7 @@ def _draw(arguments: argparse.Namespace) -> str:
     done, data = cv2.imencode(ending, sheet)
     assert done, "OpenCV always has these"
     arguments.output.write_bytes(data.tobytes())
-    return "; ".join(filter(None, [text, table.message, frames.message]))
+    return "; ".join(filter(None, [text, *faces.notes, table.message, frames.message]))
 
 
 def _read_setting(name: str, given: int | None, option: str) -> int:

@@ -9,8 +9,11 @@ import numpy as np
 
 from models.mtcnn.detector import Mtcnn
 from pipeline.faces.alignment import CROP_HEIGHT, CROP_WIDTH, DegenerateLandmarksError, align_crop
-from pipeline.faces.speaker import Likeness, Wish, choose_speaker
+from pipeline.faces.likeness import Likeness
+from pipeline.faces.rivals import Evidence
+from pipeline.faces.speaker import Wish, choose_speaker
 from pipeline.faces.tracking import FaceTracker
+from pipeline.faces.turned import TurnedLook
 from pipeline.media.pages import release_pages
 
 CROP_SHAPE = (CROP_HEIGHT, CROP_WIDTH, 3)
@@ -58,6 +61,7 @@ class SpeakerFaces:
             frames.
         tracks: the speaker's.
         cut_frames: ascending indices of the frames that follow a cut.
+        notes: how the speaker was chosen, where several could have been; and what makes it doubtful.
     """
 
     frame_indices: np.ndarray
@@ -73,6 +77,7 @@ class SpeakerFaces:
     all_faces: np.ndarray
     tracks: tuple[int, ...]
     cut_frames: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def looked_at(self) -> str:
@@ -91,8 +96,9 @@ def find_speaker(
     smallest_face_px: float = 0.0,
     likeness: Likeness | None = None,
     wish: Wish | None = None,
+    evidence: Evidence | None = None,
 ) -> SpeakerFaces:
-    """Find the face of the one who speaks: the person who is seen longest and largest, or whom the user wants.
+    """Find the face of the one who speaks: see `choose_speaker`.
 
     Memory does not grow with the clip's length: the crops of all faces go to files in `scratch`, 32 kB each, since who
     is the speaker is known only when the clip is over.
@@ -105,6 +111,7 @@ def find_speaker(
         smallest_face_px: longer side of a box below which no face is followed.
         likeness: by which tracks are joined to persons, see `choose_speaker`.
         wish: whom the user wants; nobody is chosen when there is no such face.
+        evidence: what decides beside the sizes of faces; by default nothing.
 
     Returns:
         The speaker's faces; N is 0 when there is no face.
@@ -114,28 +121,12 @@ def find_speaker(
         OSError: scratch cannot be written.
     """
     tracker = FaceTracker(detector, detect_every, smallest_face_px)
-    rows = _Rows()
-    num_frames = 0
-    cut_frames = []
+    turned = TurnedLook(detector)
     spool = scratch / "faces.raw"
-    with spool.open("wb") as file:
-        for frame in frames:
-            num_frames += 1
-            num_cuts = tracker.num_cuts
-            faces = tracker.follow(frame.image)
-            if tracker.num_cuts > num_cuts:
-                cut_frames.append(frame.index)
-            for face in faces:
-                try:
-                    crop = align_crop(frame.image, face.landmarks)
-                except DegenerateLandmarksError:
-                    continue  # a false alarm: its five landmarks coincide
-                file.write(crop.tobytes())
-                rows.append(face.track, frame.index, face.box, face.landmarks, face.score)
-    table = rows.finish()
+    num_frames, cut_frames, table = _follow_faces(frames, tracker, turned, spool)
     crops = map_crops(spool, len(table))
-    tracks = choose_speaker(table, crops, np.array(cut_frames), likeness=likeness, wish=wish)
-    chosen = np.flatnonzero(np.isin(table["track"], tracks))
+    choice = choose_speaker(table, crops, np.array(cut_frames), likeness=likeness, wish=wish, evidence=evidence)
+    chosen = np.flatnonzero(np.isin(table["track"], choice.tracks))
     speaker = table[chosen]
     return SpeakerFaces(
         frame_indices=speaker["frame_index"].copy(),
@@ -149,9 +140,38 @@ def find_speaker(
         num_cuts=tracker.num_cuts,
         num_skipped=tracker.num_skipped,
         all_faces=table,
-        tracks=tuple(tracks),
+        tracks=choice.tracks,
         cut_frames=tuple(cut_frames),
+        notes=tuple(filter(None, [*choice.notes, turned.describe(speaker["score"])])),
     )
+
+
+def _follow_faces(
+    frames: Iterable[ImageFrame], tracker: FaceTracker, turned: TurnedLook, spool: Path
+) -> tuple[int, list[int], np.ndarray]:
+    """Follow all faces; write their crops to `spool`.
+
+    Returns:
+        The number of frames, the indices of those that follow a cut, and the table of all faces.
+    """
+    rows = _Rows()
+    num_frames, cut_frames = 0, []
+    with spool.open("wb") as file:
+        for frame in frames:
+            num_frames += 1
+            num_cuts = tracker.num_cuts
+            faces = tracker.follow(frame.image)
+            turned.note(frame.image, faces)
+            if tracker.num_cuts > num_cuts:
+                cut_frames.append(frame.index)
+            for face in faces:
+                try:
+                    crop = align_crop(frame.image, face.landmarks)
+                except DegenerateLandmarksError:
+                    continue  # a false alarm: its five landmarks coincide
+                file.write(crop.tobytes())
+                rows.append(face.track, frame.index, face.box, face.landmarks, face.score)
+    return num_frames, cut_frames, rows.finish()
 
 
 class _Rows:

@@ -53,6 +53,7 @@ def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
             "weights": networks,
             # Tracks are joined by embeddings, for which random weights are no use.
             "joined_by": "looks" if sphereface.is_random else sphereface.sha256,
+            **_describe_choice(face_settings.speaker, face_settings.still_faces),
         },
         "embeddings": {
             "channel_order": embedding_settings.channel_order,
@@ -69,6 +70,12 @@ def _describe_frames() -> Provenance:
     """Name what is not as it always was: the limit came later, and the default changes no clip's frames."""
     limit = config.frames().max_pixels
     return {} if limit == _USUAL_MAX_PIXELS else {"max_pixels": limit}
+
+
+def _describe_choice(speaker: str, still_faces: str) -> Provenance:
+    """Say how the speaker is chosen, where not as it always was: stores made before these settings are known again."""
+    chosen = {} if speaker == "largest" else {"speaker": speaker}
+    return chosen if still_faces == "count" else {**chosen, "still_faces": still_faces}
 
 
 def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:

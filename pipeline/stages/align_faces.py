@@ -24,6 +24,7 @@ from pipeline.stages.frames import FRAMES_AHEAD, read_table
 from pipeline.stages.processes import Processes
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel
 from store.files import temporary_folder
+from store.layout import wav_path
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 
@@ -109,6 +110,9 @@ class _Search:
             ClipRequest,
             smallest_face_px=settings.smallest_face_px,
             detect_every=settings.detect_every,
+            speaker=settings.speaker,
+            still_faces=settings.still_faces,
+            ffmpeg=config.audio().ffmpeg,
             weights=job.run.weights["sphereface20"].path,
             device=device,
             scratch=scratch,
@@ -129,6 +133,7 @@ class _Search:
         has_pixels = pixels is not None and member.name in pixels and pixels.fact(member.name, "length") > 0
         table = read_table(self._frames, member.name)
         num_pixels = table.width * table.height
+        run = self._job.run
         # A core is idle only while the other workers have no clips to begin.
         is_ahead = self._device != "cpu" or (num_left < self._workers - 1 and num_pixels >= _WORTH_DECODING_AHEAD)
         # One thread a clip, unless there are cores to spare.
@@ -142,6 +147,7 @@ class _Search:
                     table=table,
                     source=source,
                     pixels=self._job.run.path("pixels", self._job.shard) if has_pixels else None,
+                    wav=wav_path(run.store, run.fingerprints["wav"], self._job.shard, member.name),
                     override=parse_text(member.override),
                     decoder_threads=max(1, spare),
                     frames_ahead=FRAMES_AHEAD if is_ahead else 0,

@@ -4,20 +4,25 @@ import contextlib
 import functools
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from models.mtcnn.detector import Mtcnn
 from models.mtcnn.networks import load_networks
 from models.networks.precision import multiplies_bfloat16
+from models.paper import SAMPLE_RATE
 from models.sphereface.network import Precision
 from pipeline import media
 from pipeline.dataset.overrides import Override
-from pipeline.faces.speaker import LOOKS, Likeness, Wish, embedding_likeness
+from pipeline.faces.likeness import LOOKS, Likeness, embedding_likeness
+from pipeline.faces.mouths import SoundChange, measure_sound_change
+from pipeline.faces.rivals import Evidence
+from pipeline.faces.speaker import Wish
 from pipeline.faces.speaker_faces import SpeakerFaces, find_speaker
 from pipeline.stages.embedding import load_embedder
 from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames
@@ -25,6 +30,8 @@ from store.shard.reader import Shard
 
 # Crops embedded at a time to tell whose tracks are; the last ones are filled up to this.
 _LIKENESS_BATCH = 8
+# Samples read at a time: 10 s.
+_SOUND_BLOCK = 10 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,10 @@ class ClipRequest:
         device: where the networks run.
         decoder_threads: of the decoder.
         scratch: existing folder in which a folder for the crops is made.
+        speaker: the rule, see tasks.cfg.
+        still_faces: likewise.
+        wav: the clip's sound in the store, used if it is there; else it is extracted anew where it is needed.
+        ffmpeg: the binary that does so; "" for the one that is found.
         frames_ahead: frames decoded ahead of the tracker by a thread of their own; 0 decodes in its thread, which is
             faster where no core is idle: threads of Python wait for each other.
     """
@@ -58,6 +69,10 @@ class ClipRequest:
     device: str
     decoder_threads: int
     scratch: Path
+    speaker: str = "largest"
+    still_faces: str = "count"
+    wav: Path | None = None
+    ffmpeg: str = ""
     frames_ahead: int = FRAMES_AHEAD
 
 
@@ -96,10 +111,11 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.E
             scratch=folder,
             likeness=load_likeness(request.weights, request.device),
             wish=choose_wish(request.override, request.table.times_seconds),
+            evidence=_choose_evidence(request, folder),
         )
     except media.MediaError as error:
         return ClipFaces(error.status, str(error))
-    notes = [request.table.message, getattr(pictures, "message", "read from the kept frames")]
+    notes = [request.table.message, getattr(pictures, "message", "read from the kept frames"), *faces.notes]
     if len(faces.frame_indices) == 0:
         where = " where the overrides name one" if request.override.names_speaker and faces.num_faces else ""
         nothing = f"no face of {request.smallest_face_px} pixels or more in {faces.looked_at}{where}"
@@ -121,6 +137,58 @@ def choose_wish(override: Override, times: np.ndarray) -> Wish | None:
         return None
     frame_index = None if override.seconds is None else int(np.abs(times - override.seconds).argmin())
     return Wish(override.point, frame_index)
+
+
+def _choose_evidence(request: ClipRequest, folder: Path) -> Evidence | None:
+    listen = functools.partial(
+        read_sound_change,
+        request.source,
+        folder,
+        wav=request.wav,
+        ffmpeg=request.ffmpeg,
+        stream=request.override.audio_stream,
+    )
+    times = request.table.times_seconds
+    return choose_evidence(times, speaker=request.speaker, still_faces=request.still_faces, listen=listen)
+
+
+def choose_evidence(
+    times: np.ndarray, *, speaker: str, still_faces: str, listen: Callable[[], SoundChange | None]
+) -> Evidence | None:
+    """Give what the settings want to decide between several people; None for the sizes of their faces alone.
+
+    Args:
+        times: (F,) of the clip's frames, in seconds.
+        speaker: see tasks.cfg.
+        still_faces: likewise.
+        listen: reads the clip's sound, called where it could decide.
+    """
+    is_asked, skips_stills = speaker == "speaking", still_faces == "skip"
+    return Evidence(times, skips_stills, listen if is_asked else None) if is_asked or skips_stills else None
+
+
+def read_sound_change(
+    source: Path | None, scratch: Path, *, wav: Path | None = None, ffmpeg: str = "", stream: int | None = None
+) -> SoundChange | None:
+    """Read how a clip's sound changes; None where there is no sound to be had.
+
+    Args:
+        source: the clip; None where it is gone.
+        scratch: folder for its sound, which the caller removes.
+        wav: its sound in the store, taken where it is there: it has the same samples.
+        ffmpeg: the binary; "" for the one that is found.
+        stream: which of the sound streams, from 0; None for the one ffmpeg thinks best.
+    """
+    if wav is None or not wav.is_file():
+        if source is None:
+            return None
+        wav = scratch / "sound.wav"
+        try:
+            media.extract_wav(source, wav, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg or None, stream=stream)
+        except media.MediaError:
+            return None
+    with soundfile.SoundFile(wav) as sound:
+        return measure_sound_change(sound.blocks(_SOUND_BLOCK, dtype="float32"))
 
 
 def _open_pictures(request: ClipRequest) -> Any:

@@ -3,14 +3,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pipeline.faces.speaker import (
-    Wish,
-    choose_speaker,
-    compute_look,
-    embedding_likeness,
-    is_same_place,
-    measure_sequences,
-)
+from pipeline.faces.likeness import compute_look, embedding_likeness
+from pipeline.faces.persons import is_same_place, measure_sequences
+from pipeline.faces.speaker import Wish, choose_speaker
 
 TABLE = np.dtype([("track", np.int32), ("frame_index", np.int32), ("box", np.float32, (4,))])
 NO_CUTS = np.empty(0, int)
@@ -35,28 +30,28 @@ def make_clip(*tracks: tuple[int, range, tuple[float, float, float]]) -> tuple[n
 
 def test_the_larger_of_two_faces_that_are_there_all_the_time():
     clip = make_clip((1, range(20), (0, 0, 40)), (2, range(20), (100, 0, 60)))
-    assert choose_speaker(*clip, NO_CUTS) == [1]
+    assert choose_speaker(*clip, NO_CUTS).tracks == (1,)
 
 
 def test_who_passes_close_to_the_camera_does_not_outweigh_who_stays():
     # Three times the side for a fifth of the time: by area the passer-by would win with 9 / 5.
     clip = make_clip((1, range(50), (0, 0, 40)), (2, range(20, 30), (100, 0, 120)))
-    assert choose_speaker(*clip, NO_CUTS) == [0]
+    assert choose_speaker(*clip, NO_CUTS).tracks == (0,)
 
 
 def test_a_person_who_comes_back_elsewhere_is_joined_by_looks():
     clip = make_clip((1, range(10), (0, 0, 40)), (2, range(15), (200, 0, 40)), (1, range(100, 110), (150, 90, 50)))
-    assert choose_speaker(*clip, NO_CUTS) == [0, 2]
+    assert choose_speaker(*clip, NO_CUTS).tracks == (0, 2)
 
 
 def test_another_person_in_the_same_place_is_not_joined():
     clip = make_clip((1, range(20), (0, 0, 40)), (2, range(22, 50), (0, 0, 40)))
-    assert choose_speaker(*clip, NO_CUTS) == [1]
+    assert choose_speaker(*clip, NO_CUTS).tracks == (1,)
 
 
 def test_persons_seen_at_one_time_are_two_however_alike():
     clip = make_clip((1, range(20), (0, 0, 40)), (1, range(20), (100, 0, 41)))
-    assert choose_speaker(*clip, NO_CUTS) == [1]
+    assert choose_speaker(*clip, NO_CUTS).tracks == (1,)
 
 
 def blend_clip(share: float, gap: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,13 +66,13 @@ def test_a_face_that_returns_soon_to_its_place_needs_to_be_less_alike():
     table, crops = blend_clip(0.55, gap=10)
     looks = [compute_look(crops, np.flatnonzero(table["track"] == track)) for track in (0, 1)]
     assert 0.4 < looks[0] @ looks[1] < 0.85
-    assert choose_speaker(table, crops, NO_CUTS) == [0, 1]
-    assert choose_speaker(table, crops, np.array([25])) == [1], "a cut lies between"
-    assert choose_speaker(*blend_clip(0.55, gap=200), NO_CUTS) == [1], "too late"
+    assert choose_speaker(table, crops, NO_CUTS).tracks == (0, 1)
+    assert choose_speaker(table, crops, np.array([25])).tracks == (1,), "a cut lies between"
+    assert choose_speaker(*blend_clip(0.55, gap=200), NO_CUTS).tracks == (1,), "too late"
 
 
 def test_no_faces_no_speaker():
-    assert choose_speaker(np.empty(0, TABLE), np.empty((0, 112, 96, 3), np.uint8), NO_CUTS) == []
+    assert choose_speaker(np.empty(0, TABLE), np.empty((0, 112, 96, 3), np.uint8), NO_CUTS).tracks == ()
 
 
 def test_a_look_is_free_of_brightness_and_contrast():
@@ -105,9 +100,9 @@ def test_tracks_are_joined_by_embeddings_where_there_are_some():
     table, crops = make_clip((1, range(10), (0, 0, 40)), (2, range(15), (200, 0, 40)), (3, range(50, 60), (90, 0, 40)))
     for track, colour in enumerate([(200, 100, 100), (100, 200, 100), (190, 110, 100)]):
         crops[table["track"] == track] = colour
-    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(embed_mean_colour)) == [0, 2]
+    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(embed_mean_colour)).tracks == (0, 2)
     crops[table["track"] == 2] = (100, 100, 200)
-    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(embed_mean_colour)) == [1]
+    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(embed_mean_colour)).tracks == (1,)
 
 
 def test_one_track_needs_no_embedding():
@@ -115,7 +110,7 @@ def test_one_track_needs_no_embedding():
         raise AssertionError("embedded for nothing")
 
     table, crops = make_clip((1, range(5), (0, 0, 40)))
-    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(refuse)) == [0]
+    assert choose_speaker(table, crops, NO_CUTS, likeness=embedding_likeness(refuse)).tracks == (0,)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +126,8 @@ def test_one_track_needs_no_embedding():
 )
 def test_the_user_overrules_the_choice(wish: Wish, tracks: list[int]):
     clip = make_clip((1, range(20), (0, 0, 80)), (2, range(10), (100, 0, 40)), (2, range(30, 40), (300, 0, 40)))
-    assert choose_speaker(*clip, NO_CUTS) == [0]
-    assert choose_speaker(*clip, NO_CUTS, wish=wish) == tracks
+    assert choose_speaker(*clip, NO_CUTS).tracks == (0,)
+    assert choose_speaker(*clip, NO_CUTS, wish=wish).tracks == tuple(tracks)
 
 
 def count_embedded(clip: tuple[np.ndarray, np.ndarray], wish: Wish | None = None) -> tuple[int, list[int]]:
@@ -143,8 +138,8 @@ def count_embedded(clip: tuple[np.ndarray, np.ndarray], wish: Wish | None = None
         embedded.append(len(crops))
         return crops.reshape(len(crops), -1).astype(np.float32) - 127
 
-    tracks = choose_speaker(*clip, NO_CUTS, likeness=embedding_likeness(embed), wish=wish)
-    return sum(embedded), tracks
+    tracks = choose_speaker(*clip, NO_CUTS, likeness=embedding_likeness(embed), wish=wish).tracks
+    return sum(embedded), list(tracks)
 
 
 def test_no_track_is_embedded_when_none_could_be_joined():
@@ -179,7 +174,7 @@ def test_many_tracks_are_embedded_a_block_at_a_time():
         return crops.reshape(len(crops), -1).astype(np.float32) - 127
 
     clip = make_clip(*[(track % 2, range(5 * track, 5 * track + 5), (0, 0, 40)) for track in range(40)])
-    assert choose_speaker(*clip, NO_CUTS, likeness=embedding_likeness(embed)) == list(range(0, 40, 2))
+    assert choose_speaker(*clip, NO_CUTS, likeness=embedding_likeness(embed)).tracks == tuple(range(0, 40, 2))
     assert sizes == [64, 64, 32]
 
 
@@ -201,3 +196,18 @@ def test_the_heaviest_sequence_before_each_span_agrees_with_trying_all():
                 )
             )
         assert measure_sequences(spans, weights) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "tracks", "note"),
+    [
+        (0.44, (0, 1), "whether 2 stretches show one person was close: likeness 0.4"),
+        (0.42, (1,), "whether another stretch shows the same person was close: likeness 0.3"),
+        (0.9, (0, 1), ""),
+    ],
+)
+def test_it_is_said_where_the_likeness_of_tracks_was_close_to_its_limit(share, tracks, note):
+    choice = choose_speaker(*blend_clip(share, gap=10), NO_CUTS)
+    assert choice.tracks == tracks
+    assert [found[: len(note)] for found in choice.notes] == ([note] if note else [])
+    assert all(found.endswith("the limit is 0.40") for found in choice.notes)

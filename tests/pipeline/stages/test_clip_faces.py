@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.features import save_random_weights
 from pipeline.dataset.overrides import Override
-from pipeline.faces.speaker import LOOKS
+from pipeline.faces.likeness import LOOKS
 from pipeline.media import scan_frames
 from pipeline.stages import clip_faces
 from pipeline.stages.clip_faces import ClipRequest, find_clip_faces, load_detector, load_likeness
