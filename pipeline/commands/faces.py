@@ -15,7 +15,7 @@ import numpy as np
 
 from models.weights.table import WeightsError, resolve_weights
 from pipeline import config
-from pipeline.dataset.overrides import Override, parse_speaker
+from pipeline.dataset.overrides import Override, parse_rotation, parse_speaker
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detect-every", type=int, help="frames; by default [faces] detect_every")
     parser.add_argument("--speaker", default="", help="as in the overrides: 'x y', '@seconds' or 'x y @seconds'")
     parser.add_argument("--video-stream", type=int, help="which of the file's picture streams, from 0")
+    parser.add_argument("--rotation", default="", help="degrees clockwise: 90, 180 or 270, as in the overrides")
     parser.add_argument("--pictures", type=int, default=24, help="how many pictures and crops to show")
 
 
@@ -84,8 +85,10 @@ def _draw(arguments: argparse.Namespace) -> str:
     if ending not in _ENDINGS:
         raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
     point, seconds = parse_speaker(arguments.speaker)
-    table = media.scan_frames(arguments.video, stream=arguments.video_stream, most_pixels=config.frames().max_pixels)
-    frames = media.read_frames(arguments.video, table, threads=0, stream=arguments.video_stream)
+    stream, turn = arguments.video_stream, parse_rotation(arguments.rotation) or 0
+    most_pixels = config.frames().max_pixels
+    table = media.scan_frames(arguments.video, stream=stream, most_pixels=most_pixels, turn_degrees=turn)
+    frames = media.read_frames(arguments.video, table, threads=0, stream=stream, turn_degrees=turn)
     num_frames = len(table.times_seconds)
     shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
     pictures: dict[int, Picture] = {}

@@ -5,6 +5,7 @@ A CSV file, `[dataset] overrides`, with the columns video and utterance and any 
 - speaker: the point `x y` in the face meant, in pixels of the upright frame; a time `@seconds`, for the largest face
   then; or both, `x y @seconds`
 - audio_stream, video_stream: which of the file's sound or picture streams, counted from 0; cover art is none
+- rotation: 0, 90, 180 or 270, by which the pictures are turned clockwise, after what the file itself says
 
 An empty cell leaves the choice to the pipeline. What is said is part of the utterance's identity: a change makes its
 features anew, and no others.
@@ -22,7 +23,8 @@ from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 
 REQUIRED = ("video", "utterance")
-OPTIONAL = ("speaker", "audio_stream", "video_stream")
+OPTIONAL = ("speaker", "audio_stream", "video_stream", "rotation")
+_ROTATIONS = (0, 90, 180, 270)
 _NUMBER = r"\d+(?:\.\d+)?"
 _SPEAKER = re.compile(rf"(?:({_NUMBER})[ ,;]+({_NUMBER}))?\s*(?:@\s*({_NUMBER}))?")
 
@@ -36,12 +38,14 @@ class Override:
         seconds: When, since the clip's origin.
         audio_stream: Which of the sound streams, from 0.
         video_stream: Which of the picture streams, from 0.
+        rotation: By how many degrees pictures that the file calls upright are turned clockwise.
     """
 
     point: tuple[float, float] | None = None
     seconds: float | None = None
     audio_stream: int | None = None
     video_stream: int | None = None
+    rotation: int | None = None
 
     @property
     def text(self) -> str:
@@ -108,6 +112,7 @@ def _parse_row(values: dict[str, str]) -> Override:
         seconds,
         audio_stream=_parse_stream("audio_stream", values),
         video_stream=_parse_stream("video_stream", values),
+        rotation=parse_rotation(values.get("rotation", "")),
     )
 
 
@@ -126,6 +131,17 @@ def parse_speaker(text: str) -> tuple[tuple[float, float] | None, float | None]:
         )
     x, y, seconds = match.groups()
     return (float(x), float(y)) if x else None, float(seconds) if seconds else None
+
+
+def parse_rotation(text: str) -> int | None:
+    """Read a clockwise turn in degrees, None for an empty text or for none.
+
+    Raises:
+        ValueError: It is none of the four.
+    """
+    if text and text not in map(str, _ROTATIONS):
+        raise ValueError(f"rotation is {text!r}; it must be 0, 90, 180 or 270, in degrees clockwise")
+    return int(text) or None if text else None
 
 
 def _parse_stream(column: str, values: dict[str, str]) -> int | None:

@@ -67,7 +67,9 @@ class FrameTable:
     message: str
 
 
-def read_frames(source: Path, table: FrameTable, *, threads: int = 0, stream: int | None = None) -> "FrameReader":
+def read_frames(
+    source: Path, table: FrameTable, *, threads: int = 0, stream: int | None = None, turn_degrees: int = 0
+) -> "FrameReader":
     """Decode a clip's frames in order, in constant memory.
 
     Args:
@@ -75,6 +77,7 @@ def read_frames(source: Path, table: FrameTable, *, threads: int = 0, stream: in
         table: what `scan_frames` gave for it; a frame's index is its place there.
         threads: how many decode; 0 for as many as ffmpeg thinks right.
         stream: the one that `scan_frames` was told.
+        turn_degrees: likewise.
 
     Returns:
         An iterator of Frame, indices strictly ascending. It also counts what went wrong: see FrameReader. Its `close`
@@ -85,7 +88,7 @@ def read_frames(source: Path, table: FrameTable, *, threads: int = 0, stream: in
         OSError: while iterating, when the system cannot read the file.
 
     """
-    return FrameReader(source, table, threads, stream)
+    return FrameReader(source, table, threads, stream, turn_degrees)
 
 
 class FrameReader(Iterator[Frame]):
@@ -105,11 +108,14 @@ class FrameReader(Iterator[Frame]):
 
     """
 
-    def __init__(self, source: Path, table: FrameTable, threads: int, stream: int | None = None) -> None:
+    def __init__(
+        self, source: Path, table: FrameTable, threads: int, stream: int | None = None, turn_degrees: int = 0
+    ) -> None:
         self.num_frames = self.num_bad_packets = self.num_corrupt = self.num_untimed = 0
         self.last_error = ""
         self._table = table
         self._stream = stream
+        self._turn_degrees = turn_degrees
         self._previous = -1
         self._damaged = False
         self._frames = self._read(source, threads)
@@ -151,7 +157,7 @@ class FrameReader(Iterator[Frame]):
             limit_pixels(stream, max(MOST_PIXELS, self._table.width * self._table.height))
             clock = Clock(container, stream, origin_seconds(container), lambda: read_timeline(source))
             convert = Converter(self._table.width, self._table.height)
-            shapes = ShapeReader(stream)
+            shapes = ShapeReader(stream, self._turn_degrees)
             repeats: deque[int] = deque()
             pictures = decode_frames(container, stream, threads, self._note, self._noting(repeats, container, stream))
             shown: tuple[Any, Shape] | None = None

@@ -26,7 +26,9 @@ from pipeline.media.timeline import Timeline, goes_back, has_jumps, read_timelin
 PACKETS_PER_LOOK = 50
 
 
-def scan_frames(source: Path, *, stream: int | None = None, most_pixels: int = MOST_PIXELS) -> FrameTable:
+def scan_frames(
+    source: Path, *, stream: int | None = None, most_pixels: int = MOST_PIXELS, turn_degrees: int = 0
+) -> FrameTable:
     """Read when each frame is shown; decode only the first and a few key frames, for size and rotation (Section II-B).
 
     Files whose packets carry no times, or the same time twice, or times that go back, are decoded as a whole, and their
@@ -37,6 +39,7 @@ def scan_frames(source: Path, *, stream: int | None = None, most_pixels: int = M
         source: a clip in any container ffmpeg reads.
         stream: which of the picture streams, counted from 0; by default the one ffmpeg thinks best.
         most_pixels: of a picture, stored or with square pixels.
+        turn_degrees: 0, 90, 180 or 270, by which pictures that the file calls upright are still turned clockwise.
 
     Raises:
         MediaError: no_stream without a video stream (cover art is none); decode_error when not one frame can be
@@ -47,7 +50,7 @@ def scan_frames(source: Path, *, stream: int | None = None, most_pixels: int = M
     with opened(source) as container:
         film = video_stream(container, stream)
         limit_pixels(film, most_pixels)
-        looks = _Looks(film, most_pixels)
+        looks = _Looks(film, most_pixels, turn_degrees)
         pts, dts, num_hidden = _scan_packets(container, film, looks)
         origin = origin_seconds(container)
         times, notes = _time_frames(
@@ -148,17 +151,18 @@ class _Looks:
     Args:
         stream: the one whose packets are seen, all of them in order, then None.
         most_pixels: of a picture.
+        turn_degrees: see `scan_frames`.
 
     """
 
-    def __init__(self, stream: Any, most_pixels: int) -> None:
+    def __init__(self, stream: Any, most_pixels: int, turn_degrees: int) -> None:
         self.shapes: list[Shape] = []
         self.is_interlaced = False
         self.errors: list[Exception] = []
         self._context = stream.codec_context
         # Threads would hold the first frame back.
         self._context.thread_type, self._context.thread_count = ThreadType.SLICE, 1
-        self._reader = ShapeReader(stream)
+        self._reader = ShapeReader(stream, turn_degrees)
         self._most_pixels = most_pixels
         self._key: Any = None
         self._since_look = 0

@@ -27,6 +27,17 @@ class Upright:
         turned = turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
         return np.ascontiguousarray(turned)
 
+    def then(self, degrees: int) -> "Upright":
+        """Return what makes a picture upright and then turns it clockwise by 0, 90, 180 or 270 degrees.
+
+        >>> Upright(False, False, False).then(90), Upright(True, True, False).then(270).degrees
+        (Upright(transpose=True, flip_x=True, flip_y=False), 0)
+        """
+        turned = self
+        for _ in range(degrees // 90):
+            turned = Upright(not turned.transpose, flip_x=not turned.flip_y, flip_y=turned.flip_x)
+        return turned
+
     @property
     def degrees(self) -> int:
         """The clockwise turn; of a mirrored picture the turn that comes after the mirror."""
@@ -66,10 +77,15 @@ class ShapeReader:
 
     The shape of a pixel is the container's word for as long as the codec does not change its own. A turn that the
     codec says holds until the next key frame, one of the container for all pictures.
+
+    Args:
+        stream: the stream.
+        turn_degrees: by which pictures that the file calls upright are still to be turned clockwise.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, turn_degrees: int = 0) -> None:
         self._stream = stream
+        self._turn_degrees = turn_degrees
         self._context = stream.codec_context
         self._aspects: dict[Any, float] = {}
         self._aspect = 1.0
@@ -87,7 +103,7 @@ class ShapeReader:
             self._upright = turn
         elif picture.key_frame:
             self._upright = AS_STORED
-        return Shape(picture.width, picture.height, self._aspect, self._upright)
+        return Shape(picture.width, picture.height, self._aspect, self._upright.then(self._turn_degrees))
 
 
 def orientation(picture: Any) -> Upright | None:

@@ -194,8 +194,14 @@ def read_sound_change(
 def _open_pictures(request: ClipRequest) -> Any:
     """Open the clip's frames: from the clip, else from the kept pixels."""
     if request.source is not None:
-        threads, stream = request.decoder_threads, request.override.video_stream
-        return media.read_frames(request.source, request.table, threads=threads, stream=stream)
+        threads, override = request.decoder_threads, request.override
+        return media.read_frames(
+            request.source,
+            request.table,
+            threads=threads,
+            stream=override.video_stream,
+            turn_degrees=override.rotation or 0,
+        )
     assert request.pixels is not None, "one of the two is there"
     return read_kept_frames(Shard(request.pixels), request.name, request.table)
 

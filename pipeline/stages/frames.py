@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import config, media
-from pipeline.dataset.overrides import parse_text
+from pipeline.dataset.overrides import Override, parse_text
 from pipeline.media.jpeg import decode_jpeg, encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.run import compute_file_digest
@@ -28,8 +28,8 @@ def extract_frames(job: ShardJob) -> None:
         for member in job.members:
             with job.reading(member) as source:
                 digest = "" if source is None else compute_file_digest(source)
-                stream = parse_text(member.override).video_stream
-                table, status, message = _scan(source, stream)
+                override = parse_text(member.override)
+                table, status, message = _scan(source, override)
                 if writer is not None:
                     with writer.utterance(member.name, source_sha256=digest) as rows:
                         rows.set_status(status, message)
@@ -38,15 +38,20 @@ def extract_frames(job: ShardJob) -> None:
                     with pixels.utterance(member.name, source_sha256=digest) as images:
                         images.set_status(status, message)
                         if source is not None and table is not None:
-                            _keep_pixels(source, table, images, stream)
+                            _keep_pixels(source, table, images, override)
             job.tick()
 
 
-def _scan(source: Path | None, stream: int | None) -> tuple[media.FrameTable | None, str, str]:
+def _scan(source: Path | None, override: Override) -> tuple[media.FrameTable | None, str, str]:
     if source is None:
         return None, "missing_file", GONE
     try:
-        table = media.scan_frames(source, stream=stream, most_pixels=config.frames().max_pixels)
+        table = media.scan_frames(
+            source,
+            stream=override.video_stream,
+            most_pixels=config.frames().max_pixels,
+            turn_degrees=override.rotation or 0,
+        )
     except media.MediaError as error:
         return None, error.status, str(error)
     return table, "ok", table.message
@@ -82,10 +87,16 @@ def read_table(frames: Shard, name: str) -> media.FrameTable:
     )
 
 
-def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows, stream: int | None) -> None:
+def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows, override: Override) -> None:
     """Keep one image per row of the frame table; a frame that cannot be decoded has no bytes."""
     quality = config.faces().jpeg_quality
-    frames = media.read_frames(source, table, threads=config.number_of_threads(), stream=stream)
+    frames = media.read_frames(
+        source,
+        table,
+        threads=config.number_of_threads(),
+        stream=override.video_stream,
+        turn_degrees=override.rotation or 0,
+    )
     try:
         for frame in media.prefetch(frames, FRAMES_AHEAD):
             missing = frame.index - images.length

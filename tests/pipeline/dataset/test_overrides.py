@@ -17,13 +17,13 @@ def write(tmp_path: Path, *lines: str) -> Path:
 def test_what_can_be_said(tmp_path):
     path = write(
         tmp_path,
-        "video,utterance,speaker,audio_stream,video_stream",
-        "a,utterance_1.mp4,320 180.5 @2.25,1,0",
+        "video,utterance,speaker,audio_stream,video_stream,rotation",
+        "a,utterance_1.mp4,320 180.5 @2.25,1,0,270",
         "a,utterance_2.mp4,@3,,",
         'b,utterance_1.mp4,"17, 4",,',
     )
     assert read_overrides(path, NAMES) == {
-        "a/utterance_1": Override((320.0, 180.5), 2.25, audio_stream=1, video_stream=0),
+        "a/utterance_1": Override((320.0, 180.5), 2.25, audio_stream=1, video_stream=0, rotation=270),
         "a/utterance_2": Override(seconds=3.0),
         "b/utterance_1": Override((17.0, 4.0)),
     }
@@ -35,7 +35,7 @@ def test_columns_may_be_absent_and_empty_rows_say_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "override", [Override(), Override((1.5, 2.0)), Override(None, 0.0), Override((0.0, 0.0), 1.25, 0, 3)]
+    "override", [Override(), Override((1.5, 2.0)), Override(None, 0.0), Override((0.0, 0.0), 1.25, 0, 3, 90)]
 )
 def test_the_text_gives_the_override_back(override):
     assert parse_text(override.text) == override
@@ -95,3 +95,11 @@ def test_only_what_is_said_anew_is_made_anew(finished):
     row = finished.ledger()[f"{video}/{Path(utterance).stem}"]
     assert (row["sound"], row["picture"]) == ("no_stream", "ok"), ended.stderr
     assert sum(other["sound"] == "ok" for other in finished.ledger().values()) == 8
+
+
+def test_a_turn_by_nothing_says_nothing_and_others_than_quarters_are_refused(tmp_path):
+    path = write(tmp_path, "video,utterance,rotation", "a,utterance_1.mp4,0", "a,utterance_2.mp4,180")
+    assert read_overrides(path, NAMES) == {"a/utterance_2": Override(rotation=180)}
+    path = write(tmp_path, "video,utterance,rotation", "a,utterance_1.mp4,45")
+    with pytest.raises(UserError, match="rotation is '45'; it must be 0, 90, 180 or 270, in degrees clockwise"):
+        read_overrides(path, NAMES)

@@ -8,13 +8,13 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.media import MediaError, ffmpeg_binary, read_frames, scan_frames, shapes
+from pipeline.media import MediaError, ffmpeg_binary, read_frames, scan_frames, shapes, write_clip
 from pipeline.media.shapes import AS_STORED, Shape, Upright, describe_shapes, fit_size
 
 
 def test_examples_in_docstrings():
     result = doctest.testmod(shapes)
-    assert (result.failed, result.attempted) == (0, 1)
+    assert (result.failed, result.attempted) == (0, 2)
 
 
 def square(width, height):
@@ -164,3 +164,21 @@ def test_pictures_of_too_many_pixels_are_a_decode_error(tmp_path):
     write_part(wide, [square(64, 48)] * 10, 0, aspect=Fraction(4, 1))
     with pytest.raises(MediaError, match=r"the pictures have 256 x 48 pixels, more than .* = 4000 allows"):
         scan_frames(wide, most_pixels=4000)
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_turn_comes_after_what_the_file_says(turn, tmp_path):
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    for number in range(8):
+        upright = Upright(number & 4 > 0, flip_x=number & 2 > 0, flip_y=number & 1 > 0)
+        expected = np.rot90(upright.turn(image), -turn // 90)
+        assert (upright.then(turn).turn(image) == expected).all()
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:20, :30] = (200, 120, 40)
+    write_clip(tmp_path / "clip.mp4", [picture] * 3, frame_rate=25, samples=None, sample_rate=16000)
+    table = scan_frames(tmp_path / "clip.mp4", turn_degrees=turn)
+    plain = [f.image.copy() for f in read_frames(tmp_path / "clip.mp4", scan_frames(tmp_path / "clip.mp4"))]
+    turned = [f.image.copy() for f in read_frames(tmp_path / "clip.mp4", table, turn_degrees=turn)]
+    assert (table.width, table.height) == ((48, 64) if turn in (90, 270) else (64, 48))
+    assert table.rotation_degrees == turn
+    assert all((one == np.rot90(other, -turn // 90)).all() for one, other in zip(turned, plain, strict=True))

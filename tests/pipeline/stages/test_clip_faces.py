@@ -1,6 +1,8 @@
 import re
 import types
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,9 @@ import pytest
 from benchmarks.features import save_random_weights
 from pipeline.dataset.overrides import Override
 from pipeline.faces.likeness import LOOKS
-from pipeline.media import scan_frames
+from pipeline.media import extract_wav, scan_frames
 from pipeline.stages import clip_faces
-from pipeline.stages.clip_faces import ClipRequest, find_clip_faces, load_detector, load_likeness
+from pipeline.stages.clip_faces import ClipRequest, find_clip_faces, load_detector, load_likeness, read_sound_change
 from pipeline.stages.device import torch_threads
 
 
@@ -54,23 +56,68 @@ def test_likeness_is_computed_the_way_that_is_fast_on_the_device(weights, monkey
     assert sizes == [(4, 8)]
 
 
-@pytest.mark.parametrize(("detect_every", "where"), [(25, r"the \d\d frames looked at of 95"), (1, "95 frames")])
-def test_that_nobody_was_seen_is_said_of_the_frames_looked_at(media, tmp_path, detect_every, where):
-    clip = media / "odd" / "noface_animation.mp4"
+def make_request(clip: Path, scratch: Path, **changes: Any) -> ClipRequest:
+    override = changes.get("override", Override())
     request = ClipRequest(
         name="clip",
-        table=scan_frames(clip),
+        table=scan_frames(clip, turn_degrees=override.rotation or 0),
         source=clip,
         pixels=None,
-        override=Override(),
-        smallest_face_px=60,
-        detect_every=detect_every,
+        override=override,
+        smallest_face_px=40,
+        detect_every=25,
         weights=None,
         device="cpu",
         decoder_threads=1,
-        scratch=tmp_path,
+        scratch=scratch,
+    )
+    return replace(request, **changes)
+
+
+@pytest.mark.parametrize(("detect_every", "where"), [(25, r"the \d\d frames looked at of 95"), (1, "95 frames")])
+def test_that_nobody_was_seen_is_said_of_the_frames_looked_at(media, tmp_path, detect_every, where):
+    request = make_request(
+        media / "odd" / "noface_animation.mp4", tmp_path, smallest_face_px=60, detect_every=detect_every
     )
     with torch_threads(1):
         found = find_clip_faces(request, load_detector(60, "cpu", 1))
     assert found.status == "no_face"
     assert re.fullmatch(f"no face of 60 pixels or more in {where}.*", found.message)
+
+
+def test_a_picture_on_its_head_is_told_and_the_overrides_turn_it(media, tmp_path):
+    clip = media / "odd" / "upside_down_no_metadata.mp4"
+    with torch_threads(1):
+        found = find_clip_faces(make_request(clip, tmp_path), load_detector(40, "cpu", 1))
+        turned = find_clip_faces(
+            make_request(clip, tmp_path, override=Override(rotation=180)), load_detector(40, "cpu", 1)
+        )
+    assert "when turned clockwise by 180 degrees" in found.message
+    assert "rotation = 180 in the overrides" in found.message
+    assert found.faces.scores.mean() < 0.9
+    assert (turned.status, turned.message, len(turned.faces.frame_indices)) == ("ok", "", 75)
+    assert turned.faces.scores.mean() > 0.99
+
+
+def test_one_person_has_the_same_faces_under_all_rules(media, tmp_path):
+    clip = media / "speech" / "GRID_bbaf2n.mpg"
+    with torch_threads(1):
+        found = [
+            find_clip_faces(make_request(clip, tmp_path, speaker=rule, still_faces=stills), load_detector(40, "cpu", 1))
+            for rule, stills in (("largest", "count"), ("speaking", "skip"))
+        ]
+    assert found[0].message == found[1].message
+    assert found[0].faces.crops.tobytes() == found[1].faces.crops.tobytes()
+    assert found[0].faces.landmarks.tobytes() == found[1].faces.landmarks.tobytes()
+    assert not list(tmp_path.rglob("sound.wav"))
+
+
+def test_the_sound_in_the_store_is_the_one_that_would_be_extracted(media, tmp_path):
+    clip = media / "speech" / "GRID_bbaf2n.mpg"
+    extract_wav(clip, tmp_path / "stored.wav")
+    stored = read_sound_change(None, tmp_path, wav=tmp_path / "stored.wav")
+    extracted = read_sound_change(clip, tmp_path, wav=tmp_path / "absent.wav")
+    assert len(stored.values) == 297
+    assert stored.values.tolist() == extracted.values.tolist()
+    assert read_sound_change(media / "odd" / "noaudio.mp4", tmp_path) is None
+    assert read_sound_change(None, tmp_path, wav=tmp_path / "absent.wav") is None
