@@ -1,7 +1,9 @@
 """A whole store: from an utterance's name to its rows in every stage."""
 
+import contextlib
 import difflib
 import importlib.util
+from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,9 @@ from store.listings import Listing, find_listings
 from store.schema import SCHEMAS
 from store.shard.images import Images
 from store.shard.reader import Shard
+
+#: Files of shards of which a store keeps table and mappings: those of 100 000 clips in two stages.
+_MOST_OPEN = 4096
 
 
 class Clip:
@@ -134,7 +139,7 @@ class FeatureStore:
                 "check the path, or run `valar features` first"
             )
         self.listing = Listing.read(paths[-1])
-        self._shards: dict[tuple[str, str], Shard | None] = {}
+        self._shards: OrderedDict[tuple[str, str], Shard] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.listing.shards)
@@ -159,10 +164,22 @@ class FeatureStore:
     def shard(self, stage: str, shard: str) -> Shard | None:
         """Open one stage's file of a shard; None where the stage has not been there yet."""
         key = (stage, shard)
-        if key not in self._shards and stage in self.listing.fingerprints:
-            path = shard_path(self.folder, stage, self.listing.fingerprints[stage], shard)
-            self._shards[key] = Shard(path, mapped=self.mapped) if path.exists() else None
-        return self._shards.get(key)
+        found = self._shards.get(key)
+        if found is not None:
+            with contextlib.suppress(KeyError):  # another thread has let go of it
+                self._shards.move_to_end(key)
+            return found
+        if stage not in self.listing.fingerprints:
+            return None
+        path = shard_path(self.folder, stage, self.listing.fingerprints[stage], shard)
+        if not path.exists():
+            return None
+        found = self._shards[key] = Shard(path, mapped=self.mapped)
+        while len(self._shards) > _MOST_OPEN:
+            # The one that was not asked for the longest; a view of it holds its own part of the file.
+            with contextlib.suppress(KeyError):  # another thread was first
+                self._shards.popitem(last=False)
+        return found
 
     def __repr__(self) -> str:
         """Say where it is, how much there is, and of which run."""

@@ -8,6 +8,7 @@ from store.commands.command import Command, show
 from store.errors import StoreError
 from store.export.formats import EXPORTERS, check_target
 from store.export.mmsa import SPLITS, export_mmsa
+from store.looking.browse import write_pages
 
 
 class Export(Command):
@@ -66,8 +67,6 @@ class Browse(Command):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Write the pages."""
-        from store.looking.browse import write_pages
-
         count = write_pages(FeatureStore(arguments.store), arguments.output, arguments.ledger)
         index = arguments.output / "index.html"
         show(arguments, {"clips": count, "index": str(index)}, f"{count} clips: open {index}")

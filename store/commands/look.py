@@ -7,6 +7,7 @@ from store.catalog import FeatureStore
 from store.commands.command import Command, show
 from store.looking.description import describe_utterance, explain_utterance, render_description
 from store.looking.difference import compare_stores, render_differences
+from store.looking.plots import plot_utterance
 from store.overview import list_stage_sets, render_stage_sets
 
 
@@ -42,8 +43,6 @@ class Show(Command):
         description = describe_utterance(store, arguments.utterance)
         show(arguments, description, render_description(description))
         if arguments.plot:
-            from store.looking.plots import plot_utterance
-
             plot_utterance(store[arguments.utterance], arguments.plot)
         return 0
 

@@ -1,6 +1,10 @@
 """Rows of a mapped file that look at its size before they are touched: what was cut off is an error, no signal."""
 
+import ctypes
+import math
+import mmap
 import os
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,10 @@ import numpy as np
 from store.errors import ShardError
 
 _get = np.ndarray.__getitem__
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.mmap.restype = ctypes.c_void_p
+_LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 class MappedRows(np.ndarray):
@@ -104,9 +112,36 @@ def map_rows(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -
                 "and run again"
             )
 
-    rows = np.memmap(path, dtype, "r", offset, shape).view(MappedRows)
+    mapping = _Mapping(path, offset, math.prod(shape) * dtype.itemsize)
+    rows = np.asarray(mapping).view(dtype).reshape(shape).view(MappedRows)
     rows._check = check
     return rows
+
+
+class _Mapping:
+    """A part of a file in memory, read-only, as long as an array of it is held.
+
+    By the system's own call: Python's `mmap`, and NumPy's `memmap` with it, keep a descriptor of the file open, and a
+    training that maps a thousand shards would meet the limit of open files.
+    """
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        start = offset - offset % mmap.ALLOCATIONGRANULARITY
+        length = offset + size - start
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < offset + size:
+                raise ShardError(f"{path} ends before byte {offset + size}; restore it, or remove it and run again")
+            address = _LIBC.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), start)
+        if address in (None, ctypes.c_void_p(-1).value):
+            code = ctypes.get_errno()
+            raise OSError(code, f"{length} bytes cannot be mapped: {os.strerror(code)}", str(path))
+        weakref.finalize(self, _LIBC.munmap, address, length).atexit = False
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": "|u1",
+            "shape": (size,),
+            "data": (address + offset - start, True),
+        }
 
 
 def _plain(value: Any) -> Any:

@@ -109,3 +109,14 @@ def test_a_store_of_copies_reads_the_same(tmp_path):
     rows = FeatureStore(tmp_path, mapped=False)["v/b"].stft
     np.testing.assert_array_equal(rows[:, 0, 0], [1000, 1001])
     assert not isinstance(rows.base, np.memmap)
+
+
+def test_a_bounded_number_of_shards_stays_open_and_views_stay_valid(tmp_path, monkeypatch):
+    make_store(tmp_path)
+    monkeypatch.setattr("store.catalog._MOST_OPEN", 1)
+    store = FeatureStore(tmp_path)
+    first = store["v/b"].stft
+    assert len(store["w/a"].stft) == 3
+    assert list(store._shards) == [("stft", "52")]
+    np.testing.assert_array_equal(first[:, 0, 0], [1000, 1001])
+    np.testing.assert_array_equal(store["v/b"].stft, first)

@@ -109,3 +109,21 @@ def test_torch_takes_the_rows(rows):
     torch = pytest.importorskip("torch")
     assert torch.from_numpy(rows[10:20].copy()).sum() == sum(range(40, 80))
     assert torch.as_tensor(np.stack([rows[0], rows[1]])).shape == (2, 4)
+
+
+def test_a_mapping_keeps_no_file_open_and_ends_with_its_last_view(path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    many = [map_rows(path, np.dtype("<f4"), 4 * k, (100,)) for k in range(50)]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert [rows[0] for rows in many] == list(range(50))
+    view = many[7][10:]
+    del many
+    assert Path("/proc/self/maps").read_text().count(str(path)) == 1
+    assert view[0] == 17
+    del view
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+def test_a_file_that_is_too_short_is_not_mapped(path):
+    with pytest.raises(ShardError, match=r"rows ends before byte 80004; restore it"):
+        map_rows(path, np.dtype("<f4"), 4, SHAPE)
