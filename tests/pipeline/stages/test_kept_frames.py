@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline import media
+from pipeline.dataset.overrides import Override
 from pipeline.stages import frames
 from pipeline.stages.frames import read_kept_frames
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
+from tests.pipeline.media.test_shapes import join
 
 
 def write_pixels(path, images):
@@ -60,3 +62,18 @@ def test_a_damaged_image_names_its_shard(tmp_path):
     pixels = write_pixels(tmp_path / "s.h5", [b"no picture"])
     with pytest.raises(ValueError, match="10 bytes of a kept image are no JPEG; its shard is damaged"):
         list(read_kept_frames(pixels, "v/a", make_table(1)))
+
+
+def test_kept_pictures_that_turn_keep_their_shape(tmp_path):
+    clip = join(tmp_path, [(128, 96), (96, 128)])
+    table = media.scan_frames(clip)
+    path = tmp_path / "s.h5"
+    with (
+        ShardWriter(path, stage="pixels", shard="s", fingerprint="f", provenance={}) as writer,
+        writer.utterance("v/a") as rows,
+    ):
+        frames._keep_pixels(clip, table, rows, Override())
+    kept = list(read_kept_frames(Shard(path), "v/a", table))
+    shown = list(media.read_frames(clip, table))
+    assert [frame.image.shape for frame in kept] == [frame.image.shape for frame in shown]
+    assert [frame.image.shape[:2] for frame in kept] == [(96, 128)] * 10 + [(128, 96)] * 10
