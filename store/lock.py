@@ -1,10 +1,12 @@
 """One run a store: a lock that the kernel lets go of however the process ends."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -48,7 +50,11 @@ def _open(path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         # In a store from elsewhere it may be a link, to a file that would be emptied.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
+        descriptor = os.open(path, flags, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no file")
+        return os.fdopen(descriptor, "a+", encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{path.parent} cannot be changed: {path} cannot be opened for writing ({error.strerror}); check who may "

@@ -64,20 +64,20 @@ def _render_verified(checked: Checked, faults: list[Fault], repaired: Repaired) 
     return "\n".join(lines)
 
 
-class _Tending(Command):
-    """A command that changes the store, and can say beforehand what it would do."""
+def _offer_dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+class CollectGarbage(Command):
+    """`gc`."""
+
+    HELP = "remove stage sets and shards that no run's listing reaches"
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Offer to change nothing."""
         super().add_arguments(parser)
-        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-
-
-class CollectGarbage(_Tending):
-    """`gc`."""
-
-    HELP = "remove stage sets and shards that no run's listing reaches"
+        _offer_dry_run(parser)
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
@@ -91,7 +91,7 @@ class CollectGarbage(_Tending):
         return 0
 
 
-class Compact(_Tending):
+class Compact(Command):
     """`compact`."""
 
     HELP = "merge small shards into full ones, without computing a feature again"
@@ -100,6 +100,7 @@ class Compact(_Tending):
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Take the size of a full shard."""
         super().add_arguments(parser)
+        _offer_dry_run(parser)
         parser.add_argument("--shard-size", type=int, default=64, help="most utterances in a shard (default: 64)")
 
     @classmethod
@@ -117,7 +118,7 @@ class Compact(_Tending):
         return 0
 
 
-class Erase(_Tending):
+class Erase(Command):
     """`erase`."""
 
     HELP = "remove every trace of utterances or videos, and let later runs refuse them"
@@ -126,6 +127,7 @@ class Erase(_Tending):
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Take names, and further folders to search."""
         super().add_arguments(parser)
+        _offer_dry_run(parser)
         parser.add_argument("names", nargs="+", metavar="VIDEO|UTTERANCE", help="video, or video/utterance")
         parser.add_argument(
             "--runs", action="append", type=Path, default=[], help="also search this folder of runs for their names"

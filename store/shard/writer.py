@@ -14,6 +14,7 @@ import numpy as np
 
 from store import files
 from store.errors import ShardError
+from store.names import check_utterance
 from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS
 from store.shard.sidecar import compute_sidecar, write_sidecar
 from store.shard.structure import Scaled, as_array, set_attribute
@@ -119,8 +120,13 @@ class ShardWriter:
 
     @contextlib.contextmanager
     def utterance(self, name: str, *, source_sha256: str = "") -> Iterator[UtteranceRows]:
-        """Open the next utterance; its rows count when the block ends without an error."""
-        rows = UtteranceRows(self, name, source_sha256)
+        """Open the next utterance; its rows count when the block ends without an error.
+
+        Raises:
+            ValueError: No utterance may be called so: readers would refuse the shard.
+
+        """
+        rows = UtteranceRows(self, check_utterance(name), source_sha256)
         yield rows
         self._utterances.append(rows)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from store import files
-from store.errors import StoreInUseError
-from store.lock import locked
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -99,26 +97,3 @@ def test_a_link_is_replaced(tmp_path):
         files.point_link(link, target)
         assert link.readlink() == target
     assert list(tmp_path.iterdir()) == [link]
-
-
-HOLD = (
-    "import sys; from pathlib import Path; from store.lock import locked\n"
-    "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-)
-
-
-def test_a_second_run_is_refused_and_told_who_holds_the_lock(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StoreInUseError, match=f"is in use by process {holder.pid} on"), locked(tmp_path):
-            pass
-        holder.kill()
-    with locked(tmp_path):
-        pass
-
-
-def test_hosts_that_a_scheduler_keeps_apart_share_the_lock(tmp_path):
-    with locked(tmp_path, shared=True), locked(tmp_path, shared=True), pytest.raises(StoreInUseError), locked(tmp_path):
-        pass

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -104,60 +102,6 @@ def test_the_blocks_of_structure_are_those_that_are_not_all_rows(tmp_path):
     inside = [k for k in range(len(sidecar.sha256)) if start <= k << 16 and (k + 1) << 16 <= start + length]
     assert len(inside) >= 5
     assert sorted([*sidecar.structural_blocks, *inside]) == list(range(len(sidecar.sha256)))
-
-
-def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
-    writer = ShardWriter(tmp_path / "51.h5", stage="stft", shard="51", fingerprint="f1", provenance={})
-
-    def fail():
-        with writer, writer.utterance("v/a") as rows:
-            rows.append(stft=np.zeros((5, 257, 2), "f4"))
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_is_left_of_a_shard_whose_process_was_killed(tmp_path):
-    code = (
-        "import os, signal, numpy as np; from pathlib import Path; from store.shard.writer import ShardWriter\n"
-        f"path = Path({str(tmp_path)!r}) / '51.h5'\n"
-        "with ShardWriter(path, stage='stft', shard='s', fingerprint='f', provenance={}) as w:\n"
-        "    with w.utterance('v/a') as rows:\n"
-        "        rows.append(stft=np.zeros((5, 257, 2), 'f4'))\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_shard_is_never_written_twice(tmp_path):
-    path = write_stft(tmp_path / "51.h5", {"v/a": 1})
-    with pytest.raises(ShardError, match=r"51\.h5 exists and is never written again"):
-        write_stft(path, {"v/a": 2})
-
-
-def test_wrong_rows_are_refused(tmp_path):
-    with (
-        ShardWriter(tmp_path / "s.h5", stage="faces", shard="s", fingerprint="f", provenance={}) as writer,
-        writer.utterance("v/a") as rows,
-    ):
-        with pytest.raises(ValueError, match=r"the rows given are \['box'\]"):
-            rows.append(box=np.zeros((1, 4), "f4"))
-        good = {
-            "frame_index": np.zeros(2, "i4"),
-            "time": np.zeros(2),
-            "box": np.zeros((2, 4), "f4"),
-            "landmarks": np.zeros((2, 5, 2), "f4"),
-            "score": np.zeros(2, "f4"),
-        }
-        with pytest.raises(ValueError, match=r"rows of box have shape \(5,\), they must have \(4,\)"):
-            rows.append(**{**good, "box": np.zeros((2, 5), "f4")})
-        with pytest.raises(ValueError, match=r"different numbers of rows: \[2, 3\]"):
-            rows.append(**{**good, "score": np.zeros(3, "f4")})
-        with pytest.raises(ValueError, match="status = 'fine' must be one of ok, missing_file"):
-            rows.set_status("fine", "")
 
 
 def test_images_come_back(tmp_path):
