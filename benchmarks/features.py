@@ -36,7 +36,8 @@ from models.sphereface.embedder import Engine
 from models.sphereface.network import build_sphereface
 from models.weights.table import RANDOM
 from pipeline import config, media, stages
-from pipeline.runs.run import Run, open_run
+from pipeline.runs.opening import open_run
+from pipeline.runs.run import Run
 from pipeline.settings_files import OVERLAY_VARIABLE
 from pipeline.stages.align_faces import open_processes
 from pipeline.stages.clip_faces import load_likeness

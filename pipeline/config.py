@@ -1,6 +1,9 @@
 """The settings: luigi.Config sections, read from tasks.cfg and one overlay, checked before anything else."""
 
+import configparser
+import contextlib
 import difflib
+import functools
 import operator
 import os
 from collections.abc import Iterable
@@ -248,21 +251,35 @@ def load() -> list[Path]:
     faults = [fault for path in paths for fault in _misspelt(path)]
     if faults:
         raise UserError("\n".join(faults))
-    luigi.configuration.add_config_path(str(base))
+    lay_files()
+    faults = list(_bad_values(paths)) or list(find_contradictions(anet(), vnet(), joint()))
+    if faults:
+        raise UserError("\n".join(faults))
+    return paths
+
+
+@functools.cache
+def load_once() -> list[Path]:
+    """Do as `load`, the first time; for what asks often."""
+    return load()
+
+
+def lay_files() -> None:
+    """Tell Luigi which files count, and judge nothing: what is wrong with them is `load`'s to say."""
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):
+        luigi.configuration.add_config_path(str(find_tasks_cfg()))
+    overlay = find_overlay()
     merged = luigi.configuration.get_config()
     if overlay is not None:
         # Luigi has read it already, below tasks.cfg, or could not: laid over it again it wins.
-        merged.read_dict(read_settings(overlay), str(overlay))
+        with contextlib.suppress(UserError):
+            merged.read_dict(read_settings(overlay), str(overlay))
     if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
         # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
         merged.set("core", "local_scheduler", "true")
     elif not merged.has_option("worker", "keep_alive"):
         # A host without work would leave while others still compute what its FullRun waits for.
         merged.set("worker", "keep_alive", "true")
-    faults = list(_bad_values(paths)) or list(find_contradictions(anet(), vnet(), joint()))
-    if faults:
-        raise UserError("\n".join(faults))
-    return paths
 
 
 def find_tasks_cfg() -> Path:

@@ -1,39 +1,48 @@
-"""One process's work on a run: its tasks' glue, its progress, and what is printed when it ends."""
+"""One process's work on a run: the run, the store's lock, progress, failures, and what is printed when it ends.
+
+There is at most one session in a process. `start_session` opens it, `close_session` closes it, and nothing else holds
+or lets go of what it holds. Luigi's command line has no place to call the latter from, so it is called when the process
+ends (docs/decisions/015-one-session.md); whatever is to last has been written by then, by the tasks.
+"""
 
 import atexit
+import contextlib
 import functools
 import json
-import logging
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from rich.table import Table
+from luigi.retcodes import retcode
 
 from pipeline import config
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PREDICT_TITLE, REPORT_TITLE, STAGE_TITLES
-from pipeline.errors import TransientError, UserError
-from pipeline.progress import Progress, format_seconds, open_log
-from pipeline.report.opensmile_baseline import check_packages
+from pipeline.closing import make_clips_table, make_stages_table
+from pipeline.errors import UserError, describe_failure
+from pipeline.progress import Progress, format_seconds, logger, open_log
 from pipeline.report.tables import print_tables
-from pipeline.runs.kept_crops import find_outputs, remove_spare_crops
-from pipeline.runs.ledger import count_statuses, find_bad, write_ledger
-from pipeline.runs.run import Run, current_run
+from pipeline.runs.failures import clear_failures, write_failures
+from pipeline.runs.ledger import format_ledger
+from pipeline.runs.opening import begin, open_run
+from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
+from store import files
 from store.errors import StoreError
-from store.files import point_link, write_json
+from store.lock import locked
 
 if TYPE_CHECKING:
     from pipeline.prediction.predicting import Predictions
     from pipeline.prediction.predictors import Ensemble
     from pipeline.stages import ShardJob
 
-logger = logging.getLogger("valar")
+#: Exit code of wrong use and of input that cannot be used, as of every command.
+UNUSABLE = 2
 
 
 class Session:
@@ -41,19 +50,31 @@ class Session:
 
     Args:
         run: The opened run.
+        lock: What is let go when the session is closed: the store's lock.
         predictor: What predicts the run's clips; None in a run on clips with labels.
     """
 
-    def __init__(self, run: Run, predictor: "Ensemble | None" = None) -> None:
+    def __init__(self, run: Run, lock: contextlib.ExitStack, predictor: "Ensemble | None" = None) -> None:
         self.run = run
         self.predictor = predictor
         self.progress = Progress()
-        self.log = open_log(run.folder / "logs", self.progress.console)
+        self.failures: list[str] = []
+        #: Tells whether all that was asked for is there, whoever did it; set by the task that was asked for.
+        self.is_whole: Callable[[], bool] = lambda: not run.pending
+        self._lock = lock
         self._started = time.monotonic()
         self._reused: dict[str, int] = {}
-        self.failures: list[str] = []
+        self._log: Path | None = None
+
+    def begin(self) -> None:
+        """Write the plan and the listing, open the log, and say what is to be done."""
+        begin(self.run)
+        clear_failures(self.run.folder)
+        self._log = open_log(self.run.folder / "logs", self.progress.console)
+        run = self.run
+        work = {shard: run.find_work(shard) for shard in run.plan.shards}
         for stage, title in STAGE_TITLES.items():
-            waiting = {shard for shard in run.pending if not self.is_done(stage, shard)}
+            waiting = {shard for shard, stages in work.items() if stage in stages}
             self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
             self._reused[title] = sum(shard not in waiting for shard in run.plan.assigned.values())
         for warning in run.dataset.warnings:
@@ -61,14 +82,6 @@ class Session:
         if run.plan.new:
             clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
             logger.info("%d new or changed clips in %d new shards", clips, len(run.plan.new))
-
-    def outputs(self, stage: str, shard: str) -> list[Path]:
-        """Give the files that make a stage of a shard complete under the current settings."""
-        return find_outputs(self.run, stage, shard)
-
-    def is_done(self, stage: str, shard: str) -> bool:
-        """Tell whether a stage of a shard is complete."""
-        return all(path.exists() for path in self.outputs(stage, shard))
 
     def work(self, stage: str, shard: str) -> None:
         """Do one stage of one shard."""
@@ -85,16 +98,35 @@ class Session:
         with self.progress.working(title):
             functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
 
+    def note_failure(self, failure: str) -> None:
+        """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`."""
+        self.failures.append(failure)
+        write_failures(self.run.folder, self.failures)
+
     @functools.cached_property
     def data(self) -> TrainingData:
         """The clips of the finished shards; not to be asked for before they are."""
         return TrainingData.read(self.run)
 
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger is."""
+        return self.run.folder / "ledger.csv"
+
+    def is_ledger_written(self) -> bool:
+        """Tell whether the ledger says what the store holds now."""
+        path = self.ledger_path
+        return path.is_file() and path.read_bytes() == format_ledger(self.data.ledger.values()).encode()
+
+    def write_ledger(self) -> None:
+        """Write what became of each utterance, if the file says anything else."""
+        if not self.is_ledger_written():
+            files.write_text(self.ledger_path, format_ledger(self.data.ledger.values()))
+
     @functools.cached_property
     def experiment(self) -> Experiment:
         """The trainings and the report on the finished shards; not to be asked for before they are."""
         experiment = plan_trainings(self.data)
-        write_ledger(self.data.ledger.values(), self.run.folder / "ledger.csv")
         for network, title in NETWORK_TITLES.items():
             epochs = config.settings_of(config.SECTIONS[network])["epochs"]
             waiting = sum(not trainings.is_done(network) for trainings in experiment.trainings)
@@ -118,7 +150,7 @@ class Session:
             )
 
     def write_report(self) -> None:
-        """Predict every split with every network, and write and link the report."""
+        """Predict every split with every network, and write the report."""
         from pipeline.report.publish import publish
 
         folds = self.train_folds() if config.run().folds else []
@@ -151,118 +183,122 @@ class Session:
             train_folds(folds, lambda metrics: self.progress.tick(FOLDS_TITLE))
         return folds
 
-    def check_features(self) -> None:
-        """Stop before training when the features cannot be what the user wants.
-
-        Raises:
-            TransientError: Clips that were there when the run was planned were gone when they were to be read.
-            UserError: More than `[run] max_bad_fraction` of the files are bad.
-        """
-        ledger = self.data.ledger
-        lost = [name for name in self.run.clips if "missing_file" in (ledger[name].sound, ledger[name].picture)]
-        if lost:
-            raise TransientError(
-                f"{len(lost)} clips were gone or changed when they were to be read (the first: {lost[0]}); run again"
-            )
-        bad, limit = find_bad(ledger.values()), config.run().max_bad_fraction
-        if len(bad) > limit * len(self.run.clips):
-            raise UserError(
-                f"{len(bad)} of the {len(self.run.clips)} files have no usable sound or picture, more than [run] "
-                f"max_bad_fraction = {limit:g} of them (the first: {bad[0].utterance}, sound {bad[0].sound}, picture "
-                f"{bad[0].picture}); see {self.run.folder / 'ledger.csv'}, then mend them or raise the limit"
-            )
-        self.data.check_trainable()
-        if config.run().opensmile:
-            check_packages()
-        if config.run().folds:
-            make_folds(self.run, config.run().folds)  # refuses what cannot be split before hours of training
-
     def close(self) -> None:
-        """Remove the crops that are not to be kept, and print what there is and what was done."""
-        for shard in self.run.plan.shards:  # also those of earlier runs, which kept them
-            remove_spare_crops(self.run, shard)
-        self.progress.stop()
-        console = self.progress.console
-        if not self.run.pending:
-            self._print_clips()
-        self._print_stages()
-        for failure in self.failures:
-            console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
-        write_json(self.run.folder / "failures.json", self.failures)
-        self.print_results()
-        console.print(
-            f"{format_seconds(time.monotonic() - self._started)} in all; log: {self.log}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        """Print what there is and what was done, and let everything go, whatever goes wrong with the printing."""
+        with self._lock:
+            self.progress.stop()
+            console = self.progress.console
+            is_finished = not self.run.pending
+            if is_finished:
+                console.print(make_clips_table(self.data.ledger.values()))
+            console.print(make_stages_table(self.progress.stages, self._reused))
+            for title, state in self.progress.stages.items():
+                logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
+            for failure in self.failures:
+                console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
+            if is_finished:
+                self._print_results()
+            seconds = format_seconds(time.monotonic() - self._started)
+            console.print(f"{seconds} in all; log: {self._log}", highlight=False, soft_wrap=True)
 
-    def print_results(self) -> None:
-        """Print the scores and where the report is; link it as the newest, also where an earlier run had made it."""
+    def _print_results(self) -> None:
+        """Print the scores and where the report is, or where the predictions are."""
         if self.predictor is not None:
-            if not self.run.pending and self.predictions.are_there:
+            if self.predictions.are_there:
                 self.predictions.print()
-        elif not self.run.pending and self.experiment.report_path.exists():
-            folder = self.experiment.report_folder
-            point_link(self.run.folder / "latest", Path(folder.parent.name) / folder.name)
+        elif self.experiment.report_path.exists():
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
             print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
 
-    def _print_clips(self) -> None:
-        table = Table("split", "listed", "", "ok", "not ok", title="Clips")
-        counts = count_statuses(self.data.ledger.values())
-        for (split, part), statuses in counts.items():
-            listed = str(statuses.total()) if part == "sound" else ""
-            name = split if part == "sound" else ""
-            others = ", ".join(f"{status} {n}" for status, n in sorted(statuses.items()) if status != "ok")
-            table.add_row(name, listed, part, str(statuses["ok"]), others)
-        self.progress.console.print(table)
 
-    def _print_stages(self) -> None:
-        table = Table("stage", "done", "reused", "time", "rate", title="Stages")
-        for title, state in self.progress.stages.items():
-            reused = str(self._reused[title]) if title in self._reused else "" if state.total else "yes"
-            time_spent = format_seconds(state.elapsed) if state.elapsed else ""
-            rate = f"{state.rate:.3g} {state.unit}/s" if state.done else ""
-            done = f"{state.done}/{state.total}" if state.done < state.total else str(state.done)
-            table.add_row(title, done, reused, time_spent, rate)
-        self.progress.console.print(table)
-
-
-_sessions: list[Session] = []
+_open: list[Session] = []
 
 
 def current_session() -> Session:
     """Give this process's session; without one, open that of the settings.
 
     Raises:
-        SystemExit: Settings, data or weights have to be mended first; the message says what, where and how.
+        SystemExit: Settings, data or weights have to be mended first; standard error says what, where and how.
     """
-    return _sessions[0] if _sessions else start_session(lambda: Session(current_run()))
+    return _open[0] if _open else start_session()
 
 
-def start_session(make: Callable[[], Session]) -> Session:
-    """Open this process's session, unless there is one.
+def start_session(unlabelled: Path | None = None, load_predictor: "Callable[[], Ensemble] | None" = None) -> Session:
+    """Open this process's session: read everything, take the store's lock, and write what a run says before its work.
+
+    Args:
+        unlabelled: A folder of clips to predict, instead of those of the CSV files.
+        load_predictor: Reads the checkpoints that predict them; asked before anything is locked or written.
 
     Raises:
         SystemExit: As `current_session`.
     """
-    if not _sessions:
-        try:
-            _sessions.append(make())
-        except (UserError, StoreError) as error:
-            # Luigi would print a traceback of anything else.
-            raise SystemExit(f"{error}") from None
-        atexit.register(_sessions[0].close)
-        sys.excepthook = _explain_interrupt
-    return _sessions[0]
+    assert not _open, "one session a process"
+    lock = contextlib.ExitStack()
+    try:
+        predictor = None if load_predictor is None else load_predictor()
+        run = open_run(unlabelled)
+        lock.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
+        session = Session(run, lock, predictor)
+        session.begin()
+    except BaseException as error:
+        lock.close()
+        if isinstance(error, UserError | StoreError):
+            leave(error)
+        raise
+    _open.append(session)
+    atexit.register(_close_at_exit)
+    sys.excepthook = _explain_interrupt
+    return session
+
+
+def leave(error: Exception) -> NoReturn:
+    """End the process with a sentence: Luigi would print a traceback of anything but SystemExit."""
+    print(error, file=sys.stderr, flush=True)
+    raise SystemExit(UNUSABLE) from None
+
+
+def close_session() -> None:
+    """Close this process's session, if there is one; what goes wrong in it is raised."""
+    if _open:
+        _open.pop().close()
+
+
+def _close_at_exit() -> None:
+    """Close the session when the process ends, and see to an exit code that tells the truth.
+
+    Python ignores what is raised here, and Luigi has chosen its code already: a fault of the closing would hide, and a
+    host of several would say that something was not run when all of it is there.
+    """
+    if not _open:
+        return
+    session, code = _open[0], None
+    try:
+        if not config.is_scheduler_local() and not _was_interrupted and session.is_whole():
+            code = 0
+        close_session()
+    except BrokenPipeError:
+        code = 0 if code == 0 else None  # nobody reads what is printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BaseException as error:
+        print(f"the run could not be closed: {describe_failure(error, session.run.store)}", file=sys.stderr)
+        code = retcode().unhandled_exception
+    if code is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+_was_interrupted: list[bool] = []
 
 
 def _explain_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Answer Ctrl-C with a sentence; a traceback of wherever it struck tells nobody anything."""
     if issubclass(kind, KeyboardInterrupt):
+        _was_interrupted.append(True)
         print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
 
-__all__ = ["Session", "current_session", "start_session"]
+__all__ = ["Session", "close_session", "current_session", "leave", "start_session"]

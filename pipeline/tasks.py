@@ -8,14 +8,13 @@ import luigi
 
 from pipeline import config
 from pipeline.errors import UserError, describe_failure
-from pipeline.runs.run import current_run
-from pipeline.session import Session, current_session, start_session
+from pipeline.report.features_check import check_features
+from pipeline.runs.run import Run
+from pipeline.session import current_session, leave, start_session
 from pipeline.training.seed_trainings import Trainings
 
-try:
-    config.load()
-except UserError as error:
-    raise SystemExit(f"{error}") from None
+# Luigi asks for [core], [worker] and [retcode] before it makes a task. Nothing is read or checked for the run yet.
+config.lay_files()
 
 
 class ShardTask(luigi.Task):
@@ -39,12 +38,17 @@ class ShardTask(luigi.Task):
         return cls(store=str(run.store.resolve()), shard=shard, fingerprint=run.fingerprints[cls.stage])
 
     def requires(self) -> "list[ShardTask]":
-        """Need the stage before."""
-        return [] if self.before is None else [self.before.of(self.shard)]
+        """Need the stage before, where it has something to do."""
+        before = self.before
+        return [] if before is None or before.of(self.shard).complete() else [before.of(self.shard)]
 
-    def output(self) -> list[luigi.LocalTarget]:
-        """Leave the shard's file, and what the settings keep beside it."""
-        return [luigi.LocalTarget(str(path)) for path in current_session().outputs(self.stage, self.shard)]
+    def output(self) -> luigi.LocalTarget:
+        """Leave the shard's file; what is kept beside it is the rule's to say (`complete`)."""
+        return luigi.LocalTarget(str(current_session().run.path(self.stage, self.shard)))
+
+    def complete(self) -> bool:
+        """Be complete when the stage has nothing to do for the shard."""
+        return self.stage not in current_session().run.find_work(self.shard)
 
     def run(self) -> None:
         """Do the stage."""
@@ -56,7 +60,7 @@ def note_failure(task: luigi.Task, error: BaseException) -> None:
     """Keep one sentence of what failed for the end of the run and for `python -m pipeline status`."""
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
     session = current_session()
-    session.failures.append(f"{type(task).__name__}{shard}: {describe_failure(error, session.run.store)}")
+    session.note_failure(f"{type(task).__name__}{shard}: {describe_failure(error, session.run.store)}")
 
 
 class ExtractWav(ShardTask):
@@ -98,9 +102,27 @@ class StoreTask(luigi.Task):
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
         """Take the folders from the settings, whatever is given."""
+        try:
+            config.load_once()
+        except UserError as error:
+            leave(error)
         values = dict(super().get_param_values(params, args, kwargs))
         folders = {"store": config.store().root, "root": config.run().root}
         return list({**values, **{name: str(Path(path).resolve()) for name, path in folders.items()}}.items())
+
+
+SHARD_TASKS = {task.stage: task for task in (ExtractWav, ComputeStft, ExtractFrames, AlignFaces, CacheFaceFeatures)}
+
+
+def find_shard_tasks(run: Run) -> list[ShardTask]:
+    """Give the tasks that do what is to be done to all shards: of each shard the last ones, which need the others."""
+    work = {shard: run.find_work(shard) for shard in run.plan.shards}
+    return [
+        task.of(shard)
+        for shard, stages in work.items()
+        for task in map(SHARD_TASKS.__getitem__, stages)
+        if not any(SHARD_TASKS[other].before is task for other in stages)
+    ]
 
 
 class _AllShards(StoreTask):
@@ -108,23 +130,24 @@ class _AllShards(StoreTask):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        current_session()  # faults of the user's show before Luigi starts
+        current_session().is_whole = self.complete  # opened here: faults of the user's show before Luigi starts
 
     def requires(self) -> list[ShardTask]:
-        """Need what is not finished; Luigi's own cost grows with the square of the number of tasks."""
-        return [task.of(shard) for shard in current_session().run.pending for task in (ComputeStft, CacheFaceFeatures)]
+        """Need what is not done yet."""
+        return find_shard_tasks(current_session().run)
 
 
 class Features(_AllShards):
-    """All features of all clips."""
+    """All features of all clips, and the ledger."""
 
     def complete(self) -> bool:
-        """Be complete when every shard is finished."""
-        return not current_session().run.pending
+        """Be complete when every shard is finished, and the ledger says so."""
+        session = current_session()
+        return not session.run.pending and session.is_ledger_written()
 
     def run(self) -> None:
-        """Leave the ledger; the features are there."""
-        _ = current_session().experiment
+        """Write the ledger; the features are there."""
+        current_session().write_ledger()
 
 
 class TrainTask(StoreTask):
@@ -200,13 +223,15 @@ class FullRun(_AllShards):
     def complete(self) -> bool:
         """Be complete when the report on the present features is there."""
         session = current_session()
-        return not session.run.pending and session.experiment.report_path.exists()
+        return not session.run.pending and session.is_ledger_written() and session.experiment.is_reported
 
     def run(self) -> Iterator[luigi.Task]:
         """Go on to the trainings, whose fingerprints are known only when the features are there."""
         session = current_session()
-        session.check_features()
+        session.write_ledger()
+        check_features(session.data)
         yield Report(fingerprint=session.experiment.report_fingerprint)
+        session.experiment.link_report()
 
 
 class Predict(StoreTask):
@@ -217,17 +242,14 @@ class Predict(StoreTask):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.session = start_session(self._open)
-
-    def _open(self) -> Session:
         from pipeline.prediction.predicting import open_predictor
 
-        predictor = open_predictor(self.videos, self.checkpoint)
-        return Session(current_run(Path(self.videos)), predictor)
+        self.session = start_session(Path(self.videos), lambda: open_predictor(self.videos, self.checkpoint))
+        self.session.is_whole = self.complete
 
     def requires(self) -> list[ShardTask]:
         """Need the features that are not there yet."""
-        return [task.of(shard) for shard in self.session.run.pending for task in (ComputeStft, CacheFaceFeatures)]
+        return find_shard_tasks(self.session.run)
 
     def complete(self) -> bool:
         """Be complete when the predictions are there."""

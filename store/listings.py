@@ -11,6 +11,8 @@ from store.layout import listings_folder
 from store.names import check_id, check_run, check_utterance
 
 _LISTING_VERSION = 1
+#: What runs may keep beside their features, or not.
+BESIDE = frozenset({"crops", "crops_jpeg", "pixels"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Listing:
         sources: Utterance to (size in bytes, time of change in ns) of its file when it was last seen.
         vanished: Utterances whose rows are kept although their file is gone.
         runs: The run's own folder (checkpoints, reports), "" where it is not known.
+        kept: What it keeps beside its features (`BESIDE`); None where an earlier release wrote it: perhaps all.
 
     """
 
@@ -33,6 +36,16 @@ class Listing:
     sources: dict[str, tuple[int, int]]
     vanished: frozenset[str] = frozenset()
     runs: str = ""
+    kept: frozenset[str] | None = None
+
+    def keeps(self, stage: str) -> bool:
+        """Tell whether the run wants the files of a stage, or of what may be kept beside one."""
+        return stage not in BESIDE or self.kept is None or stage in self.kept
+
+    @property
+    def kept_fingerprints(self) -> dict[str, str]:
+        """Stage to fingerprint of what the run wants to stay: what `gc` lets alone."""
+        return {stage: fingerprint for stage, fingerprint in self.fingerprints.items() if self.keeps(stage)}
 
     def write(self, store: Path, path: Path | None = None) -> Path:
         """Write in columns, a third of the size of a row each.
@@ -58,6 +71,7 @@ class Listing:
             "mtime_ns": [self.sources[name][1] for name in names],
             "vanished": sorted(self.vanished),
             "runs": self.runs,
+            **({} if self.kept is None else {"kept": sorted(self.kept)}),
         }
         try:
             _read_listing(value)
@@ -96,6 +110,7 @@ def _read_listing(value: dict[str, Any]) -> Listing:
     if not vanished <= set(names):
         raise ValueError(f"{min(vanished - set(names))!r} is vanished and not among its utterances")
     fingerprints = check_object(value["fingerprints"], "fingerprints").items()
+    kept = value.get("kept")
     return Listing(
         run=check_run(value["run"]),
         fingerprints={check_text(stage, "a stage", 64): check_id(fingerprint) for stage, fingerprint in fingerprints},
@@ -103,6 +118,9 @@ def _read_listing(value: dict[str, Any]) -> Listing:
         sources=dict(zip(names, zip(sizes, times, strict=True), strict=True)),
         vanished=vanished,
         runs=check_text(value.get("runs", ""), "runs"),
+        kept=None
+        if kept is None
+        else frozenset(check_text(stage, "a stage", 64) for stage in check_list(kept, "kept")),
     )
 
 

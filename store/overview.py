@@ -89,7 +89,7 @@ def _summarise(stage_set: StageSet, listings: Iterable[Listing]) -> StageSetSumm
         rows,
         num_bytes,
         format_time(newest),
-        tuple(sorted(r.run for r in listings if r.fingerprints.get(stage_set.stage) == stage_set.fingerprint)),
+        tuple(sorted(r.run for r in listings if r.kept_fingerprints.get(stage_set.stage) == stage_set.fingerprint)),
         unreadable,
         provenance.get("settings", {}),
     )

@@ -25,7 +25,8 @@ FLOORS = {
         {"training"},
         {"report"},
         {"prediction"},
-        {"commands", "demo", "session"},
+        {"commands", "demo", "closing"},
+        {"session"},
         {"tasks", "__main__"},
     ],
 }

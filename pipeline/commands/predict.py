@@ -19,7 +19,7 @@ from pipeline.progress import show_steps
 from pipeline.report.rows import as_csv
 from pipeline.report.tables import title_of
 from pipeline.runs.ledger import LedgerRow
-from pipeline.runs.run import open_run
+from pipeline.runs.opening import open_run
 from pipeline.training.combining import MEAN
 from pipeline.training.data import TrainingData
 from store.files import replacing, write_text

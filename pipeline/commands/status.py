@@ -4,14 +4,13 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from pipeline import config
-from pipeline.chain import NETWORK_TITLES, STAGE_TITLES
+from pipeline.chain import NETWORK_TITLES, NETWORKS, STAGE_TITLES
 from pipeline.errors import UserError
-from pipeline.runs.kept_crops import find_outputs
-from pipeline.runs.run import Run, open_run
-from pipeline.training.combining import NETWORKS
+from pipeline.runs.failures import read_failures
+from pipeline.runs.opening import open_run
+from pipeline.runs.run import Run
 from pipeline.training.experiment import read_experiment
 from store.layout import stage_folder
 
@@ -63,22 +62,18 @@ def read_status(run: Run) -> Status:
     """Look at the files that a run would leave."""
     status = Status(missing=len(run.plan.missing), vanished=len(run.plan.vanished), failed=read_failures(run.folder))
     present = {name: shard for name, shard in run.plan.assigned.items() if name not in run.plan.vanished}
+    work = {shard: run.find_work(shard) for shard in run.plan.shards}
     for stage, title in STAGE_TITLES.items():
-        waiting = [name for name, shard in present.items() if not _has_been_through(run, stage, shard)]
+        waiting = [name for name, shard in present.items() if stage in work[shard]]
         status.stages.append(
             StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting))
         )
-    if run.pending:
+    if any(work.values()):
         counts = {**dict.fromkeys(NETWORK_TITLES.values(), config.run().seeds), "report": 1}
         status.stages += [StageStatus(title, 0, count, "features first") for title, count in counts.items()]
     else:
         status.stages += _read_results(run)
     return status
-
-
-def _has_been_through(run: Run, stage: str, shard: str) -> bool:
-    # What a finished shard went through is done, even where its files have been tidied away.
-    return run.is_finished(shard) or all(path.exists() for path in find_outputs(run, stage, shard))
 
 
 def _read_results(run: Run) -> list[StageStatus]:
@@ -92,8 +87,10 @@ def _read_results(run: Run) -> list[StageStatus]:
         if done:
             reason = f"not trained yet with seed {', '.join(map(str, waiting))}"
         results.append(StageStatus(NETWORK_TITLES[network], done, len(waiting), reason if waiting else ""))
-    is_done = experiment.report_path.exists()
+    is_done = experiment.is_reported
     reason = "" if is_done else "not written for these results"
+    if experiment.report_path.exists() and not is_done:
+        reason = f"there, but {run.folder / 'latest'} names another"
     return [*results, StageStatus("report", int(is_done), int(not is_done), reason)]
 
 
@@ -111,12 +108,6 @@ def _reason(run: Run, stage: str, waiting: list[str]) -> str:
         ]
         reasons.append(f"{old} {'stale: made under other settings' if others else 'planned, not done'}")
     return ", ".join(reasons)
-
-
-def read_failures(folder: Path) -> list[str]:
-    """Read what failed in the last run."""
-    path = folder / "failures.json"
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
 
 
 def format_status(status: Status) -> str:

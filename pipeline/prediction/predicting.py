@@ -13,7 +13,8 @@ from pipeline.report.publish import count_coverage, list_split
 from pipeline.report.report_files import ModelPredictions, Report, build_report, write_report
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.ledger import format_ledger
-from pipeline.runs.run import compute_file_digest, open_run
+from pipeline.runs.opening import open_run
+from pipeline.runs.run import compute_file_digest
 from pipeline.stages.device import describe_machine
 from pipeline.training.data import TrainingData
 

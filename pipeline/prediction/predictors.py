@@ -13,7 +13,7 @@ from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_
 from models.training.inference import predict
 from pipeline import config
 from pipeline.errors import UserError
-from pipeline.runs.run import check_crops_stay
+from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.chain import NETWORKS
 from pipeline.report.scoring import DIMENSIONS, score_both, summarise_scores
-from pipeline.training.combining import NETWORKS
 from pipeline.training.experiment import Experiment
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from models import paper
 from pipeline import config
+from pipeline.chain import NETWORKS
 from pipeline.report.baselines import make_baselines
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
@@ -18,7 +19,7 @@ from pipeline.runs.fingerprints import describe_packages
 from pipeline.runs.ledger import LedgerRow, count_statuses, format_ledger
 from pipeline.runs.run import Run
 from pipeline.stages.device import describe_machine
-from pipeline.training.combining import NETWORKS, average, fall_back
+from pipeline.training.combining import average, fall_back
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
 

@@ -9,17 +9,7 @@ from typing import Any
 from models import paper
 from models.weights.table import ResolvedWeights, find_carried_weights
 from pipeline import config
-
-#: Raised when a stage's code changes its bytes; the stage and those behind it are then recomputed.
-STAGE_VERSIONS = {"wav": 1, "stft": 1, "frames": 1, "faces": 5, "embeddings": 1}
-
-_PACKAGES = {
-    "wav": ("imageio-ffmpeg",),
-    "stft": ("numpy", "scipy", "soundfile"),
-    "frames": ("av",),
-    "faces": ("av", "numpy", "opencv-python-headless", "torch"),
-    "embeddings": ("torch",),
-}
+from pipeline.chain import STAGES
 
 #: `[frames] max_pixels` as shipped.
 _USUAL_MAX_PIXELS = 8192 * 4320
@@ -62,7 +52,7 @@ def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
         },
     }
     return {
-        stage: {"stage": stage, "version": STAGE_VERSIONS[stage], "settings": settings[stage]} for stage in settings
+        stage: {"stage": stage, "version": STAGES[stage].version, "settings": settings[stage]} for stage in settings
     }
 
 
@@ -83,24 +73,18 @@ def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:
 
     What is kept beside a stage (`pixels`, `crops`, `crops_jpeg`) has its fingerprint.
     """
-    wav = compute_fingerprint(stages["wav"])
-    frames = compute_fingerprint(stages["frames"])
-    faces = compute_fingerprint([stages["faces"], frames])
-    return {
-        "wav": wav,
-        "stft": compute_fingerprint([stages["stft"], wav]),
-        "frames": frames,
-        "pixels": frames,
-        "faces": faces,
-        "crops": faces,
-        "crops_jpeg": faces,
-        "embeddings": compute_fingerprint([stages["embeddings"], faces]),
-    }
+    found: dict[str, str] = {}
+    for stage in STAGES.values():
+        own = stages[stage.name]
+        value = compute_fingerprint(own if stage.before is None else [own, found[stage.before]])
+        found |= dict.fromkeys([stage.name, *stage.beside], value)
+    # Crops are made by one stage and compressed by the next; they have the fingerprint of the first.
+    return {**found, "crops_jpeg": found["crops"]}
 
 
 def describe_packages(stage: str) -> dict[str, str]:
     """Give the versions of the packages whose code made a stage's values, for its provenance."""
-    return {name: _find_version(name) for name in ("valar", *_PACKAGES[stage])}
+    return {name: _find_version(name) for name in ("valar", *STAGES[stage].packages)}
 
 
 # Each look takes 1 ms, and every shard of every stage asks.

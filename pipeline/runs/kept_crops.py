@@ -1,37 +1,39 @@
 """What stays of a shard's aligned faces once they are embedded: `[faces] crops`."""
 
-from pathlib import Path
-
 from pipeline import config
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
+from store.listings import read_listings
 from store.shard.reader import Shard
+from store.shard.sidecar import sidecar_path
+
+#: In the provenance of raw crops that were made only to be embedded.
+PASSING = {"kept": "until they are embedded"}
 
 
-def are_spare(run: Run, shard: str) -> bool:
-    """Tell whether the settings keep no raw crops, and all that is made of this shard's is there."""
-    made = {"raw": None, "jpeg": ("embeddings", "crops_jpeg"), "none": ("embeddings",)}[config.faces().crops]
-    return made is not None and all(run.path(stage, shard).exists() for stage in made)
+def remove_passing_crops(run: Run, shard: str) -> None:
+    """Remove a shard's raw crops if they were made only to be embedded, and have been.
 
-
-def find_outputs(run: Run, stage: str, shard: str) -> list[Path]:
-    """Give the files that make a stage of a shard complete under the current settings."""
-    kept = set(run.kept_stages)
-    beside = {
-        "frames": ["pixels"] if "pixels" in kept else [],
-        "faces": [] if are_spare(run, shard) else ["crops"],
-        "embeddings": sorted(kept & {"crops", "crops_jpeg"}),
-    }
-    return [run.path(name, shard) for name in [stage, *beside.get(stage, [])]]
-
-
-def remove_spare_crops(run: Run, shard: str) -> None:
-    """Remove a shard's raw crops where they are spare."""
-    if are_spare(run, shard):
+    Everything else that is not wanted any more is `python -m store gc`'s to remove. No crops go that a run lists and
+    keeps, whichever run it is.
+    """
+    crops = run.shard("crops", shard)
+    if crops is None or "crops" in run.kept or not PASSING.items() <= crops.provenance.items():
+        return
+    if not run.find_work(shard).keys() & {"faces", "embeddings"} and not _is_kept_elsewhere(run, shard):
         run.close_shard("crops", shard)  # a mapped file keeps its place on the disk
-        path = run.path("crops", shard)
-        path.unlink(missing_ok=True)
-        path.with_name(path.name + ".sums").unlink(missing_ok=True)
+        crops.path.unlink(missing_ok=True)
+        sidecar_path(crops.path).unlink(missing_ok=True)
+
+
+def _is_kept_elsewhere(run: Run, shard: str) -> bool:
+    return any(
+        listing.run != run.name
+        and listing.keeps("crops")
+        and listing.fingerprints.get("crops") == run.fingerprints["crops"]
+        and shard in listing.shards.values()
+        for listing in read_listings(run.store)
+    )
 
 
 def find_crops(run: Run, shard: str) -> Shard:
@@ -41,16 +43,29 @@ def find_crops(run: Run, shard: str) -> Shard:
         UserError: None are kept.
     """
     stages = ["crops", "crops_jpeg"]
-    for stage in stages[::-1] if config.faces().crops == "jpeg" else stages:
+    for stage in stages[::-1] if "crops_jpeg" in run.kept else stages:
         found = run.shard(stage, shard)
         if found is not None:
             return found
     raise UserError(
         f"{run.path('crops', shard)} is not there: [vnet] backbone = finetune reads the crops; set [faces] crops = raw "
-        "or jpeg, remove the shard's embeddings file, and run again"
+        "or jpeg, and run again"
     )
 
 
 def describe_crops(crops: Shard) -> str:
     """Say what a network is given that reads these crops: "raw", or "jpeg" and the quality they were written with."""
     return "raw" if crops.stage == "crops" else f"jpeg {crops.provenance.get('jpeg_quality', 'of unknown quality')}"
+
+
+def check_crops_stay(reader: str) -> None:
+    """Refuse settings under which the crops are gone before they are read.
+
+    Args:
+        reader: Who reads them, for the message.
+
+    Raises:
+        UserError: `[faces] crops = none`.
+    """
+    if config.faces().crops == "none":
+        raise UserError(f"{reader} reads the crops, and [faces] crops = none keeps none; set it to raw or jpeg")

@@ -1,78 +1,9 @@
 """Which utterance is in which shard. Pure: names, sizes and times in, a plan out; no video is read."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from store import files
-from store.errors import StoreError
-from store.layout import plans_folder
-
-_PLAN_VERSION = 1
-
-
-@dataclass(frozen=True, order=True)
-class Member:
-    """A clip as it was when it was planned.
-
-    Args:
-        name: video/utterance, without the file's ending.
-        path: The clip's file, relative to the folder of videos.
-        size: Bytes.
-        mtime_ns: Time of its last change, ns since 1970.
-        override: What the user says of it (`pipeline.dataset.overrides`), as text; "" for nothing.
-    """
-
-    name: str
-    path: str
-    size: int
-    mtime_ns: int
-    override: str = ""
-
-    @property
-    def stamp(self) -> tuple[int, int]:
-        """Size and time: what tells a changed file without reading it."""
-        return self.size, self.mtime_ns
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """A fixed group of utterances, the unit of work and of files."""
-
-    members: tuple[Member, ...]
-
-    @property
-    def id(self) -> str:
-        """Digest of the members' names, sizes, times and overrides: machines that plan the same write the same file."""
-        facts = [[m.name, *m.stamp, *([m.override] if m.override else [])] for m in self.members]
-        canonical = json.dumps(facts, ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-    def write(self, store: Path) -> None:
-        """Write to `<store>/shards/<id>.json`; an existing file is the same one and stays."""
-        path = plans_folder(store) / f"{self.id}.json"
-        if not path.exists():
-            members = [[m.name, m.path, *m.stamp, *([m.override] if m.override else [])] for m in self.members]
-            files.write_json(path, {"format_version": _PLAN_VERSION, "members": members})
-
-    @classmethod
-    def read(cls, path: Path) -> "ShardPlan":
-        """Read what `write` wrote.
-
-        Raises:
-            StoreError: The file is damaged: its members' digest is not its name.
-        """
-        try:
-            value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            plan = cls(tuple(Member(*member) for member in value["members"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} is damaged ({error!r}); remove it: its clips are then planned anew") from error
-        if plan.id != path.stem:
-            raise StoreError(f"{path} is damaged: its members' digest is {plan.id}; remove it and run again")
-        return plan
+from store.plans import Member, StoredPlan
 
 
 @dataclass(frozen=True)
@@ -88,7 +19,7 @@ class Plan:
         new: Ids of the shards that were made now.
     """
 
-    shards: dict[str, ShardPlan]
+    shards: dict[str, StoredPlan]
     assigned: dict[str, str]
     vanished: frozenset[str]
     missing: frozenset[str]
@@ -99,7 +30,7 @@ class Plan:
 def make_plan(
     listed: Sequence[str],
     clips: Mapping[str, Member],
-    known: Iterable[ShardPlan],
+    known: Iterable[StoredPlan],
     *,
     seen: Mapping[str, tuple[str, tuple[int, int]]],
     is_finished: Callable[[str], bool],
@@ -122,7 +53,7 @@ def make_plan(
         same_content: (shard id, clip) -> whether the clip's digest equals that of the shard's rows; reads the clip.
         shard_size: Most utterances in a new shard.
     """
-    plans = {plan.id: plan for plan in known}
+    plans = {plan.shard: plan for plan in known}
     holders: dict[str, list[tuple[str, Member]]] = {}
     for shard, plan in plans.items():
         for member in plan.members:
@@ -155,9 +86,10 @@ def make_plan(
             fresh.append(clip)
 
     fresh.sort()
-    new = [ShardPlan(tuple(fresh[i : i + shard_size])) for i in range(0, len(fresh), shard_size)]
-    assigned |= {member.name: plan.id for plan in new for member in plan.members}
-    plans |= {plan.id: plan for plan in new}
+    new = [StoredPlan(tuple(fresh[i : i + shard_size])) for i in range(0, len(fresh), shard_size)]
+    fresh_plans = {plan.shard: plan for plan in new}
+    assigned |= {member.name: shard for shard, plan in fresh_plans.items() for member in plan.members}
+    plans |= fresh_plans
     needed = {shard for name, shard in assigned.items() if name not in vanished}
     return Plan(
         shards={shard: plans[shard] for shard in sorted(needed)},
@@ -165,7 +97,7 @@ def make_plan(
         vanished=frozenset(vanished),
         missing=frozenset(name for name in listed if name not in assigned),
         stamps={name: _stamp(name, shard, clips, seen, plans) for name, shard in assigned.items()},
-        new=frozenset(plan.id for plan in new),
+        new=frozenset(fresh_plans),
     )
 
 
@@ -198,15 +130,10 @@ def _stamp(
     shard: str,
     clips: Mapping[str, Member],
     seen: Mapping[str, tuple[str, tuple[int, int]]],
-    plans: Mapping[str, ShardPlan],
+    plans: Mapping[str, StoredPlan],
 ) -> tuple[int, int]:
     if name in clips:
         return clips[name].stamp
     if name in seen:
         return seen[name][1]
     return next(member.stamp for member in plans[shard].members if member.name == name)
-
-
-def read_plans(store: Path) -> list[ShardPlan]:
-    """Read all shards planned so far, in the order of their ids."""
-    return [ShardPlan.read(path) for path in sorted(plans_folder(store).glob("*.json"))]

@@ -17,7 +17,6 @@ from pipeline import config
 from pipeline.dataset.overrides import parse_text
 from pipeline.faces.speaker_faces import SpeakerFaces, map_crops
 from pipeline.media.pages import release_pages
-from pipeline.runs.plan import Member
 from pipeline.stages.clip_faces import ClipFaces, ClipRequest, find_clip_faces, load_detector
 from pipeline.stages.device import describe_device, find_faces_device, torch_threads
 from pipeline.stages.frames import FRAMES_AHEAD, read_table
@@ -25,6 +24,7 @@ from pipeline.stages.processes import Processes
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel
 from store.files import temporary_folder
 from store.layout import wav_path
+from store.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 

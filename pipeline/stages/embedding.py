@@ -3,7 +3,7 @@
 import functools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from models.sphereface.network import Precision, build_sphereface
 from pipeline import config
 from pipeline.media.jpeg import encode_jpeg
 from pipeline.media.pages import release_pages
-from pipeline.runs.kept_crops import remove_spare_crops
+from pipeline.runs.kept_crops import remove_passing_crops
 from pipeline.stages.device import describe_device, find_device, find_precision, torch_threads
 from pipeline.stages.shard_job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard.reader import Shard
@@ -28,11 +28,13 @@ _BATCH_SIZES = {"cpu": 8, "cuda": 256}
 def cache_face_features(job: ShardJob) -> None:
     """Embed the shard's crops, then keep the crops as the settings say."""
     crops = job.rows("crops")
-    if not job.run.path("embeddings", job.shard).exists():
+    to_make = job.run.find_work(job.shard).get("embeddings", ())
+    if "embeddings" in to_make:
         _write_embeddings(job, crops)
-    if config.faces().crops == "jpeg" and not job.run.path("crops_jpeg", job.shard).exists():
-        _keep_jpeg_crops(job, crops)
-    remove_spare_crops(job.run, job.shard)
+    if "crops_jpeg" in to_make:
+        # A clip counts once.
+        _keep_jpeg_crops(job, crops, tick=(lambda: None) if "embeddings" in to_make else job.tick)
+    remove_passing_crops(job.run, job.shard)
 
 
 def _write_embeddings(job: ShardJob, crops: Shard) -> None:
@@ -97,7 +99,7 @@ def _divide(num_crops: int, workers: int) -> int:
     return max(1, math.ceil(num_crops / num_parts))
 
 
-def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
+def _keep_jpeg_crops(job: ShardJob, crops: Shard, *, tick: Callable[[], None]) -> None:
     quality = config.faces().jpeg_quality
     made_in = {"jpeg_quality": str(quality)}
     with job.writer("faces", beside="crops_jpeg", made_in=made_in) as writer:
@@ -106,6 +108,7 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard) -> None:
                 carry_on(crops, rows)
                 for crop in crops.rows(name, "crop"):
                     rows.append_bytes([encode_jpeg(crop, quality=quality)])
+            tick()
 
 
 def load_embedder(weights: Path | None, precision: Precision, device: str, engine: Engine | None = None) -> Embedder:

@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 
 from pipeline import config
 from pipeline.errors import TransientError
-from pipeline.runs.plan import Member
+from pipeline.runs.kept_crops import PASSING
 from pipeline.runs.run import Run
+from store.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 
@@ -59,12 +60,13 @@ class ShardJob:
             beside: Name of what is kept beside it.
             made_in: What its provenance is to say of this machine: no part of its identity.
         """
+        passing = PASSING if beside == "crops" and beside not in self.run.kept else {}
         return ShardWriter(
             self.run.path(beside or stage, self.shard),
             stage=beside or stage,
             shard=self.shard,
             fingerprint=self.run.fingerprints[stage],
-            provenance={**self.run.describe(stage), **(made_in or {})},
+            provenance={**self.run.describe(stage), **(made_in or {}), **passing},
             scratch=self.scratch,
         )
 

@@ -12,10 +12,10 @@ from models.paper import SAMPLE_RATE
 from pipeline import config, media
 from pipeline.dataset.overrides import parse_text
 from pipeline.media import stft as audio
-from pipeline.runs.plan import Member
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.layout import wav_path
+from store.plans import Member
 
 
 def extract_wav(job: ShardJob) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-#: The three networks, in the order of training: Joint starts from the other two.
-NETWORKS = ("anet", "vnet", "joint")
+from pipeline.chain import NETWORKS
+
 #: What a row rests on where no network could see anything: the mean of the training labels.
 MEAN = "mean"
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import config
+from pipeline.chain import NETWORKS
 from pipeline.errors import UserError
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.run import Run
-from pipeline.training.combining import NETWORKS, average
+from pipeline.training.combining import average
 from pipeline.training.data import TrainingData
 from pipeline.training.seed_trainings import Trainings
+from store import files
 
 #: Raised when the report's files change.
 REPORT_VERSION = 4
@@ -68,6 +70,20 @@ class Experiment:
     def report_path(self) -> Path:
         """Give the file that is there when the report is whole."""
         return self.report_folder / "report.json"
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the report is there, and `latest` names it."""
+        link = self.data.run.folder / "latest"
+        return self.report_path.exists() and link.is_symlink() and link.readlink() == self._link_target
+
+    @property
+    def _link_target(self) -> Path:
+        return Path(self.report_folder.parent.name) / self.report_folder.name
+
+    def link_report(self) -> None:
+        """Let `latest` name the report, which may be one of an earlier run."""
+        files.point_link(self.data.run.folder / "latest", self._link_target)
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2), NaN where the network can see nothing; of several seeds the mean."""

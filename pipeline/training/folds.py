@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from models.training.metrics import EpochMetrics
+from pipeline.chain import NETWORKS
 from pipeline.dataset.utterances import Dataset
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
-from pipeline.training.combining import NETWORKS
 from pipeline.training.experiment import Experiment, read_experiment
 from pipeline.training.seed_trainings import Trainings
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from store import files
 from store.errors import StoreError
-from store.layout import check_is_store, damaged_folder, find_stage_sets
-from store.listings import read_listings
+from store.layout import StageSet, check_is_store, damaged_folder, find_stage_sets
+from store.listings import Listing, read_listings
 from store.plans import plan_path, read_stored_plans
 from store.tending.removal import check_no_links, measure, parts_of_shard, remove, remove_empty
 from store.text import format_bytes
@@ -52,16 +52,12 @@ def find_garbage(root: Path) -> list[Garbage]:
         (stage, fingerprint, shard)
         for listing in listings
         for shard in set(listing.shards.values())
-        for stage, fingerprint in listing.fingerprints.items()
+        for stage, fingerprint in listing.kept_fingerprints.items()
     }
-    fingerprints = {(stage, fingerprint) for stage, fingerprint, _ in reached}
-    shards = {shard for _, _, shard in reached}
+    shards = {shard for listing in listings for shard in listing.shards.values()}
     found = []
     for stage_set in find_stage_sets(root):
-        is_current = (stage_set.stage, stage_set.fingerprint) in fingerprints
-        reason = (
-            "no utterance that a run lists is in this shard" if is_current else "no run has these settings any more"
-        )
+        reason = _explain(stage_set, listings)
         for shard, path in stage_set.shards.items():
             if (stage_set.stage, stage_set.fingerprint, shard) not in reached:
                 found.append(Garbage(str(path.relative_to(root)), reason, sum(map(measure, parts_of_shard(path)))))
@@ -71,6 +67,17 @@ def find_garbage(root: Path) -> list[Garbage]:
             reason = "no utterance that a run lists is in this shard"
             found.append(Garbage(str(path.relative_to(root)), reason, path.stat().st_size))
     return found + _find_leftovers(root)
+
+
+def _explain(stage_set: StageSet, listings: list[Listing]) -> str:
+    """Say why a shard of a stage set that no run reaches is dead."""
+    stage, fingerprint = stage_set.stage, stage_set.fingerprint
+    listed_by = [listing for listing in listings if listing.fingerprints.get(stage) == fingerprint]
+    if not listed_by:
+        return "no run has these settings any more"
+    if not any(listing.keeps(stage) for listing in listed_by):
+        return "no run keeps them any more"
+    return "no utterance that a run lists is in this shard"
 
 
 def _find_leftovers(root: Path) -> list[Garbage]:

@@ -9,7 +9,7 @@ from store.erased import read_erased
 
 CODE = """
 from pipeline.runs.ledger import read_ledger
-from pipeline.runs.run import open_run
+from pipeline.runs.opening import open_run
 run = open_run()
 members = [member.name for plan in run.plan.shards.values() for member in plan.members]
 print(sorted(run.clips), sorted(run.plan.assigned), members)

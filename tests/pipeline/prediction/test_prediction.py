@@ -16,8 +16,8 @@ from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
 from pipeline.prediction.predicting import open_predictor
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
-from pipeline.runs.plan import Member, ShardPlan
 from pipeline.training.clips import JpegCrops
+from store.plans import Member, StoredPlan
 from tests.modes import modes_obeyed
 
 
@@ -56,7 +56,7 @@ def test_names_that_are_not_utf8_are_left_out_and_told(tmp_path):
     make_files(tmp_path / "in", f"b/{latin}.mp4", "b/1.mp4", f"{latin}/2.mp4")
     _, dataset = list_unlabelled(tmp_path / "in")
     assert [u.name for u in dataset.utterances] == ["b/1"]
-    ShardPlan(tuple(Member(u.name, u.utterance, 1, 1) for u in dataset.utterances)).id.encode()
+    StoredPlan(tuple(Member(u.name, u.utterance, 1, 1) for u in dataset.utterances)).shard.encode()
     assert dataset.warnings == tuple(
         f"{tmp_path / 'in'}: {name} is left out: its name is not UTF-8; rename it"
         for name in (r"b/caf\xe9.mp4", r"caf\xe9/2.mp4")

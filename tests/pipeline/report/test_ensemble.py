@@ -235,7 +235,7 @@ def test_a_member_is_named_as_the_run_with_its_seed_alone_would_name_it(two_seed
     code = (
         "from types import SimpleNamespace\n"
         "from pipeline import config\n"
-        "from pipeline.training.experiment import read_experiment\nfrom pipeline.runs.run import open_run\n"
+        "from pipeline.training.experiment import read_experiment\nfrom pipeline.runs.opening import open_run\n"
         "found = read_experiment(open_run())\n"
         "alone = SimpleNamespace(**{**config.settings_of(config.run), 'seed': 1, 'seeds': 1})\n"
         "members = [each.fingerprints for each in found.trainings]\n"

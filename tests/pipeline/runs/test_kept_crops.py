@@ -1,4 +1,4 @@
-"""Which crops a network is given, and that its checkpoints are named after them."""
+"""Which crops a network is given, that its checkpoints are named after them, and which crops a run removes."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,85 +6,133 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
-from pipeline.runs.kept_crops import describe_crops, find_crops
+from pipeline.runs.kept_crops import PASSING, describe_crops, find_crops, remove_passing_crops
+from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.plan import Plan
+from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 from pipeline.training.seed_trainings import Trainings
+from store.listings import Listing
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
 
-
-@pytest.fixture
-def settings(monkeypatch):
-    """The settings that matter here, to be changed."""
-    found = SimpleNamespace(crops="raw", backbone="finetune")
-    monkeypatch.setattr("pipeline.config.faces", lambda: SimpleNamespace(crops=found.crops))
-    monkeypatch.setattr("pipeline.config.vnet", lambda: SimpleNamespace(backbone=found.backbone))
-    return found
+SHARD = "5a"
+FINGERPRINTS = {
+    **{"wav": "b0", "stft": "b1", "frames": "b4", "embeddings": "b3"},
+    **dict.fromkeys(("faces", "crops", "crops_jpeg"), "b2"),
+}
 
 
-def write_crops(path, stage, **provenance):
+def write_file(store, stage, **provenance):
+    path = store / stage / FINGERPRINTS[stage] / f"{SHARD}.h5"
     with (
-        ShardWriter(path, stage=stage, shard="s", fingerprint="f", provenance=provenance) as writer,
+        ShardWriter(path, stage=stage, shard=SHARD, fingerprint=FINGERPRINTS[stage], provenance=provenance) as writer,
         writer.utterance("v/a") as rows,
     ):
         if stage == "crops":
             rows.append(crop=np.zeros((1, 112, 96, 3), np.uint8))
-        else:
+        elif stage == "crops_jpeg":
             rows.append_bytes([b"jpeg"])
-    return Shard(path)
+        elif stage == "faces":
+            pass
+        else:
+            rows.append(embedding=np.zeros((1, 512), np.float32))
+    return path
 
 
-@pytest.fixture
-def crops(tmp_path):
-    """Files of crops, by name: as they are, at two qualities, and of an earlier release."""
-    return {
-        "raw": write_crops(tmp_path / "raw.h5", "crops"),
-        "jpeg 95": write_crops(tmp_path / "95.h5", "crops_jpeg", jpeg_quality="95"),
-        "jpeg 80": write_crops(tmp_path / "80.h5", "crops_jpeg", jpeg_quality="80"),
-        "jpeg of unknown quality": write_crops(tmp_path / "old.h5", "crops_jpeg"),
-    }
-
-
-def make_run(*shards):
-    """A run whose one shard keeps these crops."""
-    kept = {shard.stage: shard for shard in shards}
-    utterance = SimpleNamespace(name="v/a", arousal=0.5, valence=0.1, split="train")
-    return SimpleNamespace(
-        fingerprints={"stft": "1", "embeddings": "2"},
+def make_run(store, *kept):
+    """A run on one clip, whose store holds what the test has written."""
+    utterance = Utterance("v", "a.mp4", "train", 0.5, 0.1, None, None, None, Path("train.csv"), 2)
+    return Run(
+        store=store,
+        fingerprints=FINGERPRINTS,
+        kept=frozenset(kept),
+        videos=store.parent / "videos",
+        folder=store.parent / "runs",
+        dataset=Dataset((utterance,), ()),
         weights={name: SimpleNamespace(sha256="0") for name in ("vgg16", "sphereface20")},
-        dataset=SimpleNamespace(utterances=[utterance]),
-        shard=lambda stage, shard: kept.get(stage),
-        path=lambda stage, shard: Path(stage) / f"{shard}.h5",
+        stages={},
+        clips={},
+        plan=Plan({}, {"v/a": SHARD}, frozenset(), frozenset(), {"v/a": (1, 1)}),
+        name="runs-1",
+        erased={},
+        hindered={},
     )
 
 
-def compute_fingerprints(*shards):
-    row = SimpleNamespace(source_sha256="3", shard="s", has_sound=True, has_face=True)
-    return Trainings(TrainingData(make_run(*shards), {"v/a": row}), 0).fingerprints
+def list_run(store, name, kept):
+    Listing(name, FINGERPRINTS, {"v/a": SHARD}, {"v/a": (1, 1)}, kept=kept).write(store)
 
 
-def test_files_say_what_their_crops_are(crops):
-    assert {name: describe_crops(shard) for name, shard in crops.items()} == {name: name for name in crops}
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
 
 
-def test_of_two_forms_the_one_that_the_settings_keep_is_read(settings, crops):
-    run = make_run(crops["raw"], crops["jpeg 95"])
-    assert find_crops(run, "s").stage == "crops"
-    settings.crops = "jpeg"
-    assert find_crops(run, "s").stage == "crops_jpeg"
-    assert find_crops(make_run(crops["raw"]), "s").stage == "crops", "what there is"
-    with pytest.raises(UserError, match=r"crops/s\.h5 is not there: .* set \[faces\] crops = raw or jpeg, remove"):
-        find_crops(make_run(), "s")
+def test_files_say_what_their_crops_are(store):
+    assert describe_crops(Shard(write_file(store, "crops"))) == "raw"
+    assert describe_crops(Shard(write_file(store, "crops_jpeg", jpeg_quality="80"))) == "jpeg 80"
+    (store / "crops_jpeg" / "b2" / f"{SHARD}.h5").unlink()
+    assert describe_crops(Shard(write_file(store, "crops_jpeg"))) == "jpeg of unknown quality"  # of an earlier release
 
 
-def test_networks_trained_from_other_crops_are_others(settings, crops):
-    found = [compute_fingerprints(shard) for shard in crops.values()]
-    assert len(found) == 4
-    for network, number in (("vnet", 4), ("joint", 4), ("anet", 1)):
+def test_of_two_forms_the_one_that_the_settings_keep_is_read(store):
+    with pytest.raises(UserError, match=r"crops/b2/5a\.h5 is not there: .* set \[faces\] crops = raw or jpeg, and run"):
+        find_crops(make_run(store, "crops"), SHARD)
+    write_file(store, "crops")
+    assert find_crops(make_run(store, "crops_jpeg"), SHARD).stage == "crops", "what there is"
+    write_file(store, "crops_jpeg")
+    assert find_crops(make_run(store, "crops"), SHARD).stage == "crops"
+    assert find_crops(make_run(store, "crops_jpeg"), SHARD).stage == "crops_jpeg"
+
+
+def test_networks_trained_from_other_crops_are_others(store, monkeypatch):
+    settings = SimpleNamespace(backbone="finetune")
+    monkeypatch.setattr("pipeline.config.vnet", lambda: settings)
+    row = LedgerRow("v/a", "train", "ok", "ok", 100, 1, shard=SHARD, source_sha256="3")
+
+    def fingerprint(*kept):
+        return Trainings(TrainingData(make_run(store, *kept), {"v/a": row}), 0).fingerprints
+
+    write_file(store, "crops")
+    write_file(store, "crops_jpeg", jpeg_quality="95")
+    found = [fingerprint("crops"), fingerprint("crops_jpeg")]
+    (store / "crops_jpeg" / "b2" / f"{SHARD}.h5").unlink()
+    write_file(store, "crops_jpeg", jpeg_quality="80")
+    found.append(fingerprint("crops_jpeg"))
+    for network, number in (("vnet", 3), ("joint", 3), ("anet", 1)):
         assert len({fingerprints[network] for fingerprints in found}) == number, network
-
-
-def test_networks_trained_from_embeddings_need_no_crops(settings, crops):
     settings.backbone = "frozen"
-    assert compute_fingerprints() == compute_fingerprints(crops["raw"]) == compute_fingerprints(crops["jpeg 95"])
+    assert fingerprint("crops") == fingerprint("crops_jpeg")
+
+
+@pytest.mark.parametrize(
+    ("provenance", "kept", "others", "stays"),
+    [
+        (PASSING, (), [], False),
+        (PASSING, ("crops_jpeg",), [], True),  # the JPEGs are not there yet
+        (PASSING, ("crops",), [], True),  # the settings want them by now
+        (PASSING, (), [frozenset()], False),
+        (PASSING, (), [frozenset({"crops"})], True),  # another run keeps them
+        (PASSING, (), [None], True),  # another run's listing does not say
+        ({}, (), [], True),  # made to stay by an earlier run: gc's to remove
+    ],
+)
+def test_a_run_removes_crops_that_were_made_only_to_be_embedded(store, provenance, kept, others, stays):
+    path = write_file(store, "crops", **provenance)
+    write_file(store, "embeddings")
+    run = make_run(store, *kept)
+    list_run(store, run.name, frozenset(kept))
+    for number, other in enumerate(others):
+        list_run(store, f"other-{number}", other)
+    remove_passing_crops(run, SHARD)
+    assert path.exists() == stays
+    assert path.with_name(path.name + ".sums").exists() == stays
+
+
+def test_crops_that_are_not_embedded_yet_stay(store):
+    path = write_file(store, "crops", **PASSING)
+    remove_passing_crops(make_run(store), SHARD)
+    assert path.exists()

@@ -1,12 +1,10 @@
 """Which utterance is in which shard: what is added, changed, touched and gone."""
 
-import dataclasses
-
 import pytest
 
-from pipeline.runs.plan import Member, ShardPlan, make_plan, read_plans
+from pipeline.runs.plan import make_plan
 from store.errors import StoreError
-from store.plans import StoredPlan
+from store.plans import Member, StoredPlan, read_stored_plans
 
 
 def clip(name, size=100, time=1):
@@ -43,10 +41,10 @@ def test_machines_that_plan_the_same_get_the_same_ids():
 
 
 def test_an_id_covers_names_sizes_and_times_but_not_paths():
-    ids = {ShardPlan((m,)).id for m in (clip("v/a"), clip("v/b"), clip("v/a", size=101), clip("v/a", time=2))}
+    ids = {StoredPlan((m,)).shard for m in (clip("v/a"), clip("v/b"), clip("v/a", size=101), clip("v/a", time=2))}
     assert len(ids) == 4
-    moved = dataclasses.replace(clip("v/a"), path="elsewhere.mkv")
-    assert ShardPlan((moved,)).id == ShardPlan((clip("v/a"),)).id
+    moved = clip("v/a")._replace(path="elsewhere.mkv")
+    assert StoredPlan((moved,)).shard == StoredPlan((clip("v/a"),)).shard
 
 
 def test_an_added_clip_gets_a_shard_of_its_own_and_the_old_ones_stay():
@@ -131,25 +129,25 @@ def test_a_clip_that_was_planned_and_never_made_is_missing_when_it_is_gone():
 
 
 def test_of_two_shards_the_finished_one_counts_then_the_smaller_id():
-    pair, single = ShardPlan((clip("v/a"), clip("v/b"))), ShardPlan((clip("v/a"),))
+    pair, single = StoredPlan((clip("v/a"), clip("v/b"))), StoredPlan((clip("v/a"),))
     for finished in (pair, single):
-        plan = plan_of(["v/a"], [clip("v/a")], [pair, single], is_finished=lambda shard, f=finished: shard == f.id)
-        assert plan.assigned == {"v/a": finished.id}
-    assert plan_of(["v/a"], [clip("v/a")], [pair, single]).assigned == {"v/a": min(pair.id, single.id)}
+        plan = plan_of(["v/a"], [clip("v/a")], [pair, single], is_finished=lambda shard, f=finished: shard == f.shard)
+        assert plan.assigned == {"v/a": finished.shard}
+    assert plan_of(["v/a"], [clip("v/a")], [pair, single]).assigned == {"v/a": min(pair.shard, single.shard)}
 
 
 def test_plans_come_back_and_damage_is_seen(tmp_path):
-    plan = ShardPlan((clip("v/ü"), clip("v/z")))
+    plan = StoredPlan((clip("v/ü"), clip("v/z")))
     plan.write(tmp_path)
-    assert read_plans(tmp_path) == [plan]
-    path = tmp_path / "shards" / f"{plan.id}.json"
+    assert read_stored_plans(tmp_path) == {plan.shard: plan}
+    path = tmp_path / "shards" / f"{plan.shard}.json"
     path.write_text(path.read_text(encoding="utf-8").replace("100", "101"), encoding="utf-8")
-    with pytest.raises(StoreError, match=rf"{plan.id}\.json is damaged: its members' digest is"):
-        read_plans(tmp_path)
+    with pytest.raises(StoreError, match=rf"{plan.shard}\.json is damaged \(its members' digest is"):
+        read_stored_plans(tmp_path)
 
 
 def test_what_the_user_says_of_a_clip_is_part_of_it(tmp_path):
-    said = dataclasses.replace(clip("v/a"), override='{"audio_stream": 1}')
+    said = clip("v/a")._replace(override='{"audio_stream": 1}')
     first = plan_of(ABC[:2], [clip("v/a"), clip("v/b")])
     second = plan_of(ABC[:2], [said, clip("v/b")], first.shards.values())
     (new,) = second.new
@@ -160,5 +158,4 @@ def test_what_the_user_says_of_a_clip_is_part_of_it(tmp_path):
     assert plan_of(ABC[:2], [clip("v/a"), clip("v/b")], known).assigned == first.assigned
     assert plan_of(ABC[:2], [said, clip("v/b")], known).new == frozenset()
     second.shards[new].write(tmp_path)
-    assert read_plans(tmp_path) == [second.shards[new]]
-    assert StoredPlan.read(tmp_path / "shards" / f"{new}.json").shard == new
+    assert read_stored_plans(tmp_path) == {new: second.shards[new]}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline import media
-from pipeline.runs.plan import Member
 from pipeline.stages.sound import _extract, _read_samples
+from store.plans import Member
 
 
 def write_wav(path, num_samples):

@@ -9,13 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.runs.plan import ShardPlan
 from store import FeatureStore, StoreError, UtteranceNotFoundError, files
 from store.erased import read_erased
 from store.layout import shard_path, wav_path
 from store.listings import Listing
 from store.pages_mark import PAGES_MARK
-from store.plans import plan_of, read_stored_plans
+from store.plans import StoredPlan, plan_of, read_stored_plans
 from store.tending.compact import compact_store, plan_merges
 from store.tending.erase import erase, render_erasure
 from store.tending.garbage import find_garbage, remove_garbage, render_garbage
@@ -116,7 +115,7 @@ def test_compact_merges_small_shards_and_changes_no_row(store):
     assert len(list((root / "stft" / "b1").glob("*.h5"))) == 1
     assert (root / "roots" / "runs-1.json").stat().st_mtime_ns == newest
     # The pipeline knows the new shard as one of its own.
-    plan = ShardPlan.read(root / "shards" / f"{merge.plan.shard}.json")
+    plan = StoredPlan.read(root / "shards" / f"{merge.plan.shard}.json")
     assert [(m.name, m.stamp) for m in plan.members] == [(name, member(name).stamp) for name in ("v/a", "v/b", "w/a")]
     assert json.loads((root / "shards" / f"{merge.plan.shard}.json").read_text())["supersedes"] == sorted(
         set(store[1].values())

@@ -1,0 +1,36 @@
+"""The tables that a run ends with: what became of the clips, and what each stage did."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+
+from pipeline.progress import StageState, format_seconds
+from pipeline.runs.ledger import LedgerRow, count_statuses
+
+
+def make_clips_table(rows: Iterable[LedgerRow]) -> Table:
+    """Count the utterances of each split by the status of their sound and picture."""
+    table = Table("split", "listed", "", "ok", "not ok", title="Clips")
+    for (split, part), statuses in count_statuses(rows).items():
+        listed = str(statuses.total()) if part == "sound" else ""
+        name = split if part == "sound" else ""
+        others = ", ".join(f"{status} {n}" for status, n in sorted(statuses.items()) if status != "ok")
+        table.add_row(name, listed, part, str(statuses["ok"]), others)
+    return table
+
+
+def make_stages_table(stages: Mapping[str, StageState], reused: Mapping[str, int]) -> Table:
+    """Say of each stage what was done, how many clips were done before, and how fast it was.
+
+    Args:
+        stages: By title.
+        reused: Title to the number of clips that a stage had nothing to do for; trainings and reports are not in it.
+    """
+    table = Table("stage", "done", "reused", "time", "rate", title="Stages")
+    for title, state in stages.items():
+        before = str(reused[title]) if title in reused else "" if state.total else "yes"
+        time_spent = format_seconds(state.elapsed) if state.elapsed else ""
+        rate = f"{state.rate:.3g} {state.unit}/s" if state.done else ""
+        done = f"{state.done}/{state.total}" if state.done < state.total else str(state.done)
+        table.add_row(title, done, before, time_spent, rate)
+    return table

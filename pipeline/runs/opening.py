@@ -1,0 +1,229 @@
+"""Opening a run: settings, CSV files, weights and plan are read before any work starts, and nothing is written.
+
+What a run writes before its work (`begin`): the plans of new shards and its listing.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
+from pipeline import config
+from pipeline.chain import FEATURE_STAGES, KEPT_CROPS
+from pipeline.dataset.clip_files import FoundClips, find_clips
+from pipeline.dataset.overrides import Override, read_overrides
+from pipeline.dataset.unlabelled import list_unlabelled
+from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
+from pipeline.errors import UserError
+from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
+from pipeline.runs.kept_crops import check_crops_stay
+from pipeline.runs.plan import Plan, make_plan
+from pipeline.runs.run import Run, compute_file_digest, has_rows
+from pipeline.runs.stage_files import StageFiles
+from store import files
+from store.erased import read_erased
+from store.errors import StoreError
+from store.layout import listings_folder
+from store.listings import Listing
+from store.plans import Member, read_stored_plans
+
+#: Begins the names of listings of clips to predict.
+_PREDICTION = "predict-"
+
+
+def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Run:
+    """Read settings, CSV files, weights and plan, writing nothing.
+
+    Args:
+        unlabelled: A folder of clips to predict, instead of those of the CSV files.
+        store: Instead of `[store] root`.
+
+    Raises:
+        UserError: Something has to be mended first; says what, where and how.
+    """
+    try:
+        config.load()
+        store = store or Path(config.store().root)
+        weights = {"sphereface20": resolve_weights("sphereface20", config.embeddings().weights)}
+        if unlabelled is not None:
+            videos, dataset = list_unlabelled(unlabelled)
+            return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
+        if config.vnet().backbone == "finetune":
+            check_crops_stay("[vnet] backbone = finetune")
+        weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
+        dataset = read_dataset(_csv_paths(), group_column=config.dataset().group)
+        overrides = _read_overrides(dataset)
+        name = _name_run(Path(config.run().root))
+        return _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)
+    except (WeightsError, DatasetError, StoreError) as error:
+        raise UserError(str(error)) from error
+
+
+def begin(run: Run) -> None:
+    """Write what a run says before its work, and remove what killed runs left half-written where it will work.
+
+    Args:
+        run: Opened; its store's lock is held.
+    """
+    for shard in run.plan.new:
+        run.plan.shards[shard].write(run.store)
+    plan, folder = run.plan, str(run.folder.resolve())
+    Listing(run.name, dict(run.fingerprints), plan.assigned, plan.stamps, plan.vanished, folder, kept=run.kept).write(
+        run.store
+    )
+    pending = run.pending
+    if not pending:
+        return
+    for stage, fingerprint in run.fingerprints.items():
+        files.remove_leftovers(run.store / stage / fingerprint)
+    for shard in pending:
+        # Not below all of the stage set: there are as many WAV files as clips.
+        files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
+    if config.run().scratch:
+        files.remove_leftovers(Path(config.run().scratch))
+
+
+def _csv_paths() -> dict[str, Path]:
+    section = config.dataset()
+    named = {"train": section.train, "validation": section.validation, "test": section.test}
+    missing = [
+        f"[dataset] {split} = {path} does not exist"
+        for split, path in named.items()
+        if path and not Path(path).is_file()
+    ]
+    if missing:
+        raise UserError("\n".join(missing))
+    return {split: Path(path) for split, path in named.items() if path}
+
+
+def _read_overrides(dataset: Dataset) -> dict[str, Override]:
+    path = config.dataset().overrides
+    return read_overrides(Path(path), [utterance.name for utterance in dataset.utterances]) if path else {}
+
+
+def _make_members(found: FoundClips, overrides: Mapping[str, Override]) -> dict[str, Member]:
+    return {
+        name: Member(name, str(clip.path), clip.size, clip.mtime_ns, overrides.get(name, Override()).text)
+        for name, clip in found.files.items()
+    }
+
+
+def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
+    """Find whom `python -m store erase` has removed and the CSV files still list: name to a sentence."""
+    erased = read_erased(store)
+    dates = {utterance.name: erased.find_date(utterance.name) for utterance in dataset.utterances}
+    return {
+        name: f"{name} was erased from {store} on {date} and is not taken up again; remove its clip and its CSV row"
+        for name, date in dates.items()
+        if date
+    }
+
+
+def _plan_run(
+    dataset: Dataset,
+    weights: dict[str, ResolvedWeights],
+    videos: Path,
+    store: Path,
+    name: str,
+    overrides: Mapping[str, Override] = MappingProxyType({}),
+) -> Run:
+    if not videos.is_dir():
+        raise UserError(
+            f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
+            "what it has"
+        )
+    stages = describe_stages(weights["sphereface20"])
+    stage_files = StageFiles(store=store, fingerprints=compute_stage_fingerprints(stages), kept=_read_kept())
+    erased = _find_erased(store, dataset)
+    found = find_clips(videos, dataset.utterances)
+    clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
+    before = _read_listing(store, name)
+    run = Run(
+        **{each.name: getattr(stage_files, each.name) for each in dataclasses.fields(stage_files)},
+        videos=videos,
+        folder=Path(config.run().root),
+        dataset=dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values(), *found.warnings)),
+        weights=weights,
+        stages=stages,
+        clips=clips,
+        plan=_make_plan(dataset, clips, before, stage_files, videos),
+        name=name,
+        erased=erased,
+        hindered=found.hindered,
+    )
+    _check_vanished(run, before)
+    return run
+
+
+def _read_kept() -> frozenset[str]:
+    """Read what is kept beside the features."""
+    return frozenset([*KEPT_CROPS[config.faces().crops], *(["pixels"] if config.frames().store_pixels else [])])
+
+
+def _make_plan(
+    dataset: Dataset, clips: Mapping[str, Member], before: Listing | None, stage_files: StageFiles, videos: Path
+) -> Plan:
+    store = stage_files.store
+    return make_plan(
+        [utterance.name for utterance in dataset.utterances],
+        clips,
+        read_stored_plans(store).values(),
+        seen={} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()},
+        is_finished=functools.cache(stage_files.is_finished),
+        holds=lambda shard, name: _holds(stage_files, shard, name),
+        was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
+        same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
+        shard_size=config.store().shard_size,
+    )
+
+
+def _name_run(folder: Path) -> str:
+    # One listing per folder of runs or of clips to predict: all that share a store keep what each needs.
+    folder = folder.resolve()
+    return f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+
+
+def _read_listing(store: Path, name: str) -> Listing | None:
+    """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
+    path = listings_folder(store) / f"{name}.json"
+    others = [other for other in listings_folder(store).glob("*.json") if not other.name.startswith(_PREDICTION)]
+    others.sort(key=lambda other: other.stat().st_mtime_ns)
+    if path.exists() or not others:
+        return Listing.read(path) if path.exists() else None
+    return Listing.read(others[-1])
+
+
+def _holds(stage_files: StageFiles, shard: str, name: str) -> bool:
+    """Tell whether a shard has rows for an utterance, or may still get them."""
+    rows = [stage_files.shard(stage, shard) for stage in FEATURE_STAGES]
+    return not any(
+        stage is not None and name in stage and stage.fact(name, "status") == "missing_file" for stage in rows
+    )
+
+
+def _same_content(stage_files: StageFiles, shard: str, clip: Member, videos: Path) -> bool:
+    for stage in ("stft", "embeddings", "wav", "frames"):
+        rows = stage_files.shard(stage, shard)
+        if rows is not None and clip.name in rows:
+            return rows.fact(clip.name, "source_sha256") == compute_file_digest(videos / clip.path)
+    return False
+
+
+def _check_vanished(run: Run, before: Listing | None) -> None:
+    if not run.clips and not run.plan.assigned:
+        first = run.dataset.utterances[0] if run.dataset.utterances else None
+        where = f": the first one would be {run.videos / first.video / first.utterance}" if first else ""
+        raise UserError(f"none of the {len(run.dataset.utterances)} utterances has a file in {run.videos}{where}")
+    present = [] if before is None else [name for name in before.shards if name not in before.vanished]
+    gone = [name for name in present if name in run.plan.vanished]
+    limit = config.run().max_vanished
+    if gone and len(gone) > limit * len(present):
+        raise UserError(
+            f"{len(gone)} of the {len(present)} sources of the last run are gone from {run.videos} "
+            f"(the first: {gone[0]}), more than [run] max_vanished = {limit:g} of them. Nothing has been changed. "
+            "Mount the disk that held them; or, if they are gone for good, run once with max_vanished = 1: their "
+            "features are kept and flagged source_missing"
+        )

@@ -1,0 +1,59 @@
+"""The one rule of what is complete, on tables of files: no store, no video."""
+
+import doctest
+
+import pytest
+
+from pipeline import chain
+from pipeline.chain import MADE_FROM, NETWORK_TITLES, NETWORKS, STAGES, find_work
+from store.schema import SCHEMAS
+
+DONE = {"wav", "stft", "frames", "faces", "embeddings"}
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(chain).failed == 0
+
+
+def test_the_table_names_every_file_of_a_shard_once():
+    files = [file for stage in STAGES.values() for file in (stage.name, *stage.beside)]
+    assert sorted(files) == sorted(SCHEMAS) == sorted(MADE_FROM)
+    assert list(NETWORK_TITLES) == list(NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("there", "kept", "work"),
+    [
+        # Nothing yet, and everything that may be kept.
+        (
+            set(),
+            {"crops", "pixels"},
+            {
+                "wav": ("wav",),
+                "stft": ("stft",),
+                "frames": ("frames", "pixels"),
+                "faces": ("faces", "crops"),
+                "embeddings": ("embeddings",),
+            },
+        ),
+        # Where no crops are kept, they are made to be embedded all the same.
+        ({"wav", "stft", "frames"}, set(), {"faces": ("faces", "crops"), "embeddings": ("embeddings",)}),
+        (DONE, set(), {}),
+        # What lies on the way to finished features may be tidied away.
+        ({"stft", "embeddings"}, set(), {}),
+        (DONE | {"crops"}, {"crops"}, {}),
+        # Each kept extra alone, switched on when all else is there.
+        (DONE | {"crops"}, {"crops_jpeg"}, {"embeddings": ("crops_jpeg",)}),
+        (DONE | {"crops"}, {"crops", "pixels"}, {"frames": ("pixels",)}),
+        (DONE, {"crops"}, {"faces": ("crops",)}),
+        (DONE, {"crops_jpeg"}, {"faces": ("crops",), "embeddings": ("crops_jpeg",)}),
+        (DONE | {"crops_jpeg"}, {"crops_jpeg"}, {}),
+        # Killed between the two files of a stage: crops are whole before the table of faces is.
+        ({"stft", "frames", "crops"}, {"crops"}, {"faces": ("faces",), "embeddings": ("embeddings",)}),
+        # Only the sound is missing.
+        ({"frames", "faces", "embeddings"}, set(), {"wav": ("wav",), "stft": ("stft",)}),
+        ({"wav", "embeddings"}, set(), {"stft": ("stft",)}),
+    ],
+)
+def test_a_stage_has_to_make_what_something_missing_needs(there, kept, work):
+    assert find_work(there.__contains__, kept) == work

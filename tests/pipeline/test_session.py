@@ -1,0 +1,99 @@
+"""One session a process: opened when the run starts, closed whatever happens, and nothing lasting left to the end."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from store.lock import locked
+from tests.pipeline.conftest import ROOT
+
+FAIL = """
+from pipeline import {module}
+def fail(*what, **how):
+    raise {error}
+{module}.{name} = fail
+"""
+KILL_AFTER_A_FAILURE = """
+import os, signal
+from pipeline.session import Session
+note = Session.note_failure
+def note_and_die(self, failure):
+    note(self, failure)
+    os.kill(os.getpid(), signal.SIGKILL)
+Session.note_failure = note_and_die
+"""
+
+
+def test_importing_the_tasks_judges_no_setting_and_ends_no_process(workplace):
+    (workplace.folder / "tasks.cfg").write_text("[run]\ndevice = abacus\n[nonsense]\n")
+    command = [sys.executable, "-c", "import pipeline.tasks; print('imported')"]
+    ended = subprocess.run(command, cwd=workplace.folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "imported\n"), ended.stderr
+    assert not (workplace.folder / "runs").exists()
+
+
+@pytest.mark.parametrize("task", ["FullRun", "Predict"])
+def test_bad_settings_are_one_sentence_when_the_run_starts(workplace, task):
+    workplace.configure("[faces]\ndetect_every = often\n")
+    before = workplace.digests(".")
+    ended = workplace.run(task=task)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "[faces] detect_every = often" in ended.stderr
+    assert workplace.digests(".") == before
+
+
+def test_the_exit_codes_of_the_settings_count(workplace):
+    """Luigi asks for [retcode] before it makes a task."""
+    workplace.configure("[retcode]\ntask_failed = 77\n")
+    (workplace.folder / "store").mkdir()
+    (workplace.folder / "store" / "stft").write_text("in the way")
+    (workplace.folder / "store" / "frames").write_text("in the way")
+    assert workplace.run(task="Features").returncode == 77
+
+
+def test_a_fault_of_the_closing_is_told_and_changes_the_exit_code(finished):
+    ended = finished.run(code=FAIL.format(module="closing", name="make_stages_table", error="OSError(28, 'No space')"))
+    assert ended.returncode == 40, ended.stderr
+    assert "the run could not be closed: [Errno 28] No space" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    with locked(finished.folder / "store"):
+        pass  # let go of
+
+
+def test_what_failed_is_written_at_once(workplace):
+    (workplace.folder / "store").mkdir()
+    for part in ("stft", "frames"):
+        (workplace.folder / "store" / part).write_text("in the way")
+    assert workplace.run(task="Features", code=KILL_AFTER_A_FAILURE).returncode == -9
+    failures = json.loads((workplace.folder / "runs" / "failures.json").read_text())
+    assert len(failures) == 1
+    assert "of shard" in failures[0]
+    ended = workplace.run(task="Features")
+    assert ended.returncode == 30
+    assert len(json.loads((workplace.folder / "runs" / "failures.json").read_text())) >= 2, "the last run's are gone"
+
+
+def test_a_report_of_before_is_the_newest_again_when_the_settings_are_back(finished):
+    assert finished.run().returncode == 0
+    latest = finished.folder / "runs" / "latest"
+    first = latest.readlink()
+    latest.unlink()
+    latest.symlink_to("reports/another")
+    told = finished.command("status")
+    assert told.returncode == 3
+    assert "names another" in told.stdout
+    assert finished.run().returncode == 0
+    assert latest.readlink() == first
+    assert finished.command("status").returncode == 0
+
+
+def test_the_ledger_is_written_by_the_task_that_makes_it(finished):
+    assert finished.run(task="Features").returncode == 0
+    path = finished.folder / "runs" / "ledger.csv"
+    ledger = path.read_text()
+    path.unlink()
+    assert finished.run(task="Features").returncode == 0
+    assert path.read_text() == ledger
