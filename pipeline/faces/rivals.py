@@ -17,7 +17,8 @@ _LEAST_SHARE = 0.2
 _LEAST_SECONDS = 1.0
 _MOST_RIVALS = 8
 # By how much a rival's mouth must agree better: difference of the correlations (Fisher's z) times the square root of
-# the seconds, as chance goes. Measured in docs/decisions/017.
+# the seconds, as chance goes. Measured in docs/decisions/017. As much again for each doubling of the rivals: the best
+# of many is good by chance.
 _LEAST_GAIN = 0.2
 _MOST_AGREEMENT = 0.999
 # Of long clips so many pieces of so many frames, evenly spread, are compared: two minutes.
@@ -136,7 +137,7 @@ def prefer_speaking(
     gains = [gain for gain, _, _ in compared]
     best = int(np.argmax(gains))
     _, agreement, usual = compared[best]
-    if gains[best] >= _LEAST_GAIN:
+    if gains[best] >= _LEAST_GAIN * (1.0 + math.log2(len(rivals))):
         words = f"the speaker was chosen of {people}: mouth and sound agree by {agreement:.2f} against {usual:.2f}"
         return rivals[best], [words]
     if gains[best] <= -_LEAST_GAIN:

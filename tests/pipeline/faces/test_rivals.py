@@ -56,6 +56,14 @@ def test_of_three_people_the_speaking_one_is_chosen():
     assert "of 3 people" in choice.notes[0]
 
 
+def test_the_best_of_many_must_be_better_than_that_of_two(monkeypatch):
+    # One rival's mouth goes with the sound, the chosen one's rests; the other rivals rest as well.
+    faces = [(STILL, ALL, 80), (4, ALL, 50), *[(STILL, ALL, 40)] * 3]
+    monkeypatch.setattr("pipeline.faces.rivals._LEAST_GAIN", 0.6)
+    assert choose(*faces[:2], voice=4).tracks == (1,)
+    assert choose(*faces, voice=4).tracks == (0,)
+
+
 def test_where_no_mouth_goes_with_the_sound_the_largest_is_chosen_and_it_is_said():
     choice = choose((STILL, ALL, 80), (STILL, ALL, 50), voice=5)
     assert choice.tracks == (0,)
