@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +20,10 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
+    """Run a command and return its exit code.
+
+    0 done; 1 something was found wrong; 2 wrong use, or input that cannot be used; 3 (`status`) something is to do.
+    """
     try:
         check_overlay()  # before Luigi is imported, which reads it too
     except UserError as error:
@@ -36,7 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     arguments = parser.parse_args(words)
-    return int(modules[arguments.command].run(arguments))
+    try:
+        code = int(modules[arguments.command].run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 if __name__ == "__main__":

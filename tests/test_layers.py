@@ -1,6 +1,7 @@
 """Who may import whom: the layers, and the floors inside a package."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -130,6 +131,25 @@ def test_no_import_runs_in_a_circle(package):
 
     for name in find_modules(package):
         visit(name)
+
+
+def test_the_drawing_has_the_arrows_that_the_imports_have():
+    def room_of(name):
+        package, _, rest = name.partition(".")
+        return rest.partition(".")[0] if package == "pipeline" else package
+
+    arrows = {}
+    for name in find_modules("pipeline"):
+        for imported in {found.module for found in find_imports(name)} & MODULES.keys() - {"pipeline"}:
+            if room_of(imported) != room_of(name):
+                arrows.setdefault(room_of(name), set()).add(room_of(imported))
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = {
+        room: set(names.split(", ")) for room, names in re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|$", text, re.MULTILINE)
+    }
+    assert drawn == arrows
+    rooms = {room for floor in FLOORS["pipeline"] for room in floor}
+    assert rooms <= set(re.findall(r"\w+", text)), "a room is missing from the drawing"
 
 
 def find_weight(name):
