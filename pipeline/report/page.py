@@ -55,6 +55,7 @@ def render_page(report: Report) -> str:
     curves = {network: lines for network, lines in content.get("curves", {}).items() if lines}
     return environment.get_template("report.html.j2").render(
         notes=content["notes"],
+        data=content.get("data", ""),
         headlines=_make_headlines(content),
         splits=[_describe_split(report, split) for split in list_splits(content)],
         curves=plots.draw_curves(curves, content.get("ensemble", {}).get("curves")) if curves else None,

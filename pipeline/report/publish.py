@@ -9,6 +9,7 @@ from typing import Any
 from models import paper
 from pipeline import config
 from pipeline.chain import NETWORKS
+from pipeline.dataset.omg import NAME, find_official_splits
 from pipeline.report.baselines import make_baselines
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
@@ -49,6 +50,8 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         extra={
             "coverage": count_coverage(data.ledger.values()),
             "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
+            "official_splits": find_official_splits(experiment.run.dataset.utterances),
+            "data": describe_data(experiment),
             "changed": config.find_changed(),
             "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
             **({"cross_validation": score_folds(folds, seed=0)} if folds else {}),
@@ -74,6 +77,17 @@ def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
         missing = found["sound"].get("missing_file", 0)
         if missing:
             yield f"PARTIAL DATA: {missing} of the {found['listed']} listed {split} utterances have no file"
+
+
+def describe_data(experiment: Experiment) -> str:
+    """Name the data set: OMG-Emotion by its own splits, any other by its CSV files."""
+    utterances = experiment.run.dataset.utterances
+    official = find_official_splits(utterances)
+    if official and set(official) == set(experiment.splits):
+        return NAME
+    paths = dict.fromkeys(str(u.csv_path) for u in utterances)
+    others = f", of which {' and '.join(official)} are {NAME}'s own" if official else ""
+    return ", ".join(paths) + others
 
 
 def describe_recordings(by: str, listings: Sequence[SplitListing]) -> dict[str, Any]:

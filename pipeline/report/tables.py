@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.dataset.omg import SIZES
 from pipeline.report.scoring import DIMENSIONS, format_interval, format_number, format_score
 
 TITLES = {
@@ -27,23 +28,29 @@ Kind = Literal["quoted", "run", "view", "baseline"]
 
 @dataclass(frozen=True)
 class Published:
-    """A result of others: model it stands beside, split, name, CCC of arousal, valence and their sum."""
+    """A result of others: model it stands beside, split, name, CCC of arousal and valence, None where not published."""
 
     model: str
     split: str
     name: str
-    arousal: float
-    valence: float
-    total: float
+    arousal: float | None
+    valence: float | None
+    total: float | None
 
 
-# Peng et al. 2018, Tables I-III (validation); the challenge's page (test), whose totals are sums made here.
+# Peng et al. 2018, Tables I-III (validation). The challenge's page (test), whose totals are sums made here.
+# Triantafyllopoulos et al. 2018, arXiv 1805.01222 (validation): arousal from sound, valence from video.
+# Alchieri et al. 2023 (validation): VNet again, with MSE as in the paper, and with CCC and a sigmoid for arousal.
 PUBLISHED = (
     Published("anet", "validation", "audio baseline, RAVDESS (Barros & Wermter)", 0.08, 0.10, 0.18),
     Published("anet", "validation", "audio baseline, openSMILE", 0.15, 0.21, 0.36),
     Published("anet", "validation", "ANet, paper", 0.1879, 0.256, 0.4439),
+    Published("anet", "validation", "audEERING 2018, sound", 0.343, None, None),
     Published("vnet", "validation", "video baseline (Barros & Wermter)", 0.12, 0.23, 0.35),
     Published("vnet", "validation", "VNet, paper", 0.2798, 0.4688, 0.7486),
+    Published("vnet", "validation", "VNet, Alchieri et al. 2023", 0.263, 0.408, 0.671),
+    Published("vnet", "validation", "the same with CCC loss and sigmoid", 0.328, 0.434, 0.762),
+    Published("vnet", "validation", "audEERING 2018, video", None, 0.401, None),
     Published("joint", "validation", "Joint, paper", 0.3036, 0.4796, 0.7832),
     Published("vnet", "test", "VNet, challenge's page", 0.2441, 0.4378, 0.6819),
     Published("joint", "test", "Joint, challenge's page", 0.2360, 0.4420, 0.6780),
@@ -67,7 +74,8 @@ class ResultRow:
     def cells(self) -> tuple[str, ...]:
         """Return the row's five texts, as HEADER."""
         if self.kind == "quoted":
-            return (self.name, *(f"{self.scores[key]:.4f}" for key in ("arousal", "valence", "total_ccc")), "")
+            values = [self.scores[key] for key in ("arousal", "valence", "total_ccc")]
+            return (self.name, *("" if value is None else f"{value:.4f}" for value in values), "")
         coverage = f"{self.scores['scored']}/{self.scores['listed']}"
         if "arousal" not in self.scores:
             return self.name, "no labels", "no labels", "", coverage
@@ -108,7 +116,7 @@ def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False
         rows += [
             ResultRow(p.name, "quoted", {"arousal": p.arousal, "valence": p.valence, "total_ccc": p.total})
             for p in PUBLISHED
-            if (p.model, p.split) == (model, split)
+            if (p.model, p.split) == (model, split) and is_official(content, split)
         ]
         rows.append(ResultRow(f"{title_of(model)}, this run{_name_mean(content)}", "run", entry))
         if "apart" in entry:
@@ -119,6 +127,14 @@ def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False
     baselines = content.get("baselines", {})
     rows += [ResultRow(title_of(name), "baseline", found[split]) for name, found in baselines.items() if split in found]
     return rows
+
+
+def is_official(content: Mapping[str, Any], split: str) -> bool:
+    """Tell whether a split is OMG-Emotion's own: others' results say nothing beside any other clips."""
+    if "official_splits" in content:
+        return split in content["official_splits"]
+    # A report of an earlier release.
+    return any(splits[split]["listed"] == SIZES.get(split) for splits in content["models"].values() if split in splits)
 
 
 def list_splits(content: Mapping[str, Any]) -> list[str]:

@@ -67,6 +67,8 @@ def make_report(splits=("train", "validation", "test"), *, notes=(EVIL,), labell
             "coverage": count_coverage(ledger),
             "curves": {"anet": curve("anet"), "vnet": []},
             "changed": {"[anet] vgg_weights": ["a.pth", EVIL]},
+            "official_splits": ["validation", "test"],
+            "data": "OMG-Emotion",
         },
     )
     report.files["ledger.csv"] = format_ledger(ledger)

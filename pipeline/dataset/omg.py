@@ -1,0 +1,45 @@
+"""By what OMG-Emotion's own splits are known, so that others' results are never set beside other data."""
+
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+NAME = "OMG-Emotion"
+#: Utterances of each official CSV file.
+SIZES = {"train": 2442, "validation": 617, "test": 2229}
+_VIDEO = re.compile(r"[0-9a-f]{9}(_[0-9]+)?")
+_UTTERANCE = re.compile(r"utterance_[0-9]+\.mp4")
+
+
+class Row(Protocol):
+    """A row of a CSV file."""
+
+    @property
+    def video(self) -> str:
+        """As in the file."""
+
+    @property
+    def utterance(self) -> str:
+        """As in the file."""
+
+    @property
+    def split(self) -> str:
+        """The split that its file was given for."""
+
+
+def find_official_splits(rows: Iterable[Row]) -> list[str]:
+    """Say which splits are the organisers' own, whole: as many utterances, named as theirs are.
+
+    Args:
+        rows: of all splits.
+
+    Returns:
+        Names of the splits, in the order in which they come.
+    """
+    counts: dict[str, int] = {}
+    others = set()
+    for row in rows:
+        counts[row.split] = counts.get(row.split, 0) + 1
+        if not (_VIDEO.fullmatch(row.video) and _UTTERANCE.fullmatch(row.utterance)):
+            others.add(row.split)
+    return [split for split, count in counts.items() if split not in others and SIZES.get(split) == count]
