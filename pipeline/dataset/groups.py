@@ -56,21 +56,21 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
 
     Args:
         utterances: all there are.
-        column: the user's column; "" to go by `link`, where there is none by the video's name without `_N`.
+        column: the user's column; "" to go by `link`, where there is none, or one for all, by the video's name
+            without `_N`.
     """
     if column:
         return Grouping(column, {u.name: u.group or u.video for u in utterances})
-    bases = _find_bases({u.video for u in utterances if u.link is None})
+    # One and the same link for all is a placeholder: it tells nothing apart.
+    links = {u.name: u.link for u in utterances if u.link} if len({u.link for u in utterances} - {None}) > 1 else {}
+    bases = _find_bases({u.video for u in utterances if u.name not in links})
     joined = _Joined()
     for u in utterances:
         # A video is never divided, whatever its rows' links say.
-        joined.join(("video", u.video), ("recording", u.link or bases[u.video]))
+        joined.join(("video", u.video), ("recording", links.get(u.name) or bases[u.video]))
     of = {u.name: joined.find(("video", u.video))[1] for u in utterances}
-    if any(u.link for u in utterances):
-        by = "link"
-    else:
-        by = "name" if any(video != base for video, base in bases.items()) else "video"
-    return Grouping(by, of)
+    by_name = "name" if any(video != base for video, base in bases.items()) else "video"
+    return Grouping("link" if links else by_name, of)
 
 
 def _find_bases(videos: set[str]) -> dict[str, str]:

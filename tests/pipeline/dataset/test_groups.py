@@ -31,6 +31,11 @@ def test_a_video_is_never_divided():
     assert len(set(found.of.values())) == 1
 
 
+def test_one_link_for_all_tells_nothing_apart():
+    found = group_utterances(rows(*((name, "synthetic", None) for name in ("a_1", "a_2", "b_1", "c_1"))))
+    assert (found.by, list(found.of.values())) == ("name", ["a", "a", "b", "c"])
+
+
 def test_without_links_names_lose_their_number():
     found = group_utterances(rows(*((name, None, None) for name in ("5b4_1", "5b4_2", "faf_1", "d0e"))))
     assert found.by == "name"

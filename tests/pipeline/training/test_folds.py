@@ -62,4 +62,4 @@ def test_cross_validation_holds_every_video_out_once(finished):
     finished.configure("[run]\nfolds = 4\n")
     ended = finished.run()
     assert ended.returncode != 0
-    assert "[run] folds = 4 must be 0 for none, or from 2 to the number of videos" in ended.stderr
+    assert "[run] folds = 4 must be 0 for none, or from 2 to the number of recordings" in ended.stderr
