@@ -50,8 +50,8 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         extra={
             "coverage": count_coverage(data.ledger.values()),
             "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
-            "official_splits": find_official_splits(experiment.run.dataset.utterances),
-            "data": describe_data(experiment),
+            "official_splits": find_official_splits(data.run.dataset.utterances),
+            "data": describe_data(data),
             "changed": config.find_changed(),
             "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
             **({"cross_validation": score_folds(folds, seed=0)} if folds else {}),
@@ -79,11 +79,11 @@ def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
             yield f"PARTIAL DATA: {missing} of the {found['listed']} listed {split} utterances have no file"
 
 
-def describe_data(experiment: Experiment) -> str:
+def describe_data(data: TrainingData) -> str:
     """Name the data set: OMG-Emotion by its own splits, any other by its CSV files."""
-    utterances = experiment.run.dataset.utterances
+    utterances = data.run.dataset.utterances
     official = find_official_splits(utterances)
-    if official and set(official) == set(experiment.splits):
+    if official and set(official) == set(data.splits):
         return NAME
     paths = dict.fromkeys(str(u.csv_path) for u in utterances)
     others = f", of which {' and '.join(official)} are {NAME}'s own" if official else ""
