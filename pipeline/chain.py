@@ -34,7 +34,7 @@ class Stage:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("wav", "extract sound", 1, ("imageio-ffmpeg",)),
+        Stage("wav", "extract sound", 1, ("av",)),
         Stage("stft", "transform sound", 1, ("numpy", "scipy", "soundfile"), before="wav", is_feature=True),
         Stage("frames", "read frame times", 1, ("av",), beside=("pixels",)),
         Stage(

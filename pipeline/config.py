@@ -122,7 +122,7 @@ class run(luigi.Config):
 class audio(luigi.Config):
     """Sound."""
 
-    ffmpeg = _path("", "ffmpeg binary; empty for the one on PATH, else the one of imageio-ffmpeg")
+    ffmpeg = _path("", "ffmpeg program; empty for the libraries within PyAV")
 
 
 class frames(luigi.Config):

@@ -6,6 +6,7 @@ A CSV file, `[dataset] overrides`, with the columns video and utterance and any 
   then; or both, `x y @seconds`
 - audio_stream, video_stream: which of the file's sound or picture streams, counted from 0; cover art is none
 - rotation: 0, 90, 180 or 270, by which the pictures are turned clockwise, after what the file itself says
+- audio_channel: which channel of the sound, counted from 0, instead of all of them mixed
 
 An empty cell leaves the choice to the pipeline. What is said is part of the utterance's identity: a change makes its
 features anew, and no others.
@@ -23,7 +24,7 @@ from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 
 REQUIRED = ("video", "utterance")
-OPTIONAL = ("speaker", "audio_stream", "video_stream", "rotation")
+OPTIONAL = ("speaker", "audio_stream", "video_stream", "rotation", "audio_channel")
 _ROTATIONS = (0, 90, 180, 270)
 _NUMBER = r"\d+(?:\.\d+)?"
 _SPEAKER = re.compile(rf"(?:({_NUMBER})[ ,;]+({_NUMBER}))?\s*(?:@\s*({_NUMBER}))?")
@@ -39,6 +40,7 @@ class Override:
         audio_stream: Which of the sound streams, from 0.
         video_stream: Which of the picture streams, from 0.
         rotation: By how many degrees pictures that the file calls upright are turned clockwise.
+        audio_channel: Which channel of the sound, from 0.
     """
 
     point: tuple[float, float] | None = None
@@ -46,6 +48,7 @@ class Override:
     audio_stream: int | None = None
     video_stream: int | None = None
     rotation: int | None = None
+    audio_channel: int | None = None
 
     @property
     def text(self) -> str:
@@ -113,6 +116,7 @@ def _parse_row(values: dict[str, str]) -> Override:
         audio_stream=_parse_stream("audio_stream", values),
         video_stream=_parse_stream("video_stream", values),
         rotation=parse_rotation(values.get("rotation", "")),
+        audio_channel=_parse_stream("audio_channel", values),
     )
 
 

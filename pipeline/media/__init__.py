@@ -1,14 +1,16 @@
 """The only place that opens a video or runs ffmpeg."""
 
 from pipeline.media.container import MediaError
+from pipeline.media.ffmpeg import FfmpegError, ffmpeg_binary, sound_engine
 from pipeline.media.picture import Frame, FrameReader, FrameTable, read_frames
 from pipeline.media.prefetch import prefetch
 from pipeline.media.scanning import MOST_PIXELS, scan_frames
-from pipeline.media.sound import Sound, extract_wav, ffmpeg_binary
+from pipeline.media.sound import Sound, extract_wav
 from pipeline.media.writing import write_clip
 
 __all__ = [
     "MOST_PIXELS",
+    "FfmpegError",
     "Frame",
     "FrameReader",
     "FrameTable",
@@ -19,5 +21,6 @@ __all__ = [
     "prefetch",
     "read_frames",
     "scan_frames",
+    "sound_engine",
     "write_clip",
 ]

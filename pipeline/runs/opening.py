@@ -46,6 +46,7 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Ru
     """
     try:
         config.load()
+        _try_ffmpeg()
         store = store or Path(config.store().root)
         weights = {"sphereface20": resolve_weights("sphereface20", config.embeddings().weights)}
         if unlabelled is not None:
@@ -84,6 +85,14 @@ def begin(run: Run) -> None:
         files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
     if config.run().scratch:
         files.remove_leftovers(Path(config.run().scratch))
+
+
+def _try_ffmpeg() -> None:
+    """Refuse a program `[audio] ffmpeg` that is of no use before it makes every clip a damaged one."""
+    if config.audio().ffmpeg:
+        from pipeline.media.ffmpeg import sound_engine
+
+        sound_engine(config.audio().ffmpeg)
 
 
 def _csv_paths() -> dict[str, Path]:

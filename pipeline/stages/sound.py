@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from store.plans import Member
 
 
 def extract_wav(job: ShardJob) -> None:
-    """Turn the shard's clips into WAV files, several at a time: ffmpeg does the work."""
+    """Turn the shard's clips into WAV files, several at a time."""
     fingerprint = job.run.fingerprints["wav"]
-    ffmpeg = config.audio().ffmpeg or media.ffmpeg_binary()
+    ffmpeg = config.audio().ffmpeg or None
+    engine = media.sound_engine(ffmpeg)  # a program that is of no use ends the work before it begins
+    stopping = threading.Event()
 
     def extract(member: Member) -> tuple[str, str, str, int]:
         target = wav_path(job.run.store, fingerprint, job.shard, member.name)
@@ -30,7 +33,7 @@ def extract_wav(job: ShardJob) -> None:
                 return "missing_file", GONE, "", 0
             digest = compute_file_digest(source)
             try:
-                sound = _extract(source, target, member, ffmpeg)
+                sound = _extract(source, target, member, ffmpeg, stopping)
             except media.MediaError as error:
                 return error.status, str(error), digest, 0
             return "ok", sound.message, digest, sound.num_samples
@@ -42,8 +45,9 @@ def extract_wav(job: ShardJob) -> None:
         workers=config.number_of_threads(),
         ahead=len(job.members),
         cost=lambda member: member.size,
+        stopping=stopping,
     )
-    with job.writer("wav") as writer:
+    with job.writer("wav", made_in={"sound_engine": engine}) as writer:
         for member, (status, message, digest, num_samples) in zip(job.members, results, strict=True):
             with writer.utterance(member.name, source_sha256=digest) as rows:
                 rows.set_status(status, message)
@@ -54,11 +58,25 @@ def extract_wav(job: ShardJob) -> None:
             job.tick()
 
 
-def _extract(source: Path, target: Path, member: Member, ffmpeg: str) -> media.Sound:
-    stream = parse_text(member.override).audio_stream
+def _extract(
+    source: Path,
+    target: Path,
+    member: Member,
+    ffmpeg: str | None = None,
+    stopping: threading.Event | None = None,
+) -> media.Sound:
+    override = parse_text(member.override)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        return media.extract_wav(source, target, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg, stream=stream)
+        return media.extract_wav(
+            source,
+            target,
+            sample_rate=SAMPLE_RATE,
+            ffmpeg=ffmpeg,
+            stream=override.audio_stream,
+            channel=override.audio_channel,
+            stopping=stopping,
+        )
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

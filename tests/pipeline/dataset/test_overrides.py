@@ -103,3 +103,14 @@ def test_a_turn_by_nothing_says_nothing_and_others_than_quarters_are_refused(tmp
     path = write(tmp_path, "video,utterance,rotation", "a,utterance_1.mp4,45")
     with pytest.raises(UserError, match="rotation is '45'; it must be 0, 90, 180 or 270, in degrees clockwise"):
         read_overrides(path, NAMES)
+
+
+def test_a_channel_of_the_sound_can_be_named(tmp_path):
+    path = tmp_path / "overrides.csv"
+    path.write_text("video,utterance,audio_channel\nv,a.mp4,1\n")
+    (override,) = read_overrides(path, ["v/a"]).values()
+    assert override == Override(audio_channel=1)
+    assert parse_text(override.text) == override
+    path.write_text("video,utterance,audio_channel\nv,a.mp4,left\n")
+    with pytest.raises(UserError, match="audio_channel is 'left'; it must be a whole number"):
+        read_overrides(path, ["v/a"])

@@ -11,7 +11,6 @@ import pytest
 from pipeline import media
 from pipeline.media import MediaError, Sound, extract_wav, prefetch, read_frames, scan_frames, write_clip
 from pipeline.media import container as media_container
-from pipeline.media import sound as media_sound
 from pipeline.media.shapes import square_size
 
 RATE = 16000
@@ -430,73 +429,6 @@ def test_stereo_of_another_rate_becomes_mono_16_khz(tmp_path):
     spectrum = np.abs(np.fft.rfft(samples))
     assert spectrum.argmax() == 500
     assert np.abs(samples).max() == pytest.approx(8000, rel=0.02)  # the mean of a channel and silence
-
-
-def fake_ffmpeg(tmp_path, script):
-    path = tmp_path / "fake-ffmpeg"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("script", "error", "match"),
-    [
-        (
-            "echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1",
-            OSError,
-            "No space left on device",
-        ),
-        ("kill -9 $$", ChildProcessError, r"ffmpeg was stopped \(exit status -9\)"),
-        ("exit 255", ChildProcessError, r"ffmpeg was stopped \(exit status 255\)"),
-        (
-            "echo one >&2; echo two >&2; echo three >&2; echo four >&2; exit 1",
-            MediaError,
-            r"sound: two \| three \| four",
-        ),
-        ("exit 0", MediaError, "the audio stream gives not one sample"),
-        ("exec tail -f /dev/null", TimeoutError, "ffmpeg did not finish the sound of .*clip.mp4 within 1 s"),
-    ],
-)
-def test_failures_of_ffmpeg_leave_no_target(clip, tmp_path, monkeypatch, script, error, match):
-    monkeypatch.setattr(media_sound, "LEAST_TIME_LIMIT_SECONDS", 0.2)
-    out = tmp_path / "out"
-    out.mkdir()
-    with pytest.raises(error, match=match) as caught:
-        extract_wav(clip, out / "a.wav", ffmpeg=fake_ffmpeg(tmp_path, script))
-    assert isinstance(caught.value, MediaError) == (error is MediaError)
-    if "No space" in match:
-        assert caught.value.errno == errno.ENOSPC
-    assert list(out.iterdir()) == []
-
-
-def test_a_failure_keeps_the_target_that_was_there(clip, tmp_path):
-    target = tmp_path / "a.wav"
-    extract_wav(clip, target)
-    before = target.read_bytes()
-    with pytest.raises(MediaError):
-        extract_wav(clip, target, ffmpeg=fake_ffmpeg(tmp_path, "exit 1"))
-    assert target.read_bytes() == before
-
-
-def test_a_missing_ffmpeg_is_no_status(clip, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        extract_wav(clip, tmp_path / "a.wav", ffmpeg=str(tmp_path / "no-ffmpeg"))
-
-
-def test_ffmpeg_is_the_one_on_path_else_the_packages(tmp_path, monkeypatch):
-    own = tmp_path / "ffmpeg"
-    own.write_text("#!/bin/sh\n")
-    own.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert media.ffmpeg_binary() == str(own)
-    own.unlink()
-    assert Path(media.ffmpeg_binary()).is_file()
-    import imageio_ffmpeg
-
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: (_ for _ in ()).throw(RuntimeError("none")))
-    with pytest.raises(FileNotFoundError, match="no ffmpeg on PATH and none in imageio-ffmpeg"):
-        media.ffmpeg_binary()
 
 
 # Prefetching

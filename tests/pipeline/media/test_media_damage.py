@@ -1,22 +1,16 @@
 """Damaged clips: each ends in a status of its own, or is `ok` with a message that says what is odd."""
 
 import errno
+import re
 
 import av
 import numpy as np
 import pytest
 
-from pipeline.media import MediaError, Sound, extract_wav, ffmpeg_binary, scan_frames, write_clip
+from pipeline.media import MediaError, extract_wav, scan_frames, write_clip
 from pipeline.media import container as media_container
 
 RATE = 16000
-
-
-def fake_ffmpeg(tmp_path, script):
-    path = tmp_path / "fake-ffmpeg"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return str(path)
 
 
 @pytest.fixture
@@ -67,13 +61,6 @@ def test_what_is_not_permitted_is_damage_and_what_the_system_lacks_is_not(clip, 
     assert getattr(caught.value, "status", None) == status
 
 
-@pytest.mark.parametrize(("room", "error"), [(1, MediaError), (1 << 60, OSError)])
-def test_ffmpeg_without_memory_is_believed_where_there_is_none(clip, tmp_path, monkeypatch, room, error):
-    monkeypatch.setattr(media_container, "ROOM_TO_DECODE", room)
-    with pytest.raises(error, match="Cannot allocate memory"):
-        extract_wav(clip, tmp_path / "a.wav", ffmpeg=fake_ffmpeg(tmp_path, "echo 'Cannot allocate memory' >&2; exit 1"))
-
-
 def cut(clip, share):
     """Rewrite a clip with its tables first and cut its end off."""
     front = clip.with_name("front.mp4")
@@ -91,25 +78,13 @@ def cut(clip, share):
 def test_sound_that_breaks_off_says_so(clip, tmp_path):
     sound = extract_wav(cut(clip, 0.6), tmp_path / "a.wav")
     assert 0 < sound.num_samples < 0.5 * RATE
-    assert sound.message.startswith("the sound is damaged: ")
-    assert "partial file" in sound.message
+    assert re.match(r"the sound is damaged: 1 of \d+ packets could not be decoded \(Invalid data found", sound.message)
     seconds = sound.num_samples / RATE
     assert sound.message.endswith(f"the sound ends at {seconds:.2f} s, the container lists 1.00 s")
-    assert " @ 0x" not in sound.message  # an address would make equal runs differ
-
-
-def test_sound_that_ends_early_without_a_complaint_says_so(clip, tmp_path):
-    ffmpeg = ffmpeg_binary()
-    script = (
-        'for word; do case "$word" in file:*) out=$word;; esac; done\n'  # the last file is the one to make
-        f'exec "{ffmpeg}" -v error -y -f lavfi -i sine=d=0.25 -ar {RATE} -f wav "$out"'
-    )
-    sound = extract_wav(clip, tmp_path / "a.wav", ffmpeg=fake_ffmpeg(tmp_path, script))
-    assert sound == Sound(RATE // 4, "the sound ends at 0.25 s, the container lists 1.00 s")
 
 
 def test_damaged_sound_in_the_middle_says_so_each_time_in_the_same_words(media, tmp_path):
     sounds = {extract_wav(media / "odd" / "bitflips.mp4", tmp_path / "a.wav") for _ in range(2)}
     (sound,) = sounds
     assert sound.num_samples > 2.8 * RATE
-    assert "exceeds limit" in sound.message
+    assert "3 of 130 packets could not be decoded (Invalid data found when processing input)" in sound.message

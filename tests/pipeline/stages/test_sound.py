@@ -50,8 +50,8 @@ def write_clip(path):
 def test_long_names_have_their_sound(tmp_path, stem):
     source = write_clip(tmp_path / "clip.mp4")
     member = Member(f"v/{stem}", "clip.mp4", 1, 1)
-    sound = _extract(source, tmp_path / "v" / f"{stem}.wav", member, media.ffmpeg_binary())
-    assert sound == media.Sound(1600, "")
+    sound = _extract(source, tmp_path / "v" / f"{stem}.wav", member)
+    assert sound.num_samples == 1600
 
 
 def test_a_name_too_long_for_the_store_is_its_own_trouble_only(tmp_path):
@@ -59,7 +59,7 @@ def test_a_name_too_long_for_the_store_is_its_own_trouble_only(tmp_path):
     member = Member("v/" + "a" * 252, "clip.mp4", 1, 1)  # a clip's ending may be shorter than .wav
     match = "aaa.wav of its sound, 256 bytes, is too long for the store's file system; shorten the clip's name"
     with pytest.raises(media.MediaError, match=match) as caught:
-        _extract(source, tmp_path / "v" / ("a" * 252 + ".wav"), member, media.ffmpeg_binary())
+        _extract(source, tmp_path / "v" / ("a" * 252 + ".wav"), member)
     assert caught.value.status == "decode_error"
 
 

@@ -1,0 +1,222 @@
+"""A sound stream's decoded frames on the clip's time, and what was damaged on the way."""
+
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.media.container import is_of_system, packets, reason
+from pipeline.media.resampling import frame_values, with_values
+from pipeline.media.timeline import LONGEST_GAP_SECONDS, RESTART_SECONDS, Restarts, Timeline
+
+LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
+MOST_TIME_LIMIT_SECONDS = 24 * 3600.0
+HIGHEST_RATE = 1 << 20  # Hz; no recorder samples faster, and a damaged header may say anything
+
+
+def time_limit(sound_seconds: float) -> float:
+    """Return for how many seconds so much sound may take, whatever a header says of it."""
+    return min(LEAST_TIME_LIMIT_SECONDS + max(0.0, sound_seconds), MOST_TIME_LIMIT_SECONDS)
+
+
+class TimesJumpError(Exception):
+    """The sound's times jump or start again: they are to be read together with the picture's."""
+
+
+class SoundDecoder:
+    """Decodes one sound stream.
+
+    Attributes:
+        num_packets: read so far.
+        num_bad: packets of them that are cut off or could not be decoded.
+        first_error: ffmpeg's words for the first of them, or "".
+        span_seconds: where the last of the packets ends, in the clip's time.
+        decoded_seconds: how much was decoded.
+
+    """
+
+    def __init__(
+        self,
+        container: Any,
+        stream: Any,
+        *,
+        origin: float,
+        timeline: Timeline | None,
+        may_jump: bool = True,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            container: an opened clip.
+            stream: one of its sound streams, which has a decoder.
+            origin: of the clip, in the container's time; not used with a timeline.
+            timeline: of the clip, where its times are known to jump.
+            may_jump: without a timeline, take the times as they are.
+            stopping: when it is set, the work ends.
+
+        """
+        self.num_packets = self.num_bad = 0
+        self.first_error = ""
+        self.span_seconds = self.decoded_seconds = 0.0
+        self._container, self._stream = container, stream
+        self._source = Path(container.name.removeprefix("file:"))
+        self._origin, self._timeline, self._may_jump = origin, timeline, may_jump
+        self._stopping = stopping
+        self._seen_errors: set[tuple[type, int | None]] = set()
+        self._base = float(stream.time_base)
+        self._restarts = Restarts()
+        self._last_ticks: int | None = None
+        self._next_seconds = 0.0
+        self._rate, self._tick = 0, Fraction(1)
+        self._shift = 0.0  # samples between the container's time and the clip's
+        self._at = 0  # where the newest frame starts in the container's time, in samples
+        stream.codec_context.thread_count = 1
+
+    def frames(self) -> Iterator[Any]:
+        """Yield the frames; a frame's `pts` counts samples of its own rate from the clip's origin.
+
+        Raises:
+            TimesJumpError: where the times jump and no timeline was given.
+            OSError: when the system cannot read the file.
+            TimeoutError: when it takes ten minutes longer than the sound lasts.
+
+        """
+        end, held = 0, None
+        for packet in self._packets():
+            if packet is not None:
+                end = packet.duration or 0
+            for frame in self._decode(packet):
+                if held is not None:
+                    yield held
+                held = frame if self._place(frame) else None
+        if held is not None and "mov" in self._container.format.name.split(","):
+            held = self._cut_at_end(held, end)
+        if held is not None:
+            yield held
+
+    def scan(self) -> None:
+        """Read the packets' times alone.
+
+        Raises:
+            TimesJumpError: where the times jump.
+            OSError: when the system cannot read the file.
+
+        """
+        for _ in self._packets():
+            pass
+
+    def note_bad(self, error: Exception) -> None:
+        """Count something that could not be used; raise what is of the system."""
+        self.num_bad += 1
+        self._note(error)
+
+    def notes(self) -> list[str]:
+        """Return a clause about the damage, if there is any."""
+        if not self.num_bad and not self.first_error:
+            return []
+        detail = f" ({self.first_error})" if self.first_error else ""
+        what = f"{self.num_bad} of {self.num_packets} packets could not be decoded" if self.num_bad else "it breaks off"
+        return [f"the sound is damaged: {what}{detail}"]
+
+    def _packets(self) -> Iterator[Any]:
+        started, last = time.monotonic(), self._origin
+        for packet in packets(self._container, self._stream, self._note):
+            if packet is not None:
+                self.num_packets += 1
+                self.num_bad += packet.is_corrupt
+                if packet.dts is not None:
+                    last = self._check(packet, last)
+                if self.num_packets % 64 == 0:
+                    self._check_time(time.monotonic() - started)
+            yield packet
+
+    def _check(self, packet: Any, last: float) -> float:
+        """Look at a packet's times, put them right where there is a timeline, and return when it is decoded."""
+        base = self._base
+        seconds = packet.dts * base
+        if self._timeline is not None:
+            clip_seconds = self._timeline.clip_seconds(self._restarts.after(seconds), seconds)
+            ticks = round(clip_seconds / base)
+            self._last_ticks = ticks if self._last_ticks is None else max(self._last_ticks + 1, ticks)
+            packet.dts = packet.pts = self._last_ticks  # of sound they are one
+        elif self._may_jump:
+            goes_on = last - RESTART_SECONDS <= seconds <= last + LONGEST_GAP_SECONDS
+            if self._restarts.after(seconds) or not goes_on:
+                raise TimesJumpError
+        start = packet.dts if packet.pts is None else packet.pts
+        origin = 0.0 if self._timeline is not None else self._origin
+        self.span_seconds = max(self.span_seconds, (start + (packet.duration or 0)) * base - origin)
+        return seconds
+
+    def _check_time(self, seconds: float) -> None:
+        if self._stopping is not None and self._stopping.is_set():
+            raise InterruptedError(f"the sound of {self._source} was not finished: the work was stopped")
+        limit = time_limit(self.span_seconds)
+        if seconds > limit:
+            raise TimeoutError(
+                f"the sound of {self._source} did not decode within {limit:.0f} s; does the disk answer?"
+            )
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            frames: list[Any] = self._stream.codec_context.decode(packet)
+        except (av.FFmpegError, ValueError, OverflowError, MemoryError) as error:
+            self.num_bad += packet is None or not packet.is_corrupt
+            self._note(error)
+            return []
+        return frames
+
+    def _note(self, error: Exception) -> None:
+        """Note damage; raise what is of the system."""
+        kind = (type(error), getattr(error, "errno", None))
+        if kind not in self._seen_errors and is_of_system(error, self._source):  # which may read the whole file
+            raise error
+        self._seen_errors.add(kind)
+        self.first_error = self.first_error or reason(error)
+
+    def _place(self, frame: Any) -> bool:
+        """Give a frame its time from the clip's origin; tell whether it is sound at all."""
+        rate = frame.sample_rate
+        if not 0 < rate <= HIGHEST_RATE or frame.samples <= 0:
+            self.num_bad += 1
+            self.first_error = self.first_error or f"{frame.samples} samples of {rate} Hz"
+            return False
+        if rate != self._rate:
+            self._rate, self._tick = rate, Fraction(1, rate)
+            origin = 0.0 if self._timeline is not None else round(self._origin, 6)
+            self._shift = origin / (1.0 / rate)
+        if frame.pts is not None:
+            base = frame.time_base
+            above, below = 2 * frame.pts * base.numerator * rate, base.denominator
+            self._at = (above + below) // (2 * below)  # rounded
+            frame.pts = int(self._at - self._shift)
+        else:
+            frame.pts = round(self._next_seconds * rate)
+            self._at = frame.pts + round(self._shift)
+        frame.time_base = self._tick
+        self._next_seconds = (frame.pts + frame.samples) / rate
+        self.decoded_seconds += frame.samples / rate
+        return True
+
+    def _cut_at_end(self, frame: Any, last_packet_ticks: int) -> Any:
+        """Leave off what the last packet of an MP4 file holds beyond the length that the file says.
+
+        An encoder fills up its last packet. ffmpeg leaves that off since version 9; PyAV has version 8. Neither does in
+        a file of fragments, whose header lists no packets.
+        """
+        rate, over = frame.sample_rate, 0
+        if not self._stream.frames:
+            return frame
+        if last_packet_ticks:
+            over = frame.samples - round(last_packet_ticks * self._stream.time_base * rate)
+        if self._stream.duration and self._timeline is None:
+            listed = self._stream.duration * self._stream.time_base * rate
+            over = max(over, round(self._at + frame.samples - listed))
+        if not 0 < over <= frame.samples:  # more than a packet: those numbers mean something else
+            return frame
+        return None if over == frame.samples else with_values(frame, frame_values(frame)[:, : frame.samples - over])
