@@ -206,7 +206,7 @@ class Session:
         if self.predictor is not None:
             if self.predictions.are_there:
                 self.predictions.print()
-        elif self.experiment.report_path.exists():
+        elif not self.run.untrainable and self.experiment.report_path.exists():
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
             print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
 
@@ -214,21 +214,30 @@ class Session:
 _open: list[Session] = []
 
 
-def current_session() -> Session:
+def current_session(*, trains: bool = False) -> Session:
     """Give this process's session; without one, open that of the settings.
+
+    Args:
+        trains: See `open_run`.
 
     Raises:
         SystemExit: Settings, data or weights have to be mended first; standard error says what, where and how.
     """
-    return _open[0] if _open else start_session()
+    return _open[0] if _open else start_session(trains=trains)
 
 
-def start_session(unlabelled: Path | None = None, load_predictor: "Callable[[], Ensemble] | None" = None) -> Session:
+def start_session(
+    unlabelled: Path | None = None,
+    load_predictor: "Callable[[], Ensemble] | None" = None,
+    *,
+    trains: bool = False,
+) -> Session:
     """Open this process's session: read everything, take the store's lock, and write what a run says before its work.
 
     Args:
         unlabelled: A folder of clips to predict, instead of those of the CSV files.
         load_predictor: Reads the checkpoints that predict them; asked before anything is locked or written.
+        trains: See `open_run`.
 
     Raises:
         SystemExit: As `current_session`.
@@ -237,7 +246,7 @@ def start_session(unlabelled: Path | None = None, load_predictor: "Callable[[], 
     lock = contextlib.ExitStack()
     try:
         predictor = None if load_predictor is None else load_predictor()
-        run = open_run(unlabelled)
+        run = open_run(unlabelled, trains=trains)
         lock.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
         session = Session(run, lock, predictor)
         session.begin()

@@ -128,9 +128,12 @@ def find_shard_tasks(run: Run) -> list[ShardTask]:
 class _AllShards(StoreTask):
     """What needs the features of all clips."""
 
+    trains: ClassVar[bool] = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        current_session().is_whole = self.complete  # opened here: faults of the user's show before Luigi starts
+        # Opened here: faults of the user's show before Luigi starts.
+        current_session(trains=self.trains).is_whole = self.complete
 
     def requires(self) -> list[ShardTask]:
         """Need what is not done yet."""
@@ -219,6 +222,8 @@ class Report(StoreTask):
 
 class FullRun(_AllShards):
     """Everything: features, three networks, the report."""
+
+    trains = True
 
     def complete(self) -> bool:
         """Be complete when the report on the present features is there."""

@@ -151,15 +151,18 @@ class FeatureStore:
         return name in self.listing.shards
 
     def __getitem__(self, name: str) -> Clip:
+        name = self.find_name(name)
         shard = self.listing.shards.get(name)
-        stem, dot, _ = name.rpartition(".")
-        if shard is None and dot and stem in self.listing.shards:  # written with the file's ending
-            return self[stem]
         if shard is None:
             near = difflib.get_close_matches(name, self.listing.shards, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
             raise UtteranceNotFoundError(f"{name!r} is not among the {len(self)} utterances of {self.folder}{hint}")
         return Clip(self, name, shard)
+
+    def find_name(self, name: str) -> str:
+        """Give an utterance's name where it is written with its file's ending; else the name as it is."""
+        stem, dot, _ = name.rpartition(".")
+        return stem if dot and name not in self and stem in self else name
 
     def shard(self, stage: str, shard: str) -> Shard | None:
         """Open one stage's file of a shard; None where the stage has not been there yet."""

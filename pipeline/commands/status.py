@@ -68,9 +68,12 @@ def read_status(run: Run) -> Status:
         status.stages.append(
             StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting))
         )
-    if any(work.values()):
+    if run.untrainable and not config.dataset().train:
+        return status
+    if any(work.values()) or run.untrainable:
+        reason = "features first" if any(work.values()) else run.untrainable
         counts = {**dict.fromkeys(NETWORK_TITLES.values(), config.run().seeds), "report": 1}
-        status.stages += [StageStatus(title, 0, count, "features first") for title, count in counts.items()]
+        status.stages += [StageStatus(title, 0, count, reason) for title, count in counts.items()]
     else:
         status.stages += _read_results(run)
     return status

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
+from models.weights.table import MissingWeightsError, ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
 from pipeline.chain import FEATURE_STAGES, KEPT_CROPS
 from pipeline.dataset.clip_files import FoundClips, find_clips
@@ -34,12 +34,13 @@ from store.plans import Member, read_stored_plans
 _PREDICTION = "predict-"
 
 
-def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Run:
+def open_run(unlabelled: Path | None = None, *, store: Path | None = None, trains: bool = False) -> Run:
     """Read settings, CSV files, weights and plan, writing nothing.
 
     Args:
         unlabelled: A folder of clips to predict, instead of those of the CSV files.
         store: Instead of `[store] root`.
+        trains: Whether networks are to be trained; features alone need neither labels nor VGG-16's weights.
 
     Raises:
         UserError: Something has to be mended first; says what, where and how.
@@ -54,13 +55,27 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None) -> Ru
             return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
         if config.vnet().backbone == "finetune":
             check_crops_stay("[vnet] backbone = finetune")
-        weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
+        untrainable = _find_untrainable(weights)
+        if trains and untrainable:
+            raise UserError(untrainable)
         dataset = read_dataset(_csv_paths(), group_column=config.dataset().group)
         overrides = _read_overrides(dataset)
         name = _name_run(Path(config.run().root))
-        return _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)
+        run = _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)
+        return dataclasses.replace(run, untrainable=untrainable)
     except (WeightsError, DatasetError, StoreError) as error:
         raise UserError(str(error)) from error
+
+
+def _find_untrainable(weights: dict[str, ResolvedWeights]) -> str:
+    """Add the weights from which training starts; say why there can be none where that is so."""
+    if not config.dataset().train:
+        return "[dataset] train is empty: there is nothing to train on; `valar features` computes the features alone"
+    try:
+        weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
+    except MissingWeightsError as error:
+        return str(error)
+    return ""
 
 
 def begin(run: Run) -> None:

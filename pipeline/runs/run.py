@@ -34,6 +34,7 @@ class Run(StageFiles):
         name: Of its listing in the store.
         erased: Listed utterances that the store refuses, each with the sentence that says so.
         hindered: Listed utterances without a file that can be used, where more can be said than that.
+        untrainable: Why there will be features but no training, one sentence; "" where there can be.
     """
 
     videos: Path
@@ -46,6 +47,7 @@ class Run(StageFiles):
     name: str
     erased: Mapping[str, str]
     hindered: Mapping[str, str]
+    untrainable: str = ""
 
     @property
     def pending(self) -> list[str]:

@@ -41,6 +41,7 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
 
     """
     clip = store[name]
+    name = clip.name
     size, mtime = store.listing.sources[name]
     stages = {}
     for stage in SCHEMAS:
@@ -133,8 +134,9 @@ def explain_utterance(root: Path, name: str) -> list[str]:
     """
     if name in read_erased(root):
         return [f"{name} was erased from this store; later runs refuse it (erased.json)"]
-    holders = [path.stem for path in sorted(plans_folder(root).glob("*.json")) if _is_member(path, name)]
     store = FeatureStore(root)
+    name = store.find_name(name)
+    holders = [path.stem for path in sorted(plans_folder(root).glob("*.json")) if _is_member(path, name)]
     if name not in store:
         near = difflib.get_close_matches(name, store.listing.shards, 3, 0.6)
         sentences = [f"the run {store.listing.run} does not list {name}, or has found no file of that name"]

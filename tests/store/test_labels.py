@@ -9,6 +9,7 @@ import pytest
 
 from store import FeatureStore, StoreError
 from store.listings import Listing
+from store.looking.description import describe_utterance, explain_utterance
 from tests.store.test_catalog import make_store
 
 LEDGER = "utterance,split,sound,picture,arousal,valence\nv/a,train,ok,ok,0.5,-1.0\nv/b,test,ok,ok,,\n"
@@ -26,6 +27,9 @@ def store(tmp_path):
 
 def test_a_clip_is_found_by_the_name_of_its_file(store):
     assert store["v/a.flv"].name == store["v/a"].name == "v/a"
+    assert describe_utterance(store, "v/a.flv") == describe_utterance(store, "v/a")
+    assert explain_utterance(store.folder, "v/a.flv") == explain_utterance(store.folder, "v/a")
+    assert "does not list" not in explain_utterance(store.folder, "v/a.flv")[0]
     with pytest.raises(KeyError, match=r"'v/c\.flv' is not among the 3 utterances"):
         store["v/c.flv"]
 

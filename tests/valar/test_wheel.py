@@ -82,10 +82,18 @@ def test_the_wheel_works_where_there_is_no_repository(installed, tmp_path):
     subprocess.run(command, check=True)
 
     assert run(installed / "valar", "--version").stdout.startswith("valar ")
-    assert run(installed / "valar", "init", "clips", "--try").returncode == 0
+    assert run(installed / "valar", "init", "clips").returncode == 0
+    with (tmp_path / "valar.cfg").open("a") as settings:
+        settings.write("[embeddings]\nweights = random\n")
+    ended = run(installed / "valar", "run")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("[dataset] train is empty: there is nothing to train on; `valar features` computes")
     assert run(installed / "valar", "status").returncode == 3
-    ended = run(installed / "valar", "features")
+    ended = run(installed / "valar", "features")  # without VGG-16's weights, from which only training starts
     assert ended.returncode == 0, ended.stderr
+    assert "clips/a,test,ok,no_face,100,0," in (tmp_path / "runs" / "ledger.csv").read_text()
+    ended = run(installed / "valar", "status")
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "nothing to do")
     shown = run(installed / "valar", "store", "show", "clips/a")
     assert shown.returncode == 0
     assert "100 x 257 x 2" in shown.stdout
