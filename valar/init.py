@@ -7,7 +7,7 @@ from pathlib import Path
 from models.weights.table import DEFAULT_FOLDER, WEIGHTS
 from pipeline.errors import UserError
 from valar.inventory import Inventory, look_into
-from valar.labels import Table, as_csv, assign_splits, find_unlisted, read_table
+from valar.labels import Table, as_csv, assign_splits, find_range_fault, find_unlisted, read_table
 from valar.settings import FILE_NAME
 
 HELP = (
@@ -73,7 +73,7 @@ def read_tables(inventory: Inventory, named: list[Path] | None) -> tuple[list[Ta
     """Read the CSV files that are named, else those beside the clips and in the current folder.
 
     Raises:
-        UserError: One that is named cannot be used.
+        UserError: One that is named cannot be used, or labels are on another scale.
     """
     here = [path for path in sorted(Path().glob("*.csv")) if not path.name.startswith(PREFIX)]
     seen = {path.resolve(): path for path in (*inventory.csv_files, *here)}
@@ -85,6 +85,8 @@ def read_tables(inventory: Inventory, named: list[Path] | None) -> tuple[list[Ta
                 raise UserError(table)
             lines.append(table)
             continue
+        if fault := find_range_fault(table):
+            raise UserError(fault)
         tables.append(table)
         labels = "with labels" if table.is_labelled else "without labels"
         lines.append(f"{path}: {len(table.rows)} clips, {labels}")

@@ -87,6 +87,26 @@ def _shown(name: str) -> str:
     return name.casefold() if name.casefold() in LABELS else name
 
 
+def find_range_fault(table: Table) -> str:
+    """Say from where to where labels go that are not all from -1 to 1; "" where they are."""
+    for index, column in enumerate(table.columns):
+        if column in LABELS:
+            numbers = [number for row in table.rows if (number := _as_number(row[3][index])) is not None]
+            if numbers and (min(numbers) < -1 or max(numbers) > 1):
+                return (
+                    f"{table.path}: {column} goes from {min(numbers):g} to {max(numbers):g}; labels must be from -1 "
+                    "to 1. Map them, by the ends of their scale and not by what occurs, and give the command again"
+                )
+    return ""
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None  # the run names the line of what is no number
+
+
 def find_split(text: str) -> str:
     """Give the split that a file's name or a cell speaks of, or "".
 

@@ -158,6 +158,14 @@ def test_a_csv_that_is_named_has_to_be_of_use(folder, capsys):
     assert "x.csv: not taken" in capsys.readouterr().out
 
 
+def test_labels_on_another_scale_are_refused_with_where_they_go(folder, capsys):
+    make(folder, "clips/a.mp4", "clips/b.mp4")
+    (folder / "labels.csv").write_text("file,Arousal,valence\na,1,0.5\nb,9,x\n")
+    assert main(["init", "clips"]) == 2
+    assert capsys.readouterr().err.startswith("labels.csv: arousal goes from 1 to 9; labels must be from -1 to 1. Map")
+    assert not (folder / "valar.cfg").exists()
+
+
 def test_settings_with_a_per_cent_sign_can_be_read_again(folder):
     make(folder, "50%/a.mp4")
     assert main(["init", "50%", "--try"]) == 0
