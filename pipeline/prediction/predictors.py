@@ -201,13 +201,18 @@ def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:
         yield "RANDOM WEIGHTS: the face embeddings are those of a random network; the results say nothing"
 
 
+#: What was done before a setting was there; such values are not written down, so that earlier stores are known again.
+_BEFORE = {"speaker": "largest", "still_faces": "count"}
+
+
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any], stages: tuple[str, ...]) -> Iterator[str]:
     """Say what differs, setting by setting."""
     for stage in stages:
         one, other = (dict(_flatten(made.get(stage, {}))) for made in (before, now))
         for key in sorted(one.keys() | other.keys()):
-            if one.get(key) != other.get(key):
-                yield f"[{stage}] {key}: {one.get(key)} in the checkpoint, {other.get(key)} here"
+            found = [made.get(key, _BEFORE.get(key)) for made in (one, other)]
+            if found[0] != found[1]:
+                yield f"[{stage}] {key}: {found[0]} in the checkpoint, {found[1]} here"
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

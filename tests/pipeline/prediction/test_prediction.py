@@ -157,6 +157,12 @@ def make_predictor(tmp_path, stages=("faces", "embeddings")):
     return Predictor("vnet", {"vnet": tmp_path / "best.pt"}, make_stages(), np.zeros(2), False, stages, ())
 
 
+def test_a_setting_that_was_not_there_yet_has_the_value_of_what_was_done(tmp_path):
+    make_predictor(tmp_path).check_features(make_stages(faces={"speaker": "largest", "still_faces": "count"}))
+    with pytest.raises(UserError, match=r"\[faces\] speaker: largest in the checkpoint, speaking here"):
+        make_predictor(tmp_path).check_features(make_stages(faces={"speaker": "speaking"}))
+
+
 def test_names_every_setting_that_differs(tmp_path):
     now = make_stages(faces={"detect_every": 10, "weights": {"pnet": "bb"}}, embeddings={"channel_order": "rgb"})
     now["faces"]["version"] = 2
