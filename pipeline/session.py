@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -243,6 +244,7 @@ def start_session(
         SystemExit: As `current_session`.
     """
     assert not _open, "one session a process"
+    raise_file_limit()
     lock = contextlib.ExitStack()
     try:
         predictor = None if load_predictor is None else load_predictor()
@@ -259,6 +261,14 @@ def start_session(
     atexit.register(_close_at_exit)
     sys.excepthook = _explain_interrupt
     return session
+
+
+def raise_file_limit() -> None:
+    """Let this process, and those that it starts, open as many files as the system lets it ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # some systems name a limit that they do not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def leave(error: Exception) -> NoReturn:

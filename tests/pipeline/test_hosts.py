@@ -41,8 +41,8 @@ def test_two_hosts_compute_each_shard_once(scheduler, workplace):
     workplace.configure("[store]\nshard_size = 2\n")
     with ThreadPoolExecutor(2) as pool:
         ended = list(pool.map(lambda _: workplace.run(), range(2)))
-    # Luigi says 25 on a host that saw another one do some of the tasks.
-    assert {end.returncode for end in ended} <= {0, 25}, ended[0].stderr + ended[1].stderr
+    # Luigi by itself says 25 on a host that saw another one do some of the tasks.
+    assert [end.returncode for end in ended] == [0, 0], ended[0].stderr + ended[1].stderr
     assert workplace.command("status").returncode == 0
     logs = [path.read_text(encoding="utf-8") for path in (workplace.folder / "runs" / "logs").glob("*.log")]
     assert len(logs) == 2

@@ -97,3 +97,13 @@ def test_the_ledger_is_written_by_the_task_that_makes_it(finished):
     path.unlink()
     assert finished.run(task="Features").returncode == 0
     assert path.read_text() == ledger
+
+
+def test_a_run_may_open_as_many_files_as_the_system_allows():
+    code = (
+        "import resource as r; hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (64, hard))\n"
+        "from pipeline.session import raise_file_limit; raise_file_limit()\n"
+        "assert r.getrlimit(r.RLIMIT_NOFILE) == (hard, hard)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

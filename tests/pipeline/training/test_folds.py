@@ -37,7 +37,7 @@ def test_folds_keep_videos_whole_and_are_about_equal():
 
 @pytest.mark.slow  # nine trainings
 def test_cross_validation_holds_every_video_out_once(finished):
-    finished.configure("[run]\nfolds = 3\n")
+    finished.configure("[dataset]\ngroup = video\n[run]\nfolds = 3\n")
     before = finished.digests("store")
     ended = finished.run()
     assert ended.returncode == 0, ended.stderr
@@ -63,3 +63,17 @@ def test_cross_validation_holds_every_video_out_once(finished):
     ended = finished.run()
     assert ended.returncode != 0
     assert "[run] folds = 4 must be 0 for none, or from 2 to the number of recordings" in ended.stderr
+
+
+@pytest.mark.slow  # nine trainings of two processes each
+def test_folds_are_trained_by_several_processes_too(finished):
+    finished.configure("[dataset]\ngroup = video\n[run]\nfolds = 2\nprocesses = 2\n")
+    finished.configure("[anet]\nepochs = 1\n[vnet]\nepochs = 1\n[joint]\nepochs = 1\n")
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    content = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
+    assert content["cross_validation"]["num_folds"] == 2
+    for network in ("anet", "vnet", "joint"):
+        # Of the first run, of this one and of its two folds, one of which may be the splits as they are.
+        assert len(list((finished.folder / "runs" / "checkpoints").glob(f"{network}-*/training.json"))) >= 3
+        assert content["cross_validation"]["models"][network]["pooled"]["scored"] == 7
