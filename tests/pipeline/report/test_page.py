@@ -164,7 +164,7 @@ def test_the_worst_clips_are_linked_to_the_stores_pages():
     assert all(link.startswith("file:///runs/%22a%20b%22/browse/index.html#") for link in links)
     names = {unquote(link.partition("#")[2]) for link in links}
     assert names <= {*NAMES, *(f"{video}/" for video in VIDEOS)}
-    assert "python -m store browse /data/store -o" in " ".join(reader.text.split())
+    assert "valar store browse /data/store -o" in " ".join(reader.text.split())
 
 
 def test_many_points_are_drawn_as_pixels():
