@@ -61,7 +61,7 @@ class Session:
         self.progress = Progress()
         self.failures: list[str] = []
         #: Tells whether all that was asked for is there, whoever did it; set by the task that was asked for.
-        self.is_whole: Callable[[], bool] = lambda: not run.pending
+        self.is_whole: Callable[[], bool] = lambda: not self.run.pending
         self._lock = lock
         self._started = time.monotonic()
         self._reused: dict[str, int] = {}
@@ -69,7 +69,8 @@ class Session:
 
     def begin(self) -> None:
         """Write the plan and the listing, open the log, and say what is to be done."""
-        begin(self.run)
+        num_again = len(self.run.sound_again)
+        self.run = begin(self.run)
         clear_failures(self.run.folder)
         self._log = open_log(self.run.folder / "logs", self.progress.console)
         run = self.run
@@ -83,6 +84,8 @@ class Session:
         if run.plan.new:
             clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
             logger.info("%d new or changed clips in %d new shards", clips, len(run.plan.new))
+        if num_again:
+            logger.info("the sound of %d shards is made again: an earlier version's ffmpeg failed on it", num_again)
 
     def work(self, stage: str, shard: str) -> None:
         """Do one stage of one shard."""

@@ -102,7 +102,10 @@ def _reason(run: Run, stage: str, waiting: list[str]) -> str:
         return ""
     new = sum(run.plan.assigned[name] in run.plan.new for name in waiting)
     reasons = [f"{new} new or changed"] if new else []
-    old = len(waiting) - new
+    again = sum(run.plan.assigned[name] in run.sound_again for name in waiting)
+    if again:
+        reasons.append(f"{again} in shards with sound on which an earlier version's ffmpeg failed")
+    old = len(waiting) - new - again
     if old:
         others = [
             path

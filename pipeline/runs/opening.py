@@ -22,6 +22,7 @@ from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stag
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.plan import Plan, make_plan
 from pipeline.runs.run import Run, compute_file_digest, has_rows
+from pipeline.runs.sound_again import MistrustedSound, remove_mistrusted
 from pipeline.runs.stage_files import StageFiles
 from store import files
 from store.erased import read_erased
@@ -78,11 +79,16 @@ def _find_untrainable(weights: dict[str, ResolvedWeights]) -> str:
     return ""
 
 
-def begin(run: Run) -> None:
-    """Write what a run says before its work, and remove what killed runs left half-written where it will work.
+def begin(run: Run) -> Run:
+    """Write what a run says before its work, and remove what is in its way.
+
+    That is what killed runs left half-written where it will work, and sound that is to be made again.
 
     Args:
         run: Opened; its store's lock is held.
+
+    Returns:
+        The run to work on.
     """
     for shard in run.plan.new:
         run.plan.shards[shard].write(run.store)
@@ -90,9 +96,11 @@ def begin(run: Run) -> None:
     Listing(run.name, dict(run.fingerprints), plan.assigned, plan.stamps, plan.vanished, folder, kept=run.kept).write(
         run.store
     )
+    remove_mistrusted(run)
+    run = dataclasses.replace(run, sound_again=frozenset())
     pending = run.pending
     if not pending:
-        return
+        return run
     for stage, fingerprint in run.fingerprints.items():
         files.remove_leftovers(run.store / stage / fingerprint)
     for shard in pending:
@@ -100,6 +108,7 @@ def begin(run: Run) -> None:
         files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
     if config.run().scratch:
         files.remove_leftovers(Path(config.run().scratch))
+    return run
 
 
 def _try_ffmpeg() -> None:
@@ -165,6 +174,8 @@ def _plan_run(
     found = find_clips(videos, dataset.utterances)
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
     before = _read_listing(store, name)
+    plan, sound_again = _make_plan(dataset, clips, before, stage_files, videos)
+    stage_files = dataclasses.replace(stage_files, sound_again=sound_again)
     run = Run(
         **{each.name: getattr(stage_files, each.name) for each in dataclasses.fields(stage_files)},
         videos=videos,
@@ -173,7 +184,7 @@ def _plan_run(
         weights=weights,
         stages=stages,
         clips=clips,
-        plan=_make_plan(dataset, clips, before, stage_files, videos),
+        plan=plan,
         name=name,
         erased=erased,
         hindered=found.hindered,
@@ -189,19 +200,26 @@ def _read_kept() -> frozenset[str]:
 
 def _make_plan(
     dataset: Dataset, clips: Mapping[str, Member], before: Listing | None, stage_files: StageFiles, videos: Path
-) -> Plan:
+) -> tuple[Plan, frozenset[str]]:
+    """Make the plan, and find the shards in it whose sound is to be made again."""
     store = stage_files.store
-    return make_plan(
+    stored = read_stored_plans(store)
+    seen = {} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()}
+    mistrusted = MistrustedSound(stage_files, stored, clips, seen, videos)
+    plan = make_plan(
         [utterance.name for utterance in dataset.utterances],
         clips,
-        read_stored_plans(store).values(),
-        seen={} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()},
-        is_finished=functools.cache(stage_files.is_finished),
-        holds=lambda shard, name: _holds(stage_files, shard, name),
+        stored.values(),
+        seen=seen,
+        is_finished=functools.cache(
+            lambda shard: stage_files.is_finished(shard) and not mistrusted.is_to_be_made(shard)
+        ),
+        holds=lambda shard, name: _holds(stage_files, shard, name) and not mistrusted.is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
         shard_size=config.store().shard_size,
     )
+    return plan, mistrusted.pick(plan)
 
 
 def _name_run(folder: Path) -> str:

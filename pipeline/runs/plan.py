@@ -47,7 +47,8 @@ def make_plan(
         known: The shards planned so far.
         seen: Name to (shard id, stamp) as the run before recorded them: how a touched but equal file is known again.
         is_finished: Whether a shard has all its features; where two hold an utterance, a finished one counts.
-        holds: (shard id, name) -> False where a finished shard has no rows because the file was gone when it was read.
+        holds: (shard id, name) -> False where a finished shard has no rows because the file was gone when it was read,
+            or because a broken ffmpeg read it and the shard cannot be made again.
         was_made: (shard id, name) -> whether there are features of it in the shard, under whatever settings: one that
             was planned, never read, and is gone has never had a file as far as anybody can tell.
         same_content: (shard id, clip) -> whether the clip's digest equals that of the shard's rows; reads the clip.
@@ -63,11 +64,12 @@ def make_plan(
     fresh: list[Member] = []
     vanished: set[str] = set()
     for name in listed:
-        planned = sorted(holders.get(name, ()), key=lambda pair: (not is_finished(pair[0]), pair[0]))
+        planned = holders.get(name, [])
         clip = clips.get(name)
         if clip is not None:
             # What the user says of a clip is part of it: other words, another clip.
             planned = [(shard, member) for shard, member in planned if member.override == clip.override]
+        planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
         held = [(shard, member) for shard, member in planned if holds(shard, name)]
         if clip is None:
             made = [

@@ -8,6 +8,9 @@ from pipeline import chain
 from store.layout import shard_path
 from store.shard.reader import Shard
 
+#: The stages of a shard's sound, in the order of the chain.
+SOUND_STAGES = ("wav", "stft")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageFiles:
@@ -17,11 +20,13 @@ class StageFiles:
         store: The feature store's folder.
         fingerprints: Stage, and what is kept beside it, to the name of its stage set.
         kept: What the settings keep beside the features: crops, crops_jpeg, pixels.
+        sound_again: Shards whose sound counts as not made (`pipeline.runs.sound_again`).
     """
 
     store: Path
     fingerprints: Mapping[str, str]
     kept: frozenset[str]
+    sound_again: frozenset[str] = frozenset()
     _opened: dict[Path, Shard] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, stage: str, shard: str) -> Path:
@@ -45,7 +50,8 @@ class StageFiles:
 
     def find_work(self, shard: str) -> dict[str, tuple[str, ...]]:
         """Say what is to be done to a shard: stage to the files that it has to make; see `chain.find_work`."""
-        return chain.find_work(lambda file: self.path(file, shard).exists(), self.kept)
+        unmade = SOUND_STAGES if shard in self.sound_again else ()
+        return chain.find_work(lambda file: file not in unmade and self.path(file, shard).exists(), self.kept)
 
     def is_finished(self, shard: str) -> bool:
         """Tell whether a shard has all its features and what is kept beside them."""

@@ -35,6 +35,8 @@ def extract_wav(job: ShardJob) -> None:
             try:
                 sound = _extract(source, target, member, ffmpeg, stopping)
             except media.MediaError as error:
+                if os.path.lexists(target):
+                    target.unlink()  # of a time when the sound could be decoded: it would belong to no row
                 return error.status, str(error), digest, 0
             return "ok", sound.message, digest, sound.num_samples
 
