@@ -277,9 +277,13 @@ def lay_files() -> None:
     if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
         # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
         merged.set("core", "local_scheduler", "true")
-    elif not merged.has_option("worker", "keep_alive"):
+        return
+    if not merged.has_option("worker", "keep_alive"):
         # A host without work would leave while others still compute what its FullRun waits for.
         merged.set("worker", "keep_alive", "true")
+    if not merged.has_option("core", "rpc_retry_attempts"):
+        # Asked every 30 s: a luigid that is away for ten minutes costs no host.
+        merged.set("core", "rpc_retry_attempts", "25")
 
 
 def find_tasks_cfg() -> Path:
@@ -309,6 +313,7 @@ def _options_of(section: str) -> set[str] | None:
     if section == "core":
         # Luigi reads these outside its parameters.
         extra = {"no_configure_logging", "default_scheduler_host", "default_scheduler_port", "default_scheduler_url"}
+        extra |= {"rpc_retry_attempts", "rpc_retry_wait", "rpc_connect_timeout", "rpc_log_retries"}
     elif section not in {"worker", "retcode", "scheduler", "execution_summary"}:
         return None
     for declared in Register._get_reg().values():

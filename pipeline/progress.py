@@ -113,6 +113,11 @@ class Progress:
             self.console.print(state.describe(), markup=False, highlight=False, soft_wrap=True)
         logger.debug("%s", state.describe())
 
+    def say(self, line: str) -> None:
+        """Print a line above the bars, and write it to the log."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        logger.info("%s", line)
+
     def stop(self) -> None:
         """Leave the bars as they are; what is printed from now on stands below them."""
         if self._bars is not None:
@@ -160,10 +165,14 @@ def format_seconds(seconds: float) -> str:
 
 
 class _Wanted(logging.Filter):
-    """Luigi warns of much that is no trouble of the user's; its errors are."""
+    """Luigi warns of much that is no trouble of the user's; its errors are, and that luigid does not answer."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not record.name.startswith("luigi") or record.levelno >= logging.ERROR
+        return (
+            not record.name.startswith("luigi")
+            or record.levelno >= logging.ERROR
+            or str(record.msg).startswith("Failed connecting to remote scheduler")
+        )
 
 
 class _BriefFormatter(logging.Formatter):

@@ -33,6 +33,7 @@ from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
+from pipeline.waiting import tell_waiting
 from store import files
 from store.errors import StoreError
 from store.lock import locked
@@ -73,6 +74,8 @@ class Session:
         self.run = begin(self.run)
         clear_failures(self.run.folder)
         self._log = open_log(self.run.folder / "logs", self.progress.console)
+        if not config.is_scheduler_local():
+            tell_waiting(self.progress.say)
         run = self.run
         work = {shard: run.find_work(shard) for shard in run.plan.shards}
         for stage, title in STAGE_TITLES.items():

@@ -1,5 +1,7 @@
 """The Luigi tasks: what needs what, and what is there when it is done. The work itself is in pipeline/stages/."""
 
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -221,9 +223,22 @@ class Report(StoreTask):
 
 
 class FullRun(_AllShards):
-    """Everything: features, three networks, the report."""
+    """Everything: features, three networks, the report.
+
+    Where hosts share the work through luigid, each has a FullRun of its own. Only so does each hear of the trainings,
+    which are named when the features are there, and can take one, also from a host that dies.
+    """
+
+    host = luigi.Parameter(default="", description="set by itself, whatever is given")
 
     trains = True
+
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
+        """Name this process where there may be others."""
+        values = dict(super().get_param_values(params, args, kwargs))
+        host = "" if config.is_scheduler_local() else f"{socket.gethostname()}-{os.getpid()}"
+        return list({**values, "host": host}.items())
 
     def complete(self) -> bool:
         """Be complete when the report on the present features is there."""

@@ -18,7 +18,7 @@ FLOORS = {
     "pipeline": [
         {"errors", "contradictions", "chain"},
         {"settings_files"},
-        {"config", "progress"},
+        {"config", "progress", "waiting"},
         {"dataset", "media"},
         {"faces"},
         {"runs"},
