@@ -69,9 +69,6 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     )
     keeper = Keeper(job, optimiser, folder, group, share=options.saving_share)
     state = keeper.start(identity, overwrite=options.overwrite)
-    report = options.on_epoch or (lambda metrics: None)
-    for metrics in state.history:
-        report(metrics)
     setup = Setup(
         job=job,
         network=group.wrap(job.network),
@@ -84,6 +81,19 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
         group=group,
     )
     validate = _make_validation(job, validation, device, group)
+    _train_epochs(state, setup, validate, keeper, options)
+    _finish(state, setup, validate, folder)
+    group.wait()
+
+
+def _train_epochs(
+    state: TrainingState, setup: Setup, validate: Callable[[], dict[str, Any]], keeper: Keeper, options: RunOptions
+) -> None:
+    """Train and validate epoch after epoch, from where the state stands to the end, saving each."""
+    settings = setup.job.settings
+    report = options.on_epoch or (lambda metrics: None)
+    for metrics in state.history:
+        report(metrics)
 
     def save_step(losses: Losses) -> None:
         if options.save_every_steps and losses.num_steps % options.save_every_steps == 0:
@@ -94,27 +104,25 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     while not _is_over(state.history, settings):
         epoch = state.epoch
         start = time.perf_counter()
-        rate = _set_learning_rate(optimiser, settings, epoch)
+        rate = _set_learning_rate(setup.optimiser, settings, epoch)
         loss, wait_seconds = train_epoch(setup, epoch, state.losses, save_step)
         train_seconds = time.perf_counter() - start
         scores = validate()
         metrics = EpochMetrics(
-            kind=job.kind,
+            kind=setup.job.kind,
             epoch=epoch,
             num_epochs=settings.epochs,
             loss=loss,
             learning_rate=rate,
             **scores,
             is_best=scores["total_ccc"] > find_best_total(state.history),
-            num_train=len(members),
+            num_train=len(setup.members),
             seconds=time.perf_counter() - start,
             train_seconds=train_seconds,
             wait_seconds=wait_seconds,
         )
         _finish_epoch(state, setup, metrics, keeper)
         report(metrics)
-    _finish(state, setup, validate, folder)
-    group.wait()
 
 
 def _find_members(job: Job, train: Clips, group: Group) -> np.ndarray:

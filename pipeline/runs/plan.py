@@ -68,18 +68,14 @@ def make_plan(
         clip = clips.get(name)
         if clip is not None:
             # What the user says of a clip is part of it: other words, another clip.
-            planned = [(shard, member) for shard, member in planned if member.override == clip.override]
+            planned = [pair for pair in planned if pair[1].override == clip.override]
         planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
-        held = [(shard, member) for shard, member in planned if holds(shard, name)]
-        if clip is None:
-            made = [
-                (shard, member)
-                for shard, member in planned
-                if (is_finished(shard) and holds(shard, name)) or was_made(shard, name)
-            ]
-            found = _shard_of_vanished([pair for pair in made if pair in held] or made, seen.get(name))
-        else:
+        held = [pair for pair in planned if holds(pair[0], name)]
+        if clip is not None:
             found = _shard_of(clip, held, seen, same_content)
+        else:
+            made = [pair for pair in planned if (is_finished(pair[0]) and pair in held) or was_made(pair[0], name)]
+            found = _shard_of_vanished([pair for pair in made if pair in held] or made, seen.get(name))
         if found is not None:
             assigned[name] = found
             if clip is None:
@@ -87,16 +83,30 @@ def make_plan(
         elif clip is not None:
             fresh.append(clip)
 
-    fresh.sort()
+    return _complete_plan(listed, clips, plans, assigned, fresh, frozenset(vanished), seen, shard_size)
+
+
+def _complete_plan(
+    listed: Sequence[str],
+    clips: Mapping[str, Member],
+    plans: dict[str, StoredPlan],
+    assigned: dict[str, str],
+    fresh: Sequence[Member],
+    vanished: frozenset[str],
+    seen: Mapping[str, tuple[str, tuple[int, int]]],
+    shard_size: int,
+) -> Plan:
+    """Give the clips that no shard has to new ones, and put the plan together."""
+    fresh = sorted(fresh)
     new = [StoredPlan(tuple(fresh[i : i + shard_size])) for i in range(0, len(fresh), shard_size)]
     fresh_plans = {plan.shard: plan for plan in new}
-    assigned |= {member.name: shard for shard, plan in fresh_plans.items() for member in plan.members}
-    plans |= fresh_plans
+    assigned = assigned | {member.name: shard for shard, plan in fresh_plans.items() for member in plan.members}
+    plans = plans | fresh_plans
     needed = {shard for name, shard in assigned.items() if name not in vanished}
     return Plan(
         shards={shard: plans[shard] for shard in sorted(needed)},
         assigned=assigned,
-        vanished=frozenset(vanished),
+        vanished=vanished,
         missing=frozenset(name for name in listed if name not in assigned),
         stamps={name: _stamp(name, shard, clips, seen, plans) for name, shard in assigned.items()},
         new=frozenset(fresh_plans),
