@@ -144,7 +144,7 @@ def test_masks_by_hand():
 
 
 def test_masks_are_no_wider_than_asked_and_reach_all_of_the_map(clips):
-    plan = InputPlan(num_maps=4, num_frames=0, mask_frequencies=27, mask_frames=1000)
+    plan = InputPlan(num_maps=4, num_frames=0, mask_frequencies=27, mask_frames=300)
     draw = draw_rows(clips, np.zeros(500, dtype=np.int64), plan, np.random.default_rng(0))
     first, width, start, length = draw.masks.reshape(-1, 4).T
     assert (width.min(), width.max(), length.min()) == (0, 27, 0)
