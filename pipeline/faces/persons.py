@@ -61,7 +61,8 @@ def find_contenders(stretches: list[Stretch], least: float | None = None) -> lis
     """Leave out the tracks that belong to nobody who could be the speaker.
 
     A person's tracks do not overlap in time, so no person with a track weighs more than the heaviest such sequence that
-    it is part of. Where even that is less than the heaviest track alone, whose the track is does not matter.
+    it is part of. Where even that is less than the heaviest track alone, the track's person cannot be the
+    speaker, and the track is left out.
 
     Args:
         stretches: all tracks.

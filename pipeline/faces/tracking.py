@@ -124,7 +124,7 @@ class FaceTracker:
     def _note_losses(self, before: list[_Track], num_tracks: int) -> None:
         """Keep in mind who is missed: for as long as they were followed, so that false alarms cost little.
 
-        Nobody is who is less than half as large as someone in sight: see _NEWCOMER_SHARE.
+        A face that is less than half as large as one in sight is not missed: see _NEWCOMER_SHARE.
 
         Args:
             before: the tracks followed until this frame.

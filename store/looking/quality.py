@@ -54,7 +54,7 @@ class Quality:
         level_db: Of its sound.
         clipped: Share of its samples at full scale.
         notes: What is wrong, in words.
-        badness: 0 for nothing to complain of; the worst come first.
+        badness: How bad the clip is; 0 where no fault was found. The worst come first.
 
     """
 

@@ -110,4 +110,6 @@ def render_garbage(garbage: list[Garbage], *, removed: bool) -> str:
     lines = [f"{item.path}: {item.reason} ({format_bytes(item.num_bytes)})" for item in garbage]
     total = format_bytes(sum(item.num_bytes for item in garbage))
     verb = "removed" if removed else "would be removed"
-    return "\n".join([*lines, f"{len(garbage)} files, {total} {verb}" if garbage else "nothing is dead"])
+    return "\n".join(
+        [*lines, f"{len(garbage)} files, {total} {verb}" if garbage else "nothing to remove: a run needs every file"]
+    )

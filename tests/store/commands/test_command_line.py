@@ -216,7 +216,7 @@ def test_gc(store, command):
     assert out.endswith(" kB would be removed\n")
     assert sorted(path for path in store[0].rglob("*") if path.name != ".lock") == before
     assert command("gc")[1].endswith(" kB removed\n")
-    assert command("gc")[1] == "nothing is dead\n"
+    assert command("gc")[1] == "nothing to remove: a run needs every file\n"
 
 
 def test_compact(store, command):

@@ -105,7 +105,7 @@ def test_gc_removes_only_what_a_store_calls_so(store, outside, capsys):
     assert code == 2
     assert "00.h5 is not removed: it is none of a store's files; move it away" in err
     (dead / "00.h5").unlink()
-    assert run(capsys, "gc", root)[:2] == (0, "nothing is dead\n")
+    assert run(capsys, "gc", root)[:2] == (0, "nothing to remove: a run needs every file\n")
     assert (dead / "notes.h5").exists()
 
 

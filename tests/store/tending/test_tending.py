@@ -47,7 +47,7 @@ def snapshot(root):
 def test_a_store_without_garbage(store):
     root = store[0]
     assert find_garbage(root) == []
-    assert render_garbage([], removed=True) == "nothing is dead"
+    assert render_garbage([], removed=True) == "nothing to remove: a run needs every file"
 
 
 def test_gc_removes_old_settings_and_unlisted_shards_only(store):
