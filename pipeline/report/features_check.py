@@ -12,15 +12,18 @@ def check_features(data: TrainingData) -> None:
     """Stop before training when the features cannot be what the user wants.
 
     Raises:
-        TransientError: Clips that were there when the run was planned were gone when they were to be read.
+        TransientError: Clips that were there when the run was planned could not be read, or were gone by then.
         UserError: More than `[run] max_bad_fraction` of the files are bad, there is nothing to train on, or a setting
             cannot be followed.
     """
     run, ledger = data.run, data.ledger
     lost = [name for name in run.clips if "missing_file" in (ledger[name].sound, ledger[name].picture)]
     if lost:
+        row = ledger[lost[0]]
+        why = row.sound_message if row.sound == "missing_file" else row.picture_message
         raise TransientError(
-            f"{len(lost)} clips were gone or changed when they were to be read (the first: {lost[0]}); run again"
+            f"{len(lost)} clips that are there could not be read (the first: {lost[0]}: {why}); mend or remove them, "
+            "and run again"
         )
     bad, limit = find_bad(ledger.values()), config.run().max_bad_fraction
     if len(bad) > limit * len(run.clips):

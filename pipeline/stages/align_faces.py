@@ -21,7 +21,7 @@ from pipeline.stages.clip_faces import ClipFaces, ClipRequest, find_clip_faces, 
 from pipeline.stages.device import describe_device, find_faces_device, torch_threads
 from pipeline.stages.frames import FRAMES_AHEAD, read_table
 from pipeline.stages.processes import Processes
-from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel
+from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, unless_unreadable
 from store.files import temporary_folder
 from store.layout import wav_path
 from store.plans import Member
@@ -66,13 +66,21 @@ def align_faces(job: ShardJob) -> None:
         # A clip of an hour at the front does not keep the other cores waiting; their crops wait in scratch.
         ahead = _AHEAD_PER_WORKER * workers
         results = in_parallel(
-            search, job.members, workers=workers, ahead=ahead, cost=search.guess_cost, stopping=stopping
+            unless_unreadable(search, lambda message: ClipFaces("missing_file", message)),
+            job.members,
+            workers=workers,
+            ahead=ahead,
+            cost=search.guess_cost,
+            stopping=stopping,
         )
         # Closed, whatever happens, before its scratch goes.
         stack.enter_context(contextlib.closing(results))
+        statuses = []
         for member, found in zip(job.members, results, strict=True):
             _write(member, found, frames, crops, writer)
+            statuses.append((found.status, found.message))
             job.tick()
+        job.check_any_is_read(statuses)
 
 
 def _write(

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from pipeline import config, media
 from pipeline.dataset.overrides import Override, parse_text
+from pipeline.errors import TransientError
 from pipeline.media.jpeg import decode_jpeg, encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.run import compute_file_digest
-from pipeline.stages.shard_job import GONE, ShardJob
+from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
+from store.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import UtteranceRows
 
@@ -17,6 +19,8 @@ from store.shard.writer import UtteranceRows
 FRAMES_AHEAD = 8
 # Of kept pixels, held in memory at once.
 _BYTES_AT_ONCE = 16 << 20
+#: A frame table, None where there is none, with its status and message.
+_Scanned = tuple[media.FrameTable | None, str, str]
 
 
 def extract_frames(job: ShardJob) -> None:
@@ -25,24 +29,35 @@ def extract_frames(job: ShardJob) -> None:
         # Closed in the opposite order: the pixels are whole when the frame table appears.
         writer = job.missing_writer(stack, "frames")
         pixels = job.missing_writer(stack, "frames", beside="pixels") if config.frames().store_pixels else None
+        found = []
         for member in job.members:
-            with job.reading(member) as source:
-                digest = "" if source is None else compute_file_digest(source)
-                override = parse_text(member.override)
-                table, status, message = _scan(source, override)
-                if writer is not None:
-                    with writer.utterance(member.name, source_sha256=digest) as rows:
-                        rows.set_status(status, message)
-                        _write_table(table, rows)
-                if pixels is not None:
-                    with pixels.utterance(member.name, source_sha256=digest) as images:
-                        images.set_status(status, message)
-                        if source is not None and table is not None:
+            override = parse_text(member.override)
+            digest, (table, status, message) = _look_at(job, member, override)
+            if writer is not None:
+                with writer.utterance(member.name, source_sha256=digest) as rows:
+                    rows.set_status(status, message)
+                    _write_table(table, rows)
+            if pixels is not None:
+                with pixels.utterance(member.name, source_sha256=digest) as images:
+                    images.set_status(status, message)
+                    if table is not None:
+                        with job.reading(member) as source:
                             _keep_pixels(source, table, images, override)
+            found.append((status, message))
             job.tick()
+        job.check_any_is_read(found)
 
 
-def _scan(source: Path | None, override: Override) -> tuple[media.FrameTable | None, str, str]:
+def _look_at(job: ShardJob, member: Member, override: Override) -> tuple[str, _Scanned]:
+    """Give a clip's digest and its frame table; "" and the reason where it cannot be had."""
+    try:
+        with job.reading(member) as source:
+            return "" if source is None else compute_file_digest(source), _scan(source, override)
+    except UnreadableError as error:
+        return "", (None, "missing_file", str(error))
+
+
+def _scan(source: Path | None, override: Override) -> _Scanned:
     if source is None:
         return None, "missing_file", GONE
     try:
@@ -87,8 +102,10 @@ def read_table(frames: Shard, name: str) -> media.FrameTable:
     )
 
 
-def _keep_pixels(source: Path, table: media.FrameTable, images: UtteranceRows, override: Override) -> None:
+def _keep_pixels(source: Path | None, table: media.FrameTable, images: UtteranceRows, override: Override) -> None:
     """Keep one image per row of the frame table; a frame that cannot be decoded has no bytes."""
+    if source is None:
+        raise TransientError(f"{images.name}: {GONE}; run again")
     quality = config.faces().jpeg_quality
     frames = media.read_frames(
         source,

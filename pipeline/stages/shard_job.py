@@ -1,6 +1,7 @@
 """One stage of one shard: its clips, its files, and several clips at a time."""
 
 import contextlib
+import errno
 import functools
 import threading
 from collections import deque
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pipeline import config
+from pipeline.dataset.clip_files import describe_unreadable
 from pipeline.errors import TransientError
 from pipeline.runs.kept_crops import PASSING
 from pipeline.runs.run import Run
@@ -23,8 +25,16 @@ GONE = "the file was gone, or another one than planned, when it was to be read"
 #: Rows held in memory at once.
 ROWS_AT_ONCE = 1024
 
+# What says that this process or the store's disk is short of something, whatever was read at the time.
+_NOT_OF_THE_SOURCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+_BLOCK_BYTES = 1 << 20
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class UnreadableError(Exception):
+    """A clip is there and cannot be read; the message is one sentence. It costs that clip alone and is tried again."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +102,67 @@ class ShardJob:
 
     @contextlib.contextmanager
     def reading(self, member: Member) -> Iterator[Path | None]:
-        """Give a member's clip, None where it is gone; fail when it changes meanwhile, so that no mixture is kept."""
-        source = self.run.find_source(self.shard, member)
+        """Give a member's clip, None where it is gone; fail when it changes meanwhile, so that no mixture is kept.
+
+        Raises:
+            UnreadableError: It cannot be looked at, or not be read as a whole after an error in the block.
+            TransientError: The folder of videos is gone, or the clip changed.
+        """
+        try:
+            source = self.run.find_source(self.shard, member)
+        except OSError as error:
+            path = self.run.videos / member.path
+            raise UnreadableError(describe_unreadable(path, error.strerror or str(error))) from error
         if source is None and not self.run.videos.is_dir():
             raise TransientError(f"{self.run.videos} is not there any more; mount it and run again")
-        yield source
+        try:
+            yield source
+        except OSError as error:
+            fault = "" if source is None or error.errno in _NOT_OF_THE_SOURCE else _find_read_fault(source)
+            if source is None or not fault:
+                raise
+            raise UnreadableError(describe_unreadable(source, fault)) from error
         if source is not None and self.run.find_source(self.shard, member) != source:
             raise TransientError(f"{source} changed while it was read; run again when it is at rest")
+
+    def check_any_is_read(self, found: Iterable[tuple[str, str]]) -> None:
+        """Refuse to keep a shard of which not one clip was there: its file would say so for ever.
+
+        Args:
+            found: Status and message of each clip.
+
+        Raises:
+            TransientError: All are missing_file.
+        """
+        statuses = list(found)
+        if statuses and all(status == "missing_file" for status, _ in statuses):
+            raise TransientError(
+                f"not one of the {len(statuses)} clips of shard {self.shard} could be read (the first: "
+                f"{self.members[0].name}: {statuses[0][1]}); mend or remove them, and run again"
+            )
+
+
+def _find_read_fault(source: Path) -> str:
+    """Read a whole file and say why the system cannot; "" where it can."""
+    try:
+        with source.open("rb") as file:
+            while file.read(_BLOCK_BYTES):
+                pass
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def unless_unreadable(function: Callable[[Item], Result], make: Callable[[str], Result]) -> Callable[[Item], Result]:
+    """Let a function give what `make` makes of the sentence where a clip cannot be read."""
+
+    def call(item: Item) -> Result:
+        try:
+            return function(item)
+        except UnreadableError as error:
+            return make(str(error))
+
+    return call
 
 
 def carry_on(earlier: Shard, rows: UtteranceRows) -> bool:

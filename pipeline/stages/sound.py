@@ -14,7 +14,7 @@ from pipeline import config, media
 from pipeline.dataset.overrides import parse_text
 from pipeline.media import stft as audio
 from pipeline.runs.run import compute_file_digest
-from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
+from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel, unless_unreadable
 from store.layout import wav_path
 from store.plans import Member
 
@@ -42,13 +42,14 @@ def extract_wav(job: ShardJob) -> None:
 
     # All may be ahead of their turn: what waits is a file's length and a sentence.
     results = in_parallel(
-        extract,
+        unless_unreadable(extract, lambda message: ("missing_file", message, "", 0)),
         job.members,
         workers=config.number_of_threads(),
         ahead=len(job.members),
         cost=lambda member: member.size,
         stopping=stopping,
     )
+    found = []
     with job.writer("wav", made_in={"sound_engine": engine}) as writer:
         for member, (status, message, digest, num_samples) in zip(job.members, results, strict=True):
             with writer.utterance(member.name, source_sha256=digest) as rows:
@@ -57,7 +58,9 @@ def extract_wav(job: ShardJob) -> None:
                 if status == "ok":
                     path = wav_path(job.run.store, fingerprint, job.shard, member.name)
                     rows.facts = {"wav_sha256": compute_file_digest(path)}
+            found.append((status, message))
             job.tick()
+        job.check_any_is_read(found)
 
 
 def _extract(

@@ -1,0 +1,135 @@
+"""A clip that is there and cannot be read costs itself alone, and is tried again."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.dataset.utterances import Dataset
+from pipeline.errors import TransientError
+from pipeline.media import write_clip
+from pipeline.runs.plan import Plan
+from pipeline.runs.run import Run, compute_file_digest
+from pipeline.stages.frames import extract_frames
+from pipeline.stages.shard_job import ShardJob
+from pipeline.stages.sound import extract_wav
+from store.plans import Member, StoredPlan
+from tests.modes import modes_obeyed
+
+STAGES = {"wav": extract_wav, "frames": extract_frames}
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Three clips of .2 s."""
+    folder = tmp_path / "videos" / "v"
+    folder.mkdir(parents=True)
+    tone = 0.1 * np.sin(np.arange(3200, dtype=np.float32))
+    frames = [np.full((32, 32, 3), 90, np.uint8)] * 5
+    for name in ("a", "b", "c"):
+        write_clip(folder / f"{name}.mp4", frames, frame_rate=25, samples=tone, sample_rate=16000)
+    compute_file_digest.cache_clear()
+    return folder.parent
+
+
+def make_job(tmp_path, names):
+    """Give one shard of these clips, nothing of it done."""
+
+    def member(name):
+        status = (tmp_path / "videos" / "v" / f"{name}.mp4").stat()
+        return Member(f"v/{name}", f"v/{name}.mp4", status.st_size, status.st_mtime_ns)
+
+    clips = {f"v/{name}": member(name) for name in names}
+    shard = StoredPlan(tuple(clips.values()))
+    assigned = dict.fromkeys(clips, shard.shard)
+    run = Run(
+        store=tmp_path / "store",
+        videos=tmp_path / "videos",
+        folder=tmp_path / "runs",
+        dataset=Dataset((), ()),
+        weights={},
+        stages={stage: {} for stage in STAGES},
+        fingerprints=dict.fromkeys(STAGES, "0123456789abcdef"),
+        clips=clips,
+        plan=Plan({shard.shard: shard}, assigned, frozenset(), frozenset(), {}),
+        name="runs",
+        erased={},
+        hindered={},
+        kept=frozenset(),
+    )
+    return ShardJob(run, shard.shard)
+
+
+def read_rows(job, stage):
+    rows = job.rows(stage)
+    return {name: (rows.fact(name, "status"), rows.fact(name, "message")) for name in rows.names}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_file_that_may_not_be_read_is_missing_and_the_others_are_done(videos, tmp_path, stage):
+    job = make_job(tmp_path, "abc")
+    (videos / "v" / "b.mp4").chmod(0)
+    with modes_obeyed():
+        STAGES[stage](job)
+    refused = f"{videos}/v/b.mp4 cannot be read: Permission denied; the next run tries again"
+    assert read_rows(job, stage) == {"v/a": ("ok", ""), "v/b": ("missing_file", refused), "v/c": ("ok", "")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_folder_that_may_not_be_entered_is_no_failure_of_the_shard(videos, tmp_path, stage):
+    job = make_job(tmp_path, "ab")
+    (videos / "shut").mkdir()
+    (videos / "v" / "b.mp4").rename(videos / "shut" / "b.mp4")
+    (videos / "v" / "b.mp4").symlink_to("../shut/b.mp4")
+    (videos / "shut").chmod(0)
+    with modes_obeyed():
+        STAGES[stage](job)
+    assert read_rows(job, stage)["v/b"] == (
+        "missing_file",
+        f"{videos}/v/b.mp4 cannot be read: Permission denied; the next run tries again",
+    )
+    (videos / "shut").chmod(0o700)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_disk_that_fails_under_one_file_is_told_with_its_name(videos, tmp_path, stage, monkeypatch):
+    job = make_job(tmp_path, "abc")
+    open_file = Path.open
+
+    def open_or_fail(path, *arguments, **keywords):
+        if path.name == "c.mp4":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return open_file(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    STAGES[stage](job)
+    rows = read_rows(job, stage)
+    assert rows["v/c"] == (
+        "missing_file",
+        f"{videos}/v/c.mp4 cannot be read: Input/output error; the next run tries again",
+    )
+    assert rows["v/a"] == rows["v/b"] == ("ok", "")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_shard_of_which_nothing_can_be_read_fails_and_leaves_no_file(videos, tmp_path, stage):
+    job = make_job(tmp_path, "a")
+    (videos / "v" / "a.mp4").chmod(0)
+    with modes_obeyed(), pytest.raises(TransientError, match=r"not one of the 1 clips .* v/a: .*a.mp4 cannot be read"):
+        STAGES[stage](job)
+    assert not job.run.path(stage, job.shard).exists()
+    (videos / "v" / "a.mp4").chmod(0o600)
+    STAGES[stage](job)
+    assert read_rows(job, stage)["v/a"][0] == "ok"
+
+
+def test_an_error_of_the_store_is_no_status_of_a_clip(videos, tmp_path, monkeypatch):
+    job = make_job(tmp_path, "a")
+
+    def fail(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.media.extract_wav", fail)
+    with pytest.raises(OSError, match="No space left"):
+        extract_wav(job)
