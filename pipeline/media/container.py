@@ -12,8 +12,8 @@ import av
 from av.stream import Disposition
 
 READ_BLOCK = 1 << 20  # bytes read at a time when a file is checked
-# Bytes. When decoding fails, this much memory is asked for and given back untouched. A 4K film needs about as much: where
-# the system grants it, lack of memory was not the cause.
+# Bytes. When decoding fails, this much memory is asked for and given back untouched. A 4K film needs about as much:
+# where the system grants it, lack of memory was not the cause.
 ROOM_TO_DECODE = 1 << 30
 # What no content of a file can cause; for the rest ffmpeg uses the system's numbers freely about damaged files.
 SYSTEM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT})
