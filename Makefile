@@ -4,7 +4,7 @@ BIN := .venv/bin
 CODE := valar pipeline models store tests benchmarks setup.py docs/site_pages.py
 C_CODE := $(wildcard models/native/*.h models/*/native/*.[ch] pipeline/faces/native/*.[ch])
 
-.PHONY: demo test test-slow check check-style docs format bench clean
+.PHONY: demo test test-slow check check-style docs format settings bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
 .venv/.installed: requirements.txt pyproject.toml setup.py $(C_CODE)
@@ -45,6 +45,10 @@ format: .venv/.installed-dev
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+# tasks.cfg and docs/settings.md, from the settings as pipeline/sections.py and models/training/settings.py declare them.
+settings: .venv/.installed
+	$(BIN)/python -m tests.golden.make_settings
 
 # `python -m benchmarks` lists them; each takes options, and the long forms take half an hour. These are the short ones.
 # The features need real clips: VALAR_TEST_MEDIA.

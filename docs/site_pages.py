@@ -1,4 +1,4 @@
-"""Pages of the site that lie elsewhere in the repository: the store's format, settings, decisions, changelog."""
+"""Pages of the site that lie elsewhere in the repository: the store's format, decisions, changelog."""
 
 from pathlib import Path
 
@@ -15,10 +15,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         f"- [{path.read_text(encoding='utf-8').partition(chr(10))[0].lstrip('# ')}](decisions/{path.name})"
         for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))
     ]
-    settings = (ROOT / "tasks.cfg").read_text(encoding="utf-8")
     pages = {
         "format.md": (ROOT / "store" / "FORMAT.md").read_text(encoding="utf-8"),
-        "settings.md": f"# Settings\n\nThis is `tasks.cfg`, whole.\n\n```ini\n{settings}```\n",
         "decisions.md": "# Decisions\n\nChoices with numbers behind them.\n\n" + "\n".join(decisions) + "\n",
         "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
     }

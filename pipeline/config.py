@@ -1,10 +1,9 @@
-"""The settings: luigi.Config sections, read from tasks.cfg and one overlay, checked before anything else."""
+"""The settings as this process has them: read from tasks.cfg and one overlay, checked before anything else."""
 
 import configparser
 import contextlib
 import difflib
 import functools
-import operator
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,214 +13,31 @@ import luigi
 import luigi.configuration
 from luigi.task_register import Register
 
-from models import paper
+from models.training.settings import TRAININGS, find_silent
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
+from pipeline.sections import (
+    SECTIONS,
+    anet,
+    audio,
+    dataset,
+    embeddings,
+    faces,
+    frames,
+    joint,
+    run,
+    say_limits,
+    store,
+    vnet,
+)
 from pipeline.settings_files import find_overlay, read_settings
+
+# Modules ask for a section as `config.faces()`.
+__all__ = ["SECTIONS", "anet", "audio", "dataset", "embeddings", "faces", "frames", "joint", "run", "store", "vnet"]
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS_CFG = "tasks.cfg"
 
-
-def _integer(default: int, low: int, high: int, description: str) -> Any:
-    return luigi.NumericalParameter(
-        default=default, var_type=int, min_value=low, max_value=high, right_op=operator.le, description=description
-    )
-
-
-def _number(default: float, low: float, high: float, description: str) -> Any:
-    return luigi.NumericalParameter(
-        default=default, var_type=float, min_value=low, max_value=high, right_op=operator.le, description=description
-    )
-
-
-def _choice(default: str, choices: Iterable[str], description: str) -> Any:
-    return luigi.ChoiceParameter(default=default, choices=list(choices), description=description)
-
-
-def _text(default: str, description: str) -> Any:
-    return luigi.Parameter(default=default, description=description)
-
-
-class _Path(luigi.Parameter[str]):
-    """A path; `~` at its beginning is somebody's home folder."""
-
-    def parse(self, x: str) -> str:
-        """Give the path with the home folder's own in place of `~`."""
-        path = os.path.expanduser(x)  # noqa: PTH111 (a Path would change how the rest is written)
-        if path.startswith("~"):
-            raise ValueError(
-                f"no home folder is known for {x.partition('/')[0]}; write ./{x} for a folder of that name"
-            )
-        return path
-
-
-def _path(default: str, description: str) -> Any:
-    return _Path(default=default, description=description)
-
-
-def _switch(default: bool, description: str) -> Any:
-    return luigi.BoolParameter(default=default, parsing=luigi.BoolParameter.EXPLICIT_PARSING, description=description)
-
-
-class _Epochs(luigi.Parameter[tuple[int, ...]]):
-    """Epochs as numbers with commas between them."""
-
-    def parse(self, x: str) -> tuple[int, ...]:
-        return tuple(int(part) for part in str(x).split(",") if part.strip())
-
-    def serialize(self, x: tuple[int, ...]) -> str:
-        return ",".join(map(str, x))
-
-
-def _epochs(default: tuple[int, ...], description: str) -> Any:
-    return _Epochs(default=default, description=description)
-
-
-class dataset(luigi.Config):
-    """Where the clips and their labels are."""
-
-    videos = _path("data/omg/videos", "folder of <video>/<utterance> files")
-    train = _path("data/omg/omg_TrainVideos.csv", "CSV of the training split")
-    validation = _path("data/omg/omg_ValidationVideos.csv", "CSV of the validation split")
-    test = _path("", "CSV of the test split, with or without labels; empty for none")
-    group = _text(
-        "", "column that tells recordings (or speakers) apart; empty for link, else the video's name without _N"
-    )
-    overrides = _path("", "CSV that overrules speaker and streams of single utterances; empty for none")
-
-
-class store(luigi.Config):
-    """The feature store."""
-
-    root = _path("data/omg/store", "folder of the feature store")
-    shard_size = _integer(64, 1, 1 << 20, "most utterances in a new shard")
-
-
-class run(luigi.Config):
-    """How and where to run."""
-
-    root = _path("runs", "folder of logs, checkpoints and reports")
-    device = _choice("auto", ["auto", "cpu", "cuda"], "where networks run; auto takes CUDA where there is one")
-    seed = _integer(0, 0, 2**31 - 1, "seed of every random number")
-    seeds = _integer(1, 1, 1000, "seeds that each network is trained with; the mean of their predictions counts")
-    threads = _integer(0, 0, 1024, "threads of networks and decoders; 0 for one per core")
-    precision = _choice("float32", ["float32", "tf32", "bfloat16"], "arithmetic of training and prediction")
-    processes = _integer(1, 1, 1024, "processes that share a training on this machine, one GPU each where it has GPUs")
-    save_every_steps = _integer(0, 0, 1 << 30, "steps after which a training can be gone on with; 0 for whole epochs")
-    folds = _integer(0, 0, 1000, "folds of cross-validation over the training and validation videos; 0 for none")
-    opensmile = _switch(False, "also train the paper's audio baseline; needs pip install -e '.[opensmile]'")
-    scratch = _path("", "folder for temporary rows; empty for the place of the file itself")
-    saving_share = _number(
-        1.0, 0.001, 1.0, "of a training's time that saving after epochs may take; 1: after each epoch"
-    )
-    max_vanished = _number(0.1, 0.0, 1.0, "share of the sources that may be gone at once before the run stops")
-    max_bad_fraction = _number(0.2, 0.0, 1.0, "share of the files that may be bad before the run stops")
-
-
-class audio(luigi.Config):
-    """Sound."""
-
-    ffmpeg = _path("", "ffmpeg program; empty for the libraries within PyAV")
-
-
-class frames(luigi.Config):
-    """Pictures."""
-
-    store_pixels = _switch(False, "keep the JPEG of every frame, for videos that may vanish")
-    max_pixels = _integer(8192 * 4320, 1, 1 << 30, "most pixels of a picture; a clip of larger ones is decode_error")
-
-
-class faces(luigi.Config):
-    """Face detection, tracking and alignment."""
-
-    smallest_face_px = _integer(40, 12, 4096, "smallest face looked for, pixels of the upright frame")
-    detect_every = _integer(25, 1, 10000, "frames between two full detections; 1 detects in every frame")
-    speaker = _choice(
-        "speaking",
-        ["largest", "speaking"],
-        "who of several people is taken: whose mouth moves with the sound, else who is seen longest and largest",
-    )
-    still_faces = _choice(
-        "skip", ["skip", "count"], "a face that never moves (a photograph): passed over beside one that does, or not"
-    )
-    device = _choice("auto", ["auto", "cpu", "cuda"], "where the detector runs; auto takes CPUs with its kernel")
-    crops = _choice("raw", ["raw", "jpeg", "none"], "what is kept of the aligned faces once they are embedded")
-    jpeg_quality = _integer(95, 1, 100, "quality of kept JPEG crops and frames")
-
-
-class embeddings(luigi.Config):
-    """SphereFace features."""
-
-    weights = _path("weights/sphere20a_20171020.pth", "published weights, or the word random")
-    channel_order = _choice("bgr", ["bgr", "rgb"], "order in which the network sees a crop's colours")
-    precision = _choice("bfloat16", ["float32", "bfloat16"], "arithmetic of the network")
-    batch_size = _integer(0, 0, 4096, "faces per batch; 0 for PyTorch: 8 on a CPU, 256 on a GPU")
-
-
-class _Training:
-    """What the three trainings have in common; a plain class, so that Luigi does not take it for a section."""
-
-    momentum = _number(paper.MOMENTUM, 0.0, 0.999999, "of SGD")
-    weight_decay = _number(paper.WEIGHT_DECAY, 0.0, 1.0, "of SGD, on all parameters")
-    gradient_clip = _number(paper.GRADIENT_CLIP, 1e-9, 1e9, "largest norm over all gradients, before the step")
-    arousal_output = _choice("tanh", ["tanh", "sigmoid"], "range of arousal: [-1, 1] as in the paper, or [0, 1]")
-    patience = _integer(0, 0, 10000, "epochs without a better validation CCC that end a training; 0 for none")
-    average_last = _integer(1, 1, 10000, "also try the mean of the weights after the last so many epochs; 1 does not")
-
-
-class _MapDraws:
-    """How STFT maps are drawn in training."""
-
-    random_starts = _switch(True, "draw the maps of training at random; otherwise evenly spread as in evaluation")
-    mask_frequencies = _integer(0, 0, 257, "widest band of frequencies set to zero in each map of training; 0 for none")
-    mask_frames = _integer(0, 0, 300, "most STFT frames in a row set to zero in each map of training; 0 for none")
-
-
-class anet(_Training, _MapDraws, luigi.Config):
-    """The acoustic network."""
-
-    vgg_weights = _path("weights/vgg16-397923af.pth", "ImageNet weights of VGG-16, or the word random")
-    channel_scale = _number(1.0, 1 / 64, 1.0, "factor on VGG-16's channels; 1 is the paper's network")
-    epochs = _integer(paper.ANET_EPOCHS, 1, 10000, "passes over the training split")
-    batch_size = _integer(paper.ANET_BATCH_SIZE, 1, 4096, "utterances per step")
-    learning_rate = _number(paper.ANET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
-    learning_rate_steps = _epochs(paper.ANET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
-    num_maps = _integer(paper.ANET_NUM_MAPS, 1, 1024, "STFT maps drawn per utterance and epoch")
-    num_evaluation_maps = _integer(paper.ANET_NUM_EVALUATION_MAPS, 1, 1024, "STFT maps per utterance in evaluation")
-    loss = _choice("mse", ["mse", "ccc"], "what training minimises")
-
-
-class vnet(_Training, luigi.Config):
-    """The visual network."""
-
-    backbone = _choice("frozen", ["frozen", "finetune"], "cached embeddings, or SphereFace trained along from crops")
-    standardise = _switch(False, "shift and scale the cached embeddings by their training statistics")
-    num_frames = _integer(paper.NUM_FRAMES, 1, 4096, "segments of an utterance, one frame drawn from each")
-    epochs = _integer(paper.VNET_EPOCHS, 1, 10000, "passes over the training split")
-    batch_size = _integer(paper.VNET_BATCH_SIZE, 1, 4096, "utterances per step")
-    learning_rate = _number(paper.VNET_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
-    learning_rate_steps = _epochs(paper.VNET_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
-    loss = _choice("mse", ["mse", "ccc"], "what training minimises")
-    mirror = _switch(False, "mirror the crops of every second utterance in training; finetune only")
-
-
-class joint(_Training, _MapDraws, luigi.Config):
-    """The joint network; it takes the backbone of its VNet."""
-
-    num_maps = _integer(paper.NUM_MAPS, 1, 1024, "STFT maps per utterance")
-    num_frames = _integer(paper.NUM_FRAMES, 1, 4096, "segments of an utterance, one frame drawn from each")
-    epochs = _integer(paper.JOINT_EPOCHS, 1, 10000, "passes over the training split")
-    batch_size = _integer(paper.JOINT_BATCH_SIZE, 2, 4096, "utterances per step; CCC needs two")
-    learning_rate = _number(paper.JOINT_LEARNING_RATE, 1e-9, 10.0, "of the first epoch")
-    learning_rate_steps = _epochs(paper.JOINT_LEARNING_RATE_STEPS, "epochs after which the rate is divided by ten")
-    loss = _choice("ccc", ["mse", "ccc"], "what training minimises")
-    mirror = _switch(False, "mirror the crops of every second utterance in training; finetune only")
-
-
-SECTIONS: dict[str, type[luigi.Config]] = {
-    section.__name__: section for section in (dataset, store, run, audio, frames, faces, embeddings, anet, vnet, joint)
-}
 
 #: Sections and options that say where things are and how they are run, not what comes out.
 _PLACES = {"dataset", "store", "audio", "root", "scratch", "threads", "device"}
@@ -252,7 +68,8 @@ def load() -> list[Path]:
     if faults:
         raise UserError("\n".join(faults))
     lay_files()
-    faults = list(_bad_values(paths)) or list(find_contradictions(anet(), vnet(), joint()))
+    if not (faults := list(_bad_values(paths))):
+        faults = list(find_contradictions({name: settings_of(SECTIONS[name]) for name in TRAININGS}))
     if faults:
         raise UserError("\n".join(faults))
     return paths
@@ -340,7 +157,10 @@ def _bad_values(paths: list[Path]) -> Iterable[str]:
                 where = next(
                     (path for path in reversed(paths) if option in read_settings(path).get(name, {})), "luigi.cfg"
                 )
-                yield f"{where}: [{name}] {option} = {text}: {error} ({parameter.description})"
+                yield (
+                    f"{where}: [{name}] {option} = {text}: {error}; it may be {say_limits(parameter)} "
+                    f"(docs/settings.md)"
+                )
 
 
 def is_scheduler_local() -> bool:
@@ -358,6 +178,13 @@ def settings_of(section: type[luigi.Config]) -> dict[str, Any]:
     """Give a section's values as plain data."""
     instance = section()
     return {name: getattr(instance, name) for name, _ in section.get_params()}
+
+
+def describe_training(network: str) -> dict[str, Any]:
+    """Give the values of a training's section that its checkpoints are known by."""
+    values = settings_of(SECTIONS[network])
+    silent = find_silent(TRAININGS[network], values)
+    return {option: value for option, value in values.items() if option not in silent}
 
 
 def find_changed() -> dict[str, list[Any]]:

@@ -1,20 +1,23 @@
-"""Settings of training that are each right and do not go together, told before hours of features and not after."""
+"""Settings of training that do not go together, told before hours of features and not after."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
+from models.training.settings import TRAININGS, JointSettings
 
-def find_contradictions(anet: Any, vnet: Any, joint: Any) -> Iterator[str]:
-    """Give a sentence for each; the arguments are the sections of tasks.cfg."""
-    finetune = vnet.backbone == "finetune"
-    if vnet.standardise and finetune:
-        yield "[vnet] standardise = true needs backbone = frozen: it is about cached embeddings"
-    for name, section in (("vnet", vnet), ("joint", joint)):
-        if section.mirror and not finetune:
-            yield f"[{name}] mirror = true needs [vnet] backbone = finetune: embeddings cannot be mirrored"
-    for name, section in (("anet", anet), ("vnet", vnet), ("joint", joint)):
-        last, epochs, patience = section.average_last, section.epochs, section.patience
-        if last > epochs:
-            yield f"[{name}] average_last = {last} must be at most epochs = {epochs}"
-        if last > 1 and patience:
-            yield f"[{name}] average_last = {last} needs patience = 0, not {patience}: the last epochs are not known"
+
+def find_contradictions(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Give a sentence for each; the rules are those of models/training/settings.py.
+
+    Args:
+        sections: "anet", "vnet" and "joint" -> the values of tasks.cfg.
+    """
+    for name, kind in TRAININGS.items():
+        known = {each.name for each in fields(kind)}
+        try:
+            made = kind(**{option: value for option, value in sections[name].items() if option in known})
+            if isinstance(made, JointSettings):
+                made.check_backbone(sections["vnet"]["backbone"])
+        except ValueError as error:
+            yield f"[{name}] {error}"

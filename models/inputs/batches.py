@@ -6,79 +6,16 @@ preparing happens on the device.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 
 from models.inputs.clips import Clips, count_rows
+from models.inputs.plan import InputPlan
 from models.inputs.sampling import draw_frames, draw_map_starts
 from models.networks.anet import normalise_maps
 from models.paper import MAP_FRAMES, NUM_FREQUENCIES, NUM_PARTS
-from models.sphereface.network import ChannelOrder, normalise_crops
-
-FaceInput = Literal["embeddings", "crops"]
-#: Of an utterance: 3072 s of sound, and more faces than VNet could learn from.
-MOST_MAPS, MOST_FRAMES = 1024, 4096
-
-
-@dataclass(frozen=True)
-class InputPlan:
-    """What a network looks at in an utterance. The last four matter in training only.
-
-    Attributes:
-        num_maps: STFT maps per utterance; 0 for a network without sound.
-        num_frames: faces per utterance; 0 for a network without picture.
-        faces: which of the two the faces are.
-        channel_order: of crops.
-        random_starts: draw the maps' starts; otherwise they are evaluation's.
-        mask_frequencies: widest band of frequencies set to zero in each map (see `mask_maps`); 0 for none.
-        mask_frames: likewise in time.
-        mirror: mirror the crops of every second utterance, drawn at random.
-    """
-
-    num_maps: int
-    num_frames: int
-    faces: FaceInput = "embeddings"
-    channel_order: ChannelOrder = "bgr"
-    random_starts: bool = True
-    mask_frequencies: int = 0
-    mask_frames: int = 0
-    mirror: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what no network looks at; a plan may come out of any file.
-
-        Raises:
-            ValueError: names the value and what it may be.
-        """
-        for name, most in (
-            ("num_maps", MOST_MAPS),
-            ("num_frames", MOST_FRAMES),
-            ("mask_frequencies", NUM_FREQUENCIES),
-            ("mask_frames", MAP_FRAMES),
-        ):
-            value = getattr(self, name)
-            if type(value) is not int or not 0 <= value <= most:
-                raise ValueError(f"{name} ({value!r}) must be a whole number from 0 to {most}")
-        for name, choices in (
-            ("faces", ("embeddings", "crops")),
-            ("channel_order", ("bgr", "rgb")),
-            ("random_starts", (True, False)),
-            ("mirror", (True, False)),
-        ):
-            value = getattr(self, name)
-            if type(value) is not type(choices[0]) or value not in choices:
-                raise ValueError(f"{name} ({value!r}) must be one of {', '.join(map(str, choices))}")
-
-    def find_visible(self, clips: Clips) -> np.ndarray:
-        """Tell which utterances have all that the network looks at: (U,) bool."""
-        visible = np.ones(len(clips), dtype=bool)
-        if self.num_maps:
-            visible &= count_rows(clips.stft) > 0
-        if self.num_frames:
-            visible &= count_rows(getattr(clips, self.faces)) > 0
-        return visible
+from models.sphereface.network import normalise_crops
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, NUM_DIMENSIONS, NUM_FREQUENCIES, NUM_PARTS
 
@@ -64,7 +63,7 @@ class Clips:
         return np.isfinite(self.labels).all(axis=1)
 
 
-def measure_embeddings(embeddings: Sequence[np.ndarray | None]) -> tuple[torch.Tensor, float]:
+def measure_embeddings(embeddings: Sequence[np.ndarray | None]) -> tuple[np.ndarray, float]:
     """Measure how embeddings are distributed over all faces of a split.
 
     Args:
@@ -80,7 +79,7 @@ def measure_embeddings(embeddings: Sequence[np.ndarray | None]) -> tuple[torch.T
             count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
     mean = total / max(count, 1)
     spread = float(np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).mean())
-    return torch.from_numpy(mean.astype(np.float32)), 1 / spread if spread > 0 else 1.0
+    return mean.astype(np.float32), 1 / spread if spread > 0 else 1.0
 
 
 def count_rows(arrays: Sequence[np.ndarray | None]) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from models.inputs.batches import Draw, Gathered, InputPlan, gather_rows, merge_maps
+from models.inputs.batches import Draw, Gathered, gather_rows, merge_maps
 from models.inputs.clips import FEATURES, Clips, count_rows
+from models.inputs.plan import InputPlan
 from models.paper import MAP_FRAMES
 
 #: Batches gathered ahead of the one at work.

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from models.choices import ArousalOutput
 from models.loading import build_empty, load_strictly
-from models.networks.outputs import ArousalOutput, check_arousal_output, squash
+from models.networks.outputs import check_arousal_output, squash
 from models.paper import (
     ANET_HIDDEN,
     DROPOUT,

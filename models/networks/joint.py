@@ -3,10 +3,11 @@
 import torch
 from torch import nn
 
+from models.choices import ArousalOutput, Backbone
 from models.loading import build_empty
 from models.networks.anet import AcousticFeature, ANet
-from models.networks.outputs import ArousalOutput, check_arousal_output, squash
-from models.networks.vnet import Backbone, VisualFeature, VNet
+from models.networks.outputs import check_arousal_output, squash
+from models.networks.vnet import VisualFeature, VNet
 from models.paper import FEATURE_SIZE, HEAD_STD, NUM_DIMENSIONS
 from models.seeding import seeded
 

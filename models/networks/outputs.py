@@ -1,11 +1,8 @@
 """The networks' last step: two numbers without limits become arousal and valence."""
 
-from typing import Literal
-
 import torch
 
-ArousalOutput = Literal["tanh", "sigmoid"]
-AROUSAL_OUTPUTS = ("tanh", "sigmoid")
+from models.choices import AROUSAL_OUTPUTS, ArousalOutput
 
 
 def squash(x: torch.Tensor, arousal_output: ArousalOutput) -> torch.Tensor:

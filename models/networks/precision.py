@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
-Arithmetic = Literal["float32", "tf32", "bfloat16"]
-ARITHMETICS = ("float32", "tf32", "bfloat16")
+from models.choices import Arithmetic
 
 
 def multiplies_bfloat16(device: str) -> bool:

@@ -4,20 +4,17 @@ Letters: B utterances, N = 16 frames of each (N_V), D = 512.
 """
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 
+from models.choices import BACKBONES, ArousalOutput, Backbone
 from models.loading import build_empty
-from models.networks.outputs import ArousalOutput, check_arousal_output, squash
+from models.networks.outputs import check_arousal_output, squash
 from models.networks.precision import runs_lstm_in_bfloat16
 from models.paper import FEATURE_SIZE, NUM_DIMENSIONS
 from models.seeding import seeded
 from models.sphereface.network import SphereFace20, build_sphereface
-
-Backbone = Literal["frozen", "finetune"]
-BACKBONES = ("frozen", "finetune")
 
 
 class VisualFeature(nn.Module):

@@ -5,12 +5,12 @@ from typing import Literal
 import numpy as np
 import torch
 
+from models.choices import ChannelOrder
 from models.loading import build_empty, place_network
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE
 from models.sphereface.native_engine import embed_in_kernel, find_kernel, pack_weights
 from models.sphereface.network import (
     DTYPES,
-    ChannelOrder,
     Precision,
     SphereFace20,
     check_channel_order,

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from models.choices import ChannelOrder
 from models.compiled import load_compiled
 from models.paper import FEATURE_SIZE
-from models.sphereface.network import STAGES, ChannelOrder, Precision, SphereFace20
+from models.sphereface.network import STAGES, Precision, SphereFace20
 
 # As in models/sphereface/native/sphereface.h: raised when what the kernel takes or computes changes.
 _LAYOUT = 2

@@ -13,12 +13,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+from models.choices import CHANNEL_ORDERS, ChannelOrder
 from models.loading import build_empty, load_strictly
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
 from models.seeding import seeded
 from models.weights.tensors import load_state_dict
 
-ChannelOrder = Literal["bgr", "rgb"]
 Precision = Literal["float32", "bfloat16"]
 
 STAGES = ((64, 1), (128, 2), (256, 4), (512, 1))  # channels and residual blocks of each stage
@@ -124,7 +124,7 @@ def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr")
 
 def check_channel_order(channel_order: str) -> None:
     """Refuse any other than "bgr" and "rgb" with a ValueError."""
-    if channel_order not in ("bgr", "rgb"):
+    if channel_order not in CHANNEL_ORDERS:
         raise ValueError(f"channel_order ({channel_order!r}) must be bgr or rgb")
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.inputs.batches import InputPlan
+from models.choices import ARITHMETICS
+from models.inputs.plan import InputPlan
 from models.loading import check_state
 from models.networks.anet import ANet
 from models.networks.joint import Joint
-from models.networks.precision import ARITHMETICS
 from models.networks.vnet import VNet
 from models.tensor_files import TensorFileError, check_plain, make_printable, read_tensors, write_tensors
 from models.weights.digests import compute_sha256

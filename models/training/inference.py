@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.inputs.batches import InputPlan, draw_rows, prepare_inputs
+from models.choices import Arithmetic
+from models.inputs.batches import draw_rows, prepare_inputs
 from models.inputs.clips import Clips
 from models.inputs.feeding import Feed, HostRows, Source
+from models.inputs.plan import InputPlan
 from models.inputs.sampling import split_batches
 from models.loading import place_network
-from models.networks.precision import Arithmetic, computing_in
+from models.networks.precision import computing_in
 from models.paper import NUM_DIMENSIONS
 from models.training.checkpoints import load_network
 

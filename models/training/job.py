@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from models.inputs.batches import InputPlan
 from models.inputs.clips import Clips
+from models.inputs.plan import InputPlan
 from models.training.checkpoints import Checkpoint
 from models.training.metrics import EpochMetrics
 from models.training.settings import TrainingSettings

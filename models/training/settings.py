@@ -1,45 +1,122 @@
-"""Settings of the three trainings; their defaults are the paper's numbers (models/paper.py)."""
+"""Settings of the three trainings, each declared once: default, limits and a sentence. The defaults are the paper's.
 
-from dataclasses import dataclass
-from typing import Literal
+The sections [anet], [vnet] and [joint], their checks, their text in tasks.cfg and docs/settings.md all follow from what
+is declared here. To add a setting, add a field with `declare` and run `make settings`. Without torch: a run reads its
+settings before it needs any.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
 
 from models import paper
-from models.inputs.batches import InputPlan
-from models.networks.outputs import AROUSAL_OUTPUTS, ArousalOutput
-from models.networks.precision import ARITHMETICS, Arithmetic
-from models.networks.vnet import Backbone
-from models.sphereface.network import ChannelOrder
+from models.choices import (
+    ARITHMETICS,
+    AROUSAL_OUTPUTS,
+    BACKBONES,
+    CHANNEL_ORDERS,
+    LOSSES,
+    Arithmetic,
+    ArousalOutput,
+    Backbone,
+    ChannelOrder,
+    Loss,
+)
+from models.inputs.plan import MOST_FRAMES, MOST_MAPS, InputPlan
 
-Loss = Literal["mse", "ccc"]
-CHOICES = {
-    "loss": ("mse", "ccc"),
-    "backbone": ("frozen", "finetune"),
-    "channel_order": ("bgr", "rgb"),
-    "arousal_output": AROUSAL_OUTPUTS,
-    "precision": ARITHMETICS,
-}
-AT_LEAST_ONE = ("epochs", "batch_size", "num_maps", "num_evaluation_maps", "num_frames", "average_last")
-AT_LEAST_ZERO = ("patience", "mask_frequencies", "mask_frames")
-ABOVE_ZERO = ("learning_rate", "learning_rate_factor", "gradient_clip")
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is said of a setting.
+
+    Attributes:
+        meaning: a sentence or two for its user, with the unit.
+        low: smallest number.
+        high: largest number.
+        choices: words it may be.
+        later: whether it came after checkpoints had been made without it: at its default it is then no part of what
+            they are known by.
+    """
+
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    later: bool = False
+
+    def find_fault(self, value: Any) -> str | None:
+        """Say what a value must be; None where it is right."""
+        if self.choices and value not in self.choices:
+            return f"must be one of {', '.join(self.choices)}"
+        # The other way round, a NaN would pass.
+        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+            return f"must be from {self.low:g} to {self.high:.7g}"
+        return None
+
+
+def declare(
+    meaning: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    *,
+    later: bool = False,
+) -> Mapping[str, Any]:
+    """Make the metadata of a field that is a setting of a section; the arguments are those of `Declaration`."""
+    return {"declaration": Declaration(meaning, low, high, choices, later)}
+
+
+EPOCHS = declare("Passes over the training split.", 1, 10_000)
+BATCH_SIZE = declare("Utterances per step; all batches have equal sizes, but for one utterance.", 1, 4096)
+PAIRS = declare("Utterances per step; a CCC needs two.", 2, 4096)
+LEARNING_RATE = declare("Learning rate of SGD in the first epoch.", 1e-9, 10)
+LEARNING_RATE_STEPS = declare("Epochs, counted from 0, at whose start the rate is divided by ten.")
+MOMENTUM = declare("Momentum of SGD.", 0, 0.999999)
+WEIGHT_DECAY = declare("Weight decay of SGD, on all parameters.", 0, 1)
+GRADIENT_CLIP = declare("Largest norm over all gradients; a larger one is scaled down before the step.", 1e-9, 1e9)
+LOSS = declare("What training minimises: mse (mean squared error) | ccc (minus the sum of both CCC).", choices=LOSSES)
+AROUSAL_OUTPUT = declare(
+    "Range of arousal: tanh ([-1, 1], the paper's) | sigmoid ([0, 1], where the labels are).", choices=AROUSAL_OUTPUTS
+)
+PATIENCE = declare(
+    "The training ends after so many epochs without a better validation CCC; with 0 it never ends early.", 0, 10_000
+)
+AVERAGE_LAST = declare(
+    "The mean of the weights after the last so many epochs is tried as well; 1 tries none.", 1, 10_000
+)
+NUM_FRAMES = declare("Segments of an utterance; one frame is drawn from each.", 1, MOST_FRAMES)
+RANDOM_STARTS = declare("true draws the maps of training at random; false takes them where evaluation does.")
+MASK_FREQUENCIES = declare(
+    "SpecAugment: widest band of frequencies that is set to zero in each map of training; 0 for none.",
+    0,
+    paper.NUM_FREQUENCIES,
+)
+MASK_FRAMES = declare(
+    "SpecAugment: most STFT frames in a row that are set to zero in each map of training; 0 for none.",
+    0,
+    paper.MAP_FRAMES,
+)
+MIRROR = declare("true mirrors the crops of every second utterance in training; needs backbone = finetune.")
+
+
+def get_declaration(of: Field[Any]) -> Declaration | None:
+    """Give what is declared of a field; None where a section does not have it."""
+    found: Declaration | None = of.metadata.get("declaration")
+    return found
+
+
+def find_silent(kind: type[Any], values: Mapping[str, Any]) -> set[str]:
+    """Name the later settings that are at their default: a checkpoint made before them is known without."""
+    declared = ((each, get_declaration(each)) for each in fields(kind))
+    return {each.name for each, what in declared if what and what.later and values[each.name] == each.default}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What all three have in common.
+    """What all three have in common; what each setting means is declared above.
 
     Attributes:
-        epochs: passes over the training split.
-        batch_size: utterances per step (batches are of equal size up to one, see `sampling.split_batches`).
-        learning_rate: of SGD, before the first step of the schedule.
-        learning_rate_steps: epochs, counted from 0, at whose start the rate is multiplied by the factor.
-        learning_rate_factor: that factor.
-        momentum: of SGD, in [0, 1).
-        weight_decay: of SGD, on all parameters.
-        gradient_clip: largest norm over all gradients; clipped before the step.
-        loss: "mse" or "ccc" (see models/training/losses.py).
-        arousal_output: "tanh" (the paper's) or "sigmoid" (see `squash`).
-        patience: stop when so many epochs in a row have not raised the total validation CCC; 0 never stops early.
-        average_last: also try the mean of the weights after each of the last so many epochs; 1 does not.
+        learning_rate_factor: by which each step multiplies the learning rate.
         precision: of the arithmetic (see `computing_in`).
     """
 
@@ -48,76 +125,74 @@ class TrainingSettings:
     learning_rate: float
     learning_rate_steps: tuple[int, ...]
     learning_rate_factor: float = paper.LEARNING_RATE_FACTOR
-    momentum: float = paper.MOMENTUM
-    weight_decay: float = paper.WEIGHT_DECAY
-    gradient_clip: float = paper.GRADIENT_CLIP
-    loss: Loss = "mse"
-    arousal_output: ArousalOutput = "tanh"
-    patience: int = 0
-    average_last: int = 1
+    momentum: float = field(default=paper.MOMENTUM, metadata=MOMENTUM)
+    weight_decay: float = field(default=paper.WEIGHT_DECAY, metadata=WEIGHT_DECAY)
+    gradient_clip: float = field(default=paper.GRADIENT_CLIP, metadata=GRADIENT_CLIP)
+    loss: Loss = field(default="mse", metadata=LOSS)
+    arousal_output: ArousalOutput = field(default="tanh", metadata=AROUSAL_OUTPUT)
+    patience: int = field(default=0, metadata=PATIENCE)
+    average_last: int = field(default=1, metadata=AVERAGE_LAST)
     precision: Arithmetic = "float32"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
 
         Raises:
-            ValueError: names the setting, its value and what it may be.
+            ValueError: names each such setting, its value and what it may be.
         """
-        for name, choices in CHOICES.items():
-            value = getattr(self, name, choices[0])
-            if value not in choices:
-                raise ValueError(f"{name} ({value!r}) must be one of {', '.join(choices)}")
-        for name in AT_LEAST_ONE:
-            if getattr(self, name, 1) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
-        for name in AT_LEAST_ZERO:
-            if getattr(self, name, 0) < 0:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0")
-        for name in ABOVE_ZERO:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be above 0")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum ({self.momentum}) must be at least 0 and below 1")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay ({self.weight_decay}) must be at least 0")
+        if faults := list(self._find_wrong_values()) or list(self._find_contradictions()):
+            raise ValueError("; ".join(faults))
+
+    def _find_wrong_values(self) -> Iterator[str]:
+        others = {"precision": ARITHMETICS, "channel_order": CHANNEL_ORDERS}
+        for each in fields(self):
+            declaration = get_declaration(each) or Declaration("", choices=others.get(each.name, ()))
+            value = getattr(self, each.name)
+            if fault := declaration.find_fault(value):
+                yield f"{each.name} ({value!r}) {fault}"
+        if not self.learning_rate_factor > 0:
+            yield f"learning_rate_factor ({self.learning_rate_factor}) must be above 0"
+
+    def _find_contradictions(self) -> Iterator[str]:
+        """Give a sentence for each pair of settings that are right alone and do not go together."""
         if self.average_last > self.epochs:
-            raise ValueError(f"average_last ({self.average_last}) must be at most epochs ({self.epochs})")
+            yield f"average_last ({self.average_last}) must be at most epochs ({self.epochs})"
         if self.average_last > 1 and self.patience:
-            raise ValueError(
-                f"average_last ({self.average_last}) needs patience = 0, not {self.patience}: which epochs are the "
-                "last has to be known before"
+            yield (
+                f"average_last ({self.average_last}) needs patience = 0, not {self.patience}: it has to be known "
+                "beforehand which epochs are the last"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ANetSettings(TrainingSettings):
-    """How ANet is trained (told nowhere; see models/paper.py).
+    """How ANet is trained (told nowhere; see models/paper.py)."""
 
-    Attributes:
-        num_maps: random STFT maps per utterance and epoch in training.
-        num_evaluation_maps: evenly spread maps per utterance in evaluation.
-        channel_scale: see `anet.AcousticFeature`.
-        random_starts: see `InputPlan`, as are the next two.
-        mask_frequencies: likewise.
-        mask_frames: likewise.
-    """
-
-    epochs: int = paper.ANET_EPOCHS
-    batch_size: int = paper.ANET_BATCH_SIZE
-    learning_rate: float = paper.ANET_LEARNING_RATE
-    learning_rate_steps: tuple[int, ...] = paper.ANET_LEARNING_RATE_STEPS
-    num_maps: int = paper.ANET_NUM_MAPS
-    num_evaluation_maps: int = paper.ANET_NUM_EVALUATION_MAPS
-    channel_scale: float = 1.0
-    random_starts: bool = True
-    mask_frequencies: int = 0
-    mask_frames: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot work; see `TrainingSettings`."""
-        super().__post_init__()
-        if not 0 < self.channel_scale <= 1:
-            raise ValueError(f"channel_scale ({self.channel_scale}) must be above 0 and at most 1, the paper's width")
+    channel_scale: float = field(
+        default=1.0,
+        metadata=declare(
+            "Factor on VGG-16's channels; 1 is the paper's network, any other one is named in the report.", 1 / 64, 1
+        ),
+    )
+    epochs: int = field(default=paper.ANET_EPOCHS, metadata=EPOCHS)
+    batch_size: int = field(default=paper.ANET_BATCH_SIZE, metadata=BATCH_SIZE)
+    learning_rate: float = field(default=paper.ANET_LEARNING_RATE, metadata=LEARNING_RATE)
+    learning_rate_steps: tuple[int, ...] = field(default=paper.ANET_LEARNING_RATE_STEPS, metadata=LEARNING_RATE_STEPS)
+    num_maps: int = field(
+        default=paper.ANET_NUM_MAPS,
+        metadata=declare("STFT maps of 3 s per utterance in training, drawn anew in each epoch.", 1, MOST_MAPS),
+    )
+    num_evaluation_maps: int = field(
+        default=paper.ANET_NUM_EVALUATION_MAPS,
+        metadata=declare(
+            "STFT maps of 3 s per utterance in evaluation, evenly spread; each more costs a fifteenth of an epoch.",
+            1,
+            MOST_MAPS,
+        ),
+    )
+    random_starts: bool = field(default=True, metadata=RANDOM_STARTS)
+    mask_frequencies: int = field(default=0, metadata=MASK_FREQUENCIES)
+    mask_frames: int = field(default=0, metadata=MASK_FRAMES)
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at in training or evaluation."""
@@ -135,32 +210,40 @@ class VNetSettings(TrainingSettings):
     """How VNet is trained.
 
     Attributes:
-        num_frames: N_V, faces per utterance.
-        backbone: see `vnet.VisualFeature`.
+        standardise: after it, over the training split each of the embeddings' 512 numbers has mean 0 and their mean
+            standard deviation is 1. Embeddings of a random SphereFace differ by a hundredth of their length, which VNet
+            takes hundreds of epochs to see through.
         channel_order: of the crops with `finetune`; with `frozen` the embeddings have been made with theirs.
-        standardise: shift and scale the embeddings so that over the training split each of the 512 has mean 0 and
-            their mean standard deviation is 1; `frozen` only. Off in the paper. Embeddings of a random SphereFace
-            differ by a hundredth of their length, which VNet takes hundreds of epochs to see through.
-        mirror: see `InputPlan`; `finetune` only.
     """
 
-    epochs: int = paper.VNET_EPOCHS
-    batch_size: int = paper.VNET_BATCH_SIZE
-    learning_rate: float = paper.VNET_LEARNING_RATE
-    learning_rate_steps: tuple[int, ...] = paper.VNET_LEARNING_RATE_STEPS
-    num_frames: int = paper.NUM_FRAMES
-    backbone: Backbone = "frozen"
+    backbone: Backbone = field(
+        default="frozen",
+        metadata=declare(
+            "frozen trains on the cached embeddings; finetune, the paper's, trains SphereFace along from the crops.",
+            choices=BACKBONES,
+        ),
+    )
+    standardise: bool = field(
+        default=False,
+        metadata=declare(
+            "true shifts and scales the cached embeddings to mean 0 and deviation 1 over the training split (not in "
+            "the paper); needs backbone = frozen."
+        ),
+    )
+    num_frames: int = field(default=paper.NUM_FRAMES, metadata=NUM_FRAMES)
+    epochs: int = field(default=paper.VNET_EPOCHS, metadata=EPOCHS)
+    batch_size: int = field(default=paper.VNET_BATCH_SIZE, metadata=BATCH_SIZE)
+    learning_rate: float = field(default=paper.VNET_LEARNING_RATE, metadata=LEARNING_RATE)
+    learning_rate_steps: tuple[int, ...] = field(default=paper.VNET_LEARNING_RATE_STEPS, metadata=LEARNING_RATE_STEPS)
+    mirror: bool = field(default=False, metadata=MIRROR)
     channel_order: ChannelOrder = "bgr"
-    standardise: bool = False
-    mirror: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse values that cannot work; see `TrainingSettings`."""
-        super().__post_init__()
+    def _find_contradictions(self) -> Iterator[str]:
+        yield from super()._find_contradictions()
         if self.standardise and self.backbone != "frozen":
-            raise ValueError(f"standardise ({self.standardise}) needs backbone = frozen: it is about cached embeddings")
+            yield "standardise (true) needs backbone = frozen: it is about cached embeddings"
         if self.mirror and self.backbone != "finetune":
-            raise ValueError(f"mirror ({self.mirror}) needs backbone = finetune: embeddings cannot be mirrored")
+            yield "mirror (true) needs backbone = finetune: embeddings cannot be mirrored"
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at, in training and evaluation alike."""
@@ -175,37 +258,37 @@ class VNetSettings(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class JointSettings(TrainingSettings):
-    """How Joint is trained. Width, backbone and channel order are those of the two networks it starts from.
+    """How Joint is trained. Width, backbone and channel order are those of the two networks it starts from."""
 
-    Attributes:
-        num_maps: N_A, STFT maps per utterance: random in training, evenly spread in evaluation.
-        num_frames: N_V, faces per utterance.
-        random_starts: see `InputPlan`, as are the next three.
-        mask_frequencies: likewise.
-        mask_frames: likewise.
-        mirror: likewise; needs a VNet trained with `finetune`.
-    """
+    num_maps: int = field(
+        default=paper.NUM_MAPS,
+        metadata=declare(
+            "STFT maps of 3 s per utterance: random in training, evenly spread in evaluation.", 1, MOST_MAPS
+        ),
+    )
+    num_frames: int = field(default=paper.NUM_FRAMES, metadata=NUM_FRAMES)
+    epochs: int = field(default=paper.JOINT_EPOCHS, metadata=EPOCHS)
+    batch_size: int = field(default=paper.JOINT_BATCH_SIZE, metadata=PAIRS)
+    learning_rate: float = field(default=paper.JOINT_LEARNING_RATE, metadata=LEARNING_RATE)
+    learning_rate_steps: tuple[int, ...] = field(default=paper.JOINT_LEARNING_RATE_STEPS, metadata=LEARNING_RATE_STEPS)
+    loss: Loss = field(default="ccc", metadata=LOSS)
+    random_starts: bool = field(default=True, metadata=RANDOM_STARTS)
+    mask_frequencies: int = field(default=0, metadata=MASK_FREQUENCIES)
+    mask_frames: int = field(default=0, metadata=MASK_FRAMES)
+    mirror: bool = field(default=False, metadata=MIRROR)
 
-    epochs: int = paper.JOINT_EPOCHS
-    batch_size: int = paper.JOINT_BATCH_SIZE
-    learning_rate: float = paper.JOINT_LEARNING_RATE
-    learning_rate_steps: tuple[int, ...] = paper.JOINT_LEARNING_RATE_STEPS
-    loss: Loss = "ccc"
-    num_maps: int = paper.NUM_MAPS
-    num_frames: int = paper.NUM_FRAMES
-    random_starts: bool = True
-    mask_frequencies: int = 0
-    mask_frames: int = 0
-    mirror: bool = False
-
-    def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder) -> InputPlan:
-        """Say what the network looks at, in training and evaluation alike.
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Refuse a VNet that does not go with these settings.
 
         Raises:
             ValueError: crops are to be mirrored where there are none.
         """
         if self.mirror and backbone != "finetune":
-            raise ValueError(f"mirror ({self.mirror}) needs a VNet of backbone = finetune, not {backbone}")
+            raise ValueError(f"mirror (true) needs a VNet of backbone = finetune, not {backbone}")
+
+    def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder) -> InputPlan:
+        """Say what the network looks at, in training and evaluation alike; raises as `check_backbone` does."""
+        self.check_backbone(backbone)
         return InputPlan(
             num_maps=self.num_maps,
             num_frames=self.num_frames,
@@ -216,3 +299,7 @@ class JointSettings(TrainingSettings):
             mask_frames=self.mask_frames,
             mirror=self.mirror,
         )
+
+
+#: Section of the settings -> what it is made of.
+TRAININGS: dict[str, type[TrainingSettings]] = {"anet": ANetSettings, "vnet": VNetSettings, "joint": JointSettings}

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models.inputs.clips import Clips, measure_embeddings
 from models.networks.anet import ANet, build_anet
 from models.networks.joint import build_joint
@@ -86,7 +88,8 @@ def train_vnet(
     architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
     network = build_vnet(weights, **architecture, seed=options.seed)
     if settings.standardise:
-        network.feature.set_standardisation(*measure_embeddings(train.embeddings))
+        mean, scale = measure_embeddings(train.embeddings)
+        network.feature.set_standardisation(torch.from_numpy(mean), scale)
     job = Job(
         kind="vnet",
         network=network,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.inputs.clips import Clips
 from models.paper import STFT_HOP_SECONDS
 from pipeline import config
 from pipeline.chain import STAGE_TITLES
@@ -25,7 +26,6 @@ from pipeline.training.data import TrainingData
 from store.files import replacing, write_text
 
 if TYPE_CHECKING:
-    from models.inputs.clips import Clips
     from pipeline.prediction.predictors import Ensemble
 
 HELP = "arousal and valence of one video, with a trained network"
@@ -173,7 +173,7 @@ def place_windows(seconds: float, step: float, length: float) -> list[tuple[floa
     return [(i * step, i * step + length) for i in range(count)]
 
 
-def cut_windows(clips: "Clips", face_times: np.ndarray, windows: Sequence[tuple[float, float]]) -> "Clips":
+def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[float, float]]) -> Clips:
     """Return one clip per window of the one clip given; rows are views.
 
     Args:
@@ -181,7 +181,6 @@ def cut_windows(clips: "Clips", face_times: np.ndarray, windows: Sequence[tuple[
         face_times: (F,) seconds of its faces.
         windows: (start, end), half-open.
     """
-    from models.inputs.clips import Clips
 
     def cut(arrays: Sequence[np.ndarray | None], bounds: Sequence[tuple[int, int]]) -> list[Any]:
         (array,) = arrays
@@ -199,7 +198,7 @@ def cut_windows(clips: "Clips", face_times: np.ndarray, windows: Sequence[tuple[
     )
 
 
-def answer_windows(predictor: "Ensemble", clips: "Clips", windows: Sequence[tuple[float, float]]) -> list[Answer]:
+def answer_windows(predictor: "Ensemble", clips: Clips, windows: Sequence[tuple[float, float]]) -> list[Answer]:
     """Predict each window."""
     values, sources = predictor.predict(clips)
     return [

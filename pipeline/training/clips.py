@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from models.inputs.clips import Clips
 from models.paper import CROP_HEIGHT, CROP_WIDTH
 from store.shard.reader import Shard
-
-if TYPE_CHECKING:
-    from models.inputs.clips import Clips
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,12 @@ class SplitRows:
     embeddings: list[str | None]
     crops: list[str | None]
 
-    def open(self, open_file: Callable[[Path], Shard]) -> "Clips":
+    def open(self, open_file: Callable[[Path], Shard]) -> Clips:
         """Give labels and views of the features; nothing is read before it is touched.
 
         Args:
             open_file: opens a shard's file, each once.
         """
-        from models.inputs.clips import Clips
 
         def view(files: list[str | None], dataset: str) -> list[Any]:
             return [

@@ -1,10 +1,11 @@
 """What networks are trained on, or predict: a run's utterances with their labels, statuses and rows."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from models.inputs.clips import Clips
 from pipeline import config
 from pipeline.dataset.utterances import Utterance
 from pipeline.errors import UserError
@@ -12,9 +13,6 @@ from pipeline.runs.kept_crops import find_crops
 from pipeline.runs.ledger import LedgerRow, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.clips import SplitRows
-
-if TYPE_CHECKING:
-    from models.inputs.clips import Clips
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class TrainingData:
             crops=[str(find_crops(self.run, row.shard).path) if finetune and row.has_face else None for row in rows],
         )
 
-    def load_clips(self, split: str, *, finetune: bool | None = None) -> "Clips":
+    def load_clips(self, split: str, *, finetune: bool | None = None) -> Clips:
         """Give a split's labels and views of its features; see `locate` for the arguments."""
         return self.locate(split, finetune=finetune).open(self.run.open_file)
 

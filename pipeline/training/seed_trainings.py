@@ -61,7 +61,7 @@ class Trainings:
                 "version": TRAINING_VERSION,
                 "stages": stages,
                 "members": members,
-                "settings": config.settings_of(config.SECTIONS[network]),
+                "settings": config.describe_training(network),
                 "seed": self.seed,
                 "precision": config.run().precision,
                 "processes": config.run().processes,

@@ -142,7 +142,7 @@ def test_every_setting_that_is_a_path_knows_the_home_folder(monkeypatch):
 def test_settings_that_contradict_each_other_stop_before_anything_is_done(tmp_path):
     ended = load_in_process(tmp_path, write(tmp_path / "mine.cfg", "[vnet]\nmirror = true\n"))
     assert ended.returncode != 0
-    assert "[vnet] mirror = true needs [vnet] backbone = finetune" in ended.stderr
+    assert "[vnet] mirror (true) needs backbone = finetune" in ended.stderr
 
 
 def test_all_faults_are_listed_at_once(tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.inputs.batches import InputPlan, draw_rows, gather_rows, mask_maps, merge_maps, prepare_inputs
+from models.inputs.batches import draw_rows, gather_rows, mask_maps, merge_maps, prepare_inputs
+from models.inputs.plan import InputPlan
 from models.networks.anet import normalise_maps
 from tests.models.data import make_clips
 

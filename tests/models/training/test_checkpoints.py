@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from models.inputs.batches import InputPlan
+from models.inputs.plan import InputPlan
 from models.networks.anet import build_anet
 from models.networks.joint import build_joint
 from models.networks.vnet import build_vnet

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.inputs.batches import InputPlan, draw_rows
+from models.inputs.batches import draw_rows
 from models.inputs.feeding import DeviceRows, Feed, HostRows, choose_source
+from models.inputs.plan import InputPlan
 from models.networks.precision import computing_in
 from models.training.checkpoints import load_checkpoint
 from models.training.settings import ANetSettings, JointSettings, VNetSettings

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.inputs import feeding
-from models.inputs.batches import InputPlan, draw_rows
+from models.inputs.batches import draw_rows
+from models.inputs.plan import InputPlan
 from models.training.checkpoints import load_checkpoint
 from models.training.epoch import Setup, plan_epoch
 from models.training.job import TrainingError

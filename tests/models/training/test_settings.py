@@ -1,8 +1,10 @@
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 
 from models.inputs.sampling import draw_map_starts
-from models.training.settings import ANetSettings, JointSettings, VNetSettings
+from models.training.settings import ANetSettings, JointSettings, VNetSettings, declare, find_silent
 
 
 def test_defaults_are_the_papers():
@@ -56,34 +58,34 @@ def test_three_maps_keep_anets_validation_under_a_quarter_of_training():
         (lambda: ANetSettings(loss="mae"), r"loss \('mae'\) must be one of mse, ccc"),
         (lambda: VNetSettings(backbone="x"), r"backbone \('x'\) must be one of frozen, finetune"),
         (lambda: VNetSettings(channel_order="gbr"), r"channel_order \('gbr'\) must be one of bgr, rgb"),
-        (lambda: ANetSettings(epochs=0), r"epochs \(0\) must be at least 1"),
-        (lambda: JointSettings(batch_size=-2), r"batch_size \(-2\) must be at least 1"),
-        (lambda: JointSettings(num_maps=0), r"num_maps \(0\) must be at least 1"),
-        (lambda: ANetSettings(num_evaluation_maps=0), r"num_evaluation_maps \(0\) must be at least 1"),
-        (lambda: VNetSettings(num_frames=0), r"num_frames \(0\) must be at least 1"),
-        (lambda: ANetSettings(learning_rate=0.0), r"learning_rate \(0.0\) must be above 0"),
-        (lambda: ANetSettings(learning_rate=float("nan")), r"learning_rate \(nan\) must be above 0"),
-        (lambda: ANetSettings(gradient_clip=-1.0), r"gradient_clip \(-1.0\) must be above 0"),
-        (lambda: ANetSettings(momentum=1.0), r"momentum \(1.0\) must be at least 0 and below 1"),
-        (lambda: ANetSettings(weight_decay=-0.1), r"weight_decay \(-0.1\) must be at least 0"),
-        (lambda: ANetSettings(channel_scale=2.0), r"channel_scale \(2.0\) must be above 0 and at most 1"),
+        (lambda: ANetSettings(epochs=0), r"epochs \(0\) must be from 1 to 10000"),
+        (lambda: JointSettings(batch_size=-2), r"batch_size \(-2\) must be from 2 to 4096"),
+        (lambda: JointSettings(num_maps=0), r"num_maps \(0\) must be from 1 to 1024"),
+        (lambda: ANetSettings(num_evaluation_maps=0), r"num_evaluation_maps \(0\) must be from 1 to 1024"),
+        (lambda: VNetSettings(num_frames=0), r"num_frames \(0\) must be from 1 to 4096"),
+        (lambda: ANetSettings(learning_rate=0.0), r"learning_rate \(0.0\) must be from 1e-09 to 10"),
+        (lambda: ANetSettings(learning_rate=float("nan")), r"learning_rate \(nan\) must be from 1e-09 to 10"),
+        (lambda: ANetSettings(gradient_clip=-1.0), r"gradient_clip \(-1.0\) must be from 1e-09 to 1e\+09"),
+        (lambda: ANetSettings(momentum=1.0), r"momentum \(1.0\) must be from 0 to 0.999999"),
+        (lambda: ANetSettings(weight_decay=-0.1), r"weight_decay \(-0.1\) must be from 0 to 1"),
+        (lambda: ANetSettings(channel_scale=2.0), r"channel_scale \(2.0\) must be from 0.015625 to 1"),
         (
             lambda: VNetSettings(backbone="finetune", standardise=True),
-            r"standardise \(True\) needs backbone = frozen",
+            r"standardise \(true\) needs backbone = frozen",
         ),
         (
             lambda: VNetSettings(mirror=True),
-            r"mirror \(True\) needs backbone = finetune: embeddings cannot be mirrored",
+            r"mirror \(true\) needs backbone = finetune: embeddings cannot be mirrored",
         ),
         (
             lambda: JointSettings(mirror=True).plan_inputs(backbone="frozen", channel_order="bgr"),
-            r"mirror \(True\) needs a VNet of backbone = finetune, not frozen",
+            r"mirror \(true\) needs a VNet of backbone = finetune, not frozen",
         ),
         (lambda: ANetSettings(arousal_output="relu"), r"arousal_output \('relu'\) must be one of tanh, sigmoid"),
         (lambda: ANetSettings(precision="fp16"), r"precision \('fp16'\) must be one of float32, tf32, bfloat16"),
-        (lambda: ANetSettings(patience=-1), r"patience \(-1\) must be at least 0"),
-        (lambda: ANetSettings(mask_frames=-1), r"mask_frames \(-1\) must be at least 0"),
-        (lambda: ANetSettings(average_last=0), r"average_last \(0\) must be at least 1"),
+        (lambda: ANetSettings(patience=-1), r"patience \(-1\) must be from 0 to 10000"),
+        (lambda: ANetSettings(mask_frames=-1), r"mask_frames \(-1\) must be from 0 to 300"),
+        (lambda: ANetSettings(average_last=0), r"average_last \(0\) must be from 1 to 10000"),
         (lambda: ANetSettings(average_last=31), r"average_last \(31\) must be at most epochs \(30\)"),
         (lambda: ANetSettings(average_last=3, patience=2), r"average_last \(3\) needs patience = 0, not 2"),
     ],
@@ -91,3 +93,13 @@ def test_three_maps_keep_anets_validation_under_a_quarter_of_training():
 def test_values_that_cannot_work_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_later_setting_is_silent_at_its_default_alone():
+    @dataclass
+    class Settings:
+        old: int = field(default=1, metadata=declare("Old.", 0, 9))
+        new: int = field(default=2, metadata=declare("New.", 0, 9, later=True))
+
+    assert find_silent(Settings, {"old": 1, "new": 2}) == {"new"}
+    assert find_silent(Settings, {"old": 1, "new": 3}) == set()

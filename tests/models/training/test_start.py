@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.inputs.batches import InputPlan
+from models.inputs.plan import InputPlan
 from models.networks.anet import build_anet
 from models.networks.vnet import VNet, build_vnet
 from models.scores.ccc import compute_ccc
@@ -29,6 +29,8 @@ from tests.models.data import make_clips
 ANET = ANetSettings(epochs=1, batch_size=4, channel_scale=1 / 64, num_evaluation_maps=1)
 VNET = VNetSettings(epochs=2, batch_size=8, num_frames=4)
 JOINT = JointSettings(epochs=1, batch_size=4, num_maps=2, num_frames=4)
+#: A training that changes nothing: the rate is divided from the first epoch on.
+STILL = {"learning_rate_steps": (0,), "learning_rate_factor": 1e-30}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_best_is_the_highest_total(tmp_path):
 
 
 def test_joint_starts_from_the_two(trained, tmp_path):
-    still = replace(JOINT, learning_rate=1e-30)
+    still = replace(JOINT, **STILL)
     train_joint(
         make_clips(4), make_clips(4), still, RunOptions(tmp_path, seed=0), anet=trained / "anet", vnet=trained / "vnet"
     )
@@ -298,7 +300,7 @@ def test_sigmoid_keeps_arousal_above_zero(tmp_path):
 
 
 def test_training_stops_early_after_patience(tmp_path):
-    settings = replace(VNET, epochs=20, learning_rate=1e-30, patience=2)  # nothing ever gets better
+    settings = replace(VNET, epochs=20, patience=2, **STILL)  # nothing ever gets better
     train_vnet(make_clips(4), make_clips(4), settings, RunOptions(tmp_path, seed=0))
     assert [line["is_best"] for line in read_metrics(tmp_path)] == [True, False, False]
     assert load_checkpoint(tmp_path / "last.pt").epoch == 2

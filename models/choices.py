@@ -1,0 +1,24 @@
+"""The words that settings choose among; without torch, since a run reads its settings before it needs any."""
+
+from typing import Literal, get_args
+
+Loss = Literal["mse", "ccc"]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+
+#: Range of arousal: tanh [-1, 1], sigmoid [0, 1].
+ArousalOutput = Literal["tanh", "sigmoid"]
+AROUSAL_OUTPUTS: tuple[ArousalOutput, ...] = get_args(ArousalOutput)
+
+Arithmetic = Literal["float32", "tf32", "bfloat16"]
+ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
+
+#: Whether VNet sees cached embeddings, or crops through a SphereFace that is trained along.
+Backbone = Literal["frozen", "finetune"]
+BACKBONES: tuple[Backbone, ...] = get_args(Backbone)
+
+#: In which a network sees the colours of a crop.
+ChannelOrder = Literal["bgr", "rgb"]
+CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
+
+FaceInput = Literal["embeddings", "crops"]
+FACE_INPUTS: tuple[FaceInput, ...] = get_args(FaceInput)
