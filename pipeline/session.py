@@ -141,6 +141,12 @@ class Session:
         self.progress.expect(REPORT_TITLE, 0 if experiment.report_path.exists() else 1, "reports")
         return experiment
 
+    def check_devices(self) -> None:
+        """Refuse devices that are not here before the first training; see `check_devices` of the stages."""
+        from pipeline.stages.device import check_devices
+
+        check_devices(trains=True)
+
     def train(self, network: str, fingerprint: str) -> None:
         """Train one network of one seed."""
         title = NETWORK_TITLES[network]
@@ -256,6 +262,10 @@ def start_session(
         predictor = None if load_predictor is None else load_predictor()
         run = open_run(unlabelled, trains=trains)
         lock.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
+        if not all(map(run.is_finished, run.plan.shards)):
+            from pipeline.stages.ready import check_ready
+
+            check_ready(run, trains=trains)
         session = Session(run, lock, predictor)
         session.begin()
     except BaseException as error:

@@ -250,6 +250,7 @@ class FullRun(_AllShards):
         session = current_session()
         session.write_ledger()
         check_features(session.data)
+        session.check_devices()
         yield Report(fingerprint=session.experiment.report_fingerprint)
         session.experiment.link_report()
 

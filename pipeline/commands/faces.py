@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         text = _draw(arguments)
-    except (UserError, OSError, ValueError) as error:
+    except (UserError, WeightsError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except media.MediaError as error:

@@ -118,11 +118,13 @@ def extract_features(
         UserError: The settings do not fit the checkpoint, or something else has to be mended first.
     """
     from pipeline import stages
+    from pipeline.stages.ready import check_ready
 
     place = folder / "videos" / (video.resolve().parent.name or "video")
     place.mkdir(parents=True)
     (place / video.name).symlink_to(video.resolve())
     found = open_run(place, store=folder / "store")
+    check_ready(found, trains=False)
     if predictor is not None:
         predictor.check_features(found.stages)
     work = {

@@ -150,7 +150,7 @@ def load_predictor(path: Path) -> Predictor:
     """
     try:
         _, checkpoint = load_network(path)  # a damaged network is told now, not after hours of features
-    except (FileNotFoundError, CheckpointError) as error:
+    except (OSError, CheckpointError) as error:
         raise UserError(f"--checkpoint: {error}") from error
     provenance = checkpoint.provenance
     for key in ("features", "training_mean"):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from models.weights.table import MissingWeightsError, ResolvedWeights, WeightsError, resolve_weights
+from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
 from pipeline.chain import FEATURE_STAGES, KEPT_CROPS
 from pipeline.dataset.clip_files import FoundClips, find_clips
@@ -50,7 +50,7 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None, train
         config.load()
         _try_ffmpeg()
         store = store or Path(config.store().root)
-        weights = {"sphereface20": resolve_weights("sphereface20", config.embeddings().weights)}
+        weights = {"sphereface20": _resolve("sphereface20", "[embeddings] weights", config.embeddings().weights)}
         if unlabelled is not None:
             videos, dataset = list_unlabelled(unlabelled)
             return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
@@ -73,10 +73,20 @@ def _find_untrainable(weights: dict[str, ResolvedWeights]) -> str:
     if not config.dataset().train:
         return "[dataset] train is empty: there is nothing to train on; `valar features` computes the features alone"
     try:
-        weights["vgg16"] = resolve_weights("vgg16", config.anet().vgg_weights)
-    except MissingWeightsError as error:
+        weights["vgg16"] = _resolve("vgg16", "[anet] vgg_weights", config.anet().vgg_weights)
+    except UserError as error:
         return str(error)
     return ""
+
+
+def _resolve(name: str, setting: str, value: str) -> ResolvedWeights:
+    """Find weights; a fault names the setting, too."""
+    try:
+        return resolve_weights(name, value)
+    except WeightsError as error:
+        raise UserError(f"{setting} = {value}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{setting} = {value} cannot be read ({error.strerror}); check who may read it") from error
 
 
 def begin(run: Run) -> Run:

@@ -9,13 +9,19 @@ from models.mtcnn.detector import find_engine
 from models.networks.precision import multiplies_bfloat16
 from models.sphereface.network import Precision
 from pipeline import config
+from pipeline.errors import UserError
 
 
 def find_device() -> str:
-    """Give the device that `[run] device` means here."""
+    """Give the device that `[run] device` means here.
+
+    Raises:
+        UserError: It names a GPU, and there is none that torch can use.
+    """
     device = config.run().device
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    _check_device(device, "[run] device")
     return str(device)
 
 
@@ -34,11 +40,43 @@ def find_faces_device() -> str:
     By default the cores where the detector's kernel runs on them, beside a GPU too: following a face is a call of a
     tenth of a millisecond for every frame, which takes a GPU longer than a core, and all clips would share Python's
     lock (docs/decisions/013).
+
+    Raises:
+        UserError: As `find_device`.
     """
     device = config.faces().device
     if device == "auto":
         return "cpu" if find_engine("cpu") == "kernel" else find_device()
+    _check_device(device, "[faces] device")
     return str(device)
+
+
+def check_devices(*, trains: bool) -> None:
+    """Refuse devices that are not here.
+
+    Args:
+        trains: Whether networks are to be trained, perhaps in several processes.
+
+    Raises:
+        UserError: As `find_device`; or `[run] processes` asks for more GPUs than there are.
+    """
+    device, processes = find_device(), config.run().processes
+    find_faces_device()
+    if trains and device == "cuda" and processes > torch.cuda.device_count():
+        raise UserError(
+            f"[run] processes = {processes}: each takes a GPU of its own, and this machine has "
+            f"{torch.cuda.device_count()}; set it to {torch.cuda.device_count()} or lower, or set [run] device = cpu"
+        )
+
+
+def _check_device(device: str, setting: str) -> None:
+    """Refuse "cuda" where torch can use no GPU."""
+    if device == "cuda" and not torch.cuda.is_available():
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        raise UserError(
+            f"{setting} = cuda, but PyTorch sees no CUDA device here (torch {torch.__version__} {built}); set it to "
+            "auto or cpu, or run on a machine whose GPU `nvidia-smi` lists"
+        )
 
 
 def describe_device(device: str) -> str:

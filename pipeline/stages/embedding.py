@@ -13,7 +13,9 @@ from models.paper import FEATURE_SIZE
 from models.sphereface.embedder import Embedder, Engine, find_engine
 from models.sphereface.native_engine import MOST_CROPS
 from models.sphereface.network import Precision, build_sphereface
+from models.weights.table import ResolvedWeights, WeightsError
 from pipeline import config
+from pipeline.errors import UserError
 from pipeline.media.jpeg import encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.kept_crops import remove_passing_crops
@@ -91,6 +93,24 @@ def embed_all(crops: np.ndarray, weights: Path | None, engine: Engine | None = N
             if num_read >= ROWS_AT_ONCE:
                 release_pages(crops)
                 num_read = 0
+
+
+def check_weights(weights: ResolvedWeights) -> None:
+    """Refuse a file that does not hold SphereFace-20 before the first clip; the network is loaded for the work, too.
+
+    Args:
+        weights: What `[embeddings] weights` names. Those whose digest is the published one are not looked at.
+
+    Raises:
+        UserError: Says the setting, the file and what is wrong with it.
+    """
+    if weights.path is None or weights.verified:
+        return
+    device = find_device()
+    try:
+        load_embedder(weights.path, find_precision(device), device)
+    except (WeightsError, ValueError, OSError) as error:
+        raise UserError(f"[embeddings] weights: {error}") from error
 
 
 def _divide(num_crops: int, workers: int) -> int:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pipeline import config
+from pipeline.errors import UserError
 from pipeline.stages import device
 
 
@@ -46,4 +47,27 @@ def test_the_detector_stays_on_cores_that_have_its_kernel_beside_a_gpu(monkeypat
     monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="cuda"))
     monkeypatch.setattr(config, "faces", lambda: types.SimpleNamespace(device=faces))
     monkeypatch.setattr(device, "find_engine", lambda where: engine)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device.find_faces_device() == expected
+
+
+@pytest.mark.parametrize("section", ["run", "faces"])
+def test_a_gpu_that_is_asked_for_and_not_there_is_one_sentence(monkeypatch, section):
+    for name in ("run", "faces"):
+        chosen = "cuda" if name == section else "cpu"
+        monkeypatch.setattr(config, name, lambda chosen=chosen: types.SimpleNamespace(device=chosen, processes=1))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=rf"^\[{section}\] device = cuda, but PyTorch sees no CUDA .* set it to auto or cpu"):
+        device.check_devices(trains=False)
+
+
+def test_more_processes_than_gpus_are_refused_before_a_training_and_only_there(monkeypatch):
+    monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="auto", processes=3))
+    monkeypatch.setattr(config, "faces", lambda: types.SimpleNamespace(device="cpu"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"^\[run\] processes = 3: .* this machine has 2; set it to 2 or lower"):
+        device.check_devices(trains=True)
+    device.check_devices(trains=False)
+    monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="cpu", processes=3))
+    device.check_devices(trains=True)
