@@ -1,17 +1,21 @@
 """Utterances to their files: each folder is looked into once, and what cannot be had costs that utterance alone."""
 
 import errno
+import functools
 import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.dataset.cuts import Cut, parse_cut
 from pipeline.dataset.names import compose, rank_as_clip, show, strip_ending
 from pipeline.dataset.near_names import NearNames
+from pipeline.dataset.omg import is_called_as_theirs
 from pipeline.dataset.utterances import DatasetError, Utterance
 
 NO_CLIP = 3
+_SOUND = 1
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,32 @@ class FoundClips:
         files: name to file, for each utterance whose file can be read.
         hindered: name to a sentence, for each one without where there is more to say than that nothing is there: it
             cannot be read, several files could be it, or something of nearly that name is there.
+        cuts: name to the part of its file that it is, for each one whose file is a whole recording.
+        uncut: names of those whose file is taken as cut already although their row has `start` or `end`, save those
+            called as OMG-Emotion's are, which are known to be.
     """
 
     files: dict[str, ClipFile] = field(default_factory=dict)
     hindered: dict[str, str] = field(default_factory=dict)
+    cuts: dict[str, Cut] = field(default_factory=dict)
+
+    uncut: list[str] = field(default_factory=list)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One line on those that are hindered."""
-        if not self.hindered:
-            return ()
-        name, sentence = next(iter(self.hindered.items()))
-        told = f"{len(self.hindered)} listed utterances have no file that can be used, though something is there"
-        return (f"{told} (the first: {name}: {sentence}); the ledger tells of each",)
+        """One line on those that are hindered, and one on those whose start and end are not used."""
+        told = []
+        if self.hindered:
+            name, sentence = next(iter(self.hindered.items()))
+            text = f"{len(self.hindered)} listed utterances have no file that can be used, though something is there"
+            told.append(f"{text} (the first: {name}: {sentence}); the ledger tells of each")
+        if self.uncut:
+            text = f"{len(self.uncut)} rows have start or end, and their clips a file of their own in a folder of the"
+            told.append(
+                f"{text} video, which is taken as cut already (the first: {self.uncut[0]}). A whole recording lies in "
+                "the folder of videos itself, named after its video"
+            )
+        return tuple(told)
 
 
 def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
@@ -59,8 +76,13 @@ def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
     before others. Each folder is listed once; links are followed. Names are compared in Unicode's composed form, as
     file systems differ. Whether a file may be read is seen by its mode, so that none is opened.
 
+    A file in a folder of its video is the utterance, whatever the row's `start` and `end` say: OMG-Emotion's are those
+    of the recording that it was cut from. Where there is none, `<videos>/<video>` with an ending of its own is the
+    whole recording, and the utterance is the part of it from `start` to `end`.
+
     Raises:
-        DatasetError: the folder of videos itself cannot be listed.
+        DatasetError: the folder of videos itself cannot be listed, or rows of whole recordings have a `start` or `end`
+            that cannot be.
 
     """
     folders = _list_videos(videos)
@@ -70,21 +92,62 @@ def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
         by_video.setdefault(utterance.video, []).append(utterance)
     found = FoundClips()
     reader = _Reader()
+    recordings = _Recordings(videos, reader)
     for video, rows in by_video.items():
         actual = folders.get(compose(video))
         folder = _Folder(videos / (video if actual is None else actual), is_there=actual is not None)
         for row in rows:
             result = folder.find(row.utterance, reader)
+            if isinstance(result, ClipFile) and (row.start or row.end) and not is_called_as_theirs(row.utterance):
+                found.uncut.append(row.name)
+            if isinstance(result, str) and (recording := recordings.find(video)) is not None:
+                result = recordings.cut(row, recording, found)
             if isinstance(result, ClipFile):
                 found.files[row.name] = ClipFile(result.path.relative_to(videos), result.size, result.mtime_ns)
                 continue
             sentence = result
-            if actual is None:
+            if actual is None and not sentence:
                 near = near_folders.explain(compose(video))
                 sentence = near and f"no folder {show(video)} in {show(videos)}: {near}"
             if sentence:
                 found.hindered[row.name] = sentence
+    if recordings.problems:
+        raise DatasetError(recordings.problems)
     return found
+
+
+class _Recordings:
+    """The whole recordings that lie in the folder of videos itself, which is looked into when one is asked for.
+
+    Attributes:
+        problems: a sentence, with file and line, for each row whose `start` and `end` cannot be.
+    """
+
+    def __init__(self, videos: Path, reader: "_Reader") -> None:
+        self.problems: list[str] = []
+        self._videos = videos
+        self._reader = reader
+
+    @functools.cached_property
+    def _folder(self) -> "_Folder":
+        return _Folder(self._videos, is_there=True)
+
+    def find(self, video: str) -> ClipFile | str | None:
+        """Find a video's whole recording; a sentence where something is there, and None where nothing is."""
+        return self._folder.find(video, self._reader) if self._folder.holds(video) else None
+
+    def cut(self, row: Utterance, recording: ClipFile | str, found: FoundClips) -> ClipFile | str:
+        """Note which part of its recording an utterance is; give the file, or say why it cannot be used."""
+        if isinstance(recording, str):
+            return recording
+        if not row.start and not row.end:
+            name = show(recording.path.name)
+            return f"{name} is a whole recording, and the row has no start and end by which to cut it"
+        try:
+            found.cuts[row.name] = parse_cut(row.start, row.end)
+        except ValueError as error:
+            self.problems.append(f"{row.csv_path}:{row.line}: {error} (a part of {show(recording.path)})")
+        return recording
 
 
 def _list_videos(videos: Path) -> dict[str, str]:
@@ -165,6 +228,10 @@ class _Folder:
             )
         near = self._explain(compose(utterance))
         return near and f"no such file in {show(self._path)}: {near}"
+
+    def holds(self, name: str) -> bool:
+        """Tell whether there are files, called like video or sound, that a name may mean."""
+        return any(rank_as_clip(entry.name) <= _SOUND for entry in self._choose(compose(name)))
 
     def _choose(self, name: str) -> list[os.DirEntry[str]]:
         """Return the files that may be meant: none, one, or several that are equally likely."""

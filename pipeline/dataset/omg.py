@@ -27,6 +27,11 @@ class Row(Protocol):
         """The split that its file was given for."""
 
 
+def is_called_as_theirs(utterance: str) -> bool:
+    """Tell whether a clip has a name such as the organisers' script gives: `utterance_4.mp4`."""
+    return _UTTERANCE.fullmatch(utterance) is not None
+
+
 def find_official_splits(rows: Iterable[Row]) -> list[str]:
     """Say which splits are the organisers' own, whole: as many utterances, named as theirs are.
 

@@ -9,7 +9,7 @@ A CSV file, `[dataset] overrides`, with the columns video and utterance and any 
 - audio_channel: which channel of the sound, counted from 0, instead of all of them mixed
 
 An empty cell leaves the choice to the pipeline. What is said is part of the utterance's identity: a change makes its
-features anew, and no others.
+features anew, and no others. So is the part of a whole recording that the data set's own file says (`start`, `end`).
 """
 
 import difflib
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.dataset.cuts import Cut
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 
@@ -41,6 +42,8 @@ class Override:
         video_stream: Which of the picture streams, from 0.
         rotation: By how many degrees pictures that the file calls upright are turned clockwise.
         audio_channel: Which channel of the sound, from 0.
+        cut: From when to when in seconds of its file the utterance goes, where that is a whole recording. `seconds`
+            then counts from the cut's start.
     """
 
     point: tuple[float, float] | None = None
@@ -49,6 +52,7 @@ class Override:
     video_stream: int | None = None
     rotation: int | None = None
     audio_channel: int | None = None
+    cut: Cut | None = None
 
     @property
     def text(self) -> str:
@@ -65,8 +69,8 @@ class Override:
 def parse_text(text: str) -> Override:
     """Read what `Override.text` gave."""
     values = json.loads(text) if text else {}
-    if "point" in values:
-        values["point"] = tuple(values["point"])
+    for pair in {"point", "cut"} & set(values):
+        values[pair] = tuple(values[pair])
     return Override(**values)
 
 

@@ -46,7 +46,8 @@ class MediaError(Exception):
     """A clip cannot give what was asked of it; the message is one sentence.
 
     Attributes:
-        status: "no_stream" (it has none of this kind) or "decode_error" (it has, or should have, but cannot be read).
+        status: "no_stream" (it has none of this kind), "decode_error" (it has, or should have, but cannot be read) or
+            "too_short" (the part of a recording that was asked for holds nothing).
 
     """
 

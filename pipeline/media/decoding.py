@@ -117,6 +117,10 @@ class Clock:
         self._previous = origin
         self._is_behind = self._is_overlap = False
 
+    def resume(self, seconds: float) -> None:
+        """Go on from a place that was sought: what comes first lies about there, in the container's time."""
+        self._previous = seconds
+
     def time_of(self, pts: int | None) -> float | None:
         """Return the time in seconds of the next frame, later than the one before; None where the file goes back.
 

@@ -1,23 +1,29 @@
 """The pictures of a clip: when each is shown, and their pixels, upright and square."""
 
+import functools
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from pipeline.media.container import MediaError, opened, origin_seconds, reason, video_stream
 from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames, limit_pixels
 from pipeline.media.shapes import Shape, ShapeReader
-from pipeline.media.timeline import read_timeline
+from pipeline.media.timeline import Timeline, read_timeline
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
 SAME_TIME_SECONDS = 1e-5
 # A picture may be made from ones shown later: usual encoders go up to 4 ahead, H.264 allows 16. Not converted yet, 8 of
 # 1080p are 25 MB.
 FRAMES_HELD_BACK = 8
+# Formats with an index of key frames and times of their own, in which a part of a long recording is sought.
+SEEKABLE_FORMATS = frozenset({"mov", "matroska"})
+# A key frame is found by when it is decoded, which is so long before it is shown at most.
+SEEK_EARLIER_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,13 @@ class FrameTable:
 
 
 def read_frames(
-    source: Path, table: FrameTable, *, threads: int = 0, stream: int | None = None, turn_degrees: int = 0
+    source: Path,
+    table: FrameTable,
+    *,
+    threads: int = 0,
+    stream: int | None = None,
+    turn_degrees: int = 0,
+    start_seconds: float | None = None,
 ) -> "FrameReader":
     """Decode a clip's frames in order, in constant memory.
 
@@ -78,6 +90,7 @@ def read_frames(
         threads: how many decode; 0 for as many as ffmpeg thinks right.
         stream: the one that `scan_frames` was told.
         turn_degrees: likewise.
+        start_seconds: when in the clip the table's times begin, where the table is of a part of it (`cut_table`).
 
     Returns:
         An iterator of Frame, indices strictly ascending. It also counts what went wrong: see FrameReader. Its `close`
@@ -88,7 +101,7 @@ def read_frames(
         OSError: while iterating, when the system cannot read the file.
 
     """
-    return FrameReader(source, table, threads, stream, turn_degrees)
+    return FrameReader(source, table, threads, stream, turn_degrees, start_seconds)
 
 
 class FrameReader(Iterator[Frame]):
@@ -109,11 +122,19 @@ class FrameReader(Iterator[Frame]):
     """
 
     def __init__(
-        self, source: Path, table: FrameTable, threads: int, stream: int | None = None, turn_degrees: int = 0
+        self,
+        source: Path,
+        table: FrameTable,
+        threads: int,
+        stream: int | None = None,
+        turn_degrees: int = 0,
+        start_seconds: float | None = None,
     ) -> None:
         self.num_frames = self.num_bad_packets = self.num_corrupt = self.num_untimed = 0
         self.last_error = ""
         self._table = table
+        self._is_part = start_seconds is not None
+        self._times = table.times_seconds + (start_seconds or 0.0)  # in the clip
         self._stream = stream
         self._turn_degrees = turn_degrees
         self._previous = -1
@@ -151,18 +172,51 @@ class FrameReader(Iterator[Frame]):
             raise MediaError("decode_error", f"not one of {total} frames could be decoded{detail}")
 
     def _decode(self, source: Path, threads: int) -> Generator[Frame, None, None]:
+        """Give the frames after the newest given one; a part of a clip is sought, and else what precedes it decoded."""
+        try:
+            yield from self._decode_from(source, threads, may_seek=self._is_part)
+        except _SoughtTooFarError:
+            yield from self._decode_from(source, threads, may_seek=False)
+
+    def _seek(self, source: Path, container: Any, stream: Any, clock: Clock) -> bool:
+        """Go to a key frame before the first frame wanted, where the container has an index and its times run on."""
+        seconds = origin_seconds(container) + float(self._times[0]) - SEEK_EARLIER_SECONDS
+        is_far = self._times[0] > SEEK_EARLIER_SECONDS
+        if not is_far or SEEKABLE_FORMATS.isdisjoint(container.format.name.split(",")):
+            return False
+        timeline = _read_timeline(source)
+        if timeline.message or timeline.going_back:
+            return False
+        try:
+            container.seek(int(seconds / stream.time_base), stream=stream)
+        except av.FFmpegError as error:
+            raise _SoughtTooFarError from error
+        clock.resume(seconds)
+        return True
+
+    def _decode_from(self, source: Path, threads: int, *, may_seek: bool) -> Generator[Frame, None, None]:
         """Give the frames after the newest given one; with several threads stop before the first damage."""
         with opened(source) as container:
             stream = video_stream(container, self._stream)
             limit_pixels(stream, max(MOST_PIXELS, self._table.width * self._table.height))
-            clock = Clock(container, stream, origin_seconds(container), lambda: read_timeline(source))
+            clock = Clock(container, stream, origin_seconds(container), lambda: _read_timeline(source))
             convert = Converter(self._table.width, self._table.height)
             shapes = ShapeReader(stream, self._turn_degrees)
             repeats: deque[int] = deque()
+            sought = may_seek and self._seek(source, container, stream, clock)
             pictures = decode_frames(container, stream, threads, self._note, self._noting(repeats, container, stream))
             shown: tuple[Any, Shape] | None = None
             for picture in pictures if threads == 1 else self._until_damage(pictures):
                 shape, time = shapes.read(picture), clock.time_of(picture.pts)
+                if self._is_part and time is not None:
+                    if sought and time > self._times[0] + SAME_TIME_SECONDS:
+                        raise _SoughtTooFarError
+                    sought = False
+                    if time > self._times[-1] + SAME_TIME_SECONDS:
+                        break  # what follows is shown later still
+                    if time < self._times[0] - SAME_TIME_SECONDS:
+                        shown = picture, shape
+                        continue
                 index = None if time is None else self._find(time)
                 if index is not None:
                     yield from self._repeat(shown, repeats, index, convert)
@@ -216,8 +270,8 @@ class FrameReader(Iterator[Frame]):
             yield from held
 
     def _find(self, time: float) -> int | None:
-        """Return the place of a time in the table; None when it is not there."""
-        times = self._table.times_seconds
+        """Return the place of a time of the clip in the table; None when it is not there."""
+        times = self._times
         index = int(np.searchsorted(times, time - SAME_TIME_SECONDS))
         is_there = index < len(times) and abs(times[index] - time) <= SAME_TIME_SECONDS
         return index if is_there else None
@@ -226,3 +280,18 @@ class FrameReader(Iterator[Frame]):
         """Count a packet that could not be read or decoded."""
         self.num_bad_packets += 1
         self.last_error = reason(error)
+
+
+class _SoughtTooFarError(Exception):
+    """Seeking failed, or what was found begins behind the first frame wanted."""
+
+
+def _read_timeline(source: Path) -> Timeline:
+    """Read a clip's timeline, once for all parts of a recording."""
+    status = source.stat()
+    return _timeline_of(source, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _timeline_of(source: Path, size: int, mtime_ns: int) -> Timeline:
+    return read_timeline(source)

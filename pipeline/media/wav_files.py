@@ -49,8 +49,9 @@ def count_samples(path: Path) -> int:
         return 0
 
 
-def read_wav(path: Path) -> Iterator[np.ndarray]:
-    """Yield a WAV file's samples in blocks of up to 65536, (n,) int16."""
+def read_wav(path: Path, start: int = 0) -> Iterator[np.ndarray]:
+    """Yield a WAV file's samples from the one numbered `start` on, in blocks of up to 65536, (n,) int16."""
     with wave.open(str(path), "rb") as file:
+        file.setpos(start)
         while data := file.readframes(1 << 16):
             yield np.frombuffer(data, "<i2")

@@ -40,7 +40,7 @@ class Predictions:
                 "checkpoints": {name: compute_file_digest(found) for name, found in self.predictor.paths.items()},
                 "stages": run.fingerprints,
                 "utterances": [
-                    [u.name, u.utterance, row.sound, row.picture, row.source_sha256]
+                    [u.name, u.utterance, row.sound, row.picture, row.identity]
                     for u in run.dataset.utterances
                     for row in [self.data.ledger[u.name]]
                 ],

@@ -77,7 +77,7 @@ def load_functionals(data: TrainingData, names: Iterable[str], feature_set: str)
     if path.is_file():
         with np.load(path) as stored:
             known = dict(zip(stored["digests"].tolist(), stored["functionals"], strict=True))
-    digests = {name: data.ledger[name].source_sha256 for name in names if data.ledger[name].has_sound}
+    digests = {name: data.ledger[name].identity for name in names if data.ledger[name].has_sound}
     waiting = {digest: name for name, digest in digests.items() if digest not in known}
     if waiting:
         known |= dict(zip(waiting, _compute_functionals(data, waiting.values(), feature_set), strict=True))

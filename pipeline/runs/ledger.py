@@ -32,6 +32,7 @@ class LedgerRow:
         source_sha256: Digest of its file, or "".
         arousal: Its label in the CSV file, None where there is none.
         valence: Likewise.
+        override: What was said of it that changes its rows (`pipeline.dataset.overrides`), or "".
     """
 
     utterance: str
@@ -46,6 +47,12 @@ class LedgerRow:
     source_sha256: str = ""
     arousal: float | None = None
     valence: float | None = None
+    override: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What its rows are made of, settings aside: its file's digest, and what was said of it."""
+        return f"{self.source_sha256} {self.override}" if self.override else self.source_sha256
 
     @property
     def has_sound(self) -> bool:
@@ -75,7 +82,17 @@ def _read_row(run: Run, name: str, split: str) -> LedgerRow:
     picture, picture_message, num_faces, picture_digest = _state(run, "embeddings", shard, name)
     digest = sound_digest or picture_digest
     return LedgerRow(
-        name, split, sound, picture, num_stft_frames, num_faces, sound_message, picture_message, shard, digest
+        name,
+        split,
+        sound,
+        picture,
+        num_stft_frames,
+        num_faces,
+        sound_message,
+        picture_message,
+        shard,
+        digest,
+        override=run.plan.overrides.get(name, ""),
     )
 
 

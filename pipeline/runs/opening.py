@@ -148,10 +148,11 @@ def _read_overrides(dataset: Dataset) -> dict[str, Override]:
 
 
 def _make_members(found: FoundClips, overrides: Mapping[str, Override]) -> dict[str, Member]:
-    return {
-        name: Member(name, str(clip.path), clip.size, clip.mtime_ns, overrides.get(name, Override()).text)
-        for name, clip in found.files.items()
-    }
+    members = {}
+    for name, clip in found.files.items():
+        said = dataclasses.replace(overrides.get(name, Override()), cut=found.cuts.get(name))
+        members[name] = Member(name, str(clip.path), clip.size, clip.mtime_ns, said.text)
+    return members
 
 
 def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:

@@ -17,6 +17,8 @@ class Plan:
         missing: Utterances that never had a file.
         stamps: Utterance to the (size, mtime_ns) by which the next run knows its file again.
         new: Ids of the shards that were made now.
+        overrides: Utterance to what was said of it when its rows were made (who speaks, which part of a recording it
+            is); those of whom nothing was said are not in it.
     """
 
     shards: dict[str, StoredPlan]
@@ -25,6 +27,7 @@ class Plan:
     missing: frozenset[str]
     stamps: dict[str, tuple[int, int]]
     new: frozenset[str] = field(default_factory=frozenset)
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(
@@ -110,6 +113,12 @@ def _complete_plan(
         missing=frozenset(name for name in listed if name not in assigned),
         stamps={name: _stamp(name, shard, clips, seen, plans) for name, shard in assigned.items()},
         new=frozenset(fresh_plans),
+        overrides={
+            member.name: member.override
+            for shard in set(assigned.values())
+            for member in plans[shard].members
+            if member.override and assigned.get(member.name) == shard
+        },
     )
 
 

@@ -147,6 +147,7 @@ def _choose_evidence(request: ClipRequest, folder: Path) -> Evidence | None:
         wav=request.wav,
         ffmpeg=request.ffmpeg,
         stream=request.override.audio_stream,
+        cut=request.override.cut,
     )
     times = request.table.times_seconds
     return choose_evidence(times, speaker=request.speaker, still_faces=request.still_faces, listen=listen)
@@ -168,7 +169,13 @@ def choose_evidence(
 
 
 def read_sound_change(
-    source: Path | None, scratch: Path, *, wav: Path | None = None, ffmpeg: str = "", stream: int | None = None
+    source: Path | None,
+    scratch: Path,
+    *,
+    wav: Path | None = None,
+    ffmpeg: str = "",
+    stream: int | None = None,
+    cut: tuple[float, float] | None = None,
 ) -> SoundChange | None:
     """Read how a clip's sound changes; None where there is no sound to be had.
 
@@ -178,13 +185,17 @@ def read_sound_change(
         wav: its sound in the store, taken where it is there: it has the same samples.
         ffmpeg: the binary; "" for the one that is found.
         stream: which of the sound streams, from 0; None for the one ffmpeg thinks best.
+        cut: from when to when the clip goes, in seconds, where its file is a whole recording.
     """
     if wav is None or not wav.is_file():
         if source is None:
             return None
         wav = scratch / "sound.wav"
         try:
-            media.extract_wav(source, wav, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg or None, stream=stream)
+            sound = media.extract_wav(source, wav, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg or None, stream=stream)
+            if cut is not None:
+                whole, wav = wav, scratch / "part.wav"
+                media.cut_wav(whole, sound, wav, media.Cut(*cut), SAMPLE_RATE)
         except media.MediaError:
             return None
     with soundfile.SoundFile(wav) as sound:
@@ -201,6 +212,7 @@ def _open_pictures(request: ClipRequest) -> Any:
             threads=threads,
             stream=override.video_stream,
             turn_degrees=override.rotation or 0,
+            start_seconds=override.cut[0] if override.cut else None,
         )
     assert request.pixels is not None, "one of the two is there"
     return read_kept_frames(Shard(request.pixels), request.name, request.table)

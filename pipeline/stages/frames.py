@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import config, media
@@ -28,11 +29,12 @@ def extract_frames(job: ShardJob) -> None:
     with contextlib.ExitStack() as stack:
         # Closed in the opposite order: the pixels are whole when the frame table appears.
         writer = job.missing_writer(stack, "frames")
+        scan = _Scans()
         pixels = job.missing_writer(stack, "frames", beside="pixels") if config.frames().store_pixels else None
         found = []
         for member in job.members:
             override = parse_text(member.override)
-            digest, (table, status, message) = _look_at(job, member, override)
+            digest, (table, status, message) = _look_at(job, member, override, scan)
             if writer is not None:
                 with writer.utterance(member.name, source_sha256=digest) as rows:
                     rows.set_status(status, message)
@@ -48,18 +50,42 @@ def extract_frames(job: ShardJob) -> None:
         job.check_any_is_read(found)
 
 
-def _look_at(job: ShardJob, member: Member, override: Override) -> tuple[str, _Scanned]:
+def _look_at(job: ShardJob, member: Member, override: Override, scan: "_Scans") -> tuple[str, _Scanned]:
     """Give a clip's digest and its frame table; "" and the reason where it cannot be had."""
     try:
         with job.reading(member) as source:
-            return "" if source is None else compute_file_digest(source), _scan(source, override)
+            return "" if source is None else compute_file_digest(source), scan(source, override)
     except UnreadableError as error:
         return "", (None, "missing_file", str(error))
 
 
-def _scan(source: Path | None, override: Override) -> _Scanned:
-    if source is None:
-        return None, "missing_file", GONE
+class _Scans:
+    """Scans clips; parts of one recording, which follow each other, after scanning it once."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Path, Override] | None = None
+        self._whole: _Scanned = (None, "", "")
+
+    def __call__(self, source: Path | None, override: Override) -> _Scanned:
+        """Give a clip's frame table, or that of its part of the recording."""
+        if source is None:
+            return None, "missing_file", GONE
+        if override.cut is None:
+            return _scan(source, override)
+        key = source, replace(override, cut=None)
+        if key != self._key:
+            self._whole, self._key = _scan(*key), key
+        table, status, message = self._whole
+        if table is None:
+            return None, status, message
+        try:
+            table = media.cut_table(table, media.Cut(*override.cut))
+        except media.MediaError as error:
+            return None, error.status, str(error)
+        return table, "ok", table.message
+
+
+def _scan(source: Path, override: Override) -> _Scanned:
     try:
         table = media.scan_frames(
             source,
@@ -113,6 +139,7 @@ def _keep_pixels(source: Path | None, table: media.FrameTable, images: Utterance
         threads=config.number_of_threads(),
         stream=override.video_stream,
         turn_degrees=override.rotation or 0,
+        start_seconds=override.cut[0] if override.cut else None,
     )
     try:
         for frame in media.prefetch(frames, FRAMES_AHEAD):

@@ -1,9 +1,12 @@
 """ExtractWav and ComputeStft (paper II-A)."""
 
+import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,11 @@ import soundfile
 
 from models.paper import SAMPLE_RATE
 from pipeline import config, media
-from pipeline.dataset.overrides import parse_text
+from pipeline.dataset.overrides import Override, parse_text
 from pipeline.media import stft as audio
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel, unless_unreadable
+from store.files import temporary_folder
 from store.layout import wav_path
 from store.plans import Member
 
@@ -25,6 +29,7 @@ def extract_wav(job: ShardJob) -> None:
     ffmpeg = config.audio().ffmpeg or None
     engine = media.sound_engine(ffmpeg)  # a program that is of no use ends the work before it begins
     stopping = threading.Event()
+    wholes = _WholeSounds(job.members, job.scratch or job.run.path("wav", job.shard).parent, ffmpeg, stopping)
 
     def extract(member: Member) -> tuple[str, str, str, int]:
         target = wav_path(job.run.store, fingerprint, job.shard, member.name)
@@ -33,7 +38,7 @@ def extract_wav(job: ShardJob) -> None:
                 return "missing_file", GONE, "", 0
             digest = compute_file_digest(source)
             try:
-                sound = _extract(source, target, member, ffmpeg, stopping)
+                sound = _extract(source, target, member, ffmpeg, stopping, wholes)
             except media.MediaError as error:
                 if os.path.lexists(target):
                     target.unlink()  # of a time when the sound could be decoded: it would belong to no row
@@ -50,7 +55,10 @@ def extract_wav(job: ShardJob) -> None:
         stopping=stopping,
     )
     found = []
-    with job.writer("wav", made_in={"sound_engine": engine}) as writer:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(wholes)
+        stack.enter_context(contextlib.closing(results))
+        writer = stack.enter_context(job.writer("wav", made_in={"sound_engine": engine}))
         for member, (status, message, digest, num_samples) in zip(job.members, results, strict=True):
             with writer.utterance(member.name, source_sha256=digest) as rows:
                 rows.set_status(status, message)
@@ -63,16 +71,95 @@ def extract_wav(job: ShardJob) -> None:
         job.check_any_is_read(found)
 
 
+class _WholeSounds(contextlib.AbstractContextManager["_WholeSounds"]):
+    """The sound of whole recordings, extracted once for all their parts in a shard, and removed after the last.
+
+    Args:
+        members: of the shard.
+        place: folder for scratch.
+        ffmpeg: see `media.extract_wav`.
+        stopping: likewise.
+    """
+
+    def __init__(
+        self, members: Iterable[Member], place: Path, ffmpeg: str | None, stopping: threading.Event | None
+    ) -> None:
+        self._num_left = Counter(key for member in members if (key := _key_of_whole(member)) is not None)
+        self._locks = {key: threading.Lock() for key in self._num_left}
+        self._found: dict[tuple[str, str], media.Sound | media.MediaError] = {}
+        self._numbers = {key: number for number, key in enumerate(self._num_left)}
+        self._place, self._ffmpeg, self._stopping = place, ffmpeg, stopping
+        self._stack = contextlib.ExitStack()
+        self._folder = Path()
+
+    def __enter__(self) -> "_WholeSounds":
+        if self._num_left:
+            self._folder = self._stack.enter_context(temporary_folder(self._place, "recordings"))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def extracted(self, member: Member, source: Path) -> Iterator[tuple[Path, media.Sound]]:
+        """Give the WAV file of a member's whole recording, and what it came to.
+
+        Raises:
+            MediaError: It cannot be decoded.
+        """
+        key = _key_of_whole(member)
+        assert key is not None, "only parts have a whole"
+        path = self._folder / f"{self._numbers[key]}.wav"
+        try:
+            with self._locks[key]:
+                found = self._found.get(key)
+                if found is None:
+                    found = self._found[key] = self._extract_whole(source, path, parse_text(member.override))
+            if isinstance(found, media.MediaError):
+                raise media.MediaError(found.status, str(found))
+            yield path, found
+        finally:
+            with self._locks[key]:
+                self._num_left[key] -= 1
+                if self._num_left[key] <= 0:
+                    path.unlink(missing_ok=True)
+
+    def _extract_whole(self, source: Path, path: Path, override: Override) -> media.Sound | media.MediaError:
+        try:
+            return media.extract_wav(
+                source,
+                path,
+                sample_rate=SAMPLE_RATE,
+                ffmpeg=self._ffmpeg,
+                stream=override.audio_stream,
+                channel=override.audio_channel,
+                stopping=self._stopping,
+            )
+        except media.MediaError as error:
+            return error
+
+
+def _key_of_whole(member: Member) -> tuple[str, str] | None:
+    """Give what tells apart the sounds that parts are cut from; None for a clip that is no part."""
+    override = parse_text(member.override)
+    return None if override.cut is None else (member.path, replace(override, cut=None).text)
+
+
 def _extract(
     source: Path,
     target: Path,
     member: Member,
     ffmpeg: str | None = None,
     stopping: threading.Event | None = None,
+    wholes: "_WholeSounds | None" = None,
 ) -> media.Sound:
     override = parse_text(member.override)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if override.cut is not None:
+            assert wholes is not None, "the caller keeps the sound of whole recordings"
+            with wholes.extracted(member, source) as (whole, sound):
+                return media.cut_wav(whole, sound, target, media.Cut(*override.cut), SAMPLE_RATE)
         return media.extract_wav(
             source,
             target,

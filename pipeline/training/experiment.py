@@ -54,7 +54,7 @@ class Experiment:
                 "opensmile": config.run().opensmile,
                 "recordings": self.data.run.dataset.grouping.take(u.name for u in self.data.run.dataset.utterances),
                 "utterances": [
-                    [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.source_sha256]
+                    [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.identity]
                     for u in self.data.run.dataset.utterances
                     for row in [self.data.ledger[u.name]]
                 ],

@@ -50,7 +50,7 @@ class Trainings:
 
     def _fingerprint(self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]) -> str:
         members = [
-            [u.name, row.source_sha256, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
+            [u.name, row.identity, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
             for u in self.data.run.dataset.utterances
             for row in [self.data.ledger[u.name]]
             if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.runs.ledger import LedgerRow
 from pipeline.runs.plan import make_plan
 from store.errors import StoreError
 from store.plans import Member, StoredPlan, read_stored_plans
@@ -25,6 +26,19 @@ def plan_of(listed, clips, known=(), **kwargs):
 
 
 ABC = ["v/a", "v/b", "v/c"]
+
+
+def test_what_was_said_of_a_clip_is_part_of_what_its_rows_are_made_of():
+    plain = clip("v/a")
+    cut = plain._replace(override='{"cut": [1.0, 2.0]}')
+    first = plan_of(["v/a"], [cut])
+    assert first.overrides == {"v/a": '{"cut": [1.0, 2.0]}'}
+    known = first.shards.values()
+    assert plan_of(["v/a"], [cut], known).new == frozenset()
+    assert plan_of(["v/a"], [plain], known).overrides == {}
+    assert plan_of(["v/a"], [cut._replace(override='{"cut": [1.0, 2.5]}')], known).new != frozenset()
+    rows = [LedgerRow("v/a", "train", "ok", "ok", source_sha256="ab", override=said) for said in ("", cut.override)]
+    assert [row.identity for row in rows] == ["ab", 'ab {"cut": [1.0, 2.0]}']
 
 
 def test_new_clips_go_to_shards_in_sorted_order():
