@@ -29,6 +29,7 @@ from pipeline.report.tables import print_tables
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.opening import begin, open_run
+from pipeline.runs.rates import Rate, note_rates
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, plan_trainings
@@ -205,6 +206,7 @@ class Session:
             if is_finished:
                 console.print(make_clips_table(self.data.ledger.values()))
             console.print(make_stages_table(self.progress.stages, self._reused))
+            note_rates(self.run.folder, self._measure_rates())
             for title, state in self.progress.stages.items():
                 logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
             for failure in self.failures:
@@ -213,6 +215,12 @@ class Session:
                 self._print_results()
             seconds = format_seconds(time.monotonic() - self._started)
             console.print(f"{seconds} in all; log: {self._log}", highlight=False, soft_wrap=True)
+
+    def _measure_rates(self) -> dict[str, Rate]:
+        """Give what this run's steps took; a training's pace is in its metrics.jsonl."""
+        steps = {**STAGE_TITLES, REPORT_TITLE: REPORT_TITLE}
+        found = {step: self.progress.stages.get(title) for step, title in steps.items()}
+        return {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}
 
     def _print_results(self) -> None:
         """Print the scores and where the report is, or where the predictions are."""

@@ -3,15 +3,20 @@
 import argparse
 import json
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from pipeline import config
-from pipeline.chain import NETWORK_TITLES, NETWORKS, STAGE_TITLES
+from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE, STAGE_TITLES
 from pipeline.errors import UserError
+from pipeline.progress import format_seconds
 from pipeline.runs.failures import read_failures
 from pipeline.runs.opening import open_run
+from pipeline.runs.rates import Rate, read_rates
 from pipeline.runs.run import Run
-from pipeline.training.experiment import read_experiment
+from pipeline.training.experiment import plan_trainings
+from pipeline.training.forecast import forecast_data
+from pipeline.training.outlook import look_ahead
 from store.layout import stage_folder
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
@@ -28,12 +33,14 @@ class StageStatus:
         done: Finished under the current settings.
         waiting: Not finished.
         reason: Why some are waiting, or "".
+        seconds: What the waiting ones may take, by the rates of earlier runs; None where none is known.
     """
 
     stage: str
     done: int
     waiting: int
     reason: str = ""
+    seconds: float | None = 0.0
 
 
 @dataclass
@@ -57,44 +64,54 @@ class Status:
         """Whether a run would have nothing to do."""
         return not any(stage.waiting for stage in self.stages)
 
+    @property
+    def seconds(self) -> float:
+        """What a run may take, as far as there are rates."""
+        return sum(stage.seconds or 0.0 for stage in self.stages)
+
 
 def read_status(run: Run) -> Status:
     """Look at the files that a run would leave."""
     status = Status(missing=len(run.plan.missing), vanished=len(run.plan.vanished), failed=read_failures(run.folder))
     present = {name: shard for name, shard in run.plan.assigned.items() if name not in run.plan.vanished}
     work = {shard: run.find_work(shard) for shard in run.plan.shards}
+    rates = read_rates(run.folder)
     for stage, title in STAGE_TITLES.items():
         waiting = [name for name, shard in present.items() if stage in work[shard]]
+        seconds = _estimate(rates, stage, len(waiting))
         status.stages.append(
-            StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting))
+            StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting), seconds)
         )
-    if run.untrainable and not config.dataset().train:
+    if run.untrainable:
+        if config.dataset().train:
+            counts = {**dict.fromkeys(NETWORK_TITLES.values(), config.run().seeds), "report": 1}
+            status.stages += [StageStatus(title, 0, count, run.untrainable) for title, count in counts.items()]
         return status
-    if any(work.values()) or run.untrainable:
-        reason = "features first" if any(work.values()) else run.untrainable
-        counts = {**dict.fromkeys(NETWORK_TITLES.values(), config.run().seeds), "report": 1}
-        status.stages += [StageStatus(title, 0, count, reason) for title, count in counts.items()]
-    else:
-        status.stages += _read_results(run)
+    status.stages += _read_results(run, work, rates)
     return status
 
 
-def _read_results(run: Run) -> list[StageStatus]:
-    experiment = read_experiment(run)
+def _estimate(rates: Mapping[str, Rate], step: str, count: int) -> float | None:
+    if not count:
+        return 0.0
+    return rates[step].seconds_each * count if step in rates else None
+
+
+def _read_results(run: Run, work: Mapping[str, Collection[str]], rates: Mapping[str, Rate]) -> list[StageStatus]:
+    experiment = plan_trainings(forecast_data(run, work))
+    at_work = {stage for stages in work.values() for stage in stages}
     results = []
     for network in NETWORKS:
-        waiting = [trainings.seed for trainings in experiment.trainings if not trainings.is_done(network)]
-        done = len(experiment.trainings) - len(waiting)
-        others = any((run.folder / "checkpoints").glob(f"{network}-*/training.json"))
-        reason = "data or settings have changed since the last training" if others else "never trained"
-        if done:
-            reason = f"not trained yet with seed {', '.join(map(str, waiting))}"
-        results.append(StageStatus(NETWORK_TITLES[network], done, len(waiting), reason if waiting else ""))
-    is_done = experiment.is_reported
+        found = look_ahead(experiment, network, at_work)
+        reason = ", ".join(found.reasons)
+        results.append(StageStatus(NETWORK_TITLES[network], found.done, found.waiting, reason, found.seconds))
+    is_done, is_there = experiment.is_reported, experiment.report_path.exists()
+    # How many of the folds are to be trained is not looked into here.
+    seconds = None if config.run().folds and not is_there else _estimate(rates, REPORT_TITLE, int(not is_there))
     reason = "" if is_done else "not written for these results"
-    if experiment.report_path.exists() and not is_done:
+    if is_there and not is_done:
         reason = f"there, but {run.folder / 'latest'} names another"
-    return [*results, StageStatus("report", int(is_done), int(not is_done), reason)]
+    return [*results, StageStatus(REPORT_TITLE, int(is_done), int(not is_done), reason, seconds)]
 
 
 def _reason(run: Run, stage: str, waiting: list[str]) -> str:
@@ -118,17 +135,37 @@ def _reason(run: Run, stage: str, waiting: list[str]) -> str:
 
 def format_status(status: Status) -> str:
     """Give the status as a table of plain text."""
-    rows = [("stage", "done", "waiting", "")]
-    rows += [(stage.stage, str(stage.done), str(stage.waiting), stage.reason) for stage in status.stages]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}".rstrip() for row in rows]
+    rows = [("stage", "done", "waiting", "about", "")]
+    rows += [
+        (stage.stage, str(stage.done), str(stage.waiting), _format_time(stage), stage.reason) for stage in status.stages
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = [
+        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{row[i]:>{widths[i]}}" for i in (1, 2, 3)), row[4]]).rstrip()
+        for row in rows
+    ]
     if status.missing:
         lines.append(f"{status.missing} listed utterances have no file")
     if status.vanished:
         lines.append(f"{status.vanished} files are gone; their features are kept")
     lines += [f"failed in the last run: {failure}" for failure in status.failed]
-    lines.append("nothing to do" if status.is_settled else "`valar run` would go on")
+    lines.append("nothing to do" if status.is_settled else _format_end(status))
     return "\n".join(lines)
+
+
+def _format_time(stage: StageStatus) -> str:
+    if not stage.waiting:
+        return ""
+    return "?" if stage.seconds is None else format_seconds(stage.seconds)
+
+
+def _format_end(status: Status) -> str:
+    line = "`valar run` would go on"
+    unmeasured = [stage.stage for stage in status.stages if stage.waiting and stage.seconds is None]
+    if status.seconds:
+        line += f": about {format_seconds(status.seconds)} by the rates of earlier runs"
+        line += f", and what has no rate yet ({', '.join(unmeasured)})" if unmeasured else ""
+    return line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     print(
-        json.dumps({**asdict(status), "settled": status.is_settled}, indent=2)
+        json.dumps({**asdict(status), "settled": status.is_settled, "seconds": status.seconds}, indent=2)
         if arguments.json
         else format_status(status)
     )

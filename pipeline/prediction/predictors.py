@@ -13,6 +13,7 @@ from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_
 from models.training.inference import predict
 from pipeline import config
 from pipeline.errors import UserError
+from pipeline.runs.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
@@ -54,7 +55,10 @@ class Predictor:
         """
         if self.needs_crops:
             check_crops_stay(str(self.paths[self.kind]))
-        differences = list(_compare(self.features, stages, self.stages))
+        differences = [
+            f"[{change.stage}] {change.key}: {change.before} in the checkpoint, {change.now} here"
+            for change in compare_features(self.features, stages, self.stages)
+        ]
         if differences:
             raise UserError(
                 f"{self.paths[self.kind]} was trained on features made in another way than the settings make them "
@@ -199,26 +203,3 @@ def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:
     embeddings = checkpoint.provenance["features"].get("embeddings", {}).get("settings", {}).get("weights", "")
     if checkpoint.inputs.num_frames and checkpoint.inputs.faces == "embeddings" and embeddings.startswith("random"):
         yield "RANDOM WEIGHTS: the face embeddings are those of a random network; the results say nothing"
-
-
-#: What was done before a setting was there; such values are not written down, so that earlier stores are known again.
-_BEFORE = {"speaker": "largest", "still_faces": "count"}
-
-
-def _compare(before: Mapping[str, Any], now: Mapping[str, Any], stages: tuple[str, ...]) -> Iterator[str]:
-    """Say what differs, setting by setting."""
-    for stage in stages:
-        one, other = (dict(_flatten(made.get(stage, {}))) for made in (before, now))
-        for key in sorted(one.keys() | other.keys()):
-            found = [made.get(key, _BEFORE.get(key)) for made in (one, other)]
-            if found[0] != found[1]:
-                yield f"[{stage}] {key}: {found[0]} in the checkpoint, {found[1]} here"
-
-
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        name = key if key == "settings" and not prefix else f"{prefix}{key}"
-        if isinstance(inner, Mapping):
-            yield from _flatten(inner, "" if name == "settings" else f"{name} ")
-        else:
-            yield name, inner

@@ -7,6 +7,8 @@ from store.listings import read_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 
+#: The stages under which they may be kept.
+CROPS = ("crops", "crops_jpeg")
 #: In the provenance of raw crops that were made only to be embedded.
 PASSING = {"kept": "until they are embedded"}
 
@@ -42,8 +44,7 @@ def find_crops(run: Run, shard: str) -> Shard:
     Raises:
         UserError: None are kept.
     """
-    stages = ["crops", "crops_jpeg"]
-    for stage in stages[::-1] if "crops_jpeg" in run.kept else stages:
+    for stage in CROPS[::-1] if "crops_jpeg" in run.kept else CROPS:
         found = run.shard(stage, shard)
         if found is not None:
             return found
@@ -56,6 +57,11 @@ def find_crops(run: Run, shard: str) -> Shard:
 def describe_crops(crops: Shard) -> str:
     """Say what a network is given that reads these crops: "raw", or "jpeg" and the quality they were written with."""
     return "raw" if crops.stage == "crops" else f"jpeg {crops.provenance.get('jpeg_quality', 'of unknown quality')}"
+
+
+def forecast_crops(run: Run) -> str:
+    """Say as `describe_crops` does in which form crops will be kept that are not there yet."""
+    return f"jpeg {config.faces().jpeg_quality}" if "crops_jpeg" in run.kept else "raw"
 
 
 def check_crops_stay(reader: str) -> None:

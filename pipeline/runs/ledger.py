@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.runs.run import Run, has_rows
 from store import files
-from store.text import guard_cell
+from store.text import guard_cell, read_cell
 
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
@@ -134,6 +135,32 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     writer.writerow([field.name for field in fields(LedgerRow)])
     writer.writerows(["" if cell is None else guard_cell(cell) for cell in astuple(row)] for row in rows)
     return text.getvalue()
+
+
+def parse_ledger(text: str) -> dict[str, LedgerRow]:
+    """Read what `format_ledger` gave, also that of an earlier release, as far as it goes; by utterance.
+
+    Raises:
+        ValueError: It is no ledger, or a number in it is none.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    known = {field.name: field for field in fields(LedgerRow)}
+    if not {"utterance", "split", "sound", "picture"} <= set(reader.fieldnames or ()):
+        raise ValueError("it has not the columns of a ledger")
+    found = {}
+    for cells in reader:
+        values: dict[str, Any] = {}
+        for name, cell in cells.items():
+            if name in known and cell is not None:
+                values[name] = _parse_cell(read_cell(cell), known[name].default)
+        found[values["utterance"]] = LedgerRow(**values)
+    return found
+
+
+def _parse_cell(cell: str, default: Any) -> Any:
+    if default is None:
+        return float(cell) if cell else None
+    return int(cell) if isinstance(default, int) else cell
 
 
 def write_ledger(rows: Iterable[LedgerRow], path: Path) -> None:

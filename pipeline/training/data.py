@@ -22,10 +22,12 @@ class TrainingData:
     Args:
         run: With all its shards finished.
         ledger: The statuses of its utterances, by name.
+        is_forecast: Whether some features are not there yet, and their statuses are what they may become.
     """
 
     run: Run
     ledger: dict[str, LedgerRow]
+    is_forecast: bool = False
 
     @classmethod
     def read(cls, run: Run) -> "TrainingData":

@@ -90,12 +90,12 @@ class Experiment:
         return average([trainings.predict(network, split) for trainings in self.trainings])
 
 
-def plan_trainings(data: TrainingData) -> Experiment:
+def plan_trainings(data: TrainingData, *, is_fold: bool = False) -> Experiment:
     """Plan the trainings of `[run] seeds` seeds, the first of which is `[run] seed`."""
     first, count = config.run().seed, config.run().seeds
-    return Experiment(data, [Trainings(data, seed) for seed in range(first, first + count)])
+    return Experiment(data, [Trainings(data, seed, is_fold) for seed in range(first, first + count)])
 
 
-def read_experiment(run: Run) -> Experiment:
+def read_experiment(run: Run, *, is_fold: bool = False) -> Experiment:
     """Read a finished run's statuses and plan its trainings."""
-    return plan_trainings(TrainingData.read(run))
+    return plan_trainings(TrainingData.read(run), is_fold=is_fold)

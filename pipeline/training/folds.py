@@ -48,7 +48,8 @@ def make_folds(run: Run, num_folds: int) -> list[Experiment]:
                     (),
                     dataset.group_column,
                 ),
-            )
+            ),
+            is_fold=True,
         )
         for held_out in range(num_folds)
     ]

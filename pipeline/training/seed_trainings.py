@@ -13,9 +13,10 @@ from models.training.metrics import EpochMetrics
 from models.training.version import TRAINING_VERSION
 from pipeline import config
 from pipeline.runs.fingerprints import compute_fingerprint
-from pipeline.runs.kept_crops import describe_crops, find_crops
+from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
 from pipeline.training.data import TrainingData
 from pipeline.training.launcher import train_in_processes
+from pipeline.training.record import DONE, RESTS_ON, TrainingRecord
 from pipeline.training.request import TrainingRequest, train
 from store import files
 
@@ -27,52 +28,70 @@ class Trainings:
     Args:
         data: The clips they are trained on.
         seed: Of every random number.
+        is_fold: Whether they are a part of a cross-validation.
     """
 
     data: TrainingData
     seed: int
+    is_fold: bool = False
 
-    @cached_property
+    @property
     def fingerprints(self) -> dict[str, str]:
         """Name each network's checkpoints by everything that makes them what they are."""
+        return self._made_of[0]
+
+    def record(self, network: str) -> TrainingRecord:
+        """Give what a network's training is made of."""
+        features = {stage: self.data.run.stages[stage] for stage in RESTS_ON[network]}
+        fingerprints, made_of = self._made_of
+        return TrainingRecord(
+            network, fingerprints[network], made_of[network], features, self.is_fold, self.folder(network)
+        )
+
+    @cached_property
+    def _made_of(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        """Give the networks' fingerprints, and what each is a digest of."""
         run = self.data.run
         stft, faces = run.fingerprints["stft"], run.fingerprints["embeddings"]
         vgg, sphereface = run.weights["vgg16"], run.weights["sphereface20"]
         backbone = config.vnet().backbone
-        anet = self._fingerprint("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})
+        made_of = {"anet": self._describe_making("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})}
         vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
         vnet_stages = {"crops" if backbone == "finetune" else "embeddings": faces}
-        vnet = self._fingerprint("vnet", vnet_stages, ["has_face"], vnet_weights)
-        joint = self._fingerprint(
-            "joint", {"stft": stft, **vnet_stages}, ["has_sound", "has_face"], {"parents": [anet, vnet]}
+        made_of["vnet"] = self._describe_making("vnet", vnet_stages, ["has_face"], vnet_weights)
+        found = {network: compute_fingerprint(made) for network, made in made_of.items()}
+        made_of["joint"] = self._describe_making(
+            "joint", {"stft": stft, **vnet_stages}, ["has_sound", "has_face"], {"parents": list(found.values())}
         )
-        return {"anet": anet, "vnet": vnet, "joint": joint}
+        return {**found, "joint": compute_fingerprint(made_of["joint"])}, made_of
 
-    def _fingerprint(self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]) -> str:
+    def _describe_making(
+        self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]
+    ) -> dict[str, Any]:
         members = [
             [u.name, row.identity, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
             for u in self.data.run.dataset.utterances
             for row in [self.data.ledger[u.name]]
             if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
         ]
-        return compute_fingerprint(
-            {
-                "network": network,
-                "version": TRAINING_VERSION,
-                "stages": stages,
-                "members": members,
-                "settings": config.describe_training(network),
-                "seed": self.seed,
-                "precision": config.run().precision,
-                "processes": config.run().processes,
-                "weights": weights,
-            }
-        )
+        return {
+            "network": network,
+            "version": TRAINING_VERSION,
+            "stages": stages,
+            "members": members,
+            "settings": config.describe_training(network),
+            "seed": self.seed,
+            "precision": config.run().precision,
+            "processes": config.run().processes,
+            "weights": weights,
+        }
 
     def _describe_crops(self, stages: dict[str, str], shard: str) -> list[str]:
         """Say in which form a network reads the crops; it gives other numbers with other ones."""
         if "crops" not in stages:
             return []
+        if self.data.is_forecast and not any(self.data.run.path(name, shard).exists() for name in CROPS):
+            return [forecast_crops(self.data.run)]
         return [describe_crops(find_crops(self.data.run, shard))]
 
     def folder(self, network: str) -> Path:
@@ -81,7 +100,7 @@ class Trainings:
 
     def done_path(self, network: str) -> Path:
         """Give the file that appears when a network's training is over."""
-        return self.folder(network) / "training.json"
+        return self.folder(network) / DONE
 
     def is_done(self, network: str) -> bool:
         """Tell whether a network's training is over."""
@@ -104,7 +123,7 @@ class Trainings:
             for parent in ("anet", "vnet"):
                 # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
                 _link_or_copy(self.folder(parent) / "best.pt", folder / f"{parent}.pt")
-        files.write_json(self.done_path(network), {"network": network, "fingerprint": self.fingerprints[network]})
+        self.record(network).write(self.done_path(network))
 
     def request(self, network: str) -> TrainingRequest:
         """Say everything that a network's training needs to know, in plain values."""

@@ -25,6 +25,7 @@ def test_before_the_first_run_everything_waits_and_nothing_is_written(workplace)
         "done": 0,
         "waiting": 9,
         "reason": "9 new or changed",
+        "seconds": None,
     }
     assert stages(ended)["train ANet"]["reason"] == "features first"
     assert workplace.digests(".") == before
@@ -38,7 +39,7 @@ def test_what_other_settings_made_is_stale(finished):
     finished.configure("[faces]\ndetect_every = 25\n[joint]\nepochs = 3\n")
     found = stages(finished.command("status", "--json"))
     assert found["train VNet"]["done"] == 1
-    assert found["train Joint"]["reason"] == "data or settings have changed since the last training"
+    assert found["train Joint"]["reason"] == "[joint] epochs 2 to 3"
 
 
 def test_missing_and_vanished_files_are_counted(finished):

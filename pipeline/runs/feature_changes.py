@@ -1,0 +1,72 @@
+"""What differs between two ways of making the features, setting by setting."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.chain import STAGE_TITLES
+
+#: What was done before a setting was there; such values are not written down, so that earlier stores are known again.
+_BEFORE = {"speaker": "largest", "still_faces": "count"}
+#: Digits shown of a digest.
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class FeatureChange:
+    """One thing that made a stage's bytes and is another now.
+
+    Attributes:
+        stage: the stage's name.
+        key: of its provenance: "version", or a setting.
+        before: its value.
+        now: likewise.
+    """
+
+    stage: str
+    key: str
+    before: Any
+    now: Any
+
+    def describe(self) -> str:
+        """Say it in a phrase.
+
+        >>> FeatureChange("faces", "detect_every", 25, 5).describe(), FeatureChange("faces", "version", 4, 5).describe()
+        ('[faces] detect_every 25 to 5', 'find faces: version 4 to 5')
+        """
+        if self.key == "version":
+            return f"{STAGE_TITLES.get(self.stage, self.stage)}: version {self.before} to {self.now}"
+        return f"[{self.stage}] {self.key} {_shorten(self.before)} to {_shorten(self.now)}"
+
+
+def compare_features(
+    before: Mapping[str, Any], now: Mapping[str, Any], stages: Iterable[str]
+) -> Iterator[FeatureChange]:
+    """Find what differs.
+
+    Args:
+        before: stage to what made up its bytes (see `fingerprints.describe_stages`).
+        now: likewise.
+        stages: those that are compared.
+    """
+    for stage in stages:
+        one, other = (dict(_flatten(made.get(stage, {}))) for made in (before, now))
+        for key in sorted(one.keys() | other.keys()):
+            found = [made.get(key, _BEFORE.get(key)) for made in (one, other)]
+            if found[0] != found[1]:
+                yield FeatureChange(stage, key, *found)
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        name = key if key == "settings" and not prefix else f"{prefix}{key}"
+        if isinstance(inner, Mapping):
+            yield from _flatten(inner, "" if name == "settings" else f"{name} ")
+        else:
+            yield name, inner
+
+
+def _shorten(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
+    return text[:_SHOWN] if is_digest else text

@@ -1,0 +1,103 @@
+"""What a run will train, why, and how long that may take: told before it begins."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.training.data import TrainingData
+from pipeline.training.experiment import Experiment
+from pipeline.training.record import RESTS_ON, TrainingRecord, explain, find_last
+
+_TOLD_BEFORE = "data or settings have changed since the last training"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is to be trained of one network.
+
+    Attributes:
+        done: trainings that are there, one a seed.
+        waiting: trainings that are not.
+        reasons: why, a phrase each.
+        seconds: what the waiting ones may take by the pace of the last one; None where none is known.
+    """
+
+    done: int
+    waiting: int
+    reasons: tuple[str, ...] = ()
+    seconds: float | None = 0.0
+
+
+def look_ahead(experiment: Experiment, network: str, stages: Collection[str]) -> Outlook:
+    """Say what is to be trained of a network.
+
+    Args:
+        experiment: of the present features, or of those forecast.
+        network: its name.
+        stages: those that have something to do first.
+    """
+    waiting = [trainings for trainings in experiment.trainings if not trainings.is_done(network)]
+    done = len(experiment.trainings) - len(waiting)
+    if not waiting:
+        return Outlook(done, 0)
+    first = waiting[0]
+    now = first.record(network)
+    last = find_last(now.folder.parent, network, first.seed)
+    reasons = [f"not trained yet with seed {', '.join(str(each.seed) for each in waiting)}"] if done else []
+    if not done:
+        reasons = _explain(last, now, experiment.data)
+    if set(stages) & set(RESTS_ON[network]):
+        reasons = ["features first"] if last is None else [*reasons, "features first"]
+    seconds = [estimate_seconds(last, each.record(network)) for each in waiting]
+    known = [value for value in seconds if value is not None]
+    return Outlook(done, len(waiting), tuple(reasons), sum(known) if len(known) == len(seconds) else None)
+
+
+def _explain(last: TrainingRecord | None, now: TrainingRecord, data: TrainingData) -> list[str]:
+    if last is None:
+        return ["never trained"]
+    if not last.made_of:
+        return [f"{_TOLD_BEFORE}, which an earlier version made without keeping what it was made of"]
+    return explain(last, now, _find_places(data)) or [_TOLD_BEFORE]
+
+
+def _find_places(data: TrainingData) -> dict[str, str]:
+    """Say of each listed clip where it is now, for those that are not trained on: a split, or what it lacks."""
+    places = {}
+    for utterance in data.run.dataset.utterances:
+        row = data.ledger[utterance.name]
+        lacks = [
+            f"{part} {status}"
+            for part, status in (("sound", row.sound), ("picture", row.picture))
+            if status not in ("ok", "source_missing")
+        ]
+        is_used = utterance.split in ("train", "validation")
+        places[utterance.name] = (" and ".join(lacks) or utterance.split) if is_used else utterance.split
+    return places
+
+
+def estimate_seconds(last: TrainingRecord | None, now: TrainingRecord) -> float | None:
+    """Estimate the wall time of a training, of one that was stopped the rest; None where none has been measured.
+
+    Args:
+        last: whose pace is taken: seconds a clip and epoch, validation included.
+        now: its clips and epochs count; other settings that change the pace are not known of.
+    """
+    measured = [] if last is None else _read_metrics(last.folder)
+    clips = sum(line["num_train"] + line["num_validation"] for line in measured)
+    if not clips:
+        return None
+    epochs = int(now.made_of["settings"]["epochs"]) - len(_read_metrics(now.folder))
+    return sum(line["seconds"] for line in measured) / clips * len(now.made_of["members"]) * max(0, epochs)
+
+
+def _read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Read a training's metrics.jsonl, a line an epoch; nothing where it is gone or says something else."""
+    wanted = ("num_train", "num_validation", "seconds")
+    try:
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        return [{name: float(line[name]) for name in wanted} for line in lines]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []

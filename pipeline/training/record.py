@@ -1,0 +1,159 @@
+"""What a finished training keeps of its own making (`training.json`), and why another one would be made today."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.chain import NETWORK_TITLES
+from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
+from pipeline.runs.feature_changes import compare_features
+from store import files
+
+#: Its name in a folder of checkpoints; it appears when the training is over.
+DONE = "training.json"
+#: The stages whose making a network's features rest on.
+RESTS_ON = {"anet": ("wav", "stft"), "vnet": ("frames", "faces", "embeddings")}
+RESTS_ON["joint"] = (*RESTS_ON["anet"], *RESTS_ON["vnet"])
+#: Records looked at for the last one of a seed, the newest first; an older one than that is compared with nothing.
+_MOST_READ = 50
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """A finished training.
+
+    Attributes:
+        network: anet, vnet or joint.
+        fingerprint: of its checkpoints.
+        made_of: what the fingerprint is a digest of; empty where a release wrote it that did not keep that.
+        features: stage to what made up its bytes, of the stages that it rests on.
+        is_fold: whether it is a part of a cross-validation, and no result by itself.
+        folder: of its checkpoints.
+    """
+
+    network: str
+    fingerprint: str
+    made_of: Mapping[str, Any]
+    features: Mapping[str, Any]
+    is_fold: bool = False
+    folder: Path = Path()
+
+    def write(self, path: Path) -> None:
+        """Write it; a fold's without what it was made of, which nothing is ever compared with."""
+        value: dict[str, Any] = {
+            "network": self.network,
+            "fingerprint": self.fingerprint,
+            "finished": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
+            "is_fold": self.is_fold,
+        }
+        if not self.is_fold:
+            value |= {"made_of": self.made_of, "features": self.features}
+        files.write_json(path, value)
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainingRecord":
+        """Read it as far as it goes: one of an earlier release, or a damaged one, says nothing of its making."""
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            value = {}
+        value = value if isinstance(value, dict) else {}
+        made_of, features = value.get("made_of"), value.get("features")
+        return cls(
+            network=str(value.get("network", "")),
+            fingerprint=str(value.get("fingerprint", "")),
+            made_of=made_of if isinstance(made_of, dict) else {},
+            features=features if isinstance(features, dict) else {},
+            is_fold=value.get("is_fold") is True,
+            folder=path.parent,
+        )
+
+
+def find_last(checkpoints: Path, network: str, seed: int) -> TrainingRecord | None:
+    """Find the last finished training of a network, one with this seed where there is any; None before the first.
+
+    Args:
+        checkpoints: the folder of all checkpoints.
+        network: its name.
+        seed: of the training that is to be explained.
+    """
+    paths = sorted(checkpoints.glob(f"{network}-*/{DONE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    records = (record for record in map(TrainingRecord.read, paths[:_MOST_READ]) if not record.is_fold)
+    last = None
+    for record in records:
+        if record.made_of.get("seed", seed) == seed:
+            return record
+        last = last or record
+    return last
+
+
+def explain(last: TrainingRecord, now: TrainingRecord, gone_to: Mapping[str, str]) -> list[str]:
+    """Say in which a training would differ from the last one, a phrase for each kind of difference.
+
+    Args:
+        last: with what it was made of.
+        now: the training as it would be.
+        gone_to: of clips that are not trained on now what is known of them (see `describe_clip_changes`).
+    """
+    before, after = last.made_of, json.loads(json.dumps(now.made_of))  # both as JSON has them
+    try:
+        return list(_find_differences(last.network, before, after)) + list(
+            _find_data(last, now, before, after, gone_to)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        return ["the record of the last training cannot be read"]
+
+
+def _find_data(
+    last: TrainingRecord,
+    now: TrainingRecord,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    gone_to: Mapping[str, str],
+) -> Iterator[str]:
+    one, other = (_read_members(made["members"]) for made in (before, after))
+    clips = describe_clip_changes(one, other, gone_to)
+    yield from clips
+    if not clips and before["members"] != after["members"]:
+        same = [member[0] for member in before["members"]] == [member[0] for member in after["members"]]
+        yield "the crops are kept in another form" if same else "the rows of the CSV files are in another order"
+    changes = list(compare_features(last.features, now.features, RESTS_ON[last.network]))
+    yield from (change.describe() for change in changes)
+    if not changes and before["stages"] != after["stages"]:
+        yield "the features are made in another way"
+
+
+def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    one, other = before["settings"], after["settings"]
+    for name in sorted(one.keys() | other.keys()):
+        if one.get(name) != other.get(name):
+            yield f"[{network}] {name} {_format(one.get(name))} to {_format(other.get(name))}"
+    for name in ("seed", "precision", "processes"):
+        if before[name] != after[name]:
+            yield f"[run] {name} {before[name]} to {after[name]}"
+    if before["version"] != after["version"]:
+        yield f"the training's code: version {before['version']} to {after['version']}"
+    weights = before["weights"].keys() | after["weights"].keys()
+    changed = {name for name in weights if before["weights"].get(name) != after["weights"].get(name)}
+    yield from (f"the weights {name} are others" for name in sorted(changed - {"parents"}))
+    if "parents" in changed:
+        pairs = zip(("anet", "vnet"), before["weights"]["parents"], after["weights"]["parents"], strict=True)
+        others = [NETWORK_TITLES[parent].rpartition(" ")[2] for parent, a, b in pairs if a != b]
+        yield f"it starts from another {' and '.join(others)}"
+
+
+def _read_members(members: list[list[Any]]) -> dict[str, ClipFacts]:
+    """Read what a fingerprint says of its clips; what comes behind the split is how their crops are kept."""
+    found = {}
+    for name, content, arousal, valence, split, *_ in members:
+        found[str(name)] = ClipFacts(str(split), arousal, valence, str(content))
+    return found
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)

@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
+from pipeline.runs.ledger import LedgerRow, format_ledger, parse_ledger
+
+FACTS = ClipFacts("train", 0.2, 0.1, "ab")
+
+
+def changed(**what):
+    return describe_clip_changes({"v/a": FACTS}, {"v/a": replace(FACTS, **what)})
+
+
+def test_each_kind_of_change_is_a_phrase_of_its_own():
+    assert changed() == []
+    assert changed(arousal=0.3) == ["1 label changed (v/a: arousal 0.2 to 0.3)"]
+    assert changed(arousal=None, valence=None) == ["1 label changed (v/a: arousal 0.2 to none and valence 0.1 to none)"]
+    assert changed(split="validation") == ["1 clip moved (v/a: train to validation)"]
+    assert changed(content="cd") == ["1 clip with other content (v/a)"]
+    assert changed(content="ab {cut}") == ["1 clip cut or told otherwise (v/a)"]
+    assert changed(split="validation", content="cd", valence=0.0) == [
+        "1 clip moved (v/a: train to validation)",
+        "1 label changed (v/a: valence 0.1 to 0)",
+        "1 clip with other content (v/a)",
+    ]
+
+
+def test_of_many_the_first_are_named_and_all_counted():
+    many = {f"v/{i}": FACTS for i in range(5)}
+    assert describe_clip_changes({}, many) == ["5 clips added (v/0, v/1, v/2, and 2 more)"]
+    assert describe_clip_changes(many, {}, {"v/4": "test", "v/3": "picture no_face"}) == [
+        "3 clips removed (v/0, v/1, v/2)",
+        "2 clips left out (v/3: train to picture no_face, v/4: train to test)",
+    ]
+
+
+def test_what_is_not_known_is_no_change():
+    assert changed(content="") == []
+    assert changed(state="ok") == []
+
+
+def test_a_ledger_is_read_as_it_was_written():
+    rows = {
+        "v/a": LedgerRow("v/a", "train", "ok", "no_face", 300, 0, "", "no face, =in 3 frames", "ab12", "cd", 0.1, -0.0),
+        "v/b": LedgerRow("v/b", "test", "missing_file", "missing_file"),
+    }
+    assert parse_ledger(format_ledger(rows.values())) == rows
+
+
+def test_a_ledger_of_an_earlier_release_is_read_as_far_as_it_goes():
+    found = parse_ledger("utterance,split,sound,picture,later\nv/a,train,ok,ok,x\n")
+    assert found == {"v/a": LedgerRow("v/a", "train", "ok", "ok")}
