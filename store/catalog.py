@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from store.errors import StoreError, UtteranceNotFoundError
-from store.labels import Label, read_labels
+from store.labels import UNLABELLED, Label, read_labels
 from store.layout import listings_folder, shard_path
-from store.listings import Listing, find_listings
+from store.listings import PREDICTION, Listing, find_listings
 from store.schema import SCHEMAS
 from store.shard.images import Images
 from store.shard.reader import Shard
@@ -26,9 +26,10 @@ _MOST_OPEN = 4096
 class Clip:
     """One utterance's rows; each attribute is a read-only view, its file opened and mapped when first touched."""
 
-    def __init__(self, store: "FeatureStore", name: str, shard: str) -> None:
+    def __init__(self, store: "FeatureStore", name: str, listing: Listing) -> None:
         self.name = name
-        self.shard = shard
+        self.listing = listing
+        self.shard = listing.shards[name]
         self._store = store
 
     def __repr__(self) -> str:
@@ -39,7 +40,7 @@ class Clip:
 
     def find_shard(self, stage: str) -> Shard | None:
         """Open a stage's file; None where the stage has not been there yet."""
-        rows = self._store.shard(stage, self.shard)
+        rows = self._store.shard(stage, self.shard, self.listing)
         return rows if rows is None or self.name in rows else None
 
     @cached_property
@@ -109,12 +110,18 @@ class Clip:
 
 
 class FeatureStore:
-    """The features that a run lists, by utterance.
+    """The features that runs list, by utterance.
+
+    An utterance that several runs list has the rows, settings and labels of the newest of them; clips that were only
+    predicted (runs called `predict-…`) come after those of all data sets.
 
     Args:
         folder: The store's folder, `[store] root` of tasks.cfg.
-        run: Name of the run whose listing counts; the newest by default, prediction runs (`predict-…`) last.
+        run: Name of the run whose listing alone counts; by default all count.
         mapped: False reads copies instead of mapping the files (see `Shard`).
+
+    Attributes:
+        listing: The newest run's listing, or that of the run asked for.
 
     Raises:
         StoreError: The folder is no store, or no run has written what it lists.
@@ -130,7 +137,7 @@ class FeatureStore:
         self.folder = Path(folder)
         self.mapped = mapped
         paths = find_listings(self.folder)
-        paths.sort(key=lambda path: (not path.name.startswith("predict-"), path.stat().st_mtime_ns))
+        paths.sort(key=lambda path: (not path.name.startswith(PREDICTION), path.stat().st_mtime_ns))
         if run is not None:
             paths = [path for path in paths if path.stem == run]
         if not paths:
@@ -138,43 +145,66 @@ class FeatureStore:
                 f"{listings_folder(self.folder)} holds no listing{f' of the run {run!r}' if run else ''}; "
                 "check the path, or run `valar features` first"
             )
-        self.listing = Listing.read(paths[-1])
-        self._shards: OrderedDict[tuple[str, str], Shard] = OrderedDict()
+        self.listing = Listing.read(paths.pop())
+        self._other_paths = paths[::-1]
+        self._shards: OrderedDict[tuple[str, str, str], Shard] = OrderedDict()
+
+    @cached_property
+    def listings(self) -> list[Listing]:
+        """The listings that count, the first of which wins; those of other runs are read when they are asked for."""
+        return [self.listing, *map(Listing.read, self._other_paths)]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted({name for listing in self.listings for name in listing.shards})
+
+    def find_listing(self, name: object) -> Listing | None:
+        """Give the listing that counts for an utterance; None where no run lists it."""
+        if name in self.listing.shards:
+            return self.listing
+        return next((listing for listing in self.listings if name in listing.shards), None)
 
     def __len__(self) -> int:
-        return len(self.listing.shards)
+        return len(self._names)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self.listing.shards))
+        return iter(self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.listing.shards
+        return self.find_listing(name) is not None
 
     def __getitem__(self, name: str) -> Clip:
         name = self.find_name(name)
-        shard = self.listing.shards.get(name)
-        if shard is None:
-            near = difflib.get_close_matches(name, self.listing.shards, 3, 0.6)
+        listing = self.find_listing(name)
+        if listing is None:
+            near = difflib.get_close_matches(name, self._names, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
             raise UtteranceNotFoundError(f"{name!r} is not among the {len(self)} utterances of {self.folder}{hint}")
-        return Clip(self, name, shard)
+        return Clip(self, name, listing)
 
     def find_name(self, name: str) -> str:
         """Give an utterance's name where it is written with its file's ending; else the name as it is."""
         stem, dot, _ = name.rpartition(".")
         return stem if dot and name not in self and stem in self else name
 
-    def shard(self, stage: str, shard: str) -> Shard | None:
-        """Open one stage's file of a shard; None where the stage has not been there yet."""
-        key = (stage, shard)
+    def shard(self, stage: str, shard: str, listing: Listing | None = None) -> Shard | None:
+        """Open one stage's file of a shard; None where the stage has not been there yet.
+
+        Args:
+            stage: The stage.
+            shard: The shard's id.
+            listing: Of the run under whose settings; by default the newest one's.
+        """
+        fingerprint = (listing or self.listing).fingerprints.get(stage)
+        if fingerprint is None:
+            return None
+        key = (stage, fingerprint, shard)
         found = self._shards.get(key)
         if found is not None:
             with contextlib.suppress(KeyError):  # another thread has let go of it
                 self._shards.move_to_end(key)
             return found
-        if stage not in self.listing.fingerprints:
-            return None
-        path = shard_path(self.folder, stage, self.listing.fingerprints[stage], shard)
+        path = shard_path(self.folder, stage, fingerprint, shard)
         if not path.exists():
             return None
         found = self._shards[key] = Shard(path, mapped=self.mapped)
@@ -187,12 +217,24 @@ class FeatureStore:
     def __repr__(self) -> str:
         """Say where it is, how much there is, and of which run."""
         stages = ", ".join(sorted(self.listing.fingerprints))
-        return f"<FeatureStore {self.folder}: {len(self)} utterances of the run {self.listing.run}; {stages}>"
+        more = f" and {len(self._other_paths)} more" if self._other_paths else ""
+        return f"<FeatureStore {self.folder}: {len(self)} utterances of the run {self.listing.run}{more}; {stages}>"
 
     def list_labels(self) -> dict[str, Label]:
-        """Give every utterance's split and labels, as the run's CSV files had them when it last ran."""
-        found = read_labels(Path(self.listing.runs) / "ledger.csv") if self.listing.runs else {}
-        return {name: found.get(name, Label()) for name in self}
+        """Give every utterance's split and labels, as its run's CSV files had them when it last ran.
+
+        Clips that were only predicted have the split `unlabelled`.
+        """
+        ledgers: dict[str, dict[str, Label]] = {}
+        for listing in self.listings:
+            is_predicted = listing.run.startswith(PREDICTION) or not listing.runs
+            ledgers[listing.run] = {} if is_predicted else read_labels(Path(listing.runs) / "ledger.csv")
+        found = {}
+        for name in self:
+            listing = self.find_listing(name) or self.listing
+            other = Label(UNLABELLED if listing.run.startswith(PREDICTION) else "")
+            found[name] = ledgers[listing.run].get(name, other)
+        return found
 
     def to_frame(self) -> Any:
         """Give one table of all clips as a pandas DataFrame: split, labels, and status and length of every stage.
@@ -225,9 +267,10 @@ class FeatureStore:
         """List every utterance with its shard and source, and status, length and message of each stage."""
         table = []
         for name in self:
-            row: dict[str, Any] = {"utterance": name, "shard": self.listing.shards[name], "source_sha256": ""}
+            listing = self.find_listing(name) or self.listing
+            row: dict[str, Any] = {"utterance": name, "shard": listing.shards[name], "source_sha256": ""}
             for stage in SCHEMAS:
-                shard = self.shard(stage, row["shard"])
+                shard = self.shard(stage, row["shard"], listing)
                 if shard is not None and name in shard:
                     row["source_sha256"] = row["source_sha256"] or shard.fact(name, "source_sha256")
                     row |= {f"{stage}_{fact}": shard.fact(name, fact) for fact in ("status", "length", "message")}

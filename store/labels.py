@@ -7,13 +7,16 @@ from pathlib import Path
 
 from store.text import read_cell
 
+#: Split of clips that were only predicted.
+UNLABELLED = "unlabelled"
+
 
 @dataclass(frozen=True)
 class Label:
     """What a run's CSV files said of one clip.
 
     Args:
-        split: train, validation or test, "" where it is not known.
+        split: train, validation or test, unlabelled for what was only predicted, "" where it is not known.
         arousal: From -1 to 1, NaN where there is none.
         valence: Likewise.
     """

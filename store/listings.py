@@ -11,6 +11,8 @@ from store.layout import listings_folder
 from store.names import check_id, check_run, check_utterance
 
 _LISTING_VERSION = 1
+#: Begins the names of runs that list clips to predict.
+PREDICTION = "predict-"
 #: What runs may keep beside their features, or not.
 BESIDE = frozenset({"crops", "crops_jpeg", "pixels"})
 

@@ -28,11 +28,8 @@ from store import files
 from store.erased import read_erased
 from store.errors import StoreError
 from store.layout import listings_folder
-from store.listings import Listing
+from store.listings import PREDICTION, Listing
 from store.plans import Member, read_stored_plans
-
-#: Begins the names of listings of clips to predict.
-_PREDICTION = "predict-"
 
 
 def open_run(unlabelled: Path | None = None, *, store: Path | None = None, trains: bool = False) -> Run:
@@ -53,7 +50,7 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None, train
         weights = {"sphereface20": _resolve("sphereface20", "[embeddings] weights", config.embeddings().weights)}
         if unlabelled is not None:
             videos, dataset = list_unlabelled(unlabelled)
-            return _plan_run(dataset, weights, videos, store, _PREDICTION + _name_run(unlabelled))
+            return _plan_run(dataset, weights, videos, store, PREDICTION + _name_run(unlabelled))
         if config.vnet().backbone == "finetune":
             check_crops_stay("[vnet] backbone = finetune")
         untrainable = _find_untrainable(weights)
@@ -242,7 +239,7 @@ def _name_run(folder: Path) -> str:
 def _read_listing(store: Path, name: str) -> Listing | None:
     """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
     path = listings_folder(store) / f"{name}.json"
-    others = [other for other in listings_folder(store).glob("*.json") if not other.name.startswith(_PREDICTION)]
+    others = [other for other in listings_folder(store).glob("*.json") if not other.name.startswith(PREDICTION)]
     others.sort(key=lambda other: other.stat().st_mtime_ns)
     if path.exists() or not others:
         return Listing.read(path) if path.exists() else None

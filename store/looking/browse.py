@@ -39,7 +39,7 @@ def write_pages(store: FeatureStore, folder: Path, ledger: Path | None = None) -
     Args:
         store: The features.
         folder: A new or empty folder, or one with earlier pages, which are replaced.
-        ledger: A run's ledger.csv, which says who is in which split; by default that of the listing's run.
+        ledger: A run's ledger.csv, which says who is in which split; by default that of each clip's run.
 
     Returns:
         The number of clips.
@@ -49,7 +49,10 @@ def write_pages(store: FeatureStore, folder: Path, ledger: Path | None = None) -
 
     """
     _check_folder(store, folder)
-    splits = read_splits(ledger or Path(store.listing.runs) / "ledger.csv")
+    if ledger is None:
+        splits = {name: label.split for name, label in store.list_labels().items()}
+    else:
+        splits = read_splits(ledger)
     names = list(store)
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     write_mark(folder, store.listing.run)

@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from store.catalog import FeatureStore
 from store.erased import read_erased
 from store.errors import StoreError
 from store.layout import find_stage_sets, plans_folder, shard_path
-from store.plans import StoredPlan
+from store.listings import Listing
+from store.plans import StoredPlan, plan_path
 from store.schema import SCHEMAS, UTTERANCE_COLUMNS
 from store.shard.reader import Shard
+from store.tending.garbage import find_garbage
 from store.text import escape, format_time, render_table
 
 _COMMON = {column.name for column in UTTERANCE_COLUMNS}
@@ -42,7 +45,7 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
     """
     clip = store[name]
     name = clip.name
-    size, mtime = store.listing.sources[name]
+    size, mtime = clip.listing.sources[name]
     stages = {}
     for stage in SCHEMAS:
         shard = clip.find_shard(stage)
@@ -50,13 +53,13 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
             stages[stage] = _describe_stage(shard, name)
     return {
         "utterance": name,
-        "run": store.listing.run,
+        "run": clip.listing.run,
         "shard": clip.shard,
         "source": {
             "sha256": clip.source_sha256,
             "bytes": size,
             "changed": format_time(mtime / 1e9),
-            "gone": name in store.listing.vanished,
+            "gone": name in clip.listing.vanished,
         },
         "stages": stages,
     }
@@ -137,31 +140,67 @@ def explain_utterance(root: Path, name: str) -> list[str]:
     store = FeatureStore(root)
     name = store.find_name(name)
     holders = [path.stem for path in sorted(plans_folder(root).glob("*.json")) if _is_member(path, name)]
-    if name not in store:
-        near = difflib.get_close_matches(name, store.listing.shards, 3, 0.6)
-        sentences = [f"the run {store.listing.run} does not list {name}, or has found no file of that name"]
+    garbage = _Garbage(root, store.listings)
+    listing = store.find_listing(name)
+    if listing is None:
+        near = difflib.get_close_matches(name, store, 3, 0.6)
+        runs = f"the run {store.listing.run} does not list" if len(store.listings) == 1 else "no run lists"
+        sentences = [f"{runs} {name}, or has found no file of that name"]
         if near:
             sentences.append(f"the nearest names are {', '.join(near)}")
-        if holders:
-            sentences.append(f"earlier runs have planned it in the shards {', '.join(holders)}; gc removes those rows")
-        return sentences
-    shard = store.listing.shards[name]
-    sentences = [f"{name} is in the shard {shard} of the run {store.listing.run}"]
-    if name in store.listing.vanished:
+        return sentences + [f"an earlier run has planned it: {garbage.explain(holder)}" for holder in holders]
+    shard = listing.shards[name]
+    sentences = [f"{name} is in the shard {shard} of the run {listing.run}"]
+    if name in listing.vanished:
         sentences.append("its file is gone; its features are kept (source_missing)")
-    for stage in [stage for stage in SCHEMAS if stage in store.listing.fingerprints]:
-        sentences += _explain_stage(store, stage, store.listing.fingerprints[stage], shard, name)
-    stale = [holder for holder in holders if holder != shard]
-    if stale:
-        sentences.append(
-            f"older rows of it, of another file of that name, are in {', '.join(stale)}; they are not used"
-        )
+    for stage in [stage for stage in SCHEMAS if stage in listing.fingerprints]:
+        sentences += _explain_stage(store, stage, listing, name, garbage)
+    for other in [other for other in store.listings if other is not listing and name in other.shards]:
+        if other.shards[name] != shard or other.kept_fingerprints != listing.kept_fingerprints:
+            sentences.append(f"the run {other.run} lists it too, in the shard {other.shards[name]}")
+    used = {other.shards.get(name) for other in store.listings}
+    sentences += [
+        f"older rows of it are not used: {garbage.explain(holder)}" for holder in holders if holder not in used
+    ]
     return sentences
 
 
-def _explain_stage(store: FeatureStore, stage: str, fingerprint: str, shard: str, name: str) -> list[str]:
+class _Garbage:
+    """What `gc` would remove, looked up where it is asked for.
+
+    Args:
+        root: The store's folder.
+        listings: Of all runs.
+    """
+
+    def __init__(self, root: Path, listings: list[Listing]) -> None:
+        self._root = root
+        self._listings = listings
+
+    @cached_property
+    def _paths(self) -> set[Path]:
+        return {self._root / item.path for item in find_garbage(self._root)}
+
+    def explain(self, shard: str) -> str:
+        """Say what becomes of a shard of which no row of an utterance is used."""
+        files = [path for found in find_stage_sets(self._root) for s, path in found.shards.items() if s == shard]
+        files.append(plan_path(self._root, shard))
+        dead = sum(path in self._paths for path in files)
+        if dead == len(files):
+            return f"gc removes the shard {shard}"
+        runs = ", ".join(sorted(each.run for each in self._listings if shard in each.shards.values()))
+        what = f"{dead} of its {len(files)} files" if dead else "nothing of it"
+        return f"the shard {shard} has other clips of {runs}; gc removes {what}"
+
+    def explain_set(self, path: Path) -> str:
+        """Say what becomes of one file."""
+        return "gc removes it" if path in self._paths else "a run keeps it"
+
+
+def _explain_stage(store: FeatureStore, stage: str, listing: Listing, name: str, garbage: _Garbage) -> list[str]:
+    shard, fingerprint = listing.shards[name], listing.fingerprints[stage]
     try:
-        rows = store.shard(stage, shard)
+        rows = store.shard(stage, shard, listing)
         is_in = rows is not None and name in rows
     except StoreError as error:
         return [f"{stage}: cannot be read: {error}"]
@@ -169,11 +208,11 @@ def _explain_stage(store: FeatureStore, stage: str, fingerprint: str, shard: str
         if stage in ("pixels", "crops", "crops_jpeg"):
             return []  # kept only where the settings say so
         others = [
-            stage_set.fingerprint
+            f"{stage_set.fingerprint}: {garbage.explain_set(stage_set.shards[shard])}"
             for stage_set in find_stage_sets(store.folder)
             if stage_set.stage == stage and shard in stage_set.shards
         ]
-        stale = f"; made under other settings ({', '.join(others)}), which count no more" if others else ""
+        stale = f"; made under other settings ({'; '.join(others)})" if others else ""
         path = shard_path(store.folder, stage, fingerprint, shard)
         return [f"{stage}: not made yet: {path} is missing; the next run makes it{stale}"]
     if not is_in:

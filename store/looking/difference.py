@@ -44,7 +44,8 @@ def compare_stores(first: FeatureStore, second: FeatureStore) -> list[Difference
     names = sorted({*first, *second})
     found = [_missing("", name, name in first) for name in names if (name in first) != (name in second)]
     common = [name for name in names if name in first and name in second]
-    for stage in [stage for stage in SCHEMAS if stage in {*first.listing.fingerprints, *second.listing.fingerprints}]:
+    made = {stage for store in (first, second) for listing in store.listings for stage in listing.fingerprints}
+    for stage in [stage for stage in SCHEMAS if stage in made]:
         for name in common:
             one, two = first[name].find_shard(stage), second[name].find_shard(stage)
             if one is not None and two is not None:

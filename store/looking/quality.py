@@ -73,9 +73,9 @@ class Quality:
 
 def read_sound(store: FeatureStore, clip: Clip) -> Sound | None:
     """Read an utterance's WAV file; None where there is none."""
-    if "wav" not in store.listing.fingerprints:
+    if "wav" not in clip.listing.fingerprints:
         return None
-    path = wav_path(store.folder, store.listing.fingerprints["wav"], clip.shard, clip.name)
+    path = wav_path(store.folder, clip.listing.fingerprints["wav"], clip.shard, clip.name)
     try:
         with wave.open(str(path)) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")

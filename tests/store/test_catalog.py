@@ -9,7 +9,9 @@ import pytest
 from store import FeatureStore, StoreError, UtteranceNotFoundError
 from store.layout import shard_path
 from store.listings import Listing
+from store.looking.description import describe_utterance, explain_utterance
 from tests.store.shard.test_reader import write_stft
+from tests.store.stores import write_shard
 
 
 def make_store(folder):
@@ -55,8 +57,37 @@ def test_the_newest_run_counts_unless_one_is_named(tmp_path):
     make_store(tmp_path)
     path = Listing("runs-2", {"stft": "f1"}, {"v/a": "51"}, {"v/a": (1, 2)}).write(tmp_path)
     os.utime(path, (2**31, 2**31))
-    assert list(FeatureStore(tmp_path)) == ["v/a"]
+    assert list(FeatureStore(tmp_path, run="runs-2")) == ["v/a"]
+    assert FeatureStore(tmp_path)["v/a"].listing.run == "runs-2"
     assert len(FeatureStore(tmp_path, run="runs-1")) == 3
+
+
+def test_what_any_run_lists_is_found_each_clip_under_its_own_run_and_settings(tmp_path):
+    make_store(tmp_path)
+    write_shard(tmp_path, "stft", "53", {"folder/c": (4, 0)}, fingerprint="f2")
+    (tmp_path / "runs").mkdir()
+    ledger = "utterance,split,sound,picture,arousal,valence\nv/a,train,ok,ok,0.5,-0.25\n"
+    (tmp_path / "runs" / "ledger.csv").write_text(ledger)
+    path = Listing("runs-2", {"stft": "f1"}, {"v/a": "51"}, {"v/a": (1, 2)}, runs=str(tmp_path / "runs")).write(
+        tmp_path
+    )
+    os.utime(path, (2**31, 2**31))
+    Listing("predict-folder-1", {"stft": "f2"}, {"folder/c": "53"}, {"folder/c": (7, 8)}).write(tmp_path)
+    store = FeatureStore(tmp_path)
+    assert list(store) == ["folder/c", "v/a", "v/b", "w/a"]
+    assert [store[name].listing.run for name in store] == ["predict-folder-1", "runs-2", "runs-1", "runs-1"]
+    assert store["folder/c.mp4"].stft.shape == (4, 257, 2)
+    assert {name: label.split for name, label in store.list_labels().items()} == {
+        "folder/c": "unlabelled",
+        "v/a": "train",
+        "v/b": "",
+        "w/a": "",
+    }
+    assert [row["stft_length"] for row in store.list_utterances()] == [4, 5, 2, 3]
+    assert "4 utterances of the run runs-2 and 2 more" in repr(store)
+    (description := describe_utterance(store, "folder/c"))
+    assert (description["run"], description["source"]["bytes"]) == ("predict-folder-1", 7)
+    assert explain_utterance(tmp_path, "folder/c")[0] == "folder/c is in the shard 53 of the run predict-folder-1"
 
 
 def test_a_prediction_does_not_hide_the_data_set(tmp_path):
@@ -117,6 +148,6 @@ def test_a_bounded_number_of_shards_stays_open_and_views_stay_valid(tmp_path, mo
     store = FeatureStore(tmp_path)
     first = store["v/b"].stft
     assert len(store["w/a"].stft) == 3
-    assert list(store._shards) == [("stft", "52")]
+    assert list(store._shards) == [("stft", "f1", "52")]
     np.testing.assert_array_equal(first[:, 0, 0], [1000, 1001])
     np.testing.assert_array_equal(store["v/b"].stft, first)

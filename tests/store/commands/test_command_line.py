@@ -10,8 +10,10 @@ import pytest
 
 from store.__main__ import main
 from store.layout import find_stage_sets, shard_path, wav_path
+from store.listings import Listing
+from store.plans import plan_of
 from store.shard.sidecar import compute_sidecar, read_sidecar, write_sidecar
-from tests.store.stores import FINGERPRINTS
+from tests.store.stores import FINGERPRINTS, member, write_shard
 
 
 @pytest.fixture
@@ -134,6 +136,34 @@ def test_why(store, command):
         "crops: no_face (no face of 40 pixels or more in 20 frames), 0 rows from row 5",
         f"embeddings: not made yet: STORE/embeddings/e4bed0000001/{shard}.h5 is missing; the next run makes it",
     ]
+
+
+def test_why_says_what_gc_would_do(store, command):
+    root, _ = store
+    changed = plan_of([member("v/a")._replace(size=5), member("v/z")])
+    changed.write(root)
+    write_shard(root, "stft", changed.shard, {"v/a": (4, 0), "v/z": (4, 0)})
+    garbage = command("gc", "--dry-run")[1]
+    assert f"stft/b1/{changed.shard}.h5: no utterance that a run lists" in garbage
+    assert (
+        command("why", "v/a")[1].splitlines()[-1]
+        == f"older rows of it are not used: gc removes the shard {changed.shard}"
+    )
+    assert (
+        f"an earlier run has planned it: gc removes the shard {changed.shard}" in command("why", "v/z")[1].splitlines()
+    )
+    other = Listing("other-2", FINGERPRINTS, {"v/z": changed.shard}, {"v/z": (1, 2)}).write(root)
+    os.utime(other, (1, 1))
+    assert "nothing to remove" in command("gc", "--dry-run")[1]
+    said = (
+        f"older rows of it are not used: the shard {changed.shard} has other clips of other-2; gc removes nothing of it"
+    )
+    assert command("why", "v/a")[1].splitlines()[-1] == said
+    assert command("why", "v/z")[1].splitlines()[0] == f"v/z is in the shard {changed.shard} of the run other-2"
+    write_shard(root, "embeddings", changed.shard, {"v/a": (4, 0), "v/z": (4, 0)}, fingerprint="0dd")
+    assert f"embeddings/0dd/{changed.shard}.h5: no run has these settings" in command("gc", "--dry-run")[1]
+    assert "; made under other settings (0dd: gc removes it)" in command("why", "v/z")[1].splitlines()[-1]
+    assert "gc removes 1 of its 3 files" in command("why", "v/a")[1].splitlines()[-1]
 
 
 def test_why_of_a_damaged_shard_an_unlisted_and_an_erased_clip(store, command):
