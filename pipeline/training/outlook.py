@@ -42,6 +42,8 @@ def look_ahead(experiment: Experiment, network: str, stages: Collection[str]) ->
     done = len(experiment.trainings) - len(waiting)
     if not waiting:
         return Outlook(done, 0)
+    if experiment.report_path.exists():
+        return Outlook(done, 0, ("removed since the report was written, which a run does not ask for again",))
     first = waiting[0]
     now = first.record(network)
     last = find_last(now.folder.parent, network, first.seed)
