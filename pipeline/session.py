@@ -103,8 +103,11 @@ class Session:
             "embeddings": stages.cache_face_features,
         }
         title = STAGE_TITLES[stage]
-        with self.progress.working(title):
-            functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
+        try:
+            with self.progress.working(title):
+                functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
+        finally:
+            self.run.close_shards(shard)
 
     def note_failure(self, failure: str) -> None:
         """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`."""
@@ -114,7 +117,13 @@ class Session:
     @functools.cached_property
     def data(self) -> TrainingData:
         """The clips of the finished shards; not to be asked for before they are."""
-        return TrainingData.read(self.run)
+        data = TrainingData.read(self.run)
+        self.run.remember_tables()
+        return data
+
+    @functools.cached_property
+    def _ledger_text(self) -> str:
+        return format_ledger(self.data.ledger.values())
 
     @property
     def ledger_path(self) -> Path:
@@ -124,12 +133,12 @@ class Session:
     def is_ledger_written(self) -> bool:
         """Tell whether the ledger says what the store holds now."""
         path = self.ledger_path
-        return path.is_file() and path.read_bytes() == format_ledger(self.data.ledger.values()).encode()
+        return path.is_file() and path.read_bytes() == self._ledger_text.encode()
 
     def write_ledger(self) -> None:
         """Write what became of each utterance, if the file says anything else."""
         if not self.is_ledger_written():
-            files.write_text(self.ledger_path, format_ledger(self.data.ledger.values()))
+            files.write_text(self.ledger_path, self._ledger_text)
 
     @functools.cached_property
     def experiment(self) -> Experiment:

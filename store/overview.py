@@ -1,5 +1,6 @@
 """What a store holds, stage set by stage set."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from store.errors import StoreError
 from store.layout import StageSet, find_stage_sets
 from store.listings import Listing, read_listings
 from store.shard.reader import Shard
-from store.shard.sidecar import sidecar_path
+from store.tables import Counts, list_shards, read_counts, stamp_of
 from store.text import escape, format_bytes, format_time, render_table
 
 
@@ -56,42 +57,55 @@ def list_stage_sets(root: Path) -> list[StageSetSummary]:
         StoreError: The folder holds no stage set.
 
     """
-    found = [stage_set for stage_set in find_stage_sets(root) if stage_set.shards]
+    found = {
+        stage_set: list_shards(root, stage_set.stage, stage_set.fingerprint) for stage_set in find_stage_sets(root)
+    }
+    found = {stage_set: shards for stage_set, shards in found.items() if shards}
     if not found:
         raise StoreError(f"{root} holds no features; check the path, or run `valar features` first")
     listings = read_listings(root)
-    dated = [(max(path.stat().st_mtime for path in s.shards.values()), _summarise(s, listings)) for s in found]
+    dated = [
+        (max(status.st_mtime for status, _ in shards.values()), _summarise(root, stage_set, shards, listings))
+        for stage_set, shards in found.items()
+    ]
     return [summary for _, summary in sorted(dated, key=lambda pair: -pair[0])]
 
 
-def _summarise(stage_set: StageSet, listings: Iterable[Listing]) -> StageSetSummary:
-    utterances = not_ok = rows = unreadable = num_bytes = 0
-    provenance: Mapping[str, Any] = {}
-    for path in stage_set.shards.values():
-        files = [path, sidecar_path(path), *path.with_suffix("").rglob("*.wav")]
-        num_bytes += sum(file.stat().st_size for file in files if file.exists())
+def _summarise(
+    root: Path, stage_set: StageSet, shards: Mapping[str, tuple[os.stat_result, int]], listings: Iterable[Listing]
+) -> StageSetSummary:
+    """Add up what is remembered of the shards; those of which nothing is, or that have changed, are opened."""
+    remembered = read_counts(root, stage_set.stage, stage_set.fingerprint)
+    counts: list[Counts] = []
+    settings: Mapping[str, Any] | None = None
+    unreadable = 0
+    for shard, (status, _) in shards.items():
+        stamp, known = remembered.get(shard, (None, None))
+        path = stage_set.folder / f"{shard}.h5"
         try:
-            shard = Shard(path)
+            if known is None or stamp != stamp_of(status):
+                known = Counts.of(Shard(path))
+            if settings is None:
+                settings = Shard(path).provenance.get("settings", {})
         except StoreError:
             unreadable += 1
-            continue
-        provenance = shard.provenance
-        utterances += len(shard.names)
-        not_ok += int((shard.facts("status") != b"ok").sum())
-        rows += int(shard.facts("length").sum())
-    newest = max(path.stat().st_mtime for path in stage_set.shards.values())
+            known = known or Counts.beside_only(path)
+        counts.append(known)
     return StageSetSummary(
-        stage_set.stage,
-        stage_set.fingerprint,
-        len(stage_set.shards),
-        utterances,
-        not_ok,
-        rows,
-        num_bytes,
-        format_time(newest),
-        tuple(sorted(r.run for r in listings if r.kept_fingerprints.get(stage_set.stage) == stage_set.fingerprint)),
-        unreadable,
-        provenance.get("settings", {}),
+        stage=stage_set.stage,
+        fingerprint=stage_set.fingerprint,
+        shards=len(shards),
+        utterances=sum(found.utterances for found in counts),
+        not_ok=sum(found.not_ok for found in counts),
+        rows=sum(found.rows for found in counts),
+        num_bytes=sum(status.st_size + sidecar for status, sidecar in shards.values())
+        + sum(found.beside for found in counts),
+        made=format_time(max(status.st_mtime for status, _ in shards.values())),
+        runs=tuple(
+            sorted(r.run for r in listings if r.kept_fingerprints.get(stage_set.stage) == stage_set.fingerprint)
+        ),
+        unreadable=unreadable,
+        settings=settings or {},
     )
 
 

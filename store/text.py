@@ -10,6 +10,7 @@ _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 # A spreadsheet takes such a cell for a formula, behind whatever apostrophes of ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA_STARTS = frozenset("'=+-@\t\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
@@ -45,8 +46,10 @@ def guard_cell(value: object) -> str:
     >>> guard_cell("=1+1"), guard_cell("-1.5"), guard_cell("-Xy"), guard_cell("'=1")
     ("'=1+1", '-1.5', "'-Xy", "''=1")
     """
-    text = _CONTROL.sub(_as_number, str(value))
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    text = str(value)
+    if not text.isprintable():
+        text = _CONTROL.sub(_as_number, text)
+    return f"'{text}" if text[:1] in _FORMULA_STARTS and _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def read_cell(text: str) -> str:

@@ -95,7 +95,7 @@ def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
     recordings = _Recordings(videos, reader)
     for video, rows in by_video.items():
         actual = folders.get(compose(video))
-        folder = _Folder(videos / (video if actual is None else actual), is_there=actual is not None)
+        folder = _Folder(videos, video if actual is None else actual, is_there=actual is not None)
         for row in rows:
             result = folder.find(row.utterance, reader)
             if isinstance(result, ClipFile) and (row.start or row.end) and not is_called_as_theirs(row.utterance):
@@ -103,7 +103,7 @@ def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
             if isinstance(result, str) and (recording := recordings.find(video)) is not None:
                 result = recordings.cut(row, recording, found)
             if isinstance(result, ClipFile):
-                found.files[row.name] = ClipFile(result.path.relative_to(videos), result.size, result.mtime_ns)
+                found.files[row.name] = result
                 continue
             sentence = result
             if actual is None and not sentence:
@@ -130,7 +130,7 @@ class _Recordings:
 
     @functools.cached_property
     def _folder(self) -> "_Folder":
-        return _Folder(self._videos, is_there=True)
+        return _Folder(self._videos, "", is_there=True)
 
     def find(self, video: str) -> ClipFile | str | None:
         """Find a video's whole recording; a sentence where something is there, and None where nothing is."""
@@ -171,12 +171,14 @@ class _Folder:
     """A folder of clips, listed once.
 
     Args:
-        path: The folder.
+        videos: The folder of videos.
+        name: Of the folder in it; "" for the folder of videos itself.
         is_there: False for one that is not to be looked into.
     """
 
-    def __init__(self, path: Path, *, is_there: bool) -> None:
-        self._path = path
+    def __init__(self, videos: Path, name: str, *, is_there: bool) -> None:
+        self._name = name
+        self._path = path = videos / name
         self._fault = ""
         self._by_name: dict[str, os.DirEntry[str]] = {}
         self._by_stem: dict[str, list[os.DirEntry[str]]] = {}
@@ -219,7 +221,7 @@ class _Folder:
             return self._fault
         candidates = self._choose(compose(utterance))
         if len(candidates) == 1:
-            return reader.look_at(candidates[0])
+            return reader.look_at(candidates[0], self._name)
         if candidates:
             names = ", ".join(sorted(show(entry.name) for entry in candidates))
             return (
@@ -258,15 +260,15 @@ class _Reader:
         self._user = os.geteuid()
         self._groups = {os.getegid(), *os.getgroups()}
 
-    def look_at(self, entry: os.DirEntry[str]) -> ClipFile | str:
-        """Give the file, or say why it cannot be read."""
+    def look_at(self, entry: os.DirEntry[str], folder: str) -> ClipFile | str:
+        """Give the file, which lies in a folder of that name, or say why it cannot be read."""
         try:
             status = entry.stat()
         except OSError as error:
             return describe_unreadable(Path(entry.path), error.strerror or str(error))
         if not self._may_read(status) and not os.access(entry.path, os.R_OK, effective_ids=True):
             return describe_unreadable(Path(entry.path), os.strerror(errno.EACCES))
-        return ClipFile(Path(entry.path), status.st_size, status.st_mtime_ns)
+        return ClipFile(Path(folder, entry.name), status.st_size, status.st_mtime_ns)
 
     def _may_read(self, status: os.stat_result) -> bool:
         """Tell by the mode, which costs no look at the disk; access lists may allow more."""

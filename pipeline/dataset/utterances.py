@@ -7,7 +7,7 @@ out with a warning. What would make a run wrong is an error, and all errors are 
 
 import functools
 import math
-import unicodedata
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ REQUIRED_COLUMNS = ("video", "utterance")
 LABEL_COLUMNS = ("arousal", "valence")
 OTHER_COLUMNS = ("link", "start", "end")
 LOWEST_LABEL, HIGHEST_LABEL = -1.0, 1.0
+# Unicode's category Cc.
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class DatasetError(UserError):
@@ -71,7 +73,7 @@ class Utterance:
     line: int
     group: str | None = None
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """Its identity, "video/utterance" without the file's ending, in Unicode's composed form (NFC)."""
         return utterance_name(self.video, self.utterance)
@@ -209,7 +211,7 @@ def _name_fault(column: str, value: str) -> str:
         return f"{column} is empty"
     if value in (".", "..") or "/" in value or "\\" in value:
         return f"{column} is {value!r}; it must be a plain name that stays in the folder of videos"
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if _CONTROL.search(value):
         return f"{column} is {value!r}; it must have no control characters"
     return ""
 

@@ -4,10 +4,12 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataset.utterances import Utterance
 from pipeline.runs.run import Run, has_rows
 from store import files
 from store.text import guard_cell, read_cell
@@ -68,17 +70,15 @@ class LedgerRow:
 
 def read_ledger(run: Run) -> dict[str, LedgerRow]:
     """Read every listed utterance's statuses from the store, in the order of the CSV files."""
-    return {
-        listed.name: replace(_read_row(run, listed.name, listed.split), arousal=listed.arousal, valence=listed.valence)
-        for listed in run.dataset.utterances
-    }
+    return {listed.name: _read_row(run, listed) for listed in run.dataset.utterances}
 
 
-def _read_row(run: Run, name: str, split: str) -> LedgerRow:
+def _read_row(run: Run, listed: Utterance) -> LedgerRow:
+    name, split, labels = listed.name, listed.split, (listed.arousal, listed.valence)
     shard = run.plan.assigned.get(name)
     if shard is None:
         message = run.erased.get(name) or run.hindered.get(name) or f"no file of that name in {run.videos}"
-        return LedgerRow(name, split, "missing_file", "missing_file", 0, 0, message, message)
+        return LedgerRow(name, split, "missing_file", "missing_file", 0, 0, message, message, "", "", *labels)
     sound, sound_message, num_stft_frames, sound_digest = _state(run, "stft", shard, name)
     picture, picture_message, num_faces, picture_digest = _state(run, "embeddings", shard, name)
     digest = sound_digest or picture_digest
@@ -93,13 +93,14 @@ def _read_row(run: Run, name: str, split: str) -> LedgerRow:
         picture_message,
         shard,
         digest,
+        *labels,
         override=run.plan.overrides.get(name, ""),
     )
 
 
 def _state(run: Run, stage: str, shard: str, name: str) -> tuple[str, str, int, str]:
     """Give status, message, number of rows and digest of one utterance in one stage."""
-    rows, has_vanished = run.shard(stage, shard), name in run.plan.vanished
+    rows, has_vanished = run.table(stage, shard), name in run.plan.vanished
     gone = run.hindered.get(name, "the file is gone")
     if rows is None or rows.fact(name, "status") == "missing_file":
         if has_vanished and has_rows(run.store, stage, shard, name):
@@ -133,7 +134,8 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(LedgerRow)])
-    writer.writerows(["" if cell is None else guard_cell(cell) for cell in astuple(row)] for row in rows)
+    cells = attrgetter(*(field.name for field in fields(LedgerRow)))
+    writer.writerows([guard_cell(cell) if isinstance(cell, str) else cell for cell in cells(row)] for row in rows)
     return text.getvalue()
 
 

@@ -6,6 +6,7 @@ What a run writes before its work (`begin`): the plans of new shards and its lis
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -100,9 +101,14 @@ def begin(run: Run) -> Run:
     for shard in run.plan.new:
         run.plan.shards[shard].write(run.store)
     plan, folder = run.plan, str(run.folder.resolve())
-    Listing(run.name, dict(run.fingerprints), plan.assigned, plan.stamps, plan.vanished, folder, kept=run.kept).write(
-        run.store
+    listing = Listing(
+        run.name, dict(run.fingerprints), plan.assigned, plan.stamps, plan.vanished, folder, kept=run.kept
     )
+    path = listings_folder(run.store) / f"{run.name}.json"
+    if listing == run.before and path.exists():
+        os.utime(path)  # the newest listing is the one that counts
+    else:
+        listing.write(run.store)
     remove_mistrusted(run)
     run = dataclasses.replace(run, sound_again=frozenset())
     pending = run.pending
@@ -147,14 +153,18 @@ def _read_overrides(dataset: Dataset) -> dict[str, Override]:
 def _make_members(found: FoundClips, overrides: Mapping[str, Override]) -> dict[str, Member]:
     members = {}
     for name, clip in found.files.items():
-        said = dataclasses.replace(overrides.get(name, Override()), cut=found.cuts.get(name))
-        members[name] = Member(name, str(clip.path), clip.size, clip.mtime_ns, said.text)
+        text = ""
+        if name in overrides or name in found.cuts:
+            text = dataclasses.replace(overrides.get(name, Override()), cut=found.cuts.get(name)).text
+        members[name] = Member(name, str(clip.path), clip.size, clip.mtime_ns, text)
     return members
 
 
 def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
     """Find whom `python -m store erase` has removed and the CSV files still list: name to a sentence."""
     erased = read_erased(store)
+    if not erased.dates:
+        return {}
     dates = {utterance.name: erased.find_date(utterance.name) for utterance in dataset.utterances}
     return {
         name: f"{name} was erased from {store} on {date} and is not taken up again; remove its clip and its CSV row"
@@ -196,6 +206,7 @@ def _plan_run(
         name=name,
         erased=erased,
         hindered=found.hindered,
+        before=before,
     )
     _check_vanished(run, before)
     return run
@@ -214,6 +225,7 @@ def _make_plan(
     stored = read_stored_plans(store)
     seen = {} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()}
     mistrusted = MistrustedSound(stage_files, stored, clips, seen, videos)
+    unread = functools.cache(functools.partial(_find_unread, stage_files))
     plan = make_plan(
         [utterance.name for utterance in dataset.utterances],
         clips,
@@ -222,7 +234,7 @@ def _make_plan(
         is_finished=functools.cache(
             lambda shard: stage_files.is_finished(shard) and not mistrusted.is_to_be_made(shard)
         ),
-        holds=lambda shard, name: _holds(stage_files, shard, name) and not mistrusted.is_lost(shard, name),
+        holds=lambda shard, name: name not in unread(shard) and not mistrusted.is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
         shard_size=config.store().shard_size,
@@ -246,19 +258,17 @@ def _read_listing(store: Path, name: str) -> Listing | None:
     return Listing.read(others[-1])
 
 
-def _holds(stage_files: StageFiles, shard: str, name: str) -> bool:
-    """Tell whether a shard has rows for an utterance, or may still get them."""
-    rows = [stage_files.shard(stage, shard) for stage in FEATURE_STAGES]
-    return not any(
-        stage is not None and name in stage and stage.fact(name, "status") == "missing_file" for stage in rows
-    )
+def _find_unread(stage_files: StageFiles, shard: str) -> frozenset[str]:
+    """Find the utterances for which a shard has no rows, and will get none: their files were gone."""
+    tables = [stage_files.table(stage, shard) for stage in FEATURE_STAGES]
+    return frozenset(name for table in tables if table is not None for name in table.find("status", "missing_file"))
 
 
 def _same_content(stage_files: StageFiles, shard: str, clip: Member, videos: Path) -> bool:
     for stage in ("stft", "embeddings", "wav", "frames"):
-        rows = stage_files.shard(stage, shard)
+        rows = stage_files.table(stage, shard)
         if rows is not None and clip.name in rows:
-            return rows.fact(clip.name, "source_sha256") == compute_file_digest(videos / clip.path)
+            return bool(rows.fact(clip.name, "source_sha256") == compute_file_digest(videos / clip.path))
     return False
 
 

@@ -72,7 +72,8 @@ def make_plan(
         if clip is not None:
             # What the user says of a clip is part of it: other words, another clip.
             planned = [pair for pair in planned if pair[1].override == clip.override]
-        planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
+        if len(planned) > 1:
+            planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
         held = [pair for pair in planned if holds(pair[0], name)]
         if clip is not None:
             found = _shard_of(clip, held, seen, same_content)

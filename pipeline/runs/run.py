@@ -12,6 +12,7 @@ from pipeline.runs.fingerprints import Provenance, describe_packages
 from pipeline.runs.plan import Plan
 from pipeline.runs.stage_files import StageFiles
 from store.errors import StoreError
+from store.listings import Listing
 from store.plans import Member
 from store.shard.reader import Shard
 
@@ -34,6 +35,7 @@ class Run(StageFiles):
         name: Of its listing in the store.
         erased: Listed utterances that the store refuses, each with the sentence that says so.
         hindered: Listed utterances without a file that can be used, where more can be said than that.
+        before: What this run listed when it last ran; of a run new to the store what the newest one did.
         untrainable: Why there will be features but no training, one sentence; "" where there can be.
     """
 
@@ -48,6 +50,7 @@ class Run(StageFiles):
     erased: Mapping[str, str]
     hindered: Mapping[str, str]
     untrainable: str = ""
+    before: Listing | None = None
 
     @property
     def pending(self) -> list[str]:

@@ -4,32 +4,32 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
 from pipeline.runs.stage_files import SOUND_STAGES, StageFiles
 from store.plans import Member, StoredPlan
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
+from store.tables import Table
 
 #: How the messages began of versions that believed their ffmpeg about every clip, even one that could not run. No
 #: message of today begins so: what was looked at once more is not found again.
 MISTRUSTED = ("ffmpeg cannot decode the sound", "the audio stream gives not one sample")
 
 
-def find_mistrusted(rows: Shard | None) -> frozenset[str]:
+def find_mistrusted(rows: Table | Shard | None) -> frozenset[str]:
     """Find the utterances whose sound has no rows for a reason that may have been the ffmpeg of then.
 
     Only the messages of clips with a decode_error are read, and those are few.
 
     Args:
-        rows: A shard's file of the stage stft; None where there is none.
+        rows: A shard's file of the stage stft, or what it says; None where there is none.
     """
     if rows is None:
         return frozenset()
-    failed = [rows.names[i] for i in np.flatnonzero(rows.facts("status") == b"decode_error")]
-    return frozenset(name for name in failed if rows.fact(name, "message").startswith(MISTRUSTED))
+    table = Table.of(rows) if isinstance(rows, Shard) else rows
+    failed = table.find("status", "decode_error")
+    return frozenset(name for name in failed if table.fact(name, "message").startswith(MISTRUSTED))
 
 
 class MistrustedSound:
@@ -55,7 +55,7 @@ class MistrustedSound:
         self._clips = clips
         self._seen = seen
         self._videos = videos
-        self._find = functools.cache(lambda shard: find_mistrusted(stage_files.shard("stft", shard)))
+        self._find = functools.cache(lambda shard: find_mistrusted(stage_files.table("stft", shard)))
         self._is_whole = functools.cache(self._has_all_clips)
 
     def is_to_be_made(self, shard: str) -> bool:

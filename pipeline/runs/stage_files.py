@@ -1,15 +1,20 @@
-"""The files of the store under one run's settings: where they are, what is missing, and those that are open."""
+"""The files of the store under one run's settings: where they are, what is missing, what they say, which are open."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import chain
+from pipeline.chain import FEATURE_STAGES
 from store.layout import shard_path
 from store.shard.reader import Shard
+from store.tables import Stamp, Table, read_tables, remember, stamp_of
 
 #: The stages of a shard's sound, in the order of the chain.
 SOUND_STAGES = ("wav", "stft")
+#: Files that are kept open; a view of one that is let go of holds its own part of the file.
+_MOST_OPEN = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,10 @@ class StageFiles:
     fingerprints: Mapping[str, str]
     kept: frozenset[str]
     sound_again: frozenset[str] = frozenset()
-    _opened: dict[Path, Shard] = field(default_factory=dict, repr=False, compare=False)
+    _opened: OrderedDict[Path, Shard] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _tables: dict[tuple[str, str], Table] = field(default_factory=dict, repr=False, compare=False)
+    _remembered: dict[str, dict[str, tuple[Stamp, Table]]] = field(default_factory=dict, repr=False, compare=False)
+    _read_anew: list[tuple[str, str]] = field(default_factory=list, repr=False, compare=False)
 
     def path(self, stage: str, shard: str) -> Path:
         """Give the file of one stage and shard."""
@@ -39,14 +47,55 @@ class StageFiles:
         return self.open_file(path) if path in self._opened or path.exists() else None
 
     def open_file(self, path: Path) -> Shard:
-        """Open a shard's file, each once."""
-        if path not in self._opened:
-            self._opened[path] = Shard(path)
-        return self._opened[path]
+        """Open a shard's file, or give it again while it is open."""
+        found = self._opened.pop(path, None) or Shard(path)
+        self._opened[path] = found  # the last one asked for is let go of last
+        while len(self._opened) > _MOST_OPEN:
+            try:
+                self._opened.popitem(last=False)
+            except KeyError:  # another thread was first
+                break
+        return found
 
     def close_shard(self, stage: str, shard: str) -> None:
         """Let go of an opened file: it is unmapped when nobody holds a view of it any more."""
         self._opened.pop(self.path(stage, shard), None)
+        self._tables.pop((stage, shard), None)
+
+    def close_shards(self, shard: str) -> None:
+        """Let go of a shard's files of all stages, so that memory does not grow with the number of shards."""
+        for stage in self.fingerprints:
+            self.close_shard(stage, shard)
+
+    def table(self, stage: str, shard: str) -> Table | None:
+        """Give what a shard's file says of its utterances, without opening it where that is known already.
+
+        Returns:
+            None when the file is not there.
+        """
+        key = (stage, shard)
+        if key not in self._tables:
+            path = self.path(stage, shard)
+            try:
+                stamp = stamp_of(path.stat())
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            if stage not in self._remembered:
+                self._remembered[stage] = read_tables(self.store, stage, self.fingerprints[stage])
+            known = self._remembered[stage].get(shard)
+            if known is not None and known[0] == stamp:
+                self._tables[key] = known[1]
+            else:
+                self._tables[key] = Table.of(Shard(path))
+                self._read_anew.append(key)
+        return self._tables[key]
+
+    def remember_tables(self) -> None:
+        """Write down what the run's shards say, if files had to be opened for it."""
+        if self._read_anew:
+            for stage, fingerprint in self.fingerprints.items():
+                remember(self.store, stage, fingerprint, with_tables=stage in FEATURE_STAGES)
+            self._read_anew.clear()
 
     def find_work(self, shard: str) -> dict[str, tuple[str, ...]]:
         """Say what is to be done to a shard: stage to the files that it has to make; see `chain.find_work`."""

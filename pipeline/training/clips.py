@@ -34,24 +34,28 @@ class SplitRows:
         """Give labels and views of the features; nothing is read before it is touched.
 
         Args:
-            open_file: opens a shard's file, each once.
+            open_file: opens a shard's file.
         """
 
-        def view(files: list[str | None], dataset: str) -> list[Any]:
-            return [
-                None if file is None else open_file(Path(file)).rows(name, dataset)
-                for name, file in zip(self.names, files, strict=True)
-            ]
+        def view(files: list[str | None], take: Callable[[Shard, str], Any]) -> list[Any]:
+            # File by file, whatever the order of the utterances: each is opened once, and none need stay open.
+            members: dict[str, list[int]] = {}
+            for number, file in enumerate(files):
+                if file is not None:
+                    members.setdefault(file, []).append(number)
+            views: list[Any] = [None] * len(files)
+            for file, numbers in members.items():
+                shard = open_file(Path(file))
+                for number in numbers:
+                    views[number] = take(shard, self.names[number])
+            return views
 
         return Clips(
             names=self.names,
             labels=None if self.labels is None else np.array(self.labels, np.float32).reshape(-1, 2),
-            stft=view(self.stft, "stft"),
-            embeddings=view(self.embeddings, "embedding"),
-            crops=[
-                None if file is None else view_crops(open_file(Path(file)), name)
-                for name, file in zip(self.names, self.crops, strict=True)
-            ],
+            stft=view(self.stft, lambda shard, name: shard.rows(name, "stft")),
+            embeddings=view(self.embeddings, lambda shard, name: shard.rows(name, "embedding")),
+            crops=view(self.crops, view_crops),
         )
 
 

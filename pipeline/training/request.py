@@ -69,7 +69,7 @@ def train(
     Args:
         request: what is to be trained.
         on_epoch: called after each epoch.
-        open_file: opens a shard's file, each once.
+        open_file: opens a shard's file.
         device: instead of the request's: one of several GPUs.
     """
     from models.training import start as training

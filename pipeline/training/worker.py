@@ -3,7 +3,6 @@
 It is told everything in a file of plain values; it reads no settings and opens no run.
 """
 
-import functools
 import json
 import os
 import sys
@@ -48,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
             if is_first:
                 print(MARK + json.dumps(metrics.as_plain()), flush=True)
 
-        train(request, report, open_file=functools.cache(Shard), device=device)
+        train(request, report, open_file=Shard, device=device)
 
 
 if __name__ == "__main__":

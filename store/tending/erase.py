@@ -15,6 +15,7 @@ from store.listings import read_listings
 from store.pages_mark import find_pages, list_pages
 from store.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
+from store.tables import forget
 from store.tending.removal import check_no_links, check_removable, parts_of_shard, remove, remove_empty
 from store.tending.rewrite import files_of_shard, remove_shard, rewrite_listings, snapshot_sets, write_merged
 
@@ -128,6 +129,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
     for shard in affected:
         remove_shard(root, sets, shard)
     _remove_strays(root, set(affected), victims)
+    forget(root)
     _remove_pages(root)
     return result
 

@@ -10,6 +10,7 @@ from store.errors import StoreError
 from store.layout import StageSet, check_is_store, damaged_folder, find_stage_sets
 from store.listings import Listing, read_listings
 from store.plans import plan_path, read_stored_plans
+from store.tables import forget_removed
 from store.tending.removal import check_no_links, measure, parts_of_shard, remove, remove_empty
 from store.text import format_bytes
 
@@ -103,6 +104,7 @@ def remove_garbage(root: Path, garbage: list[Garbage]) -> None:
     remove(root, [*paths, *(part for path in shards for part in parts_of_shard(path))])
     for folder in {path.parent for path in shards}:
         remove_empty(folder)
+    forget_removed(root)
 
 
 def render_garbage(garbage: list[Garbage], *, removed: bool) -> str:

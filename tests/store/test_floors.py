@@ -11,6 +11,7 @@ FLOORS = [
     {"json_files", "layout", "lock", "labels"},
     {"erased", "plans", "listings", "pages_mark"},
     {"shard"},
+    {"tables"},
     {"catalog", "overview", "tending"},
     {"looking"},
     {"export"},
