@@ -2,11 +2,19 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from store.text import read_cell
 
+#: Columns that a ledger has of its own; what else is in it are columns of the CSV files.
+LEDGER_COLUMNS = frozenset(
+    {
+        *("utterance", "split", "sound", "picture", "num_stft_frames", "num_faces", "sound_message", "picture_message"),
+        *("shard", "source_sha256", "arousal", "valence", "override"),
+    }
+)
 #: Split of clips that were only predicted.
 UNLABELLED = "unlabelled"
 
@@ -19,11 +27,18 @@ class Label:
         split: train, validation or test, unlabelled for what was only predicted, "" where it is not known.
         arousal: From -1 to 1, NaN where there is none.
         valence: Likewise.
+        more: Further columns of the CSV file, by name; empty cells are left out.
     """
 
     split: str = ""
     arousal: float = math.nan
     valence: float = math.nan
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it has both labels."""
+        return not math.isnan(self.arousal) and not math.isnan(self.valence)
 
 
 def read_labels(ledger: Path) -> dict[str, Label]:
@@ -31,9 +46,16 @@ def read_labels(ledger: Path) -> dict[str, Label]:
     if not ledger.is_file():
         return {}
     with ledger.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        kept = [column for column in reader.fieldnames or () if column not in LEDGER_COLUMNS]
         return {
-            read_cell(row["utterance"]): Label(row["split"], _number(row.get("arousal")), _number(row.get("valence")))
-            for row in csv.DictReader(file)
+            read_cell(row["utterance"]): Label(
+                row["split"],
+                _number(row.get("arousal")),
+                _number(row.get("valence")),
+                {column: read_cell(row[column]) for column in kept if row[column]},
+            )
+            for row in reader
         }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from store import __main__ as commands
+from store.commands.hand_on import Export
+from valar.label_files import read_label_files
 from valar.settings import find_store
 
 #: Folders of which a store has at least one.
@@ -22,6 +24,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
 
 def main(words: Sequence[str], prog: str) -> int:
     """Run a command; see `store.__main__.main`."""
+    Export.read_label_files = staticmethod(read_label_files)
     return commands.main(add_store(list(words), prog), prog=prog)
 
 

@@ -1,20 +1,29 @@
 """The commands that hand a store's features on: export and browse."""
 
 import argparse
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from store.catalog import FeatureStore
 from store.commands.command import Command, show
 from store.errors import StoreError
 from store.export.formats import EXPORTERS, check_target
 from store.export.mmsa import SPLITS, export_mmsa
+from store.export.rows import Labels
+from store.labels import Label
 from store.looking.browse import write_pages
+from store.text import escape
 
 
 class Export(Command):
     """`export`."""
 
-    HELP = "write the features for NumPy, spreadsheets, the CMU-MultimodalSDK or MMSA"
+    HELP = "write the features, with splits and labels, for NumPy, spreadsheets, Parquet, the CMU-MultimodalSDK or MMSA"
+
+    #: Reads CSV files of labels, by split, and says what it left out; set by whoever has a reader.
+    read_label_files: ClassVar[Callable[[Mapping[str, Path]], tuple[Labels, list[str]]] | None] = None
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -23,7 +32,11 @@ class Export(Command):
         parser.add_argument("--to", required=True, choices=[*EXPORTERS, "mmsa"], help="the format")
         parser.add_argument("folder", type=Path, help="a new or empty folder")
         parser.add_argument(
-            "--labels", action="append", default=[], metavar="SPLIT=CSV", help="mmsa: the CSV file of a split"
+            "--labels",
+            action="append",
+            default=[],
+            metavar="SPLIT=CSV",
+            help="the CSV file of a split, instead of what each clip's run has last read; may be given again",
         )
         parser.add_argument("--label", choices=("arousal", "valence"), default="valence", help="mmsa: what to learn")
 
@@ -32,14 +45,37 @@ class Export(Command):
         """Export."""
         store = FeatureStore(arguments.store)
         check_target(arguments.folder)
+        labels = cls._find_labels(store, _parse_labels(arguments.labels))
         if arguments.to == "mmsa":
-            count = export_mmsa(store, arguments.folder, _parse_labels(arguments.labels), arguments.label)
+            count = export_mmsa(store, arguments.folder, labels, arguments.label)
+            if count < len(store):
+                told = f"{len(store) - count} of {len(store)} utterances have no labels, or no split that MMSA knows"
+                print(f"{told}, and are left out", file=sys.stderr)
         else:
-            count = EXPORTERS[arguments.to](store, arguments.folder)
+            count = EXPORTERS[arguments.to](store, arguments.folder, labels)
         found = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
         value = {"utterances": count, "files": len(found), "bytes": sum(path.stat().st_size for path in found)}
         show(arguments, value, f"{count} utterances in {len(found)} files in {arguments.folder}")
         return 0
+
+    @classmethod
+    def _find_labels(cls, store: FeatureStore, paths: Mapping[str, Path]) -> Labels:
+        """Give the labels of the files that are named, else those of the runs; say what is left out."""
+        if not paths:
+            return store.list_labels()
+        if cls.read_label_files is None:
+            raise StoreError("--labels is read by `valar store export`; without it the labels of the last run count")
+        found, warnings = cls.read_label_files(paths)
+        absent = [name for name in found if name not in store]
+        if len(absent) == len(found):
+            raise StoreError(f"{', '.join(map(str, paths.values()))}: {store.folder} has none of these utterances")
+        if absent:
+            warnings.append(
+                f"{len(absent)} of {len(found)} listed utterances are not in the store (the first: {absent[0]})"
+            )
+        for warning in warnings:
+            print(escape(warning), file=sys.stderr)
+        return {name: found.get(name, Label()) for name in store}
 
 
 def _parse_labels(given: list[str]) -> dict[str, Path]:

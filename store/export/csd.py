@@ -1,0 +1,112 @@
+"""A store's features as computational sequences of the CMU-MultimodalSDK.
+
+What its `align` needs of an entry's name is told nowhere; its code (mmsdk/mmdatasdk/dataset/dataset.py) says it:
+
+- no `[`: it cuts every name there and looks the rest up;
+- no name that is the beginning of another: where it removes an entry that not all sequences have, it takes the others
+  along, and in older releases it takes an entry for shared because a longer name begins like it.
+"""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from store import files
+from store.catalog import Clip, FeatureStore
+from store.export.rows import Labels, read_rows, write_labels
+from store.labels import Label
+from store.looking.plots import STFT_RATE
+
+#: Ends a name and its two parts; escaped within them, so that no name is the beginning of another.
+_END = ":"
+_ESCAPED = "%[" + _END
+#: Sequence of the labels: one entry per utterance with labels, one interval as long as the clip.
+LABELS = "labels"
+_CSD_TITLES = {
+    "stft": "short-time Fourier transform: 10 ms steps; 257 real parts, then 257 imaginary parts",
+    "embeddings": "SphereFace-20 features of the speaker's aligned face, one row per frame with a face",
+    "landmarks": "x, y of left eye, right eye, nose, left and right corner of the mouth, in pixels",
+}
+
+
+def export_csd(store: FeatureStore, folder: Path, labels: Labels) -> int:
+    """Write one computational sequence per feature, and one of the labels; `labels.csv` has splits and names.
+
+    `stft.csd`, `embeddings.csd` and `landmarks.csd` have one interval per row, in seconds of the clip. `labels.csd` has
+    arousal and valence over the whole clip: align to `valar_labels` to have all rows of an utterance beside its labels.
+    """
+    for feature in [*_CSD_TITLES, *([LABELS] if any(labels[name].is_labelled for name in store) else [])]:
+        with files.replacing(folder / f"{feature}.csd") as partial, h5py.File(partial, "w") as file:
+            root = file.create_group(f"valar_{feature}")
+            data = root.create_group("data")
+            for name in store:
+                clip = store[name]
+                found = _label_sequence(clip, labels[name]) if feature == LABELS else _sequence(clip, feature)
+                if found is not None:
+                    entry = data.create_group(make_key(name))
+                    entry["features"], entry["intervals"] = found
+            _write_csd_metadata(root, feature)
+    write_labels(folder / "labels.csv", labels, store, {name: make_key(name) for name in store})
+    return len(store)
+
+
+def make_key(name: str) -> str:
+    """Give the name of an utterance's entry.
+
+    >>> make_key("anna/take_1"), make_key("a/b[2]")
+    ('anna:take_1:', 'a:b%5B2]:')
+    """
+    parts = ("".join(f"%{ord(c):02X}" if c in _ESCAPED else c for c in part) for part in name.split("/"))
+    return "".join(part + _END for part in parts)
+
+
+def _label_sequence(clip: Clip, label: Label) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give a clip's labels (1, 2) and the interval (1, 2) of all its rows; None without labels or rows."""
+    ends = [found[1][-1, 1] for feature in _CSD_TITLES if (found := _sequence(clip, feature)) is not None]
+    if not ends or not label.is_labelled:
+        return None
+    return np.array([[label.arousal, label.valence]], np.float32), np.array([[0.0, max(ends)]])
+
+
+def _sequence(clip: Clip, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give a feature's rows (N, D) and their (N, 2) intervals in seconds."""
+    if feature == "stft":
+        stft = read_rows(clip, "stft", "stft")
+        if stft is None:
+            return None
+        starts = np.arange(len(stft)) / STFT_RATE
+        return stft.transpose(0, 2, 1).reshape(len(stft), -1), np.stack([starts, starts + 1 / STFT_RATE], axis=1)
+    stage, dataset = ("embeddings", "embedding") if feature == "embeddings" else ("faces", "landmarks")
+    rows, times = read_rows(clip, stage, dataset), read_rows(clip, "faces", "time")
+    if rows is None or times is None:
+        return None
+    steps = np.diff(times)
+    step = float(np.median(steps)) if len(steps) else 0.04
+    return rows.reshape(len(rows), -1), np.stack([times, times + step], axis=1)
+
+
+def _write_csd_metadata(root: h5py.Group, feature: str) -> None:
+    names: list[str] = ["arousal", "valence"] if feature == LABELS else []
+    if feature == "stft":
+        names = [f"{part} {31.25 * k:g} Hz" for part in ("real", "imaginary") for k in range(257)]
+    values = {
+        "root name": root.name.lstrip("/"),
+        "computational sequence description": _CSD_TITLES.get(feature, "arousal and valence of the whole utterance"),
+        "dimension names": names,
+        "computational sequence version": "1",
+        "alignment compatible": True,
+        "dataset name": "",
+        "dataset version": "",
+        "creator": "Valar",
+        "contact": "",
+        "featureset bib citation": "",
+        "dataset bib citation": "",
+        "uuid": "",
+        "md5": None,
+    }
+    metadata = root.create_group("metadata")
+    for key, value in values.items():
+        # The SDK reads variable-length strings.
+        metadata.create_dataset(key, data=[json.dumps(value)], dtype=h5py.string_dtype())
