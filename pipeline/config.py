@@ -194,9 +194,15 @@ def find_changed() -> dict[str, list[Any]]:
         values = settings_of(section)
         for option, parameter in section.get_params():
             default = parameter._default
-            if name not in _PLACES and option not in _PLACES and values[option] != default:
+            if is_result(f"[{name}] {option}") and values[option] != default:
                 found[f"[{name}] {option}"] = [_as_plain(default), _as_plain(values[option])]
     return found
+
+
+def is_result(setting: str) -> bool:
+    """Tell whether a setting, "[section] option", says what comes out, and not where things are or how they are run."""
+    section, _, option = setting.removeprefix("[").partition("] ")
+    return section not in _PLACES and option not in _PLACES
 
 
 def _as_plain(value: Any) -> Any:

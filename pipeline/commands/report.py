@@ -12,6 +12,7 @@ import numpy as np
 from pipeline import config
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
+from pipeline.report.changes import Basis, find_data, find_settings, read_text
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow, parse_details
 from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both
@@ -71,7 +72,8 @@ def read_report(folder: Path) -> Report:
         ) from error
     except ValueError as error:
         raise UserError(f"{folder} cannot be read as a report: {error}") from error
-    return Report(content, {}, rows)
+    ledger = read_text(folder / "ledger.csv")
+    return Report(content, {} if ledger is None else {"ledger.csv": ledger}, rows)
 
 
 def compare_reports(one: Report, other: Report) -> dict[str, Any]:
@@ -82,6 +84,7 @@ def compare_reports(one: Report, other: Report) -> dict[str, Any]:
     Returns:
         "results": for each split and model of both "split", "model", "scored" (how many are compared), "a" and "b"
             (scores on those) and "difference" (`compare_both`, b minus a); "changed": setting to its values in a and b;
+            "data": how clips, labels and the making of the features differ, a phrase each;
             "notes": those of each; "relabelled": how many utterances have other labels in b.
     """
     results, relabelled = [], set()
@@ -93,14 +96,10 @@ def compare_reports(one: Report, other: Report) -> dict[str, Any]:
         compared = [(a, b) for a, b in both if a.truth == b.truth and a.is_seen and b.is_seen]
         if theirs:
             results.append({"split": split, "model": model, **_compare_rows(compared)})
-    settings = [dict(_flatten(report.content["provenance"].get("settings", {}))) for report in (one, other)]
-    changed = {
-        name: [settings[0].get(name), settings[1].get(name)]
-        for name in sorted(settings[0].keys() | settings[1].keys())
-        if settings[0].get(name) != settings[1].get(name)
-    }
+    bases = [Basis.of(report.content, report.files.get("ledger.csv")) for report in (one, other)]
+    changed, data = find_settings(*bases), find_data(*bases)
     notes = [list(report.content["notes"]) for report in (one, other)]
-    return {"results": results, "changed": changed, "notes": notes, "relabelled": len(relabelled)}
+    return {"results": results, "changed": changed, "data": data, "notes": notes, "relabelled": len(relabelled)}
 
 
 def _compare_rows(pairs: list[tuple[DetailRow, DetailRow]]) -> dict[str, Any]:
@@ -131,6 +130,8 @@ def format_found(found: Mapping[str, Any], names: list[str]) -> str:
         lines += ["", f"CCC on {split}", *(format_cells(row, widths) for row in rows)]
     lines += ["", "settings that differ (A, B)" if found["changed"] else "the settings are the same"]
     lines += [f"  {name}: {pair[0]}, {pair[1]}" for name, pair in found["changed"].items()]
+    lines += ["", "clips and features that differ (A to B)" if found["data"] else "the clips and features are the same"]
+    lines += [f"  {phrase}" for phrase in found["data"]]
     return "\n".join(lines)
 
 
@@ -141,12 +142,6 @@ def _make_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         cells = [format_score(scores[dimension]) for dimension in DIMENSIONS]
         yield f"{title}, {letter.upper()}", *cells, format_number(scores["total_ccc"]), scored
     yield f"{title}, B - A", *(format_comparison(result["difference"][dimension]) for dimension in DIMENSIONS), "", ""
-
-
-def _flatten(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for section, values in settings.items():
-        for name, value in values.items():
-            yield f"[{section}] {name}", value
 
 
 def _as_json(value: Mapping[str, Any]) -> str:

@@ -44,14 +44,7 @@ def render_page(report: Report) -> str:
         HTML. Every text of the data is escaped.
     """
     content = report.content
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"seconds": format_seconds, "number": format_number, "title_of": title_of}
+    environment = make_environment()
     curves = {network: lines for network, lines in content.get("curves", {}).items() if lines}
     return environment.get_template("report.html.j2").render(
         notes=content["notes"],
@@ -70,6 +63,19 @@ def render_page(report: Report) -> str:
         provenance=content["provenance"],
         changed=content.get("changed", {}),
     )
+
+
+def make_environment() -> Environment:
+    """Make what the pages are composed in; it escapes every text."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"seconds": format_seconds, "number": format_number, "title_of": title_of}
+    return environment
 
 
 def _make_headlines(content: Mapping[str, Any]) -> list[dict[str, str]]:

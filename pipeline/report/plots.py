@@ -157,6 +157,28 @@ def draw_curves(
         return as_address(figure)
 
 
+def draw_history(
+    series: Mapping[str, Mapping[str, Sequence[tuple[int, Mapping[str, float | None]]]]], num_reports: int
+) -> str:
+    """Draw the total CCC from report to report with its intervals, a panel per split.
+
+    Args:
+        series: split to model to the number of each report, counted from 1, with its `total` and the interval's ends.
+        num_reports: how many there are.
+    """
+    with _figure(1, len(series), height=3.4) as (figure, axes):
+        for panel, (split, models) in zip(axes[0], series.items(), strict=True):
+            for model, points in models.items():
+                places = [place for place, _ in points]
+                total, low, high = (_numbers(n[f"total{end}"] for _, n in points) for end in ("", "_low", "_high"))
+                panel.plot(places, total, "o-", color=colour_of(model), markersize=4, label=title_of(model))
+                panel.vlines(places, low, high, color=colour_of(model), linewidth=0.8)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set(xlim=(0.5, num_reports + 0.5), xlabel="report, the oldest first", title=f"total CCC on {split}")
+            panel.legend(fontsize=7)
+        return as_address(figure)
+
+
 def draw_errors(points: Mapping[str, Points]) -> str:
     """Draw the error against share of frames with a face and against length; a line joins the medians of bins."""
     with _figure(2, len(points), height=4.8) as (figure, axes):

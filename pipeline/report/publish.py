@@ -13,6 +13,7 @@ from pipeline.dataset.omg import NAME, find_official_splits
 from pipeline.report.baselines import make_baselines
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
+from pipeline.report.history_page import keep_history
 from pipeline.report.opensmile_baseline import make_opensmile_baselines
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
@@ -61,6 +62,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
     report.files["ledger.csv"] = format_ledger(data.ledger.values())
     report.files["report.html"] = render_page(report)
     write_report(experiment.report_folder, report, replace=True)
+    keep_history(data.run.folder)
 
 
 def count_coverage(rows: Iterable[LedgerRow]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from pipeline.__main__ import main
 from pipeline.commands.report import compare_reports, read_report
 from pipeline.errors import UserError
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
+from pipeline.runs.ledger import LedgerRow, format_ledger
 
 U = 16
 VIDEOS = [f"v{i // 4}" for i in range(U)]
@@ -50,6 +52,26 @@ def test_a_report_is_read_as_it_was_written(folders):
     written, found = make_report(1, unseen=[0]), read_report(folders[0])
     assert found.content == written.content
     assert found.rows == written.rows
+
+
+def test_changed_data_are_named_where_the_settings_are_the_same(tmp_path, capsys):
+    row = LedgerRow("v0/0", "test", "ok", "ok", 3, 3, source_sha256="ab", arousal=0.2, valence=0.1)
+    ledgers = [[row], [replace(row, arousal=0.3), replace(row, utterance="v9/9")]]
+    for name, rows in zip("ab", ledgers, strict=True):
+        report = make_report(1)
+        report.files["ledger.csv"] = format_ledger(rows)
+        write_report(tmp_path / name, report)
+    write_report(tmp_path / "old", make_report(1))
+    assert main(["report", "--compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith(
+        "the settings are the same\n\nclips and features that differ (A to B)\n  1 clip added (v9/9)\n"
+        "  1 label changed (v0/0: arousal 0.2 to 0.3)\n"
+    )
+    assert main(["report", "--compare", str(tmp_path / "a"), str(tmp_path / "a"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == []
+    assert main(["report", "--compare", str(tmp_path / "a"), str(tmp_path / "old")]) == 0
+    assert "which clips differ is not known" in capsys.readouterr().out
 
 
 def test_compares_what_both_could_see(folders):

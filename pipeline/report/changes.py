@@ -1,0 +1,101 @@
+"""What two reports rest on differently: settings, the making of the features, clips."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import config
+from pipeline.chain import STAGES
+from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
+from pipeline.runs.feature_changes import compare_features
+from pipeline.runs.ledger import parse_ledger
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a report rests on, as far as its folder says.
+
+    Attributes:
+        settings: "[section] option" to its value.
+        features: stage to what made up its bytes; empty where an earlier release wrote the report.
+        clips: by name; None where it has no ledger that can be read.
+    """
+
+    settings: Mapping[str, Any]
+    features: Mapping[str, Any]
+    clips: Mapping[str, ClipFacts] | None
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], ledger: str | None) -> "Basis":
+        """Take it from report.json's content and ledger.csv's text, None where there is none."""
+        provenance = _as_mapping(_as_mapping(content).get("provenance"))
+        try:
+            rows = {} if ledger is None else parse_ledger(ledger)
+        except ValueError:
+            rows = {}
+        settings = dict(_flatten(_as_mapping(provenance.get("settings"))))
+        clips = {name: ClipFacts.of_ledger(row) for name, row in rows.items()}
+        return cls(settings, _as_mapping(provenance.get("features")), clips or None)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Basis":
+        """Read it from a report's folder.
+
+        Raises:
+            OSError, ValueError: report.json cannot be read.
+        """
+        content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        return cls.of(content, read_text(folder / "ledger.csv"))
+
+
+def read_text(path: Path) -> str | None:
+    """Read a file's text; None where that cannot be done."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def find_settings(one: Basis, other: Basis) -> dict[str, list[Any]]:
+    """Give each setting that differs, with its two values; None where there was none of that name."""
+    names = sorted(one.settings.keys() | other.settings.keys())
+    pairs = {name: [basis.settings.get(name) for basis in (one, other)] for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def find_data(one: Basis, other: Basis) -> list[str]:
+    """Say what differs in clips, labels, and the making of the features where no setting says so; a phrase each."""
+    if one.clips is None or other.clips is None:
+        found = ["which clips differ is not known: a report has no ledger.csv that can be read"]
+    else:
+        found = describe_clip_changes(one.clips, other.clips)
+    if one.features and other.features:
+        told = find_settings(one, other)
+        changes = compare_features(one.features, other.features, STAGES)
+        found += [change.describe() for change in changes if f"[{change.stage}] {change.key}" not in told]
+    return found
+
+
+def describe_changes(one: Basis, other: Basis) -> list[str]:
+    """Say what differs, a phrase each; settings of place and speed are left out."""
+    settings = find_settings(one, other).items()
+    told = [f"{name} {_format(pair[0])} to {_format(pair[1])}" for name, pair in settings if config.is_result(name)]
+    return [*told, *find_data(one, other)]
+
+
+def _flatten(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for section, values in settings.items():
+        for name, value in _as_mapping(values).items():
+            yield f"[{section}] {name}", value
+
+
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value is None or value == "" else str(value)
