@@ -4,15 +4,19 @@ Unpickling is torch's restricted one (`weights_only`), which runs no code. What 
 how much memory a file asks for, how deep its plain data is, and whether its numbers are numbers.
 """
 
+import contextlib
+import errno
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 UNFINISHED = ".tmp"
+#: Errors of a disk that takes no more: it is full, a quota is, or the file is longer than it may be.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PLAIN = (str, int, float, bool, type(None))
 #: Plain data is settings and provenance, some hundred values and five levels, and 15 values for each epoch.
 MOST_VALUES, DEEPEST = 200_000, 20
@@ -23,23 +27,66 @@ class TensorFileError(ValueError):
     """A file is none of tensors and plain data, or is damaged; the message is the reason without the file's name."""
 
 
-def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain data to a file whole: beside its place, flushed to the disk, then renamed."""
+@contextlib.contextmanager
+def writing_whole(path: Path, num_bytes: int) -> Iterator[Path]:
+    """Give a path beside `path` to write to; on success it is renamed, on failure removed.
+
+    Args:
+        path: the file to be.
+        num_bytes: about as many as it will have, for the error.
+
+    Raises:
+        OSError: where the disk is full it names the file, which the system leaves out, and its bytes.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
-        with beside.open("wb") as file:
-            torch.save(dict(content), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with naming_full_disk(path, num_bytes):
+            yield beside
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming_full_disk(path: Path, num_bytes: int) -> Iterator[None]:
+    """Let the error of a full disk name the file and its bytes: torch speaks of positions, the system of no file."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = _find_full_disk(error)
+        if full is None or full.filename is not None:
+            raise
+        words = f"{os.strerror(full.errno)}, {num_bytes:,} bytes needed"
+        raise OSError(full.errno, words, str(path)) from error
+
+
+def _find_full_disk(error: BaseException | None) -> Any:
+    """Find the system's own error, which torch was told by the file that it writes to."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in FULL):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain data to a file whole: beside its place, flushed to the disk, then renamed."""
+    with writing_whole(path, _count_bytes(content)) as beside, beside.open("wb") as file:
+        torch.save(dict(content), file)
+        file.flush()
+        os.fsync(file.fileno())
     _sync_folder(path.parent)
+
+
+def _count_bytes(value: object) -> int:
+    """Count the bytes of all tensors in nested mappings and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_count_bytes, inner))
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed process left half-written."""
-    for path in folder.glob(f".*.pt.*{UNFINISHED}"):
+    for path in folder.glob(f".*{UNFINISHED}"):
         path.unlink(missing_ok=True)
 
 

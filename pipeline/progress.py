@@ -184,6 +184,20 @@ class _BriefFormatter(logging.Formatter):
         return sentence if error is None else f"{sentence}: {error}"
 
 
+class _LogFile(logging.FileHandler):
+    """The log file; where its disk is full the run goes on without, and says so once."""
+
+    _is_full = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_full:
+            self._is_full = True
+            print(f"the log {self.baseFilename} cannot be written any more ({error.strerror})", file=sys.stderr)
+
+
 def open_log(folder: Path, console: Console) -> Path:
     """Send everything to a new log file, and warnings and errors to the console without their tracebacks.
 
@@ -192,7 +206,7 @@ def open_log(folder: Path, console: Console) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
-    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file = _LogFile(path, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     to_console: logging.Handler = logging.StreamHandler(sys.stderr)
     if console.is_terminal:

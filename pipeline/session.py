@@ -23,9 +23,10 @@ from luigi.retcodes import retcode
 from pipeline import config
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PREDICT_TITLE, REPORT_TITLE, STAGE_TITLES
 from pipeline.closing import make_clips_table, make_stages_table
-from pipeline.errors import UserError, describe_failure
+from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, logger, open_log
 from pipeline.report.tables import print_tables
+from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.opening import begin, open_run
@@ -112,7 +113,10 @@ class Session:
     def note_failure(self, failure: str) -> None:
         """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`."""
         self.failures.append(failure)
-        write_failures(self.run.folder, self.failures)
+        try:
+            write_failures(self.run.folder, self.failures)
+        except OSError as error:  # the disk is full, which may be what failed; it is told at the end all the same
+            logger.warning("what failed cannot be kept for `status`: %s", describe_failure(error, name_folders()))
 
     @functools.cached_property
     def data(self) -> TrainingData:
@@ -289,6 +293,8 @@ def start_session(
         lock.close()
         if isinstance(error, UserError | StoreError):
             leave(error)
+        if isinstance(error, OSError):
+            leave(describe_failure(error, name_folders()))
         raise
     _open.append(session)
     atexit.register(_close_at_exit)
@@ -304,7 +310,7 @@ def raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def leave(error: Exception) -> NoReturn:
+def leave(error: Exception | str) -> NoReturn:
     """End the process with a sentence: Luigi would print a traceback of anything but SystemExit."""
     print(error, file=sys.stderr, flush=True)
     raise SystemExit(UNUSABLE) from None
@@ -333,7 +339,7 @@ def _close_at_exit() -> None:
         code = 0 if code == 0 else None  # nobody reads what is printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as error:
-        print(f"the run could not be closed: {describe_failure(error, session.run.store)}", file=sys.stderr)
+        print(f"the run could not be closed: {describe_failure(error, name_folders())}", file=sys.stderr)
         code = retcode().unhandled_exception
     if code is not None:
         sys.stdout.flush()

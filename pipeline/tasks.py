@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import luigi
 
 from pipeline import config
-from pipeline.errors import UserError, describe_failure
+from pipeline.errors import UserError
 from pipeline.report.features_check import check_features
+from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.run import Run
 from pipeline.session import current_session, leave, start_session
 from pipeline.training.seed_trainings import Trainings
@@ -61,8 +62,9 @@ class ShardTask(luigi.Task):
 def note_failure(task: luigi.Task, error: BaseException) -> None:
     """Keep one sentence of what failed for the end of the run and for `python -m pipeline status`."""
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
-    session = current_session()
-    session.note_failure(f"{type(task).__name__}{shard}: {describe_failure(error, session.run.store)}")
+    network = task.network if isinstance(task, TrainTask) else ""
+    sentence = describe_failure(error, name_folders(), network=network)
+    current_session().note_failure(f"{type(task).__name__}{shard}: {sentence}")
 
 
 class ExtractWav(ShardTask):

@@ -1,6 +1,7 @@
 """Whole files or none: written beside their place, flushed to the disk, renamed."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+#: Errors of a disk that takes no more: it is full, a quota is, or the file is longer than its file system or
+#: `ulimit -f` allows.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 _MARK = ".partial-"
+
+
+@contextlib.contextmanager
+def naming_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[None]:
+    """Let the error of a full disk name the file, which the system leaves out, and how many bytes it needs.
+
+    Args:
+        path: What is written, as its user knows it.
+        num_bytes: Of it, where they are known.
+
+    Raises:
+        OSError: Of the same number, with the path as its `filename`, in place of one that names none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        needed = "" if num_bytes is None else f", {num_bytes:,} bytes needed"
+        raise OSError(error.errno, os.strerror(error.errno) + needed, str(path)) from error
 
 
 @contextlib.contextmanager
@@ -24,11 +49,12 @@ def replacing(target: Path, *, is_flushed: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(_unfinished_name(target.name))
     try:
-        yield partial
-        if not is_flushed:
-            flush_file(partial)
-        partial.replace(target)
-        flush_folder(target.parent)
+        with naming_full_disk(target):
+            yield partial
+            if not is_flushed:
+                flush_file(partial)
+            partial.replace(target)
+            flush_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -49,7 +75,8 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     folder = parent / _unfinished_name(name)
     folder.mkdir()
     try:
-        yield folder
+        with naming_full_disk(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -71,8 +98,9 @@ def flush_folder(folder: Path) -> None:
 
 def write_text(target: Path, text: str) -> None:
     """Write a small file whole."""
-    with replacing(target) as partial:
-        partial.write_text(text, encoding="utf-8")
+    content = text.encode()
+    with replacing(target) as partial, naming_full_disk(target, len(content)):
+        partial.write_bytes(content)
 
 
 def write_json(target: Path, value: Any) -> None:

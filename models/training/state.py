@@ -18,7 +18,7 @@ from torch import nn
 
 from models.inputs.clips import FEATURES, Clips, count_rows
 from models.loading import check_state
-from models.tensor_files import check_plain, make_printable, write_tensors
+from models.tensor_files import check_plain, make_printable, write_tensors, writing_whole
 from models.training.checkpoints import CheckpointError, read_content
 from models.training.metrics import EpochMetrics
 
@@ -144,10 +144,9 @@ def compute_identity(description: Mapping[str, Any], splits: Mapping[str, Clips]
 
 def write_metrics(path: Path, history: list[EpochMetrics]) -> None:
     """Write metrics.jsonl anew, whole, one line per epoch."""
-    beside = path.with_name(f".{path.name}.tmp")
-    lines = [json.dumps(metrics.as_plain(), allow_nan=False) + "\n" for metrics in history]
-    beside.write_text("".join(lines), encoding="utf-8")
-    beside.replace(path)
+    content = "".join(json.dumps(metrics.as_plain(), allow_nan=False) + "\n" for metrics in history).encode()
+    with writing_whole(path, len(content)) as beside:
+        beside.write_bytes(content)
 
 
 def add_to_average(

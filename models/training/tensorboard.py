@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from models.tensor_files import naming_full_disk, writing_whole
 from models.training.metrics import EpochMetrics
 
 FILE = "events.out.tfevents.valar"
@@ -23,16 +24,17 @@ SUMMARY_VALUE, VALUE_TAG, VALUE_NUMBER = 0x0A, 0x0A, 0x15
 
 def write_events(path: Path, history: list[EpochMetrics]) -> None:
     """Write the file anew, whole, for the epochs so far."""
-    beside = path.with_name(f".{path.name}.tmp")
     header = bytes([EVENT_VERSION]) + _sized(VERSION)
-    beside.write_bytes(_record(_encode_time(time.time()) + header) + b"".join(map(_encode_epoch, history)))
-    beside.replace(path)
+    content = _record(_encode_time(time.time()) + header) + b"".join(map(_encode_epoch, history))
+    with writing_whole(path, len(content)) as beside:
+        beside.write_bytes(content)
 
 
 def append_epoch(path: Path, metrics: EpochMetrics) -> None:
     """Add one epoch to the file, in one write; TensorBoard follows a file that grows."""
-    with path.open("ab") as file:
-        file.write(_encode_epoch(metrics))
+    content = _encode_epoch(metrics)
+    with naming_full_disk(path, len(content)), path.open("ab") as file:
+        file.write(content)
 
 
 def _encode_epoch(metrics: EpochMetrics) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.report.rows import DECIMALS, DetailRow, format_details, format_predictions
 from pipeline.report.scoring import compare_both, score_both, score_videos
 from pipeline.training.combining import MEAN
-from store.files import flush_file, flush_folder
+from store.files import flush_file, flush_folder, naming_full_disk
 
 MODELS = ("anet", "vnet", "joint")
 
@@ -167,8 +167,10 @@ def write_report(folder: Path, report: Report, *, replace: bool = False) -> None
         for path, text in report.files.items():
             target = whole / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8", newline="")
-            flush_file(target)
+            content = text.encode()
+            with naming_full_disk(folder / path, len(content)):
+                target.write_bytes(content)
+                flush_file(target)
         flush_folder(whole)
         if folder.exists():
             folder.rename(temporary / "old")

@@ -18,7 +18,7 @@ from pipeline.dataset.overrides import Override, parse_text
 from pipeline.media import stft as audio
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel, unless_unreadable
-from store.files import temporary_folder
+from store.files import naming_full_disk, temporary_folder
 from store.layout import wav_path
 from store.plans import Member
 
@@ -156,19 +156,20 @@ def _extract(
     override = parse_text(member.override)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if override.cut is not None:
-            assert wholes is not None, "the caller keeps the sound of whole recordings"
-            with wholes.extracted(member, source) as (whole, sound):
-                return media.cut_wav(whole, sound, target, media.Cut(*override.cut), SAMPLE_RATE)
-        return media.extract_wav(
-            source,
-            target,
-            sample_rate=SAMPLE_RATE,
-            ffmpeg=ffmpeg,
-            stream=override.audio_stream,
-            channel=override.audio_channel,
-            stopping=stopping,
-        )
+        with naming_full_disk(target):
+            if override.cut is not None:
+                assert wholes is not None, "the caller keeps the sound of whole recordings"
+                with wholes.extracted(member, source) as (whole, sound):
+                    return media.cut_wav(whole, sound, target, media.Cut(*override.cut), SAMPLE_RATE)
+            return media.extract_wav(
+                source,
+                target,
+                sample_rate=SAMPLE_RATE,
+                ffmpeg=ffmpeg,
+                stream=override.audio_stream,
+                channel=override.audio_channel,
+                stopping=stopping,
+            )
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

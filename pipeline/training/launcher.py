@@ -2,10 +2,11 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pipeline.training.request import TrainingRequest
 from pipeline.training.worker import MARK
 
 logger = logging.getLogger("valar")
+
+_SYSTEM_ERROR = re.compile(r"Error: \[Errno (?P<number>\d+)\] (?P<words>.+): '(?P<path>.+)'$")
 
 
 class TrainingProcessError(RuntimeError):
@@ -53,4 +56,13 @@ def train_in_processes(request: TrainingRequest, count: int, on_epoch: Callable[
                 raise
     if process.returncode:
         reason = next((line for line in said if "Error: " in line), "\n".join(said[-5:]))
-        raise TrainingProcessError(f"{request.network} in {count} processes ended with {process.returncode}: {reason}")
+        error = TrainingProcessError(
+            f"{request.network} in {count} processes ended with {process.returncode}: {reason}"
+        )
+        raise error from _find_system_error(said)
+
+
+def _find_system_error(lines: Sequence[str]) -> OSError | None:
+    """Give the system's error that the processes' tracebacks name first, such as that of a full disk."""
+    found = next(filter(None, map(_SYSTEM_ERROR.search, lines)), None)
+    return None if found is None else OSError(int(found["number"]), found["words"], found["path"])

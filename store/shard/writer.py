@@ -114,7 +114,7 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._open_spools:
+        with files.naming_full_disk(self._scratch), self._open_spools:
             if error is None:
                 self._write()
 
@@ -142,7 +142,7 @@ class ShardWriter:
             if array.shape[1:] != column.shape:
                 raise ValueError(f"rows of {column.name} have shape {array.shape[1:]}, they must have {column.shape}")
             lengths.add(len(array))
-            self._spools[column.name].write(array.data)
+            self._spool(column.name, array.data)
         if len(lengths) > 1:
             raise ValueError(f"datasets of stage {self._schema.name} got different numbers of rows: {sorted(lengths)}")
         return lengths.pop() if lengths else 0
@@ -150,12 +150,18 @@ class ShardWriter:
     def _spool_bytes(self, images: list[bytes]) -> np.ndarray:
         starts = np.cumsum([self._bytes_spooled, *(len(image) for image in images)], dtype="<i8")
         for image in images:
-            self._spools[BYTES.name].write(image)
+            self._spool(BYTES.name, image)
         self._bytes_spooled = int(starts[-1])
         return starts[:-1]
 
+    def _spool(self, name: str, data: bytes | memoryview) -> None:
+        with files.naming_full_disk(self._scratch, memoryview(data).nbytes):
+            self._spools[name].write(data)
+
     def _write(self) -> None:
-        with files.replacing(self.path, is_flushed=True) as partial:
+        spooled = sum(spool.seek(0, 2) for spool in self._spools.values())
+        num_bytes = spooled + _STRUCTURE_BYTES + _UTTERANCE_BYTES * len(self._utterances)
+        with files.replacing(self.path, is_flushed=True) as partial, files.naming_full_disk(self.path, num_bytes):
             places = self._write_structure(partial)
             # Past libhdf5, which copies once more and is no faster.
             with partial.open("r+b", buffering=0) as file:

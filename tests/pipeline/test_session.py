@@ -57,7 +57,7 @@ def test_the_exit_codes_of_the_settings_count(workplace):
 def test_a_fault_of_the_closing_is_told_and_changes_the_exit_code(finished):
     ended = finished.run(code=FAIL.format(module="closing", name="make_stages_table", error="OSError(28, 'No space')"))
     assert ended.returncode == 40, ended.stderr
-    assert "the run could not be closed: [Errno 28] No space" in ended.stderr
+    assert "the run could not be closed: No space left on device: the disk of [" in ended.stderr
     assert "Traceback" not in ended.stderr
     with locked(finished.folder / "store"):
         pass  # let go of

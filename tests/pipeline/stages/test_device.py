@@ -57,7 +57,9 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_one_sentence(monkeypatch, sect
         chosen = "cuda" if name == section else "cpu"
         monkeypatch.setattr(config, name, lambda chosen=chosen: types.SimpleNamespace(device=chosen, processes=1))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match=rf"^\[{section}\] device = cuda, but PyTorch sees no CUDA .* set it to auto or cpu"):
+    with pytest.raises(
+        UserError, match=rf"^\[{section}\] device = cuda, but PyTorch sees no CUDA .* set it to auto or cpu"
+    ):
         device.check_devices(trains=False)
 
 
