@@ -69,7 +69,10 @@ def load() -> list[Path]:
         raise UserError("\n".join(faults))
     lay_files()
     if not (faults := list(_bad_values(paths))):
-        faults = list(find_contradictions({name: settings_of(SECTIONS[name]) for name in TRAININGS}))
+        trainings = {name: settings_of(SECTIONS[name]) for name in TRAININGS}
+        label_range = dataset().label_range
+        is_mapped = label_range != dict(dataset.get_params())["label_range"]._default
+        faults = list(find_contradictions(trainings, label_range if is_mapped else None))
     if faults:
         raise UserError("\n".join(faults))
     return paths

@@ -7,12 +7,22 @@ from typing import Any
 from models.training.settings import TRAININGS, JointSettings
 
 
-def find_contradictions(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def find_contradictions(
+    sections: Mapping[str, Mapping[str, Any]], label_range: tuple[float, float] | None = None
+) -> Iterator[str]:
     """Give a sentence for each; the rules are those of models/training/settings.py.
 
     Args:
         sections: "anet", "vnet" and "joint" -> the values of tasks.cfg.
+        label_range: `[dataset] label_range`, None where labels are not mapped.
     """
+    for name in TRAININGS:
+        if label_range is not None and sections[name]["arousal_output"] == "sigmoid":
+            low, high = label_range
+            yield (
+                f"[{name}] arousal_output = sigmoid reaches 0 to 1 alone, and [dataset] label_range = {low:g} {high:g} "
+                "maps arousal to -1 to 1; take tanh"
+            )
     for name, kind in TRAININGS.items():
         known = {each.name for each in fields(kind)}
         try:

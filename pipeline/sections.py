@@ -4,6 +4,7 @@
 and docs/settings.md are then written by `make settings`, and a test says when they are stale.
 """
 
+import math
 import operator
 import os
 import re
@@ -68,6 +69,19 @@ class _Epochs(luigi.Parameter[tuple[int, ...]]):
         return ",".join(map(str, x))
 
 
+class _LabelRange(luigi.Parameter[tuple[float, float]]):
+    """Two numbers, the lower one first."""
+
+    def parse(self, x: str) -> tuple[float, float]:
+        numbers = [float(part) for part in str(x).replace(",", " ").split()]
+        if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
+            raise ValueError("it must be two numbers, the lower end of the labels' range and the upper, such as 1 9")
+        return numbers[0], numbers[1]
+
+    def serialize(self, x: tuple[float, float]) -> str:
+        return " ".join(f"{number:g}" for number in x)
+
+
 def _epochs(default: tuple[int, ...], description: str) -> Any:
     return _Epochs(default=default, description=description)
 
@@ -90,6 +104,11 @@ class dataset(luigi.Config):
         "",
         "A CSV file that overrules the choice of speaker, sound or picture stream for single utterances "
         "(docs/faces.md); empty for none.",
+    )
+    label_range = _LabelRange(
+        default=(-1.0, 1.0),
+        description="From where to where arousal and valence go in the CSV files, by their scale and not by what "
+        "occurs, such as 1 9. They are mapped to -1 1, on which the networks learn and predict; the report says so.",
     )
 
 
@@ -302,6 +321,8 @@ def say_value(value: Any) -> str:
     """Write a value as tasks.cfg has it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple) and all(isinstance(each, float) for each in value) and value:
+        return " ".join(f"{each:g}" for each in value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -317,6 +338,8 @@ def say_limits(parameter: Any) -> str:
         return f"{parameter._min_value:g} to {parameter._max_value:.10g}"
     if isinstance(parameter, _Epochs):
         return "whole numbers with commas between them"
+    if isinstance(parameter, _LabelRange):
+        return "two numbers, the lower one first"
     return "a path" if isinstance(parameter, _Path) else "text"
 
 

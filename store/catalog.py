@@ -240,7 +240,7 @@ class FeatureStore:
         """Give one table of all clips as a pandas DataFrame: split, labels, and status and length of every stage.
 
         Columns are `clip`, `split`, `arousal`, `valence`, `shard`, `source_sha256`, and `<stage>_status`, `_length` (in
-        rows: 100 a second of STFT, one per face) and `_message`.
+        rows: 100 a second of STFT, one per face) and `_message`; then the further columns of the CSV files, as text.
 
         Raises:
             StoreError: pandas is not installed.
@@ -252,8 +252,14 @@ class FeatureStore:
         for row in self.list_utterances():
             name = row.pop("utterance")
             label = labels[name]
-            named = {"clip": name, "split": label.split, "arousal": label.arousal, "valence": label.valence}
-            rows.append({**named, **row})
+            named: dict[str, Any] = {
+                "clip": name,
+                "split": label.split,
+                "arousal": label.arousal,
+                "valence": label.valence,
+            }
+            # A column called as one of the table's own does not come before it.
+            rows.append({**named, **row, **{column: cell for column, cell in label.more.items() if column not in row}})
         return importlib.import_module("pandas").DataFrame(rows)
 
     def utterances(self) -> Any:

@@ -53,7 +53,7 @@ def read_labels(ledger: Path) -> dict[str, Label]:
                 row["split"],
                 _number(row.get("arousal")),
                 _number(row.get("valence")),
-                {column: read_cell(row[column]) for column in kept if row[column]},
+                {read_cell(column): read_cell(row[column]) for column in kept if row[column]},
             )
             for row in reader
         }

@@ -1,10 +1,14 @@
 """`valar init DIR`: look at a folder of clips, and write the settings and CSV files with which a run can begin."""
 
 import argparse
+import dataclasses
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.weights.table import DEFAULT_FOLDER, WEIGHTS
+from pipeline.dataset.utterances import USUAL_RANGE
 from pipeline.errors import UserError
 from valar.inventory import Inventory, look_into
 from valar.labels import Table, as_csv, assign_splits, find_range_fault, find_unlisted, read_table
@@ -45,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="random weights and small networks: works offline, in minutes",
     )
+    parser.add_argument(
+        "--label-range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        default=USUAL_RANGE,
+        help="from where to where the scale of the labels goes, such as 1 9 (default: -1 1); they are mapped to -1 1",
+    )
     parser.add_argument("--force", action="store_true", help=f"write {FILE_NAME} and its CSV files anew")
 
 
@@ -55,21 +67,71 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     try:
         inventory = look_into(arguments.folder)
-        tables, lines = read_tables(inventory, arguments.csv)
+        label_range = check_range(arguments.label_range)
+        what = describe(inventory)
+        tables, lines = read_tables(inventory, arguments.csv, label_range)
+        inventory, cut = take_recordings(arguments.folder, inventory, tables)
+        lines += cut
         named, files, found = choose_files(inventory, tables)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     for name, text in files.items():
         Path(name).write_text(text, encoding="utf-8")
-    settings = format_settings(arguments.folder, inventory.videos, named, is_trial=arguments.is_trial)
+    settings = format_settings(
+        arguments.folder, inventory.videos, named, is_trial=arguments.is_trial, label_range=label_range
+    )
     Path(FILE_NAME).write_text(settings, encoding="utf-8")
-    print("\n".join([describe(inventory), *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"]))
+    print("\n".join([what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"]))
     print("\n".join(next_steps(is_labelled=bool(named["train"]), is_trial=arguments.is_trial)))
     return 0
 
 
-def read_tables(inventory: Inventory, named: list[Path] | None) -> tuple[list[Table], list[str]]:
+def check_range(ends: Sequence[float]) -> tuple[float, float]:
+    """Give the ends of the labels' scale.
+
+    Raises:
+        UserError: The lower one is not first.
+    """
+    low, high = ends
+    if not -math.inf < low < high < math.inf:
+        raise UserError(f"--label-range {low:g} {high:g}: the lower end must come first")
+    return low, high
+
+
+def take_recordings(folder: Path, inventory: Inventory, tables: list[Table]) -> tuple[Inventory, list[str]]:
+    """See to rows that name parts of whole recordings by `start` and `end`: each part is a clip.
+
+    Returns:
+        The inventory with the folder of recordings as that of the videos, and a sentence; both as they were where there
+        are no such rows.
+
+    Raises:
+        UserError: Some of the files are whole recordings, and others are not, or they lie in several folders.
+    """
+    recordings = {name for table in tables for name in table.recordings}
+    if not recordings:
+        return inventory, []
+    if not inventory.is_flat:
+        raise UserError(
+            f"rows name parts of {len(recordings)} files by start and end, and {folder} holds folders: put whole "
+            "recordings into one folder; or, where each file is one utterance already, remove those two columns"
+        )
+    parts = {(video, name) for table in tables for video, name, *_ in table.rows}
+    whole = [
+        (row[0], row[1]) for table in tables for row in table.rows if row[1] in {name for _, name in inventory.clips}
+    ]
+    if whole:
+        raise UserError(f"{whole[0][1]} is named by a row without start and end, and other files are cut by theirs")
+    rest = len(inventory.clips) - len(recordings)
+    unused = f"; {rest} files are named by no row" if rest else ""
+    line = f"{len(parts)} clips are parts of {len(recordings)} whole recordings, cut by start and end{unused}"
+    return dataclasses.replace(inventory, videos=folder, clips=tuple(sorted(parts)), is_flat=False), [line]
+
+
+def read_tables(
+    inventory: Inventory, named: list[Path] | None, label_range: tuple[float, float] = USUAL_RANGE
+) -> tuple[list[Table], list[str]]:
     """Read the CSV files that are named, else those beside the clips and in the current folder.
 
     Raises:
@@ -85,7 +147,7 @@ def read_tables(inventory: Inventory, named: list[Path] | None) -> tuple[list[Ta
                 raise UserError(table)
             lines.append(table)
             continue
-        if fault := find_range_fault(table):
+        if fault := find_range_fault(table, label_range):
             raise UserError(fault)
         tables.append(table)
         labels = "with labels" if table.is_labelled else "without labels"
@@ -131,12 +193,21 @@ def describe(inventory: Inventory) -> str:
     return line
 
 
-def format_settings(folder: Path, videos: Path, named: dict[str, str], *, is_trial: bool) -> str:
+def format_settings(
+    folder: Path,
+    videos: Path,
+    named: dict[str, str],
+    *,
+    is_trial: bool,
+    label_range: tuple[float, float] = USUAL_RANGE,
+) -> str:
     """Give the text of valar.cfg."""
+    scale = [f"label_range = {label_range[0]:g} {label_range[1]:g}"] if label_range != USUAL_RANGE else []
     lines = [
         f"# Written by `valar init {folder}`. Laid over tasks.cfg, where every setting stands with its unit.",
         "[dataset]",
         *(f"{name} = {str(value).replace('%', '%%')}".rstrip() for name, value in {"videos": videos, **named}.items()),
+        *scale,
         "[store]",
         "root = features",
         "[run]",

@@ -20,11 +20,14 @@ def read_label_files(paths: Mapping[str, Path]) -> tuple[dict[str, Label], list[
     Raises:
         StoreError: A file cannot be used; every fault with its line.
     """
-    from pipeline.dataset.utterances import DatasetError, read_dataset
+    from pipeline import config
+    from pipeline.dataset.utterances import read_dataset
+    from pipeline.errors import UserError
 
     try:
-        dataset = read_dataset(paths)
-    except DatasetError as error:
+        config.load()
+        dataset = read_dataset(paths, label_range=config.dataset().label_range)
+    except UserError as error:
         raise StoreError(str(error)) from error
     labels = {
         row.name: Label(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from pipeline.dataset.csv_files import read_rows
-from pipeline.dataset.utterances import utterance_name
+from pipeline.dataset.utterances import USUAL_RANGE, utterance_name
 from valar.inventory import Inventory
 
 #: Columns that name a clip's file, the best first.
@@ -34,6 +34,7 @@ class Table:
         problems: A sentence for each row that names no clip.
         names_split: The split that the file's own name says, or "".
         is_ready: Whether it has the columns `video` and `utterance`, and can be used as it is.
+        recordings: Whole recordings, by their file's name, of which its rows name parts by `start` and `end`.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Table:
     problems: list[str] = field(default_factory=list)
     names_split: str = ""
     is_ready: bool = False
+    recordings: set[str] = field(default_factory=set)
 
     @property
     def is_labelled(self) -> bool:
@@ -69,12 +71,19 @@ def read_table(path: Path, inventory: Inventory) -> Table | str:
     clips = _Clips(inventory)
     for line, cells in rows:
         values = [*cells, *[""] * (len(header) - len(cells))]
+        times = [values[names.index(column)] if column in names else "" for column in ("start", "end")]
         if is_ready:
             video, utterance = values[names.index("video")], values[names.index("utterance")]
             found = (video, utterance) if video and utterance else f"{path}:{line}: the row names no clip"
+            recording = clips.find(video, "") if inventory.is_flat and all(times) else ""
+            if not isinstance(recording, str) and (video, utterance) not in inventory.clips:
+                table.recordings.add(recording[1])
         else:
             assert naming is not None
             found = clips.find(values[names.index(naming)], f"{path}:{line}")
+            if not isinstance(found, str) and all(times):
+                table.recordings.add(found[1])
+                found = _name_part(found[1], *times)
         if isinstance(found, str):
             table.problems.append(found)
             continue
@@ -84,18 +93,29 @@ def read_table(path: Path, inventory: Inventory) -> Table | str:
 
 
 def _shown(name: str) -> str:
-    return name.casefold() if name.casefold() in LABELS else name
+    return name.casefold() if name.casefold() in (*LABELS, "start", "end") else name
 
 
-def find_range_fault(table: Table) -> str:
-    """Say from where to where labels go that are not all from -1 to 1; "" where they are."""
+def _name_part(recording: str, start: str, end: str) -> tuple[str, str]:
+    """Give video and utterance of a part: the recording's name, and when it goes.
+
+    >>> _name_part("talk.mp4", "12.5", "1:05")
+    ('talk', '12.5-1.05')
+    """
+    return utterance_name("", recording)[1:], f"{start}-{end}".replace(":", ".")
+
+
+def find_range_fault(table: Table, label_range: tuple[float, float] = USUAL_RANGE) -> str:
+    """Say from where to where labels go that are not all in the range; "" where they are."""
+    low, high = label_range
     for index, column in enumerate(table.columns):
         if column in LABELS:
             numbers = [number for row in table.rows if (number := _as_number(row[3][index])) is not None]
-            if numbers and (min(numbers) < -1 or max(numbers) > 1):
+            if numbers and (min(numbers) < low or max(numbers) > high):
                 return (
-                    f"{table.path}: {column} goes from {min(numbers):g} to {max(numbers):g}; labels must be from -1 "
-                    "to 1. Map them, by the ends of their scale and not by what occurs, and give the command again"
+                    f"{table.path}: {column} goes from {min(numbers):g} to {max(numbers):g}; labels must be from "
+                    f"{low:g} to {high:g}. Give the command again with the ends of their scale, which are not what "
+                    "occurs: --label-range LOW HIGH, such as --label-range 1 9"
                 )
     return ""
 

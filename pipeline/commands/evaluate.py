@@ -18,7 +18,14 @@ import numpy as np
 
 from pipeline.commands.evaluation_text import format_result, format_side_by_side
 from pipeline.dataset.csv_files import find_columns, read_rows
-from pipeline.dataset.utterances import Dataset, DatasetError, Utterance, read_dataset, utterance_name
+from pipeline.dataset.utterances import (
+    USUAL_RANGE,
+    Dataset,
+    DatasetError,
+    Utterance,
+    read_dataset,
+    utterance_name,
+)
 from pipeline.report.scoring import DIMENSIONS, compare_both, score_both, score_videos
 from store.text import read_cell
 
@@ -62,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "videos or single utterances (as if these were independent of each other: too narrow)",
     )
     parser.add_argument("--group", default="", metavar="COLUMN", help="column of TRUTH that tells recordings apart")
+    parser.add_argument(
+        "--label-range",
+        type=parse_label_range,
+        default=USUAL_RANGE,
+        metavar="'LOW HIGH'",
+        help="from where to where the labels of TRUTH go, such as '1 9'; predictions are from -1 to 1",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,12 +83,20 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if len(arguments.predictions) == 1:
             result = evaluate_files(
-                arguments.truth, arguments.predictions[0], resample=arguments.resample, group_column=arguments.group
+                arguments.truth,
+                arguments.predictions[0],
+                resample=arguments.resample,
+                group_column=arguments.group,
+                label_range=arguments.label_range,
             )
             text, problems = format_result(result), result["problems"]
         else:
             result = evaluate_side_by_side(
-                arguments.truth, arguments.predictions, resample=arguments.resample, group_column=arguments.group
+                arguments.truth,
+                arguments.predictions,
+                resample=arguments.resample,
+                group_column=arguments.group,
+                label_range=arguments.label_range,
             )
             text = format_side_by_side(result)
             problems = [problem for found in result["files"] for problem in found["problems"]]
@@ -86,7 +108,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def evaluate_files(
-    truth_path: Path, predictions_path: Path, *, resample: Resample = "recordings", group_column: str = ""
+    truth_path: Path,
+    predictions_path: Path,
+    *,
+    resample: Resample = "recordings",
+    group_column: str = "",
+    label_range: tuple[float, float] = USUAL_RANGE,
 ) -> dict[str, Any]:
     """Score a file of predictions against a file of labels.
 
@@ -95,6 +122,7 @@ def evaluate_files(
         predictions_path: CSV file with predictions.
         resample: what the intervals draw.
         group_column: column of the truth that tells recordings apart; see `group_utterances`.
+        label_range: from where to where the truth's labels go; they are mapped to [-1, 1].
 
     Returns:
         What `evaluate_predictions` gives, with the two paths and the truth file's warnings.
@@ -103,13 +131,18 @@ def evaluate_files(
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
 
     """
-    dataset = _read_truth(truth_path, group_column)
+    dataset = _read_truth(truth_path, group_column, label_range)
     units = _find_units(dataset, resample)
     return {"truth": str(truth_path), **_evaluate(dataset, predictions_path, units)[0]}
 
 
 def evaluate_side_by_side(
-    truth_path: Path, paths: Sequence[Path], *, resample: Resample = "recordings", group_column: str = ""
+    truth_path: Path,
+    paths: Sequence[Path],
+    *,
+    resample: Resample = "recordings",
+    group_column: str = "",
+    label_range: tuple[float, float] = USUAL_RANGE,
 ) -> dict[str, Any]:
     """Score several files of predictions against one file of labels.
 
@@ -118,6 +151,7 @@ def evaluate_side_by_side(
         paths: CSV files with predictions.
         resample: what intervals and tests draw.
         group_column: column of the truth that tells recordings apart; see `group_utterances`.
+        label_range: from where to where the truth's labels go; they are mapped to [-1, 1].
 
     Returns:
         "truth", "files" (what `evaluate_files` gives of each) and "common": on the utterances scored in all files
@@ -127,7 +161,7 @@ def evaluate_side_by_side(
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
 
     """
-    dataset = _read_truth(truth_path, group_column)
+    dataset = _read_truth(truth_path, group_column, label_range)
     units = _find_units(dataset, resample)
     files, scored = zip(*(_evaluate(dataset, path, units) for path in paths), strict=True)
     common = [row for row in dataset.utterances if all(row.name in values for values in scored)]
@@ -145,8 +179,23 @@ def evaluate_side_by_side(
     }
 
 
-def _read_truth(path: Path, group_column: str) -> Dataset:
-    dataset = read_dataset({"truth": path}, group_column=group_column)
+def parse_label_range(text: str) -> tuple[float, float]:
+    """Read two numbers, the lower one first, as in `[dataset] label_range`.
+
+    Raises:
+        argparse.ArgumentTypeError: They are none.
+    """
+    try:
+        low, high = (float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} must be two numbers, the lower one first, such as '1 9'")
+    return low, high
+
+
+def _read_truth(path: Path, group_column: str, label_range: tuple[float, float]) -> Dataset:
+    dataset = read_dataset({"truth": path}, group_column=group_column, label_range=label_range)
     if all(row.arousal is None for row in dataset.utterances):
         raise DatasetError([f"{path}: no labels in it; arousal and valence are needed to score"])
     return dataset

@@ -1,15 +1,15 @@
 """CSV files to utterances.
 
 The columns are OMG-Emotion's: `video` and `utterance` are required; `arousal` and `valence` come together or not at
-all; `link`, `start` and `end` are kept when they are there; others are ignored. A row that is no utterance is left
-out with a warning. What would make a run wrong is an error, and all errors are told at once.
+all; others are kept as they are, for the ledger and whoever reads it. A row that is no utterance is left out with a
+warning. What would make a run wrong is an error, and all errors are told at once.
 """
 
 import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.dataset.csv_files import find_columns, read_rows
@@ -20,7 +20,9 @@ from pipeline.errors import UserError
 REQUIRED_COLUMNS = ("video", "utterance")
 LABEL_COLUMNS = ("arousal", "valence")
 OTHER_COLUMNS = ("link", "start", "end")
-LOWEST_LABEL, HIGHEST_LABEL = -1.0, 1.0
+_NAMED = frozenset((*REQUIRED_COLUMNS, *LABEL_COLUMNS))
+#: From where to where labels go as they are here.
+USUAL_RANGE = (-1.0, 1.0)
 # Unicode's category Cc.
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
@@ -50,7 +52,7 @@ class Utterance:
         video: the folder, as in the CSV file.
         utterance: the file, as in the CSV file, such as "utterance_1.mp4".
         split: the split its file was given for.
-        arousal: in [-1, 1], or None.
+        arousal: in [-1, 1], mapped there from the range of the file's labels, or None.
         valence: in [-1, 1], or None exactly where arousal is.
         link: as in the CSV file, or None.
         start: likewise.
@@ -58,6 +60,7 @@ class Utterance:
         csv_path: where it comes from.
         line: the line its row starts at, counted from 1.
         group: what the column named in `[dataset] group` says, or None.
+        more: the cells of all columns but names and labels that are not empty, by the column's name.
 
     """
 
@@ -72,6 +75,7 @@ class Utterance:
     csv_path: Path
     line: int
     group: str | None = None
+    more: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def name(self) -> str:
@@ -87,11 +91,13 @@ class Dataset:
         utterances: of all splits.
         warnings: a sentence for each row that was left out.
         group_column: the column that tells recordings apart; "" for links or names.
+        label_range: from where to where the labels of the files go.
     """
 
     utterances: tuple[Utterance, ...]
     warnings: tuple[str, ...]
     group_column: str = ""
+    label_range: tuple[float, float] = USUAL_RANGE
 
     @functools.cached_property
     def grouping(self) -> Grouping:
@@ -108,19 +114,46 @@ def utterance_name(video: str, utterance: str) -> str:
     return compose(f"{video}/{strip_ending(utterance)}")
 
 
-def read_dataset(csv_paths: Mapping[str, Path], *, group_column: str = "") -> Dataset:
+def map_label(value: float, source: tuple[float, float], target: tuple[float, float]) -> float:
+    """Map a label or a prediction linearly, end to end, from one range to another.
+
+    >>> [map_label(value, (1, 9), (-1, 1)) for value in (1, 3, 9)]
+    [-1.0, -0.5, 1.0]
+    """
+    share = (value - source[0]) / (source[1] - source[0])
+    return target[0] + share * (target[1] - target[0])
+
+
+def tell_label_range(label_range: tuple[float, float]) -> list[str]:
+    """Say how labels were mapped and how predictions are mapped back; nothing where they were not.
+
+    >>> tell_label_range((1, 9))
+    ['labels go from 1 to 9 and were mapped to -1 to 1, the scale of all numbers here: 4 x + 5 gives those of the file']
+    """
+    if label_range == USUAL_RANGE:
+        return []
+    low, high = label_range
+    back = f"{(high - low) / 2:g} x + {(high + low) / 2:g}".replace("+ -", "- ")
+    mapped = f"labels go from {low:g} to {high:g} and were mapped to -1 to 1, the scale of all numbers here"
+    return [f"{mapped}: {back} gives those of the file"]
+
+
+def read_dataset(
+    csv_paths: Mapping[str, Path], *, group_column: str = "", label_range: tuple[float, float] = USUAL_RANGE
+) -> Dataset:
     """Read the CSV file of each split.
 
     Args:
         csv_paths: split to file, such as {"train": ..., "validation": ..., "test": ...}.
         group_column: name of the column that tells recordings (or speakers) apart; it has to be in each file.
+        label_range: from where to where the files' labels go; they are mapped to [-1, 1].
 
     Returns:
         The utterances in file order, split after split.
 
     Raises:
         DatasetError: a file cannot be read; a column is missing or doubled; a name leaves the folder; a label is no
-            number in [-1, 1] or has no partner; an utterance is there twice, in one split or in two; a file has no
+            number in the range or has no partner; an utterance is there twice, in one split or in two; a file has no
             utterance.
 
     """
@@ -129,7 +162,7 @@ def read_dataset(csv_paths: Mapping[str, Path], *, group_column: str = "") -> Da
     problems: list[str] = []
     first_seen: dict[str, Utterance] = {}
     for split, path in csv_paths.items():
-        rows = read_utterances(path, split, warnings, problems, group_column=group_column)
+        rows = read_utterances(path, split, warnings, problems, group_column=group_column, label_range=label_range)
         for row in rows:
             before = first_seen.setdefault(row.name, row)
             if before is not row:
@@ -140,11 +173,17 @@ def read_dataset(csv_paths: Mapping[str, Path], *, group_column: str = "") -> Da
         utterances += rows
     if problems:
         raise DatasetError(problems)
-    return Dataset(tuple(utterances), tuple(warnings), group_column)
+    return Dataset(tuple(utterances), tuple(warnings), group_column, label_range)
 
 
 def read_utterances(
-    path: Path, split: str, warnings: list[str], problems: list[str], *, group_column: str = ""
+    path: Path,
+    split: str,
+    warnings: list[str],
+    problems: list[str],
+    *,
+    group_column: str = "",
+    label_range: tuple[float, float] = USUAL_RANGE,
 ) -> list[Utterance]:
     """Read one file; append what was left out to `warnings` and what is wrong to `problems`."""
     num_problems = len(problems)
@@ -163,8 +202,11 @@ def read_utterances(
     if column:
         columns = {**columns, "group": columns[column]}
     found = []
+    more = {name: header[1].index(name) for name in header[1] if name and name.casefold() not in _NAMED}
     for line, cells in rows:
-        utterance = _read_row(path, split, line, cells, columns, len(header[1]), warnings, problems)
+        utterance = _read_row(
+            path, split, line, cells, columns, len(header[1]), warnings, problems, label_range=label_range, more=more
+        )
         if utterance is not None:
             found.append(utterance)
     if not found and len(problems) == num_problems:
@@ -184,6 +226,9 @@ def _read_row(
     width: int,
     warnings: list[str],
     problems: list[str],
+    *,
+    label_range: tuple[float, float],
+    more: Mapping[str, int],
 ) -> Utterance | None:
     """Return a row's utterance; None when it is none, or a wrong one."""
     values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
@@ -195,14 +240,15 @@ def _read_row(
         warnings.append(f"{path}:{line}: row left out: it has {len(cells)} fields, the header {width}")
         return None
     faults = [_name_fault(name, values[name]) for name in REQUIRED_COLUMNS]
-    labels, label_fault = _read_labels(values)
+    labels, label_fault = _read_labels(values, label_range)
     found = [fault for fault in (*faults, label_fault) if fault]
     if found:
         problems += [f"{path}:{line}: {fault}" for fault in found]
         return None
     arousal, valence = labels
     link, start, end, group = (values.get(name) or None for name in ("link", "start", "end", "group"))
-    return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line, group)
+    kept = {column: cells[index] for column, index in more.items() if index < len(cells) and cells[index]}
+    return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line, group, kept)
 
 
 def _name_fault(column: str, value: str) -> str:
@@ -216,7 +262,9 @@ def _name_fault(column: str, value: str) -> str:
     return ""
 
 
-def _read_labels(values: Mapping[str, str]) -> tuple[tuple[float | None, float | None], str]:
+def _read_labels(
+    values: Mapping[str, str], label_range: tuple[float, float]
+) -> tuple[tuple[float | None, float | None], str]:
     """Return arousal and valence, and "" or what is wrong with them."""
     texts = [values.get(name, "") for name in LABEL_COLUMNS]
     if not any(texts):
@@ -227,7 +275,12 @@ def _read_labels(values: Mapping[str, str]) -> tuple[tuple[float | None, float |
             number = float(text)
         except ValueError:
             number = math.nan
-        if not LOWEST_LABEL <= number <= HIGHEST_LABEL:
-            return (None, None), f"{name} is {text!r}; it must be a number in [{LOWEST_LABEL:g}, {HIGHEST_LABEL:g}]"
-        numbers.append(number)
+        low, high = label_range
+        if not low <= number <= high:
+            is_number = label_range == USUAL_RANGE and not math.isnan(number)
+            hint = "; of another scale: [dataset] label_range" if is_number else ""
+            return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
+        # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
+        is_usual = label_range == USUAL_RANGE
+        numbers.append(number if is_usual else map_label(number, label_range, USUAL_RANGE))
     return (numbers[0], numbers[1]), ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline import config
 from pipeline.dataset.unlabelled import UNLABELLED
+from pipeline.dataset.utterances import tell_label_range
 from pipeline.errors import UserError
 from pipeline.prediction.predictors import Ensemble, find_newest_checkpoints, load_ensemble
 from pipeline.report.publish import count_coverage, list_split
@@ -82,7 +83,7 @@ def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
             "stages": data.run.fingerprints,
             "device": describe_machine(),
         },
-        notes=predictor.notes,
+        notes=[*predictor.notes, *tell_label_range(config.dataset().label_range)],
         extra={"coverage": count_coverage(data.ledger.values())},
     )
     stem = f"predictions/{predictor.kind}-{UNLABELLED}"

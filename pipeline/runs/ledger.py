@@ -3,8 +3,8 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,11 @@ from pipeline.runs.run import Run, has_rows
 from store import files
 from store.text import guard_cell, read_cell
 
+#: Columns of its own.
+_OWN = (
+    *("utterance", "split", "sound", "picture", "num_stft_frames", "num_faces", "sound_message", "picture_message"),
+    *("shard", "source_sha256", "arousal", "valence", "override"),
+)
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
 
@@ -36,6 +41,7 @@ class LedgerRow:
         arousal: Its label in the CSV file, None where there is none.
         valence: Likewise.
         override: What was said of it that changes its rows (`pipeline.dataset.overrides`), or "".
+        more: Its cells in the CSV file's further columns, by the column's name.
     """
 
     utterance: str
@@ -51,6 +57,7 @@ class LedgerRow:
     arousal: float | None = None
     valence: float | None = None
     override: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -78,7 +85,9 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
     shard = run.plan.assigned.get(name)
     if shard is None:
         message = run.erased.get(name) or run.hindered.get(name) or f"no file of that name in {run.videos}"
-        return LedgerRow(name, split, "missing_file", "missing_file", 0, 0, message, message, "", "", *labels)
+        return LedgerRow(
+            name, split, "missing_file", "missing_file", 0, 0, message, message, "", "", *labels, more=listed.more
+        )
     sound, sound_message, num_stft_frames, sound_digest = _state(run, "stft", shard, name)
     picture, picture_message, num_faces, picture_digest = _state(run, "embeddings", shard, name)
     digest = sound_digest or picture_digest
@@ -95,6 +104,7 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
         digest,
         *labels,
         override=run.plan.overrides.get(name, ""),
+        more=listed.more,
     )
 
 
@@ -130,12 +140,19 @@ def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[s
 
 
 def format_ledger(rows: Iterable[LedgerRow]) -> str:
-    """Give the ledger as CSV, one row per utterance, in the order given."""
+    """Give the ledger as CSV, one row per utterance, in the order given; further columns of the CSV files at the end.
+
+    One of those that is called as one of the ledger's own is called `csv_` and so.
+    """
+    rows = list(rows)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(LedgerRow)])
-    cells = attrgetter(*(field.name for field in fields(LedgerRow)))
-    writer.writerows([guard_cell(cell) if isinstance(cell, str) else cell for cell in cells(row)] for row in rows)
+    more = list(dict.fromkeys(column for row in rows for column in row.more))
+    writer.writerow([*_OWN, *(guard_cell(f"csv_{column}" if column in _OWN else column) for column in more)])
+    own = attrgetter(*_OWN)
+    for row in rows:
+        cells = [*own(row), *(row.more.get(column, "") for column in more)]
+        writer.writerow([guard_cell(cell) if isinstance(cell, str) else cell for cell in cells])
     return text.getvalue()
 
 
@@ -146,7 +163,7 @@ def parse_ledger(text: str) -> dict[str, LedgerRow]:
         ValueError: It is no ledger, or a number in it is none.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    known = {field.name: field for field in fields(LedgerRow)}
+    known = {each.name: each for each in fields(LedgerRow) if each.name in _OWN}
     if not {"utterance", "split", "sound", "picture"} <= set(reader.fieldnames or ()):
         raise ValueError("it has not the columns of a ledger")
     found = {}

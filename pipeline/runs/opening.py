@@ -57,7 +57,8 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None, train
         untrainable = _find_untrainable(weights)
         if trains and untrainable:
             raise UserError(untrainable)
-        dataset = read_dataset(_csv_paths(), group_column=config.dataset().group)
+        section = config.dataset()
+        dataset = read_dataset(_csv_paths(), group_column=section.group, label_range=section.label_range)
         overrides = _read_overrides(dataset)
         name = _name_run(Path(config.run().root))
         run = _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)

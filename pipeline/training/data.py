@@ -7,7 +7,7 @@ import numpy as np
 
 from models.inputs.clips import Clips
 from pipeline import config
-from pipeline.dataset.utterances import Utterance
+from pipeline.dataset.utterances import Utterance, tell_label_range
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import find_crops
 from pipeline.runs.ledger import LedgerRow, read_ledger
@@ -117,6 +117,7 @@ class TrainingData:
             for found in self.run.weights.values()
             if not found.is_random and not found.verified
         ]
+        notes += tell_label_range(self.run.dataset.label_range)
         if config.anet().channel_scale != 1:
             notes.append(f"VGG-16 has {config.anet().channel_scale:g} times the paper's channels")
         if config.vnet().backbone == "frozen":

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.dataset.clip_files import find_clips
+from pipeline.dataset.utterances import read_dataset
 from valar.cli import main
 from valar.labels import choose_held_out
 
@@ -158,11 +160,63 @@ def test_a_csv_that_is_named_has_to_be_of_use(folder, capsys):
     assert "x.csv: not taken" in capsys.readouterr().out
 
 
+def test_rows_with_start_and_end_are_parts_of_whole_recordings(folder, capsys):
+    make(folder, "clips/talk.mp4", "clips/walk.webm", "clips/spare.mp4")
+    rows = ["File,Start,END,arousal,valence", "talk.mp4,0,2.5,.1,.2", "talk,1:02.5,1:10,.3,.4", "walk.webm,1,2,.5,.6"]
+    (folder / "labels.csv").write_text("\n".join(rows))
+    assert main(["init", "clips"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 clips in one folder" in printed
+    assert "3 clips are parts of 2 whole recordings, cut by start and end; 1 files are named by no row" in printed
+    settings = read_settings()["dataset"]
+    assert settings["videos"] == "clips"
+    kept = [*read_rows(settings["train"])[1:], *read_rows(settings["validation"])[1:]]
+    assert read_rows(settings["train"])[0] == ["video", "utterance", "start", "end", "arousal", "valence"]
+    assert sorted(kept) == [
+        ["talk", "0-2.5", "0", "2.5", ".1", ".2"],
+        ["talk", "1.02.5-1.10", "1:02.5", "1:10", ".3", ".4"],
+        ["walk", "1-2", "1", "2", ".5", ".6"],
+    ]
+    dataset = read_dataset({split: Path(settings[split]) for split in ("train", "validation")})
+    found = find_clips(Path(settings["videos"]), dataset.utterances)
+    assert found.cuts == {"talk/0-2.5": (0, 2.5), "talk/1.02.5-1.10": (62.5, 70), "walk/1-2": (1, 2)}
+
+
+def test_recordings_listed_by_video_and_utterance_are_known_too(folder, capsys):
+    make(folder, "clips/talk.mp4")
+    (folder / "train.csv").write_text("video,utterance,start,end,arousal,valence\ntalk,1,0,2,.1,.2\n")
+    assert main(["init", "clips"]) == 0
+    assert "1 clips are parts of 1 whole recordings" in capsys.readouterr().out
+    assert read_settings()["dataset"]["videos"] == "clips"
+
+
+def test_recordings_in_several_folders_and_rows_without_times_are_refused(folder, capsys):
+    make(folder, "clips/anna/talk.mp4")
+    (folder / "labels.csv").write_text("file,start,end\nanna/talk.mp4,0,1\n")
+    assert main(["init", "clips"]) == 2
+    assert "put whole recordings into one folder" in capsys.readouterr().err
+    make(folder, "flat/talk.mp4", "flat/walk.mp4")
+    (folder / "labels.csv").write_text("file,start,end\ntalk.mp4,0,1\nwalk.mp4,,\n")
+    assert main(["init", "flat"]) == 2
+    assert "walk.mp4 is named by a row without start and end" in capsys.readouterr().err
+
+
+def test_the_scale_of_the_labels_goes_into_the_settings(folder, capsys):
+    make(folder, "clips/a.mp4", "clips/b.mp4")
+    (folder / "labels.csv").write_text("file,Arousal,valence\na,1,5\nb,9,2\n")
+    assert main(["init", "clips", "--label-range", "1", "9"]) == 0
+    assert read_settings()["dataset"]["label_range"] == "1 9"
+    assert main(["init", "clips", "--label-range", "9", "1", "--force"]) == 2
+    assert "--label-range 9 1: the lower end must come first" in capsys.readouterr().err
+    assert main(["init", "clips", "--label-range", "-3", "3", "--force"]) == 2
+    assert "arousal goes from 1 to 9; labels must be from -3 to 3" in capsys.readouterr().err
+
+
 def test_labels_on_another_scale_are_refused_with_where_they_go(folder, capsys):
     make(folder, "clips/a.mp4", "clips/b.mp4")
     (folder / "labels.csv").write_text("file,Arousal,valence\na,1,0.5\nb,9,x\n")
     assert main(["init", "clips"]) == 2
-    assert capsys.readouterr().err.startswith("labels.csv: arousal goes from 1 to 9; labels must be from -1 to 1. Map")
+    assert capsys.readouterr().err.startswith("labels.csv: arousal goes from 1 to 9; labels must be from -1 to 1. Give")
     assert not (folder / "valar.cfg").exists()
 
 
