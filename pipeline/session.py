@@ -30,6 +30,7 @@ from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.opening import begin, open_run
+from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.rates import Rate, note_rates
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 #: Exit code of wrong use and of input that cannot be used, as of every command.
 UNUSABLE = 2
+
+
+#: Shards to do from which on it is said how long scheduling took.
+MANY_SHARDS = 1000
 
 
 class Session:
@@ -69,6 +74,8 @@ class Session:
         self._started = time.monotonic()
         self._reused: dict[str, int] = {}
         self._log: Path | None = None
+        self._num_pending = 0
+        self._begun: float | None = None
 
     def begin(self) -> None:
         """Write the plan and the listing, open the log, and say what is to be done."""
@@ -89,6 +96,10 @@ class Session:
         if run.plan.new:
             clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
             logger.info("%d new or changed clips in %d new shards", clips, len(run.plan.new))
+            advice = advise_shard_size(len(run.plan.new), clips, config.store().shard_size)
+            if advice:
+                logger.warning("%s", advice)
+        self._num_pending, self._begun = sum(map(bool, work.values())), time.monotonic()
         if num_again:
             logger.info("the sound of %d shards is made again: an earlier version's ffmpeg failed on it", num_again)
 
@@ -104,11 +115,20 @@ class Session:
             "embeddings": stages.cache_face_features,
         }
         title = STAGE_TITLES[stage]
+        self._tell_scheduling()
         try:
             with self.progress.working(title):
                 functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
         finally:
             self.run.close_shards(shard)
+
+    def _tell_scheduling(self) -> None:
+        """Say, before the first of many shards, how long it took to find out what is to be done."""
+        if self._begun is not None and self._num_pending >= MANY_SHARDS:
+            self.progress.say(
+                f"{self._num_pending} shards to do, scheduled in {format_seconds(time.monotonic() - self._begun)}"
+            )
+        self._begun = None
 
     def note_failure(self, failure: str) -> None:
         """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`."""

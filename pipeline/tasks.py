@@ -11,90 +11,20 @@ import luigi
 from pipeline import config
 from pipeline.errors import UserError
 from pipeline.report.features_check import check_features
-from pipeline.runs.describing import describe_failure, name_folders
-from pipeline.runs.run import Run
 from pipeline.session import current_session, leave, start_session
+from pipeline.shard_tasks import (
+    AlignFaces,
+    CacheFaceFeatures,
+    ComputeStft,
+    ExtractFrames,
+    ExtractWav,
+    ShardTask,
+    find_shard_tasks,
+)
 from pipeline.training.seed_trainings import Trainings
 
 # Luigi asks for [core], [worker] and [retcode] before it makes a task. Nothing is read or checked for the run yet.
 config.lay_files()
-
-
-class ShardTask(luigi.Task):
-    """One stage of one shard. The store's folder is a parameter, since one luigid may serve several stores.
-
-    The later stage goes first: a shard's crops are embedded while they are still in memory, and where crops are not
-    kept no more than one shard's are ever on the disk.
-    """
-
-    store = luigi.Parameter(description="folder of the feature store")
-    shard = luigi.Parameter(description="id of the shard")
-    fingerprint = luigi.Parameter(description="name of the stage set")
-
-    stage: ClassVar[str]
-    before: ClassVar["type[ShardTask] | None"] = None
-
-    @classmethod
-    def of(cls, shard: str) -> "ShardTask":
-        """Make the task of a shard under the current settings."""
-        run = current_session().run
-        return cls(store=str(run.store.resolve()), shard=shard, fingerprint=run.fingerprints[cls.stage])
-
-    def requires(self) -> "list[ShardTask]":
-        """Need the stage before, where it has something to do."""
-        before = self.before
-        return [] if before is None or before.of(self.shard).complete() else [before.of(self.shard)]
-
-    def output(self) -> luigi.LocalTarget:
-        """Leave the shard's file; what is kept beside it is the rule's to say (`complete`)."""
-        return luigi.LocalTarget(str(current_session().run.path(self.stage, self.shard)))
-
-    def complete(self) -> bool:
-        """Be complete when the stage has nothing to do for the shard."""
-        return self.stage not in current_session().run.find_work(self.shard)
-
-    def run(self) -> None:
-        """Do the stage."""
-        current_session().work(self.stage, self.shard)
-
-
-@luigi.Task.event_handler(luigi.Event.FAILURE)
-def note_failure(task: luigi.Task, error: BaseException) -> None:
-    """Keep one sentence of what failed for the end of the run and for `python -m pipeline status`."""
-    shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
-    network = task.network if isinstance(task, TrainTask) else ""
-    sentence = describe_failure(error, name_folders(), network=network)
-    current_session().note_failure(f"{type(task).__name__}{shard}: {sentence}")
-
-
-class ExtractWav(ShardTask):
-    """Video to 16 kHz mono WAV."""
-
-    stage, priority = "wav", 1
-
-
-class ComputeStft(ShardTask):
-    """WAV to short-time Fourier transform."""
-
-    stage, before, priority = "stft", ExtractWav, 2
-
-
-class ExtractFrames(ShardTask):
-    """Video to frame table, and JPEG frames where they are to be kept."""
-
-    stage, priority = "frames", 3
-
-
-class AlignFaces(ShardTask):
-    """Frames to the speaker's aligned faces."""
-
-    stage, before, priority = "faces", ExtractFrames, 4
-
-
-class CacheFaceFeatures(ShardTask):
-    """Aligned faces to SphereFace embeddings."""
-
-    stage, before, priority = "embeddings", AlignFaces, 5
 
 
 class StoreTask(luigi.Task):
@@ -113,20 +43,6 @@ class StoreTask(luigi.Task):
         values = dict(super().get_param_values(params, args, kwargs))
         folders = {"store": config.store().root, "root": config.run().root}
         return list({**values, **{name: str(Path(path).resolve()) for name, path in folders.items()}}.items())
-
-
-SHARD_TASKS = {task.stage: task for task in (ExtractWav, ComputeStft, ExtractFrames, AlignFaces, CacheFaceFeatures)}
-
-
-def find_shard_tasks(run: Run) -> list[ShardTask]:
-    """Give the tasks that do what is to be done to all shards: of each shard the last ones, which need the others."""
-    work = {shard: run.find_work(shard) for shard in run.plan.shards}
-    return [
-        task.of(shard)
-        for shard, stages in work.items()
-        for task in map(SHARD_TASKS.__getitem__, stages)
-        if not any(SHARD_TASKS[other].before is task for other in stages)
-    ]
 
 
 class _AllShards(StoreTask):
@@ -281,3 +197,9 @@ class Predict(StoreTask):
     def run(self) -> None:
         """Predict."""
         self.session.predict()
+
+
+__all__ = [
+    "AlignFaces", "CacheFaceFeatures", "ComputeStft", "ExtractFrames", "ExtractWav",
+    "Features", "FullRun", "Predict", "Report", "TrainANet", "TrainJoint", "TrainVNet",
+]  # fmt: skip

@@ -38,6 +38,7 @@ FLOORS = {
         {"prediction"},
         {"commands", "demo", "closing"},
         {"session"},
+        {"shard_tasks"},
         {"tasks", "__main__"},
     ],
 }

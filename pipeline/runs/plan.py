@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from store.plans import Member, StoredPlan
 
+#: New shards from which on larger ones are advised: each is up to seven files, and a plan.
+_TOO_MANY_SHARDS = 2000
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -28,6 +31,16 @@ class Plan:
     stamps: dict[str, tuple[int, int]]
     new: frozenset[str] = field(default_factory=frozenset)
     overrides: Mapping[str, str] = field(default_factory=dict)
+    _groups: dict[int, dict[str, list[str]]] = field(default_factory=dict, repr=False, compare=False)
+
+    def group_shards(self, digits: int) -> dict[str, list[str]]:
+        """Give the ids of the shards by their first digits."""
+        if digits not in self._groups:
+            groups: dict[str, list[str]] = {}
+            for shard in sorted(self.shards):
+                groups.setdefault(shard[:digits], []).append(shard)
+            self._groups[digits] = groups
+        return self._groups[digits]
 
 
 def make_plan(
@@ -159,3 +172,23 @@ def _stamp(
     if name in seen:
         return seen[name][1]
     return next(member.stamp for member in plans[shard].members if member.name == name)
+
+
+def advise_shard_size(num_new: int, num_clips: int, shard_size: int) -> str:
+    """Advise a larger `[store] shard_size` where new clips make very many shards; "" where they do not.
+
+    Args:
+        num_new: New shards.
+        num_clips: Clips in them.
+        shard_size: As it is set.
+
+    >>> advise_shard_size(3000, 3000, 1).partition(";")[0]
+    '[store] shard_size = 1 makes 3000 new shards of 3000 clips'
+    """
+    if num_new <= _TOO_MANY_SHARDS:
+        return ""
+    better = max(64, 1 << (num_clips // 1000).bit_length())
+    return (
+        f"[store] shard_size = {shard_size} makes {num_new} new shards of {num_clips} clips; stop and set {better}, or "
+        f"merge them later by `valar store compact --shard-size {better}`"
+    )

@@ -90,11 +90,11 @@ class Workplace:
         path.write_text("\n".join(f"{name}\n" + "\n".join(lines.values()) for name, lines in sections.items()) + "\n")
 
     def digests(self, part):
-        """Digest every file below a part of the folder, by its path."""
+        """Digest every file below a part of the folder, by its path; what begins with a dot is none of a store's."""
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted((self.folder / part).rglob("*"))
-            if path.is_file() and path.name != ".lock"
+            if path.is_file() and not path.name.startswith(".")
         }
 
     def ledger(self):
