@@ -88,7 +88,7 @@ def run_stages(clips: Sequence[Path], folder: Path, settings: dict[str, dict[str
         getattr(stages, stage)(stages.ShardJob(run, shard))
         seconds[stage] = time.perf_counter() - started
     # Their processor time counts when they have ended.
-    open_processes(config.number_of_threads()).close()
+    open_processes(config.Settings.read().num_threads).close()
     core_seconds_spent = core_seconds() - core_seconds_before
     frames, embeddings = run.shard("frames", shard), run.shard("embeddings", shard)
     assert frames is not None
@@ -129,7 +129,7 @@ def measure_decoding(clips: Sequence[Path]) -> tuple[float, float]:
 
     Of several clips the better of two ways of spreading: the cores share one clip, or each has a clip of its own.
     """
-    cores = config.number_of_threads()
+    cores = config.Settings.read().num_threads
     tables = [media.scan_frames(clip) for clip in clips]
 
     def decode(workers: int) -> tuple[float, float]:
@@ -170,7 +170,7 @@ def measure_embedding(weights: Path | None) -> EmbeddingRates:
         rates = []
         for _ in range(3):
             started, spent = time.perf_counter(), core_seconds()
-            num_faces = sum(len(block) for block in embed_all(crops, weights, engine))
+            num_faces = sum(len(block) for block in embed_all(crops, weights, config.Settings.read(), engine))
             rates.append((num_faces / (time.perf_counter() - started), num_faces / (core_seconds() - spent)))
         return max(rates)
 
@@ -256,7 +256,7 @@ def _measure_all(
     )
     print(
         f"{len(clips)} clips, smallest face {arguments.smallest_face} px, {arguments.precision}, "
-        f"{config.number_of_threads()} threads; embedding alone {rates.per_second:.0f} faces/s "
+        f"{config.Settings.read().num_threads} threads; embedding alone {rates.per_second:.0f} faces/s "
         f"(PyTorch: {rates.pytorch_per_second:.0f})\n"
         f"{'clip':34} {'frames':>6} {'faces':>6} {'seconds':>8} {'frames/s':>8} {'recipe':>9} {'batched':>9} "
         f"{'bound':>6} {'cores':>6} {'torch':>6} | {'decode':>7} {'embed':>7} | "

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks memory", description=__doc__)
     parser.add_argument("clip", nargs="?", type=Path, help="by default a real 1080p clip of 10 s")
     parser.add_argument("--repeat", type=int, nargs="+", default=[1, 6], help="how often in a row")
-    parser.add_argument("--threads", type=int, default=config.number_of_threads())
+    parser.add_argument("--threads", type=int, default=config.Settings.read().num_threads)
     parser.add_argument("--alone", action="store_true", help="this clip, in this process")
     arguments = parser.parse_args(argv)
     if arguments.alone:

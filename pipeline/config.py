@@ -2,10 +2,12 @@
 
 import configparser
 import contextlib
+import dataclasses
 import difflib
 import functools
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import luigi.configuration
 from luigi.task_register import Register
 
 from models.training.settings import TRAININGS, find_silent
+from pipeline import sections
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
 from pipeline.sections import (
@@ -69,10 +72,9 @@ def load() -> list[Path]:
         raise UserError("\n".join(faults))
     lay_files()
     if not (faults := list(_bad_values(paths))):
-        trainings = {name: settings_of(SECTIONS[name]) for name in TRAININGS}
         label_range = dataset().label_range
         is_mapped = label_range != dict(dataset.get_params())["label_range"]._default
-        faults = list(find_contradictions(trainings, label_range if is_mapped else None))
+        faults = list(find_contradictions(Settings.read().describe(), label_range if is_mapped else None))
     if faults:
         raise UserError("\n".join(faults))
     return paths
@@ -172,34 +174,63 @@ def is_scheduler_local() -> bool:
     return merged.getboolean("core", "local_scheduler", False)
 
 
-def number_of_threads() -> int:
-    """Give `[run] threads`, or the number of cores this process may use."""
-    return run().threads or len(os.sched_getaffinity(0))
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The values of every section, read once: a run and all its stages have those it was opened with."""
 
+    dataset: sections.dataset
+    store: sections.store
+    run: sections.run
+    audio: sections.audio
+    frames: sections.frames
+    faces: sections.faces
+    embeddings: sections.embeddings
+    anet: Any
+    vnet: Any
+    joint: Any
 
-def settings_of(section: type[luigi.Config]) -> dict[str, Any]:
-    """Give a section's values as plain data."""
-    instance = section()
-    return {name: getattr(instance, name) for name, _ in section.get_params()}
+    @classmethod
+    def read(cls) -> "Settings":
+        """Take the values as `load` has left them."""
+        found: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
+        return cls(**found)
 
+    def replace(self, section: str, **values: Any) -> "Settings":
+        """Give the same settings with other values in one section."""
+        changed: Any = SECTIONS[section](**{**self.values(section), **values})
+        return dataclasses.replace(self, **{section: changed})
 
-def describe_training(network: str) -> dict[str, Any]:
-    """Give the values of a training's section that its checkpoints are known by."""
-    values = settings_of(SECTIONS[network])
-    silent = find_silent(TRAININGS[network], values)
-    return {option: value for option, value in values.items() if option not in silent}
+    def values(self, section: str) -> dict[str, Any]:
+        """Give a section's values as plain data."""
+        return {name: getattr(getattr(self, section), name) for name, _ in SECTIONS[section].get_params()}
 
+    @property
+    def num_threads(self) -> int:
+        """`[run] threads`, or the number of cores this process may use."""
+        return self.run.threads or len(os.sched_getaffinity(0))
 
-def find_changed() -> dict[str, list[Any]]:
-    """Give "[section] option" -> [default, value] of the settings that are not the defaults, places left out."""
-    found = {}
-    for name, section in SECTIONS.items():
-        values = settings_of(section)
-        for option, parameter in section.get_params():
-            default = parameter._default
-            if is_result(f"[{name}] {option}") and values[option] != default:
-                found[f"[{name}] {option}"] = [_as_plain(default), _as_plain(values[option])]
-    return found
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Give all sections as JSON has them."""
+        return {
+            section: {name: _as_plain(value) for name, value in self.values(section).items()} for section in SECTIONS
+        }
+
+    def describe_training(self, network: str) -> dict[str, Any]:
+        """Give the values of a training's section that its checkpoints are known by."""
+        values = self.values(network)
+        silent = find_silent(TRAININGS[network], values)
+        return {option: value for option, value in values.items() if option not in silent}
+
+    def find_changed(self) -> dict[str, list[Any]]:
+        """Give "[section] option" -> [default, value] of the settings that are not the defaults, places left out."""
+        found = {}
+        for name, section in SECTIONS.items():
+            values = self.values(name)
+            for option, parameter in section.get_params():
+                default = parameter._default
+                if is_result(f"[{name}] {option}") and values[option] != default:
+                    found[f"[{name}] {option}"] = [_as_plain(default), _as_plain(values[option])]
+        return found
 
 
 def is_result(setting: str) -> bool:

@@ -169,7 +169,7 @@ class Session:
         """The trainings and the report on the finished shards; not to be asked for before they are."""
         experiment = plan_trainings(self.data)
         for network, title in NETWORK_TITLES.items():
-            epochs = config.settings_of(config.SECTIONS[network])["epochs"]
+            epochs = self.run.settings.values(network)["epochs"]
             waiting = sum(not trainings.is_done(network) for trainings in experiment.trainings)
             self.progress.expect(title, waiting * epochs, "epochs")
         self.progress.expect(REPORT_TITLE, 0 if experiment.report_path.exists() else 1, "reports")
@@ -179,7 +179,7 @@ class Session:
         """Refuse devices that are not here before the first training; see `check_devices` of the stages."""
         from pipeline.stages.device import check_devices
 
-        check_devices(trains=True)
+        check_devices(self.run.settings, trains=True)
 
     def train(self, network: str, fingerprint: str) -> None:
         """Train one network of one seed."""
@@ -200,7 +200,7 @@ class Session:
         """Predict every split with every network, and write the report."""
         from pipeline.report.publish import publish
 
-        folds = self.train_folds() if config.run().folds else []
+        folds = self.train_folds() if self.run.settings.run.folds else []
         with self.progress.working(REPORT_TITLE):
             publish(self.experiment, {title: state.elapsed for title, state in self.progress.stages.items()}, folds)
             self.progress.tick(REPORT_TITLE)
@@ -223,8 +223,8 @@ class Session:
 
     def train_folds(self) -> list[Experiment]:
         """Train each network on each fold; what is trained already is left alone."""
-        folds = make_folds(self.run, config.run().folds)
-        epochs = [config.settings_of(config.SECTIONS[network])["epochs"] for _, network in find_waiting(folds)]
+        folds = make_folds(self.run, self.run.settings.run.folds)
+        epochs = [self.run.settings.values(network)["epochs"] for _, network in find_waiting(folds)]
         self.progress.expect(FOLDS_TITLE, sum(epochs), "epochs")
         with self.progress.working(FOLDS_TITLE):
             train_folds(folds, lambda metrics: self.progress.tick(FOLDS_TITLE))

@@ -164,6 +164,17 @@ def test_the_drawing_has_the_arrows_that_the_imports_have():
     assert rooms <= set(re.findall(r"\w+", text)), "a room is missing from the drawing"
 
 
+def test_stages_trainings_and_reports_read_the_settings_of_their_run():
+    below = [
+        name for name in MODULES if name.startswith(("pipeline.stages.", "pipeline.training.", "pipeline.report."))
+    ]
+    assert len(below) > 25
+    for name in below:
+        assert "pipeline.sections" not in {found.module for found in find_imports(name)}, name
+        for line in MODULES[name].read_text(encoding="utf-8").splitlines():
+            assert not re.search(r"import config\b|Settings\.read\(", line), f"{name}: {line}; take run.settings"
+
+
 def find_weight(name):
     """The heavy packages that come along with a module, in whichever module they are imported."""
     reached, waiting = set(), [name]

@@ -79,6 +79,7 @@ def _draw(arguments: argparse.Namespace) -> str:
     if not arguments.video.is_file():  # to open a pipe would wait for whoever writes into it
         raise UserError(f"{arguments.video} is no file; name one video")
     config.load()
+    settings = config.Settings.read()
     smallest = _read_setting("smallest_face_px", arguments.smallest_face, "--smallest-face")
     every = _read_setting("detect_every", arguments.detect_every, "--detect-every")
     ending = arguments.output.suffix.lower()
@@ -86,7 +87,7 @@ def _draw(arguments: argparse.Namespace) -> str:
         raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
     point, seconds = parse_speaker(arguments.speaker)
     stream, turn = arguments.video_stream, parse_rotation(arguments.rotation) or 0
-    most_pixels = config.frames().max_pixels
+    most_pixels = settings.frames.max_pixels
     table = media.scan_frames(arguments.video, stream=stream, most_pixels=most_pixels, turn_degrees=turn)
     frames = media.read_frames(arguments.video, table, threads=0, stream=stream, turn_degrees=turn)
     num_frames = len(table.times_seconds)
@@ -95,16 +96,16 @@ def _draw(arguments: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly():
         faces = find_speaker(
             media.prefetch(_keep_shown(frames, shown, pictures), 8),
-            Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device()),
+            Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device(settings)),
             detect_every=every,
             smallest_face_px=smallest,
-            likeness=load_likeness(_find_weights(), find_faces_device()),
+            likeness=load_likeness(_find_weights(), find_faces_device(settings)),
             wish=choose_wish(Override(point, seconds), table.times_seconds),
             evidence=choose_evidence(
                 table.times_seconds,
-                speaker=config.faces().speaker,
-                still_faces=config.faces().still_faces,
-                listen=lambda: read_sound_change(arguments.video, Path(scratch), ffmpeg=config.audio().ffmpeg),
+                speaker=settings.faces.speaker,
+                still_faces=settings.faces.still_faces,
+                listen=lambda: read_sound_change(arguments.video, Path(scratch), ffmpeg=settings.audio.ffmpeg),
             ),
             scratch=Path(scratch),
         )

@@ -126,7 +126,7 @@ def extract_features(
     found = open_run(place, store=folder / "store")
     check_ready(found, trains=False)
     if predictor is not None:
-        predictor.check_features(found.stages)
+        predictor.check_features(found.stages, crops=found.settings.faces.crops)
     work = {
         "wav": stages.extract_wav,
         "stft": stages.compute_stft,

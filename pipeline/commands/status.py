@@ -6,7 +6,6 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
-from pipeline import config
 from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE, STAGE_TITLES
 from pipeline.errors import UserError
 from pipeline.progress import format_seconds
@@ -83,8 +82,8 @@ def read_status(run: Run) -> Status:
             StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting), seconds)
         )
     if run.untrainable:
-        if config.dataset().train:
-            counts = {**dict.fromkeys(NETWORK_TITLES.values(), config.run().seeds), "report": 1}
+        if run.settings.dataset.train:
+            counts = {**dict.fromkeys(NETWORK_TITLES.values(), run.settings.run.seeds), "report": 1}
             status.stages += [StageStatus(title, 0, count, run.untrainable) for title, count in counts.items()]
         return status
     status.stages += _read_results(run, work, rates)
@@ -107,7 +106,7 @@ def _read_results(run: Run, work: Mapping[str, Collection[str]], rates: Mapping[
         results.append(StageStatus(NETWORK_TITLES[network], found.done, found.waiting, reason, found.seconds))
     is_done, is_there = experiment.is_reported, experiment.report_path.exists()
     # How many of the folds are to be trained is not looked into here.
-    seconds = None if config.run().folds and not is_there else _estimate(rates, REPORT_TITLE, int(not is_there))
+    seconds = None if run.settings.run.folds and not is_there else _estimate(rates, REPORT_TITLE, int(not is_there))
     reason = "" if is_done else "not written for these results"
     if is_there and not is_done:
         reason = f"there, but {run.folder / 'latest'} names another"

@@ -81,7 +81,7 @@ def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
                 name: f"{path} sha256:{compute_file_digest(path)}" for name, path in predictor.paths.items()
             },
             "stages": data.run.fingerprints,
-            "device": describe_machine(),
+            "device": describe_machine(data.run.settings),
         },
         notes=[*predictor.notes, *tell_label_range(config.dataset().label_range)],
         extra={"coverage": count_coverage(data.ledger.values())},
@@ -107,7 +107,8 @@ def open_predictor(videos: str, checkpoint: str) -> Ensemble:
         raise UserError("Predict needs --videos DIR, a folder of clips or of folders of clips")
     predictor = load_ensemble(split_checkpoints(checkpoint) or find_newest_checkpoints(Path(config.run().root)))
     # Before anything is planned or locked.
-    predictor.check_features(open_run(Path(videos)).stages)
+    run = open_run(Path(videos))
+    predictor.check_features(run.stages, crops=run.settings.faces.crops)
     return predictor
 
 

@@ -44,17 +44,18 @@ class Predictor:
     stages: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def check_features(self, stages: Mapping[str, Any]) -> None:
+    def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
         """Refuse features made in another way than those of the training.
 
         Args:
             stages: what makes up each stage's bytes now.
+            crops: `[faces] crops` now.
 
         Raises:
             UserError: Says which settings differ; or the crops that it looks at are not kept.
         """
         if self.needs_crops:
-            check_crops_stay(str(self.paths[self.kind]))
+            check_crops_stay(crops, str(self.paths[self.kind]))
         differences = [
             f"[{change.stage}] {change.key}: {change.before} in the checkpoint, {change.now} here"
             for change in compare_features(self.features, stages, self.stages)
@@ -72,9 +73,10 @@ class Predictor:
         Returns:
             (U, 2), NaN where no network could see anything, and the network that each row is of ("mean" in NaN rows).
         """
-        with torch_threads(config.number_of_threads()):
+        settings = config.Settings.read()
+        with torch_threads(settings.num_threads):
             return fall_back(
-                {network: predict(path, clips, device=find_device()) for network, path in self.paths.items()}
+                {network: predict(path, clips, device=find_device(settings)) for network, path in self.paths.items()}
             )
 
 
@@ -118,10 +120,10 @@ class Ensemble:
         """What has to be read before the numbers, each sentence once."""
         return list(dict.fromkeys(note for member in self.members for note in member.notes))
 
-    def check_features(self, stages: Mapping[str, Any]) -> None:
+    def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
         """Refuse features made in another way than those of a member's training; see `Predictor.check_features`."""
         for member in self.members:
-            member.check_features(stages)
+            member.check_features(stages, crops=crops)
 
     def predict(self, clips: Clips) -> tuple[np.ndarray, list[str]]:
         """Predict as `Predictor.predict`; a row is the mean of the members that could see something."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import config
 from pipeline.chain import STAGES
+from pipeline.config import is_result
 from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.feature_changes import compare_features
 from pipeline.runs.ledger import parse_ledger
@@ -81,7 +81,7 @@ def find_data(one: Basis, other: Basis) -> list[str]:
 def describe_changes(one: Basis, other: Basis) -> list[str]:
     """Say what differs, a phrase each; settings of place and speed are left out."""
     settings = find_settings(one, other).items()
-    told = [f"{name} {_format(pair[0])} to {_format(pair[1])}" for name, pair in settings if config.is_result(name)]
+    told = [f"{name} {_format(pair[0])} to {_format(pair[1])}" for name, pair in settings if is_result(name)]
     return [*told, *find_data(one, other)]
 
 

@@ -1,6 +1,5 @@
 """Whether the features can be what the user wants, asked before hours of training."""
 
-from pipeline import config
 from pipeline.errors import TransientError, UserError
 from pipeline.report.opensmile_baseline import check_packages
 from pipeline.runs.ledger import find_bad
@@ -25,7 +24,7 @@ def check_features(data: TrainingData) -> None:
             f"{len(lost)} clips that are there could not be read (the first: {lost[0]}: {why}); mend or remove them, "
             "and run again"
         )
-    bad, limit = find_bad(ledger.values()), config.run().max_bad_fraction
+    bad, limit = find_bad(ledger.values()), run.settings.run.max_bad_fraction
     if len(bad) > limit * len(run.clips):
         raise UserError(
             f"{len(bad)} of the {len(run.clips)} files have no usable sound or picture, more than [run] "
@@ -33,7 +32,7 @@ def check_features(data: TrainingData) -> None:
             f"{bad[0].picture}); see {run.folder / 'ledger.csv'}, then mend them or raise the limit"
         )
     data.check_trainable()
-    if config.run().opensmile:
+    if run.settings.run.opensmile:
         check_packages()
-    if config.run().folds:
-        make_folds(run, config.run().folds)  # refuses what cannot be split
+    if run.settings.run.folds:
+        make_folds(run, run.settings.run.folds)  # refuses what cannot be split

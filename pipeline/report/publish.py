@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from models import paper
-from pipeline import config
 from pipeline.chain import NETWORKS
 from pipeline.dataset.omg import NAME, find_official_splits
 from pipeline.report.baselines import make_baselines
@@ -34,7 +33,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         seconds: Time spent per stage in this run, for the record.
         folds: Those of cross-validation, trained; empty for none.
     """
-    data = experiment.data
+    data, settings = experiment.data, experiment.data.run.settings
     listings = [list_split(data, split) for split in data.splits]
     predicted = {split: _predict_split(experiment, split) for split in data.splits}
     predictions = [found for listing in listings for found in _average_split(predicted[listing.split], listing)]
@@ -45,7 +44,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         provenance=_describe_making(experiment, seconds),
         baselines=[
             *make_baselines(data, predictions, listings),
-            *(make_opensmile_baselines(data, listings) if config.run().opensmile else ()),
+            *(make_opensmile_baselines(data, listings) if settings.run.opensmile else ()),
         ],
         notes=[*data.notes(), *note_missing_files(data.ledger.values()), *note_recordings(listings)],
         extra={
@@ -53,10 +52,10 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},
             "official_splits": find_official_splits(data.run.dataset.utterances),
             "data": describe_data(data),
-            "changed": config.find_changed(),
+            "changed": settings.find_changed(),
             "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
             **({"cross_validation": score_folds(folds, seed=0)} if folds else {}),
-            **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if config.run().seeds > 1 else {}),
+            **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if settings.run.seeds > 1 else {}),
         },
     )
     report.files["ledger.csv"] = format_ledger(data.ledger.values())
@@ -126,7 +125,7 @@ def read_curve(folder: Path) -> list[dict[str, Any]]:
 def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[str, Any]:
     return {
         "written": f"{datetime.now():%Y-%m-%d %H:%M}",
-        "device": describe_machine(),
+        "device": describe_machine(experiment.data.run.settings),
         "store": str(experiment.data.run.store),
         "pages": str(experiment.data.run.folder.resolve() / "browse"),
         **experiment.data.describe(),
@@ -134,9 +133,9 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
             name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
         },
         "checkpoints": {
-            network if trainings.seed == config.run().seed else f"{network}, seed {trainings.seed}": str(
-                trainings.folder(network)
-            )
+            network
+            if trainings.seed == experiment.data.run.settings.run.seed
+            else f"{network}, seed {trainings.seed}": str(trainings.folder(network))
             for trainings in experiment.trainings
             for network in NETWORKS
         },

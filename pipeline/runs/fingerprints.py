@@ -8,8 +8,8 @@ from typing import Any
 
 from models import paper
 from models.weights.table import ResolvedWeights, find_carried_weights
-from pipeline import config
 from pipeline.chain import STAGES
+from pipeline.config import Settings
 
 #: `[frames] max_pixels` as shipped.
 _USUAL_MAX_PIXELS = 8192 * 4320
@@ -23,20 +23,20 @@ def compute_fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
+def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str, Provenance]:
     """Say what makes up each stage's bytes: version, settings, weights.
 
     Device, engine, threads, batch size and what is kept beside are left out: they change no value beyond rounding.
     """
-    face_settings, embedding_settings = config.faces(), config.embeddings()
+    face_settings, embedding_settings = settings.faces, settings.embeddings
     networks = {name: find_carried_weights(name).sha256 for name in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")}
     embedding_weights = sphereface.sha256
     if sphereface.is_random:
-        embedding_weights = f"random:{config.run().seed}"
-    settings: dict[str, Provenance] = {
+        embedding_weights = f"random:{settings.run.seed}"
+    found: dict[str, Provenance] = {
         "wav": {"sample_rate": paper.SAMPLE_RATE},
         "stft": {},
-        "frames": _describe_frames(),
+        "frames": _describe_frames(settings.frames.max_pixels),
         "faces": {
             "smallest_face_px": face_settings.smallest_face_px,
             "detect_every": face_settings.detect_every,
@@ -51,14 +51,11 @@ def describe_stages(sphereface: ResolvedWeights) -> dict[str, Provenance]:
             "weights": embedding_weights,
         },
     }
-    return {
-        stage: {"stage": stage, "version": STAGES[stage].version, "settings": settings[stage]} for stage in settings
-    }
+    return {stage: {"stage": stage, "version": STAGES[stage].version, "settings": own} for stage, own in found.items()}
 
 
-def _describe_frames() -> Provenance:
+def _describe_frames(limit: int) -> Provenance:
     """Name what is not as it always was: the limit came later, and the default changes no clip's frames."""
-    limit = config.frames().max_pixels
     return {} if limit == _USUAL_MAX_PIXELS else {"max_pixels": limit}
 
 

@@ -1,6 +1,5 @@
 """What stays of a shard's aligned faces once they are embedded: `[faces] crops`."""
 
-from pipeline import config
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
 from store.listings import read_listings
@@ -61,17 +60,18 @@ def describe_crops(crops: Shard) -> str:
 
 def forecast_crops(run: Run) -> str:
     """Say as `describe_crops` does in which form crops will be kept that are not there yet."""
-    return f"jpeg {config.faces().jpeg_quality}" if "crops_jpeg" in run.kept else "raw"
+    return f"jpeg {run.settings.faces.jpeg_quality}" if "crops_jpeg" in run.kept else "raw"
 
 
-def check_crops_stay(reader: str) -> None:
+def check_crops_stay(crops: str, reader: str) -> None:
     """Refuse settings under which the crops are gone before they are read.
 
     Args:
+        crops: `[faces] crops`.
         reader: Who reads them, for the message.
 
     Raises:
         UserError: `[faces] crops = none`.
     """
-    if config.faces().crops == "none":
+    if crops == "none":
         raise UserError(f"{reader} reads the crops, and [faces] crops = none keeps none; set it to raw or jpeg")

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
 from pipeline.chain import FEATURE_STAGES, KEPT_CROPS
+from pipeline.config import Settings
 from pipeline.dataset.clip_files import FoundClips, find_clips
 from pipeline.dataset.overrides import Override, read_overrides
 from pipeline.dataset.unlabelled import list_unlabelled
@@ -46,33 +47,34 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None, train
     """
     try:
         config.load()
-        _try_ffmpeg()
-        store = store or Path(config.store().root)
-        weights = {"sphereface20": _resolve("sphereface20", "[embeddings] weights", config.embeddings().weights)}
+        settings = config.Settings.read()
+        _try_ffmpeg(settings)
+        store = store or Path(settings.store.root)
+        weights = {"sphereface20": _resolve("sphereface20", "[embeddings] weights", settings.embeddings.weights)}
         if unlabelled is not None:
             videos, dataset = list_unlabelled(unlabelled)
-            return _plan_run(dataset, weights, videos, store, PREDICTION + _name_run(unlabelled))
-        if config.vnet().backbone == "finetune":
-            check_crops_stay("[vnet] backbone = finetune")
-        untrainable = _find_untrainable(weights)
+            return _plan_run(settings, dataset, weights, videos, store, PREDICTION + _name_run(unlabelled))
+        if settings.vnet.backbone == "finetune":
+            check_crops_stay(settings.faces.crops, "[vnet] backbone = finetune")
+        untrainable = _find_untrainable(settings, weights)
         if trains and untrainable:
             raise UserError(untrainable)
-        section = config.dataset()
-        dataset = read_dataset(_csv_paths(), group_column=section.group, label_range=section.label_range)
-        overrides = _read_overrides(dataset)
-        name = _name_run(Path(config.run().root))
-        run = _plan_run(dataset, weights, Path(config.dataset().videos), store, name, overrides)
+        section = settings.dataset
+        dataset = read_dataset(_csv_paths(settings), group_column=section.group, label_range=section.label_range)
+        overrides = _read_overrides(settings, dataset)
+        name = _name_run(Path(settings.run.root))
+        run = _plan_run(settings, dataset, weights, Path(section.videos), store, name, overrides)
         return dataclasses.replace(run, untrainable=untrainable)
     except (WeightsError, DatasetError, StoreError) as error:
         raise UserError(str(error)) from error
 
 
-def _find_untrainable(weights: dict[str, ResolvedWeights]) -> str:
+def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -> str:
     """Add the weights from which training starts; say why there can be none where that is so."""
-    if not config.dataset().train:
+    if not settings.dataset.train:
         return "[dataset] train is empty: there is nothing to train on; `valar features` computes the features alone"
     try:
-        weights["vgg16"] = _resolve("vgg16", "[anet] vgg_weights", config.anet().vgg_weights)
+        weights["vgg16"] = _resolve("vgg16", "[anet] vgg_weights", settings.anet.vgg_weights)
     except UserError as error:
         return str(error)
     return ""
@@ -120,21 +122,21 @@ def begin(run: Run) -> Run:
     for shard in pending:
         # Not below all of the stage set: there are as many WAV files as clips.
         files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
-    if config.run().scratch:
-        files.remove_leftovers(Path(config.run().scratch))
+    if run.settings.run.scratch:
+        files.remove_leftovers(Path(run.settings.run.scratch))
     return run
 
 
-def _try_ffmpeg() -> None:
+def _try_ffmpeg(settings: Settings) -> None:
     """Refuse a program `[audio] ffmpeg` that is of no use before it makes every clip a damaged one."""
-    if config.audio().ffmpeg:
+    if settings.audio.ffmpeg:
         from pipeline.media.ffmpeg import sound_engine
 
-        sound_engine(config.audio().ffmpeg)
+        sound_engine(settings.audio.ffmpeg)
 
 
-def _csv_paths() -> dict[str, Path]:
-    section = config.dataset()
+def _csv_paths(settings: Settings) -> dict[str, Path]:
+    section = settings.dataset
     named = {"train": section.train, "validation": section.validation, "test": section.test}
     missing = [
         f"[dataset] {split} = {path} does not exist"
@@ -146,8 +148,8 @@ def _csv_paths() -> dict[str, Path]:
     return {split: Path(path) for split, path in named.items() if path}
 
 
-def _read_overrides(dataset: Dataset) -> dict[str, Override]:
-    path = config.dataset().overrides
+def _read_overrides(settings: Settings, dataset: Dataset) -> dict[str, Override]:
+    path = settings.dataset.overrides
     return read_overrides(Path(path), [utterance.name for utterance in dataset.utterances]) if path else {}
 
 
@@ -175,6 +177,7 @@ def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
 
 
 def _plan_run(
+    settings: Settings,
     dataset: Dataset,
     weights: dict[str, ResolvedWeights],
     videos: Path,
@@ -187,18 +190,19 @@ def _plan_run(
             f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
             "what it has"
         )
-    stages = describe_stages(weights["sphereface20"])
-    stage_files = StageFiles(store=store, fingerprints=compute_stage_fingerprints(stages), kept=_read_kept())
+    stages = describe_stages(settings, weights["sphereface20"])
+    stage_files = StageFiles(store=store, fingerprints=compute_stage_fingerprints(stages), kept=_read_kept(settings))
     erased = _find_erased(store, dataset)
     found = find_clips(videos, dataset.utterances)
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
     before = _read_listing(store, name)
-    plan, sound_again = _make_plan(dataset, clips, before, stage_files, videos)
+    plan, sound_again = _make_plan(settings.store.shard_size, dataset, clips, before, stage_files, videos)
     stage_files = dataclasses.replace(stage_files, sound_again=sound_again)
     run = Run(
         **{each.name: getattr(stage_files, each.name) for each in dataclasses.fields(stage_files)},
+        settings=settings,
         videos=videos,
-        folder=Path(config.run().root),
+        folder=Path(settings.run.root),
         dataset=dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values(), *found.warnings)),
         weights=weights,
         stages=stages,
@@ -213,13 +217,18 @@ def _plan_run(
     return run
 
 
-def _read_kept() -> frozenset[str]:
+def _read_kept(settings: Settings) -> frozenset[str]:
     """Read what is kept beside the features."""
-    return frozenset([*KEPT_CROPS[config.faces().crops], *(["pixels"] if config.frames().store_pixels else [])])
+    return frozenset([*KEPT_CROPS[settings.faces.crops], *(["pixels"] if settings.frames.store_pixels else [])])
 
 
 def _make_plan(
-    dataset: Dataset, clips: Mapping[str, Member], before: Listing | None, stage_files: StageFiles, videos: Path
+    shard_size: int,
+    dataset: Dataset,
+    clips: Mapping[str, Member],
+    before: Listing | None,
+    stage_files: StageFiles,
+    videos: Path,
 ) -> tuple[Plan, frozenset[str]]:
     """Make the plan, and find the shards in it whose sound is to be made again."""
     store = stage_files.store
@@ -238,7 +247,7 @@ def _make_plan(
         holds=lambda shard, name: name not in unread(shard) and not mistrusted.is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
-        shard_size=config.store().shard_size,
+        shard_size=shard_size,
     )
     return plan, mistrusted.pick(plan)
 
@@ -280,7 +289,7 @@ def _check_vanished(run: Run, before: Listing | None) -> None:
         raise UserError(f"none of the {len(run.dataset.utterances)} utterances has a file in {run.videos}{where}")
     present = [] if before is None else [name for name in before.shards if name not in before.vanished]
     gone = [name for name in present if name in run.plan.vanished]
-    limit = config.run().max_vanished
+    limit = run.settings.run.max_vanished
     if gone and len(gone) > limit * len(present):
         raise UserError(
             f"{len(gone)} of the {len(present)} sources of the last run are gone from {run.videos} "

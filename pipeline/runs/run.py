@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights
+from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
 from pipeline.runs.fingerprints import Provenance, describe_packages
 from pipeline.runs.plan import Plan
@@ -25,6 +26,7 @@ class Run(StageFiles):
     """What this process works on; made whole by `open_run`, the same object for every task.
 
     Args:
+        settings: Those it was opened with; its stages and trainings read no other.
         videos: The folder of videos.
         folder: `[run] root`: logs, checkpoints, reports.
         dataset: The utterances of the CSV files.
@@ -39,6 +41,7 @@ class Run(StageFiles):
         untrainable: Why there will be features but no training, one sentence; "" where there can be.
     """
 
+    settings: Settings
     videos: Path
     folder: Path
     dataset: Dataset

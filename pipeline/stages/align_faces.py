@@ -13,7 +13,6 @@ import numpy as np
 
 from models.mtcnn.detector import find_engine
 from models.networks.precision import computing_exactly
-from pipeline import config
 from pipeline.dataset.overrides import parse_text
 from pipeline.faces.speaker_faces import SpeakerFaces, map_crops
 from pipeline.media.pages import release_pages
@@ -50,7 +49,8 @@ def align_faces(job: ShardJob) -> None:
     brings (on a busy machine ten times as much).
     """
     frames = job.rows("frames")
-    workers, device = config.number_of_threads(), find_faces_device()
+    settings = job.run.settings
+    workers, device = settings.num_threads, find_faces_device(settings)
     with contextlib.ExitStack() as stack:
         # Closed in the opposite order: the crops are whole when the table of faces appears.
         made_in = {"device": describe_device(device), "engine": find_engine(device)}
@@ -99,15 +99,12 @@ def _write(
 
 
 class _Search:
-    """Looks for the faces of a shard's clips: called with one clip, by several threads at a time.
-
-    What is the same for all is looked up once: each look at the settings takes a third of a millisecond.
-    """
+    """Looks for the faces of a shard's clips: called with one clip, by several threads at a time."""
 
     def __init__(
         self, job: ShardJob, frames: Shard, scratch: Path, device: str, workers: int, stopping: threading.Event
     ) -> None:
-        settings = config.faces()
+        settings = job.run.settings.faces
         self._job = job
         self._frames = frames
         self._device = device
@@ -120,7 +117,7 @@ class _Search:
             detect_every=settings.detect_every,
             speaker=settings.speaker,
             still_faces=settings.still_faces,
-            ffmpeg=config.audio().ffmpeg,
+            ffmpeg=job.run.settings.audio.ffmpeg,
             weights=job.run.weights["sphereface20"].path,
             device=device,
             scratch=scratch,

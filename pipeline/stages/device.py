@@ -8,33 +8,33 @@ import torch
 from models.mtcnn.detector import find_engine
 from models.networks.precision import multiplies_bfloat16
 from models.sphereface.network import Precision
-from pipeline import config
+from pipeline.config import Settings
 from pipeline.errors import UserError
 
 
-def find_device() -> str:
+def find_device(settings: Settings) -> str:
     """Give the device that `[run] device` means here.
 
     Raises:
         UserError: It names a GPU, and there is none that torch can use.
     """
-    device = config.run().device
+    device = settings.run.device
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     _check_device(device, "[run] device")
     return str(device)
 
 
-def find_precision(device: str) -> Precision:
+def find_precision(settings: Settings, device: str) -> Precision:
     """Give the arithmetic in which `[embeddings] precision` is computed on a device: where it has no bfloat16, float32.
 
     That is closer and, there, faster than emulating it.
     """
-    precision: Precision = config.embeddings().precision
+    precision: Precision = settings.embeddings.precision
     return precision if precision == "float32" or multiplies_bfloat16(device) else "float32"
 
 
-def find_faces_device() -> str:
+def find_faces_device(settings: Settings) -> str:
     """Give the device of the detector that `[faces] device` means here.
 
     By default the cores where the detector's kernel runs on them, beside a GPU too: following a face is a call of a
@@ -44,14 +44,14 @@ def find_faces_device() -> str:
     Raises:
         UserError: As `find_device`.
     """
-    device = config.faces().device
+    device = settings.faces.device
     if device == "auto":
-        return "cpu" if find_engine("cpu") == "kernel" else find_device()
+        return "cpu" if find_engine("cpu") == "kernel" else find_device(settings)
     _check_device(device, "[faces] device")
     return str(device)
 
 
-def check_devices(*, trains: bool) -> None:
+def check_devices(settings: Settings, *, trains: bool) -> None:
     """Refuse devices that are not here.
 
     Args:
@@ -60,8 +60,8 @@ def check_devices(*, trains: bool) -> None:
     Raises:
         UserError: As `find_device`; or `[run] processes` asks for more GPUs than there are.
     """
-    device, processes = find_device(), config.run().processes
-    find_faces_device()
+    device, processes = find_device(settings), settings.run.processes
+    find_faces_device(settings)
     if trains and device == "cuda" and processes > torch.cuda.device_count():
         raise UserError(
             f"[run] processes = {processes}: each takes a GPU of its own, and this machine has "
@@ -84,9 +84,9 @@ def describe_device(device: str) -> str:
     return device if device == "cpu" else f"{device} ({torch.cuda.get_device_name(device)})"
 
 
-def describe_machine() -> str:
+def describe_machine(settings: Settings) -> str:
     """Name what all networks run on, for a report's provenance."""
-    return f"{describe_device(find_device())}, {config.number_of_threads()} threads"
+    return f"{describe_device(find_device(settings))}, {settings.num_threads} threads"
 
 
 @contextlib.contextmanager

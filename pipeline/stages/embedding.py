@@ -14,7 +14,7 @@ from models.sphereface.embedder import Embedder, Engine, find_engine
 from models.sphereface.native_engine import MOST_CROPS
 from models.sphereface.network import Precision, build_sphereface
 from models.weights.table import ResolvedWeights, WeightsError
-from pipeline import config
+from pipeline.config import Settings
 from pipeline.errors import UserError
 from pipeline.media.jpeg import encode_jpeg
 from pipeline.media.pages import release_pages
@@ -40,9 +40,11 @@ def cache_face_features(job: ShardJob) -> None:
 
 
 def _write_embeddings(job: ShardJob, crops: Shard) -> None:
-    blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path)
+    settings = job.run.settings
+    blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path, settings)
     left = np.empty((0, FEATURE_SIZE), np.float32)
-    device, precision = find_device(), find_precision(find_device())
+    device = find_device(settings)
+    precision = find_precision(settings, device)
     made_in = {
         "device": describe_device(device),
         "arithmetic": precision,
@@ -59,7 +61,9 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
             job.tick()
 
 
-def embed_all(crops: np.ndarray, weights: Path | None, engine: Engine | None = None) -> Iterator[np.ndarray]:
+def embed_all(
+    crops: np.ndarray, weights: Path | None, settings: Settings, engine: Engine | None = None
+) -> Iterator[np.ndarray]:
     """Embed all crops of a shard end to end: batches are full however short the clips are.
 
     On a CPU one batch per core, each on one thread; on a GPU one after the other.
@@ -67,25 +71,25 @@ def embed_all(crops: np.ndarray, weights: Path | None, engine: Engine | None = N
     Args:
         crops: (N, 112, 96, 3) uint8 BGR; may be memory-mapped.
         weights: SphereFace's file; None for random weights.
+        settings: device, precision, batch size, colour order, threads, seed.
         engine: see `Embedder`.
 
     Returns:
         Blocks of (at most one batch, 512) float32, in order.
     """
-    settings = config.embeddings()
-    device = find_device()
-    batch_size = settings.batch_size or _BATCH_SIZES[device]
-    embedder = load_embedder(weights, find_precision(device), device, engine)
-    workers = config.number_of_threads() if device == "cpu" else 1
-    if embedder.engine == "kernel" and not settings.batch_size:
+    device, channel_order = find_device(settings), settings.embeddings.channel_order
+    batch_size = settings.embeddings.batch_size or _BATCH_SIZES[device]
+    embedder = load_embedder(weights, find_precision(settings, device), device, engine, seed=settings.run.seed)
+    workers = settings.num_threads if device == "cpu" else 1
+    if embedder.engine == "kernel" and not settings.embeddings.batch_size:
         batch_size = _divide(len(crops), workers)
     starts = range(0, len(crops), batch_size)
 
     def embed(start: int) -> np.ndarray:
         part = crops[start : start + batch_size]
-        return embedder.embed(part, channel_order=settings.channel_order, batch_size=batch_size)
+        return embedder.embed(part, channel_order=channel_order, batch_size=batch_size)
 
-    with computing_exactly(), torch_threads(1 if device == "cpu" else config.number_of_threads()):
+    with computing_exactly(), torch_threads(1 if device == "cpu" else settings.num_threads):
         num_read = 0
         for block in in_parallel(embed, starts, workers=workers):
             yield block
@@ -95,20 +99,21 @@ def embed_all(crops: np.ndarray, weights: Path | None, engine: Engine | None = N
                 num_read = 0
 
 
-def check_weights(weights: ResolvedWeights) -> None:
+def check_weights(weights: ResolvedWeights, settings: Settings) -> None:
     """Refuse a file that does not hold SphereFace-20 before the first clip; the network is loaded for the work, too.
 
     Args:
         weights: What `[embeddings] weights` names. Those whose digest is the published one are not looked at.
+        settings: Device and precision.
 
     Raises:
         UserError: Says the setting, the file and what is wrong with it.
     """
     if weights.path is None or weights.verified:
         return
-    device = find_device()
+    device = find_device(settings)
     try:
-        load_embedder(weights.path, find_precision(device), device)
+        load_embedder(weights.path, find_precision(settings, device), device)
     except (WeightsError, ValueError, OSError) as error:
         raise UserError(f"[embeddings] weights: {error}") from error
 
@@ -120,7 +125,7 @@ def _divide(num_crops: int, workers: int) -> int:
 
 
 def _keep_jpeg_crops(job: ShardJob, crops: Shard, *, tick: Callable[[], None]) -> None:
-    quality = config.faces().jpeg_quality
+    quality = job.run.settings.faces.jpeg_quality
     made_in = {"jpeg_quality": str(quality)}
     with job.writer("faces", beside="crops_jpeg", made_in=made_in) as writer:
         for name in crops.names:
@@ -131,10 +136,12 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard, *, tick: Callable[[], None]) -
             tick()
 
 
-def load_embedder(weights: Path | None, precision: Precision, device: str, engine: Engine | None = None) -> Embedder:
-    """Load SphereFace-20 once a process; see `Embedder`."""
+def load_embedder(
+    weights: Path | None, precision: Precision, device: str, engine: Engine | None = None, *, seed: int = 0
+) -> Embedder:
+    """Load SphereFace-20 once a process; see `Embedder`. The seed is that of random weights."""
     with _LOADING:
-        return _load_embedder(weights, precision, device, engine)
+        return _load_embedder(weights, precision, device, engine, 0 if weights else seed)
 
 
 # The threads of a stage ask for it together.
@@ -142,6 +149,8 @@ _LOADING = threading.Lock()
 
 
 @functools.cache
-def _load_embedder(weights: Path | None, precision: Precision, device: str, engine: Engine | None) -> Embedder:
-    network = build_sphereface(weights, seed=config.run().seed)
+def _load_embedder(
+    weights: Path | None, precision: Precision, device: str, engine: Engine | None, seed: int
+) -> Embedder:
+    network = build_sphereface(weights, seed=seed)
     return Embedder(network, precision=precision, device=device, engine=engine)

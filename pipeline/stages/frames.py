@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import config, media
+from pipeline import media
+from pipeline.config import Settings
 from pipeline.dataset.overrides import Override, parse_text
 from pipeline.errors import TransientError
 from pipeline.media.jpeg import decode_jpeg, encode_jpeg
@@ -29,8 +30,9 @@ def extract_frames(job: ShardJob) -> None:
     with contextlib.ExitStack() as stack:
         # Closed in the opposite order: the pixels are whole when the frame table appears.
         writer = job.missing_writer(stack, "frames")
-        scan = _Scans()
-        pixels = job.missing_writer(stack, "frames", beside="pixels") if config.frames().store_pixels else None
+        settings = job.run.settings
+        scan = _Scans(settings.frames.max_pixels)
+        pixels = job.missing_writer(stack, "frames", beside="pixels") if settings.frames.store_pixels else None
         found = []
         for member in job.members:
             override = parse_text(member.override)
@@ -44,7 +46,7 @@ def extract_frames(job: ShardJob) -> None:
                     images.set_status(status, message)
                     if table is not None:
                         with job.reading(member) as source:
-                            _keep_pixels(source, table, images, override)
+                            _keep_pixels(source, table, images, override, job.run.settings)
             found.append((status, message))
             job.tick()
         job.check_any_is_read(found)
@@ -62,7 +64,8 @@ def _look_at(job: ShardJob, member: Member, override: Override, scan: "_Scans") 
 class _Scans:
     """Scans clips; parts of one recording, which follow each other, after scanning it once."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_pixels: int) -> None:
+        self._most_pixels = most_pixels
         self._key: tuple[Path, Override] | None = None
         self._whole: _Scanned = (None, "", "")
 
@@ -71,10 +74,10 @@ class _Scans:
         if source is None:
             return None, "missing_file", GONE
         if override.cut is None:
-            return _scan(source, override)
+            return _scan(source, override, self._most_pixels)
         key = source, replace(override, cut=None)
         if key != self._key:
-            self._whole, self._key = _scan(*key), key
+            self._whole, self._key = _scan(*key, self._most_pixels), key
         table, status, message = self._whole
         if table is None:
             return None, status, message
@@ -85,12 +88,12 @@ class _Scans:
         return table, "ok", table.message
 
 
-def _scan(source: Path, override: Override) -> _Scanned:
+def _scan(source: Path, override: Override, most_pixels: int) -> _Scanned:
     try:
         table = media.scan_frames(
             source,
             stream=override.video_stream,
-            most_pixels=config.frames().max_pixels,
+            most_pixels=most_pixels,
             turn_degrees=override.rotation or 0,
         )
     except media.MediaError as error:
@@ -128,15 +131,17 @@ def read_table(frames: Shard, name: str) -> media.FrameTable:
     )
 
 
-def _keep_pixels(source: Path | None, table: media.FrameTable, images: UtteranceRows, override: Override) -> None:
+def _keep_pixels(
+    source: Path | None, table: media.FrameTable, images: UtteranceRows, override: Override, settings: Settings
+) -> None:
     """Keep one image per row of the frame table; a frame that cannot be decoded has no bytes."""
     if source is None:
         raise TransientError(f"{images.name}: {GONE}; run again")
-    quality = config.faces().jpeg_quality
+    quality = settings.faces.jpeg_quality
     frames = media.read_frames(
         source,
         table,
-        threads=config.number_of_threads(),
+        threads=settings.num_threads,
         stream=override.video_stream,
         turn_degrees=override.rotation or 0,
         start_seconds=override.cut[0] if override.cut else None,

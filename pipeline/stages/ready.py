@@ -15,5 +15,5 @@ def check_ready(run: Run, *, trains: bool) -> None:
     Raises:
         UserError: Says the setting and the next step.
     """
-    check_devices(trains=trains)
-    check_weights(run.weights["sphereface20"])
+    check_devices(run.settings, trains=trains)
+    check_weights(run.weights["sphereface20"], run.settings)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pipeline import config
 from pipeline.dataset.clip_files import describe_unreadable
 from pipeline.errors import TransientError
 from pipeline.runs.kept_crops import PASSING
@@ -59,7 +58,7 @@ class ShardJob:
     @functools.cached_property
     def scratch(self) -> Path | None:
         """`[run] scratch`; None for the place of the file itself."""
-        scratch = config.run().scratch
+        scratch = self.run.settings.run.scratch
         return Path(scratch) if scratch else None
 
     def writer(self, stage: str, beside: str | None = None, *, made_in: Mapping[str, str] | None = None) -> ShardWriter:

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from models.paper import SAMPLE_RATE
-from pipeline import config, media
+from pipeline import media
 from pipeline.dataset.overrides import Override, parse_text
 from pipeline.media import stft as audio
 from pipeline.runs.run import compute_file_digest
@@ -26,7 +26,7 @@ from store.plans import Member
 def extract_wav(job: ShardJob) -> None:
     """Turn the shard's clips into WAV files, several at a time."""
     fingerprint = job.run.fingerprints["wav"]
-    ffmpeg = config.audio().ffmpeg or None
+    ffmpeg = job.run.settings.audio.ffmpeg or None
     engine = media.sound_engine(ffmpeg)  # a program that is of no use ends the work before it begins
     stopping = threading.Event()
     wholes = _WholeSounds(job.members, job.scratch or job.run.path("wav", job.shard).parent, ffmpeg, stopping)
@@ -49,7 +49,7 @@ def extract_wav(job: ShardJob) -> None:
     results = in_parallel(
         unless_unreadable(extract, lambda message: ("missing_file", message, "", 0)),
         job.members,
-        workers=config.number_of_threads(),
+        workers=job.run.settings.num_threads,
         ahead=len(job.members),
         cost=lambda member: member.size,
         stopping=stopping,

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from models.inputs.clips import Clips
-from pipeline import config
 from pipeline.dataset.utterances import Utterance, tell_label_range
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import find_crops
@@ -66,7 +65,7 @@ class TrainingData:
         """
         utterances, labels = self.utterances(split), self.labels(split)
         if finetune is None:
-            finetune = config.vnet().backbone == "finetune"
+            finetune = self.run.settings.vnet.backbone == "finetune"
         rows = [self.ledger[u.name] for u in utterances]
         return SplitRows(
             names=[u.name for u in utterances],
@@ -98,11 +97,11 @@ class TrainingData:
         """Give what the results rest on, as plain data."""
         weights = self.run.weights
         return {
-            "seed": config.run().seed,
+            "seed": self.run.settings.run.seed,
             "stages": self.run.fingerprints,
             "features": self.run.stages,
             "weights": {name: found.sha256 for name, found in weights.items()},
-            "settings": {name: _plain(config.settings_of(section)) for name, section in config.SECTIONS.items()},
+            "settings": self.run.settings.describe(),
         }
 
     def notes(self) -> list[str]:
@@ -118,12 +117,9 @@ class TrainingData:
             if not found.is_random and not found.verified
         ]
         notes += tell_label_range(self.run.dataset.label_range)
-        if config.anet().channel_scale != 1:
-            notes.append(f"VGG-16 has {config.anet().channel_scale:g} times the paper's channels")
-        if config.vnet().backbone == "frozen":
+        scale = self.run.settings.anet.channel_scale
+        if scale != 1:
+            notes.append(f"VGG-16 has {scale:g} times the paper's channels")
+        if self.run.settings.vnet.backbone == "frozen":
             notes.append("VNet and Joint train on cached face embeddings (frozen); the paper trains SphereFace along")
         return notes
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

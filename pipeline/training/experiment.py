@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import config
 from pipeline.chain import NETWORKS
 from pipeline.errors import UserError
 from pipeline.runs.fingerprints import compute_fingerprint
@@ -50,8 +49,8 @@ class Experiment:
             {
                 "version": REPORT_VERSION,
                 "parents": [each.fingerprints[network] for each in self.trainings for network in NETWORKS],
-                "folds": config.run().folds,
-                "opensmile": config.run().opensmile,
+                "folds": self.data.run.settings.run.folds,
+                "opensmile": self.data.run.settings.run.opensmile,
                 "recordings": self.data.run.dataset.grouping.take(u.name for u in self.data.run.dataset.utterances),
                 "utterances": [
                     [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.identity]
@@ -92,7 +91,7 @@ class Experiment:
 
 def plan_trainings(data: TrainingData, *, is_fold: bool = False) -> Experiment:
     """Plan the trainings of `[run] seeds` seeds, the first of which is `[run] seed`."""
-    first, count = config.run().seed, config.run().seeds
+    first, count = data.run.settings.run.seed, data.run.settings.run.seeds
     return Experiment(data, [Trainings(data, seed, is_fold) for seed in range(first, first + count)])
 
 

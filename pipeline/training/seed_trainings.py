@@ -11,7 +11,7 @@ import numpy as np
 
 from models.training.metrics import EpochMetrics
 from models.training.version import TRAINING_VERSION
-from pipeline import config
+from pipeline.config import Settings
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
 from pipeline.training.data import TrainingData
@@ -54,7 +54,7 @@ class Trainings:
         run = self.data.run
         stft, faces = run.fingerprints["stft"], run.fingerprints["embeddings"]
         vgg, sphereface = run.weights["vgg16"], run.weights["sphereface20"]
-        backbone = config.vnet().backbone
+        backbone = run.settings.vnet.backbone
         made_of = {"anet": self._describe_making("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})}
         vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
         vnet_stages = {"crops" if backbone == "finetune" else "embeddings": faces}
@@ -74,15 +74,16 @@ class Trainings:
             for row in [self.data.ledger[u.name]]
             if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
         ]
+        settings = self.data.run.settings
         return {
             "network": network,
             "version": TRAINING_VERSION,
             "stages": stages,
             "members": members,
-            "settings": config.describe_training(network),
+            "settings": settings.describe_training(network),
             "seed": self.seed,
-            "precision": config.run().precision,
-            "processes": config.run().processes,
+            "precision": settings.run.precision,
+            "processes": settings.run.processes,
             "weights": weights,
         }
 
@@ -115,8 +116,9 @@ class Trainings:
         folder = self.folder(network)
         folder.mkdir(parents=True, exist_ok=True)
         request = self.request(network)
-        if config.run().processes > 1:
-            train_in_processes(request, config.run().processes, on_epoch)
+        processes = self.data.run.settings.run.processes
+        if processes > 1:
+            train_in_processes(request, processes, on_epoch)
         else:
             train(request, on_epoch, open_file=self.data.run.open_file)
         if network == "joint":
@@ -129,22 +131,23 @@ class Trainings:
         """Say everything that a network's training needs to know, in plain values."""
         from pipeline.stages.device import find_device
 
-        settings = {**config.settings_of(config.SECTIONS[network]), "precision": config.run().precision}
+        everything = self.data.run.settings
+        settings = {**everything.values(network), "precision": everything.run.precision}
         pretrained = {"anet": "vgg16", "vnet": "sphereface20"}.get(network)
         weights = None if pretrained is None else self.data.run.weights[pretrained].path
         if network == "anet":
             settings.pop("vgg_weights")
         if network == "vnet":
-            settings["channel_order"] = config.embeddings().channel_order
+            settings["channel_order"] = everything.embeddings.channel_order
         return TrainingRequest(
             network=network,
             settings=settings,
             folder=str(self.folder(network)),
             seed=self.seed,
-            device=find_device(),
-            threads=_count_threads(network),
-            save_every_steps=config.run().save_every_steps,
-            saving_share=config.run().saving_share,
+            device=find_device(everything),
+            threads=_count_threads(network, everything),
+            save_every_steps=everything.run.save_every_steps,
+            saving_share=everything.run.saving_share,
             weights=None if weights is None else str(weights),
             parents={parent: str(self.folder(parent)) for parent in ("anet", "vnet") if network == "joint"},
             provenance=self.describe(),
@@ -157,8 +160,9 @@ class Trainings:
         from models.training.start import predict
         from pipeline.stages.device import find_device, torch_threads
 
-        with torch_threads(config.number_of_threads()):
-            return predict(self.folder(network), self.data.load_clips(split), device=find_device())
+        settings = self.data.run.settings
+        with torch_threads(settings.num_threads):
+            return predict(self.folder(network), self.data.load_clips(split), device=find_device(settings))
 
     def describe(self) -> dict[str, Any]:
         """Give what the checkpoints rest on, as plain data: the same whether or not others are trained beside them."""
@@ -168,15 +172,15 @@ class Trainings:
         return {**found, "seed": self.seed, "settings": settings, "training_mean": mean}
 
 
-def _count_threads(network: str) -> int:
+def _count_threads(network: str, settings: Settings) -> int:
     """Give the threads of each operation in a training on the CPU.
 
     The LSTM of VNet on cached embeddings is hundreds of small operations, after each of which several threads wait for
     each other: on a busy machine of two cores it takes five times as long with two threads as with one.
     """
-    if network == "vnet" and config.vnet().backbone == "frozen":
+    if network == "vnet" and settings.vnet.backbone == "frozen":
         return 1
-    return max(1, config.number_of_threads() // config.run().processes)
+    return max(1, settings.num_threads // settings.run.processes)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def load_in_process(folder, overlay=None, show="''"):
     """Load the settings in a process of their own: Luigi's configuration is global."""
-    code = f"from pipeline import config\nconfig.load()\nprint({show})"
+    code = f"import luigi\nfrom pipeline import config\nconfig.load()\nprint({show})"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     if overlay is not None:
         environment["LUIGI_CONFIG_PATH"] = str(overlay)
@@ -137,6 +137,17 @@ def test_every_setting_that_is_a_path_knows_the_home_folder(monkeypatch):
         if parameter.__class__ is luigi.Parameter and parameter.parse("~/x") == "~/x"
     }
     assert as_written == {"dataset.group"}  # the name of a column
+
+
+def test_a_run_s_settings_are_those_it_was_opened_with(tmp_path):
+    shown = load_in_process(
+        tmp_path,
+        write(tmp_path / "mine.cfg", "[vnet]\nepochs = 5\n"),
+        "(settings := config.Settings.read()).vnet.epochs, "
+        "luigi.configuration.get_config().set('vnet', 'epochs', '6'), settings.vnet.epochs, "
+        "config.Settings.read().vnet.epochs, settings.replace('vnet', epochs=7).vnet.epochs",
+    )
+    assert shown.stdout == "5 None 5 6 7\n", shown.stderr
 
 
 def test_settings_that_contradict_each_other_stop_before_anything_is_done(tmp_path):

@@ -6,7 +6,7 @@ from pipeline.contradictions import find_contradictions
 
 
 def make_sections(**changes):
-    return {name: config.settings_of(config.SECTIONS[name]) | changes.get(name, {}) for name in TRAININGS}
+    return {name: config.Settings.read().values(name) | changes.get(name, {}) for name in TRAININGS}
 
 
 @pytest.mark.parametrize(

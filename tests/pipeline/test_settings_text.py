@@ -38,13 +38,13 @@ def test_tasks_cfg_holds_every_setting_at_its_default():
 
 
 def test_default_settings_have_the_fingerprints_they_always_had():
-    found = {name: compute_fingerprint(config.describe_training(name)) for name in FINGERPRINTS}
+    found = {name: compute_fingerprint(config.Settings.read().describe_training(name)) for name in FINGERPRINTS}
     assert found == FINGERPRINTS
 
 
 def test_sections_and_trainings_have_the_same_defaults():
     for name, kind in TRAININGS.items():
-        values = config.settings_of(config.SECTIONS[name])
+        values = config.Settings.read().values(name)
         assert len(values) >= 15
         made = kind(**{option: value for option, value in values.items() if option != "vgg_weights"})
         assert made == kind()

@@ -2,7 +2,6 @@ import csv
 import dataclasses
 import doctest
 import json
-import types
 
 import numpy as np
 import pytest
@@ -158,16 +157,18 @@ def make_predictor(tmp_path, stages=("faces", "embeddings")):
 
 
 def test_a_setting_that_was_not_there_yet_has_the_value_of_what_was_done(tmp_path):
-    make_predictor(tmp_path).check_features(make_stages(faces={"speaker": "largest", "still_faces": "count"}))
+    make_predictor(tmp_path).check_features(
+        make_stages(faces={"speaker": "largest", "still_faces": "count"}), crops="none"
+    )
     with pytest.raises(UserError, match=r"\[faces\] speaker: largest in the checkpoint, speaking here"):
-        make_predictor(tmp_path).check_features(make_stages(faces={"speaker": "speaking"}))
+        make_predictor(tmp_path).check_features(make_stages(faces={"speaker": "speaking"}), crops="none")
 
 
 def test_names_every_setting_that_differs(tmp_path):
     now = make_stages(faces={"detect_every": 10, "weights": {"pnet": "bb"}}, embeddings={"channel_order": "rgb"})
     now["faces"]["version"] = 2
     with pytest.raises(UserError) as raised:
-        make_predictor(tmp_path).check_features(now)
+        make_predictor(tmp_path).check_features(now, crops="none")
     assert str(raised.value).splitlines()[1:-1] == [
         "  [faces] detect_every: 25 in the checkpoint, 10 here",
         "  [faces] version: 1 in the checkpoint, 2 here",
@@ -178,16 +179,15 @@ def test_names_every_setting_that_differs(tmp_path):
 
 
 def test_settings_of_stages_that_it_does_not_look_at_may_differ(tmp_path):
-    make_predictor(tmp_path).check_features(make_stages(wav={"sample_rate": 8000}))
-    make_predictor(tmp_path, stages=("wav",)).check_features(make_stages(faces={"detect_every": 1}))
+    make_predictor(tmp_path).check_features(make_stages(wav={"sample_rate": 8000}), crops="none")
+    make_predictor(tmp_path, stages=("wav",)).check_features(make_stages(faces={"detect_every": 1}), crops="none")
 
 
-def test_a_network_that_looks_at_crops_needs_them_kept(tmp_path, monkeypatch):
+def test_a_network_that_looks_at_crops_needs_them_kept(tmp_path):
     predictor = dataclasses.replace(make_predictor(tmp_path, stages=("faces",)), needs_crops=True)
-    predictor.check_features(make_stages())
-    monkeypatch.setattr("pipeline.config.faces", lambda: types.SimpleNamespace(crops="none"))
+    predictor.check_features(make_stages(), crops="jpeg")
     with pytest.raises(UserError, match=r"best\.pt reads the crops, and \[faces\] crops = none keeps none; set it to"):
-        predictor.check_features(make_stages())
+        predictor.check_features(make_stages(), crops="none")
 
 
 def test_no_checkpoint_is_told(tmp_path):

@@ -233,14 +233,13 @@ def test_the_seed_travels_to_the_processes_that_share_a_training(two_seeds, tmp_
 def test_a_member_is_named_as_the_run_with_its_seed_alone_would_name_it(two_seeds):
     work, _, _, _ = two_seeds
     code = (
-        "from types import SimpleNamespace\n"
-        "from pipeline import config\n"
+        "import dataclasses\n"
         "from pipeline.training.experiment import read_experiment\nfrom pipeline.runs.opening import open_run\n"
         "found = read_experiment(open_run())\n"
-        "alone = SimpleNamespace(**{**config.settings_of(config.run), 'seed': 1, 'seeds': 1})\n"
+        "run = found.data.run\n"
+        "alone = dataclasses.replace(run, settings=run.settings.replace('run', seed=1, seeds=1))\n"
         "members = [each.fingerprints for each in found.trainings]\n"
-        "config.run = lambda: alone\n"
-        "assert [each.fingerprints for each in read_experiment(found.data.run).trainings] == members[1:]\n"
+        "assert [each.fingerprints for each in read_experiment(alone).trainings] == members[1:]\n"
         "assert len(members) == 2 and len({*members[0].values(), *members[1].values()}) == 6\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"}

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import PASSING, describe_crops, find_crops, remove_passing_crops
@@ -42,13 +43,14 @@ def write_file(store, stage, **provenance):
     return path
 
 
-def make_run(store, *kept):
+def make_run(store, *kept, backbone="frozen"):
     """A run on one clip, whose store holds what the test has written."""
     utterance = Utterance("v", "a.mp4", "train", 0.5, 0.1, None, None, None, Path("train.csv"), 2)
     return Run(
         store=store,
         fingerprints=FINGERPRINTS,
         kept=frozenset(kept),
+        settings=Settings.read().replace("vnet", backbone=backbone),
         videos=store.parent / "videos",
         folder=store.parent / "runs",
         dataset=Dataset((utterance,), ()),
@@ -88,13 +90,11 @@ def test_of_two_forms_the_one_that_the_settings_keep_is_read(store):
     assert find_crops(make_run(store, "crops_jpeg"), SHARD).stage == "crops_jpeg"
 
 
-def test_networks_trained_from_other_crops_are_others(store, monkeypatch):
-    settings = SimpleNamespace(backbone="finetune")
-    monkeypatch.setattr("pipeline.config.vnet", lambda: settings)
+def test_networks_trained_from_other_crops_are_others(store):
     row = LedgerRow("v/a", "train", "ok", "ok", 100, 1, shard=SHARD, source_sha256="3")
 
-    def fingerprint(*kept):
-        return Trainings(TrainingData(make_run(store, *kept), {"v/a": row}), 0).fingerprints
+    def fingerprint(*kept, backbone="finetune"):
+        return Trainings(TrainingData(make_run(store, *kept, backbone=backbone), {"v/a": row}), 0).fingerprints
 
     write_file(store, "crops")
     write_file(store, "crops_jpeg", jpeg_quality="95")
@@ -104,8 +104,7 @@ def test_networks_trained_from_other_crops_are_others(store, monkeypatch):
     found.append(fingerprint("crops_jpeg"))
     for network, number in (("vnet", 3), ("joint", 3), ("anet", 1)):
         assert len({fingerprints[network] for fingerprints in found}) == number, network
-    settings.backbone = "frozen"
-    assert fingerprint("crops") == fingerprint("crops_jpeg")
+    assert fingerprint("crops", backbone="frozen") == fingerprint("crops_jpeg", backbone="frozen")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import ast
 import dataclasses
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from pipeline import media
+from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
 from pipeline.media import MediaError, extract_wav
 from pipeline.runs.plan import Plan
@@ -112,6 +112,7 @@ def run(tmp_path):
         store=tmp_path / "store",
         fingerprints=FINGERPRINTS,
         kept=frozenset(),
+        settings=Settings.read(),
         sound_again=frozenset({stored.shard}),
         videos=tmp_path / "videos",
         folder=tmp_path / "runs",
@@ -243,10 +244,7 @@ def test_what_another_host_has_made_meanwhile_stays(run):
     assert run.shard("stft", shard_of(run)).fact("v/a", "message").startswith("not one sample")
 
 
-def test_a_clip_that_is_damaged_indeed_says_so_in_other_words_and_leaves_no_wav_file(run, monkeypatch):
-    monkeypatch.setattr("pipeline.config.audio", lambda: SimpleNamespace(ffmpeg=""))
-    monkeypatch.setattr("pipeline.config.run", lambda: SimpleNamespace(scratch=""))
-    monkeypatch.setattr("pipeline.config.number_of_threads", lambda: 1)
+def test_a_clip_that_is_damaged_indeed_says_so_in_other_words_and_leaves_no_wav_file(run):
     old = wav_path(run.store, "b0", shard_of(run), "v/a")
     old.parent.mkdir(parents=True)
     old.write_bytes(b"of a time when it could be decoded")

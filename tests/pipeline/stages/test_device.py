@@ -1,17 +1,11 @@
 """Where the networks of the feature stages run, and in which arithmetic."""
 
-import types
-
 import pytest
 import torch
 
-from pipeline import config
+from pipeline.config import Settings
 from pipeline.errors import UserError
 from pipeline.stages import device
-
-
-def set_precision(monkeypatch, precision):
-    monkeypatch.setattr(config, "embeddings", lambda: types.SimpleNamespace(precision=precision))
 
 
 @pytest.mark.parametrize(
@@ -26,8 +20,8 @@ def set_precision(monkeypatch, precision):
 )
 def test_bfloat16_is_taken_where_the_processor_multiplies_in_it(monkeypatch, precision, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    set_precision(monkeypatch, precision)
-    assert device.find_precision("cpu") == expected
+    settings = Settings.read().replace("embeddings", precision=precision)
+    assert device.find_precision(settings, "cpu") == expected
 
 
 @pytest.mark.parametrize(("natively", "expected"), [(True, "bfloat16"), (False, "float32")])
@@ -35,8 +29,8 @@ def test_a_gpu_that_only_emulates_bfloat16_embeds_in_float32(monkeypatch, native
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: natively or including_emulation
     )
-    set_precision(monkeypatch, "bfloat16")
-    assert device.find_precision("cuda") == expected
+    settings = Settings.read().replace("embeddings", precision="bfloat16")
+    assert device.find_precision(settings, "cuda") == expected
 
 
 @pytest.mark.parametrize(
@@ -44,32 +38,27 @@ def test_a_gpu_that_only_emulates_bfloat16_embeds_in_float32(monkeypatch, native
     [("auto", "kernel", "cpu"), ("auto", "pytorch", "cuda"), ("cpu", "pytorch", "cpu"), ("cuda", "kernel", "cuda")],
 )
 def test_the_detector_stays_on_cores_that_have_its_kernel_beside_a_gpu(monkeypatch, faces, engine, expected):
-    monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="cuda"))
-    monkeypatch.setattr(config, "faces", lambda: types.SimpleNamespace(device=faces))
+    settings = Settings.read().replace("run", device="cuda").replace("faces", device=faces)
     monkeypatch.setattr(device, "find_engine", lambda where: engine)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device.find_faces_device() == expected
+    assert device.find_faces_device(settings) == expected
 
 
 @pytest.mark.parametrize("section", ["run", "faces"])
 def test_a_gpu_that_is_asked_for_and_not_there_is_one_sentence(monkeypatch, section):
-    for name in ("run", "faces"):
-        chosen = "cuda" if name == section else "cpu"
-        monkeypatch.setattr(config, name, lambda chosen=chosen: types.SimpleNamespace(device=chosen, processes=1))
+    settings = Settings.read().replace("run", device="cpu").replace("faces", device="cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
         UserError, match=rf"^\[{section}\] device = cuda, but PyTorch sees no CUDA .* set it to auto or cpu"
     ):
-        device.check_devices(trains=False)
+        device.check_devices(settings.replace(section, device="cuda"), trains=False)
 
 
 def test_more_processes_than_gpus_are_refused_before_a_training_and_only_there(monkeypatch):
-    monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="auto", processes=3))
-    monkeypatch.setattr(config, "faces", lambda: types.SimpleNamespace(device="cpu"))
+    settings = Settings.read().replace("run", device="auto", processes=3).replace("faces", device="cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match=r"^\[run\] processes = 3: .* this machine has 2; set it to 2 or lower"):
-        device.check_devices(trains=True)
-    device.check_devices(trains=False)
-    monkeypatch.setattr(config, "run", lambda: types.SimpleNamespace(device="cpu", processes=3))
-    device.check_devices(trains=True)
+        device.check_devices(settings, trains=True)
+    device.check_devices(settings, trains=False)
+    device.check_devices(settings.replace("run", device="cpu"), trains=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import media
+from pipeline.config import Settings
 from pipeline.dataset.overrides import Override
 from pipeline.stages import frames
 from pipeline.stages.frames import read_kept_frames
@@ -72,7 +73,7 @@ def test_kept_pictures_that_turn_keep_their_shape(tmp_path):
         ShardWriter(path, stage="pixels", shard="s", fingerprint="f", provenance={}) as writer,
         writer.utterance("v/a") as rows,
     ):
-        frames._keep_pixels(clip, table, rows, Override())
+        frames._keep_pixels(clip, table, rows, Override(), Settings.read())
     kept = list(read_kept_frames(Shard(path), "v/a", table))
     shown = list(media.read_frames(clip, table))
     assert [frame.image.shape for frame in kept] == [frame.image.shape for frame in shown]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
 from pipeline.errors import TransientError
 from pipeline.media import write_clip
@@ -44,6 +45,7 @@ def make_job(tmp_path, names):
     shard = StoredPlan(tuple(clips.values()))
     assigned = dict.fromkeys(clips, shard.shard)
     run = Run(
+        settings=Settings.read(),
         store=tmp_path / "store",
         videos=tmp_path / "videos",
         folder=tmp_path / "runs",
