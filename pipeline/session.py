@@ -39,6 +39,7 @@ from pipeline.training.folds import find_waiting, make_folds, train_folds
 from pipeline.waiting import tell_waiting
 from store import files
 from store.errors import StoreError
+from store.layout import OWN_FOLDERS
 from store.lock import locked
 
 if TYPE_CHECKING:
@@ -301,8 +302,7 @@ def start_session(
     lock = contextlib.ExitStack()
     try:
         predictor = None if load_predictor is None else load_predictor()
-        run = open_run(unlabelled, trains=trains)
-        lock.enter_context(locked(run.store, shared=not config.is_scheduler_local()))
+        run = _open_locked(lock, unlabelled, trains=trains)
         if not all(map(run.is_finished, run.plan.shards)):
             from pipeline.stages.ready import check_ready
 
@@ -320,6 +320,17 @@ def start_session(
     atexit.register(_close_at_exit)
     sys.excepthook = _explain_interrupt
     return session
+
+
+def _open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: bool) -> Run:
+    """Take the store's lock, then read everything: what was read before could be erased or compacted meanwhile."""
+    config.load()
+    store = Path(config.store().root)
+    # What cannot be used is told before a folder for the store is made; and a store that is not there has no lock.
+    found = None if store.exists() else open_run(unlabelled, trains=trains)
+    lock.enter_context(locked(store, shared=not config.is_scheduler_local()))
+    is_new = not any((store / name).exists() for name in OWN_FOLDERS)
+    return found if found is not None and is_new else open_run(unlabelled, trains=trains)
 
 
 def raise_file_limit() -> None:

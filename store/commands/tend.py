@@ -33,14 +33,14 @@ class Verify(Command):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Check everything; faults are printed as they are found."""
-        checked, faults = Checked(), []
-        for fault in verify_store(arguments.store, checked):
-            faults.append(fault)
-            if not arguments.json:
-                print(fault, flush=True)
-        repaired = Repaired()
-        if arguments.repair and faults:
-            with locked(arguments.store):
+        checked, faults, repaired = Checked(), [], Repaired()
+        # What a run writes meanwhile would look like faults, and be moved away.
+        with _held(arguments.store, changes=arguments.repair):
+            for fault in verify_store(arguments.store, checked):
+                faults.append(fault)
+                if not arguments.json:
+                    print(fault, flush=True)
+            if arguments.repair and faults:
                 repaired = set_aside(arguments.store, faults)
         value = {
             "shards": checked.shards,
@@ -82,7 +82,7 @@ class CollectGarbage(Command):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Find and remove."""
-        with _held(arguments):
+        with _held(arguments.store, changes=not arguments.dry_run):
             garbage = find_garbage(arguments.store)
             if not arguments.dry_run:
                 remove_garbage(arguments.store, garbage)
@@ -106,7 +106,7 @@ class Compact(Command):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Plan and merge."""
-        with _held(arguments):
+        with _held(arguments.store, changes=not arguments.dry_run):
             merges = plan_merges(arguments.store, arguments.shard_size)
             if not arguments.dry_run:
                 compact_store(arguments.store, merges)
@@ -137,7 +137,7 @@ class Erase(Command):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Erase, and name what rests on the erased."""
-        with _held(arguments):
+        with _held(arguments.store, changes=not arguments.dry_run):
             found = find_erasure(arguments.store, arguments.names, arguments.runs)
             if arguments.dry_run or not (arguments.yes or _confirm(found)):
                 show(arguments, {"erased": False, **found.as_dict()}, render_erasure(found, erased=False))
@@ -156,7 +156,7 @@ def _confirm(found: Erasure) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _held(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+def _held(store: Path, *, changes: bool) -> contextlib.AbstractContextManager[None]:
     """Hold the store's lock while it is changed; looking needs none, and no right to write."""
-    check_is_store(arguments.store)
-    return contextlib.nullcontext() if arguments.dry_run else locked(arguments.store)
+    check_is_store(store)
+    return locked(store) if changes else contextlib.nullcontext()

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,16 +54,21 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
         if fault.kind == "erased":
             repaired.left.append((fault.path, "it says whom the store must refuse; restore it from a backup"))
             continue
-        if fault.kind == "orphan" or parts[0] not in MADE_FROM:
-            _move(root, root / fault.path, repaired)
-            continue
-        stage, shard = parts[0], parts[2].partition(".")[0]
+        shard = _shard_of(parts)
         gone = vanished.get(shard, [])
         if gone:
             names = ", ".join(gone[:3])
             reason = f"{len(gone)} clips of this shard cannot be read again, their files are gone (the first: {names})"
             repaired.left.append((fault.path, f"{reason}; bring them back, or restore this file from a backup"))
             continue
+        if fault.kind == "orphan" and shard and parts[-1] == f"{shard}.h5":
+            for part in parts_of_shard(root / fault.path):
+                _move(root, part, repaired)
+            continue
+        if fault.kind == "orphan" or parts[0] not in MADE_FROM:
+            _move(root, root / fault.path, repaired)
+            continue
+        stage = parts[0]
         for stage_set in find_stage_sets(root):
             itself = stage_set.stage == stage and stage_set.fingerprint == parts[1]
             if itself or stage_set.stage in MADE_FROM[stage]:
@@ -71,6 +76,12 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
                 for part in parts_of_shard(path):
                     _move(root, part, repaired)
     return repaired
+
+
+def _shard_of(parts: Sequence[str]) -> str:
+    """Give the shard that a path in the store is of: of its file, its sidecar, its WAV files or its plan; else ""."""
+    places = 3 if parts[0] in MADE_FROM else 2 if parts[0] == "shards" else len(parts) + 1
+    return parts[places - 1].partition(".")[0] if len(parts) >= places else ""
 
 
 def _vanished_by_shard(root: Path) -> dict[str, list[str]]:

@@ -24,6 +24,24 @@ def note_and_die(self, failure):
     os.kill(os.getpid(), signal.SIGKILL)
 Session.note_failure = note_and_die
 """
+CHANGE_AFTER_THE_PLAN = """
+import subprocess, sys
+from pathlib import Path
+from pipeline import session
+open_run = session.open_run
+def open_and_change(*what, **how):
+    run = open_run(*what, **how)
+    ended = subprocess.run([sys.executable, "-m", "store", *{command}], capture_output=True, text=True)
+    Path("told.txt").write_text(f"{{ended.returncode}} {{ended.stdout}}{{ended.stderr}}")
+    return run
+session.open_run = open_and_change
+"""
+
+
+def test_a_folder_for_the_store_is_not_made_before_the_input_is_usable(workplace):
+    workplace.configure("[dataset]\nvideos = nowhere\n")
+    assert workplace.run(task="Features").returncode == 2
+    assert not (workplace.folder / "store").exists()
 
 
 def test_importing_the_tasks_judges_no_setting_and_ends_no_process(workplace):
@@ -43,6 +61,18 @@ def test_bad_settings_are_one_sentence_when_the_run_starts(workplace, task):
     assert ended.stderr.count("\n") == 1
     assert "[faces] detect_every = often" in ended.stderr
     assert workplace.digests(".") == before
+
+
+@pytest.mark.parametrize("command", [("erase", "store", "{name}", "--yes"), ("compact", "store"), ("gc", "store")])
+def test_nothing_changes_a_store_between_its_plan_and_the_run(finished, command):
+    """A person who was erased in between would be taken up again, and nothing could tell."""
+    name = next(iter(finished.ledger()))
+    words = [word.format(name=name) for word in command]
+    ended = finished.run(task="Features", code=CHANGE_AFTER_THE_PLAN.format(command=words))
+    assert ended.returncode == 0, ended.stderr
+    told = (finished.folder / "told.txt").read_text()
+    assert "is in use by process" in told
+    assert told.startswith("2"), told
 
 
 def test_the_exit_codes_of_the_settings_count(workplace):

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from store.__main__ import main
+from store.commands import tend
+from store.errors import StoreInUseError
 from store.layout import find_stage_sets, shard_path, wav_path
 from store.listings import Listing
+from store.lock import locked
 from store.plans import plan_of
 from store.shard.sidecar import compute_sidecar, read_sidecar, write_sidecar
 from tests.store.stores import FINGERPRINTS, member, write_shard
@@ -204,6 +207,23 @@ def test_verify_repairs_and_still_says_that_there_was_a_fault(store, command):
     assert out.splitlines()[1:3] == [f"set aside: {name}", f"set aside: {name}.sums"]
     assert out.splitlines()[-1] == "the next run makes them again"
     assert command("verify")[0] == 0
+
+
+def test_a_repair_holds_the_lock_while_it_looks(store, command, monkeypatch):
+    """What a run writes while it looks would be taken for faults, and moved away."""
+    refused = []
+
+    def look(root, checked):
+        with pytest.raises(StoreInUseError), locked(root):
+            pass
+        refused.append(root)
+        return iter(())
+
+    monkeypatch.setattr(tend, "verify_store", look)
+    assert command("verify", "--repair")[0] == 0
+    assert refused == [store[0]]
+    with locked(store[0]):
+        assert command("verify", "--repair")[0] == 2
 
 
 def test_diff(store, command, tmp_path):

@@ -238,6 +238,32 @@ def test_repair_leaves_what_cannot_be_made_again(store):
     assert path_of(store, "stft", "w/a").exists()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_repair_leaves_rows_that_cannot_be_made_again_without_their_plan_too(store, is_damaged):
+    root, assigned = store
+    listing = Listing.read(root / "roots" / "runs-1.json")
+    Listing("runs-1", listing.fingerprints, listing.shards, listing.sources, frozenset({"w/a"})).write(root)
+    plan = root / "shards" / f"{assigned['w/a']}.json"
+    if is_damaged:
+        plan.write_text("{")
+    else:
+        plan.unlink()
+    repaired = set_aside(root, list(verify_store(root)))
+    assert repaired.moved == ["roots/runs-1.json"]
+    assert {reason.partition(",")[0] for _, reason in repaired.left} == {"1 clips of this shard cannot be read again"}
+    stages = [f"{stage}/{fingerprint}/{plan.stem}.h5" for stage, fingerprint in FINGERPRINTS.items()]
+    stages.remove(f"pixels/0/{plan.stem}.h5")
+    assert sorted(path for path, _ in repaired.left) == sorted([*stages, *[f"shards/{plan.name}"] * is_damaged])
+
+
+def test_repair_moves_a_shard_without_a_plan_with_all_that_belongs_to_it(store):
+    root = store[0]
+    write_shard(root, "wav", "dead01", {"v/x": (3, 0)})
+    repaired = set_aside(root, list(verify_store(root)))
+    assert repaired.moved == [f"wav/0a/dead01{end}" for end in (".h5", ".h5.sums", "")]
+    assert list(verify_store(root)) == []
+
+
 def test_two_repairs_of_one_file_keep_both(store):
     root, assigned = store
     for _ in range(2):
