@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := valar pipeline models store tests benchmarks setup.py docs/site_pages.py
 C_CODE := $(wildcard models/native/*.h models/*/native/*.[ch] pipeline/faces/native/*.[ch])
+C_TESTS := $(wildcard tests/native/*.h)
 
-.PHONY: demo test test-slow check check-style docs format settings bench clean
+.PHONY: demo test test-slow sanitize check check-style docs format settings bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
 .venv/.installed: requirements.txt pyproject.toml setup.py $(C_CODE)
@@ -28,13 +29,17 @@ test: .venv/.installed-dev
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
+# The compiled code's tests under the address and undefined-behaviour sanitizers, in a copy of the tree.
+sanitize: .venv/.installed-dev
+	$(BIN)/python tests/native/sanitize.py
+
 # The pages of docs/ as a site in build/site; a link that leads nowhere is an error.
 docs: .venv/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check-style: docs
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/clang-format --dry-run -Werror $(C_CODE)
+	$(BIN)/clang-format --dry-run -Werror $(C_CODE) $(C_TESTS)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
@@ -43,7 +48,7 @@ check: check-style test
 
 format: .venv/.installed-dev
 	$(BIN)/ruff format $(CODE)
-	$(BIN)/clang-format -i $(C_CODE)
+	$(BIN)/clang-format -i $(C_CODE) $(C_TESTS)
 	$(BIN)/ruff check --fix $(CODE)
 
 # tasks.cfg and docs/settings.md, from the settings as pipeline/sections.py and models/training/settings.py declare them.

@@ -1,4 +1,4 @@
-"""MTCNN's networks in compiled code, models/native/mtcnn*.c: the same numbers as PyTorch's but for rounding.
+"""MTCNN's networks in compiled code (native/): the same numbers as PyTorch's but for rounding.
 
 It wants a processor with AVX-512, or with AVX2 and FMA; without them, or where the module could not be built, PyTorch
 computes. Both kinds give the same bits.
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from models.compiled import load_compiled
 from models.mtcnn.boxes import ONET_PX, RNET_PX
 from models.mtcnn.networks import MtcnnNetworks, ONet, PNet, RNet
+from models.processor import list_runnable
 
 # As in models/mtcnn/native/mtcnn.h: raised when what the kernel takes or gives changes.
-_LAYOUT = 1
+_LAYOUT = 2
 _LANES = 16
 # Outputs of a convolution that the kernel computes at a time, and those of its dense layers.
 _DENSE_OUTPUTS = 128
@@ -31,15 +32,23 @@ _WINOGRAD = torch.tensor(
     dtype=torch.float64,
 )
 
+# The module's constants for its engines, the fastest first, and what a processor needs for each.
+_ENGINES = (("AVX512", frozenset({"avx512_f", "fma3"})), ("AVX2", frozenset({"avx2", "fma3"})))
+
 Packed = tuple[np.ndarray, ...]
 
 
 _kernel: Any = load_compiled("models.mtcnn._mtcnn", _LAYOUT)
 
 
+def list_instructions() -> list[str]:
+    """List the instructions ("AVX512", "AVX2") that compiled code and processor both have, the fastest first."""
+    return [name for name in list_runnable(_ENGINES) if hasattr(_kernel, name)]
+
+
 def is_available() -> bool:
-    """Tell whether the compiled code is there and this processor can run it: without that the module is empty."""
-    return hasattr(_kernel, "judge")
+    """Tell whether the compiled code is there and this processor can run it."""
+    return bool(list_instructions())
 
 
 class NativeNetworks:
@@ -47,16 +56,22 @@ class NativeNetworks:
 
     Args:
         networks: on any device; they are copied.
+        instructions: one of `list_instructions`, by default the first; each gives the same bits.
 
     Raises:
         RuntimeError: the compiled code is not available.
+        ValueError: it has no such instructions here.
     """
 
-    def __init__(self, networks: MtcnnNetworks) -> None:
-        if not is_available():
+    def __init__(self, networks: MtcnnNetworks, *, instructions: str | None = None) -> None:
+        runnable = list_instructions()
+        if not runnable:
             raise RuntimeError(
                 "models.mtcnn._mtcnn is not built, or this processor has no AVX2: use PyTorch's networks"
             )
+        if instructions is not None and instructions not in runnable:
+            raise ValueError(f"instructions ({instructions!r}) must be one of {runnable}")
+        self._engine: int = getattr(_kernel, instructions or runnable[0])
         self._pnet = _pack_pnet(networks.pnet)
         self._windows = {RNET_PX: _pack_rnet(networks.rnet), ONET_PX: _pack_onet(networks.onet)}
 
@@ -77,7 +92,7 @@ class NativeNetworks:
         """
         table = np.empty((len(boxes), _TABLE_COLUMNS), dtype=np.float32)
         image, boxes = np.ascontiguousarray(image), np.ascontiguousarray(boxes, dtype=np.float64)
-        _kernel.judge(image, image.shape[0], image.shape[1], boxes, side, self._windows[side], table)
+        _kernel.judge(self._engine, image, boxes, side, self._windows[side], table)
         wide = table.astype(np.float64)
         return _compute_probabilities(wide[:, 0]), wide[:, 1:5], wide[:, 5 : 15 if side == ONET_PX else 5]
 
@@ -100,7 +115,7 @@ class NativeNetworks:
         cells, values = np.empty((most, 2), np.int32), np.empty((most, _CELL_COLUMNS), np.float32)
         image = np.ascontiguousarray(image)
         least = _compute_logit(threshold) - _LOGIT_MARGIN
-        num_found = _kernel.propose(image, *image.shape[:2], height, width, least, self._pnet, cells, values)
+        num_found = _kernel.propose(self._engine, image, height, width, least, self._pnet, cells, values)
         wide = values[:num_found].astype(np.float64)
         scores = _compute_probabilities(wide[:, 0])
         passed = scores > threshold
@@ -112,7 +127,8 @@ class NativeNetworks:
         """Do what `mtcnn_boxes.suppress_overlaps` does, to the bit."""
         order = np.argsort(-scores, kind="stable")
         kept = np.empty(len(order), dtype=np.bool_)
-        _kernel.suppress(np.ascontiguousarray(boxes[order], dtype=np.float64), threshold, kind == "smaller", kept)
+        ordered = np.ascontiguousarray(boxes[order], dtype=np.float64)
+        _kernel.suppress(self._engine, ordered, threshold, kind == "smaller", kept)
         chosen: np.ndarray = order[kept]
         return chosen
 

@@ -1,4 +1,4 @@
-"""The kernel for SphereFace-20 on processors with AVX-512 or AVX2, models/native: where it runs, its weights, its call.
+"""The kernel for SphereFace-20 on processors with AVX-512 or AVX2 (native/): where it runs, its weights, its call.
 
 Its convolutions are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks");
 the weights are transformed for them here, once.
@@ -12,10 +12,11 @@ import torch
 from models.choices import ChannelOrder
 from models.compiled import load_compiled
 from models.paper import FEATURE_SIZE
+from models.processor import list_runnable
 from models.sphereface.network import STAGES, Precision, SphereFace20
 
 # As in models/sphereface/native/sphereface.h: raised when what the kernel takes or computes changes.
-_LAYOUT = 2
+_LAYOUT = 3
 #: Crops for which the kernel reads all weights once; more are divided into such groups.
 MOST_CROPS = 32
 # Output channels that the kernel computes at a time, and the steps in which it sums fc5's products.
@@ -51,8 +52,7 @@ def find_kernel(precision: Precision, device: str = "cpu") -> Kernel | None:
 def list_kernels(precision: Precision) -> list[Kernel]:
     """List the compiled functions that this processor can run, the fastest first."""
     module = load_compiled("models.sphereface._sphereface", _LAYOUT)
-    has = {name for name, is_there in torch.cpu.get_capabilities().items() if is_there is True}
-    names = [name for name, of, needed in _KERNELS if of == precision and needed <= has]
+    names = list_runnable([(name, needed) for name, of, needed in _KERNELS if of == precision])
     return [getattr(module, name) for name in names if hasattr(module, name)]  # it may be an empty module
 
 

@@ -19,7 +19,7 @@ _MOST_FACTOR = 256
 
 
 # As in pipeline/faces/native/images.c: raised when what it takes or gives changes.
-_LAYOUT = 1
+_LAYOUT = 2
 _kernel: Any = load_compiled("pipeline.faces._images", _LAYOUT)
 
 
@@ -39,7 +39,7 @@ def reduce_region(image: np.ndarray, low: np.ndarray, high: np.ndarray, factor: 
     is_for_kernel = image.flags.c_contiguous and factor != _OPENCV_FACTOR and factor <= _MOST_FACTOR
     if _kernel is not None and is_for_kernel:
         reduced = np.empty((height, width, 3), dtype=np.uint8)
-        _kernel.reduce(image, *image.shape[:2], top, left, height, width, factor, reduced)
+        _kernel.reduce(image, top, left, factor, reduced)
         return reduced
     import cv2
 
@@ -56,7 +56,7 @@ def sample_thumbnail(image: np.ndarray) -> np.ndarray:
     side = _SAMPLES * THUMBNAIL_PX
     if _kernel is not None and image.flags.c_contiguous and min(image.shape[:2]) >= side:
         thumbnail = np.empty((THUMBNAIL_PX, THUMBNAIL_PX, 3), dtype=np.uint8)
-        _kernel.thumbnail(image, *image.shape[:2], thumbnail)
+        _kernel.thumbnail(image, thumbnail)
         return thumbnail
     import cv2
 

@@ -1,4 +1,4 @@
-/* What models/native/mtcnn*.c share: sizes, and what an engine does. */
+/* What models/mtcnn/native/mtcnn*.c share: sizes, and what an engine does. */
 
 #ifndef MTCNN_H
 #define MTCNN_H
@@ -6,12 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 10)
-#define MTCNN_IS_BUILT 1
-#endif
+#include "../../native/processor.h"
 
 enum {
-    LAYOUT = 1, /* of weights, arguments and results: as in models/mtcnn/native_engine.py */
+    LAYOUT = 2, /* of weights, arguments and results: as in models/mtcnn/native_engine.py */
     LANES = 16,
     GROUP = 12,        /* windows that go through the dense layers together */
     TILE = 3,          /* Winograd's tiles: 3 x 3 outputs, seen from 5 x 5 inputs */
@@ -41,7 +39,6 @@ typedef struct {
 /* The networks for one kind of processor. Numbers of its results are sums in one order each, so they depend neither on
 their neighbours nor on how many are computed together. */
 typedef struct {
-    const char *name;
     /* R- or O-Net, as `side` says, on windows of an image, to TABLE numbers each; -1 when there is no memory. */
     int (*judge)(const uint8_t *image, int height, int width, const double *boxes, size_t num_boxes, int side,
                  const Layer *layers, float *table);

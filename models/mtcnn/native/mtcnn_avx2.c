@@ -2,8 +2,8 @@
 
 #include "mtcnn.h"
 
-#ifdef MTCNN_IS_BUILT
-#define TARGET __attribute__((target("avx2,fma")))
+#if IS_BUILT
+#define TARGET __attribute__((target(AVX2)))
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #include "../../native/vectors_avx2.h"
 
@@ -59,5 +59,5 @@ static int suppress_all(const double *boxes, size_t num_boxes, double threshold,
     return 0;
 }
 
-const Engine MTCNN_AVX2 = {"avx2", judge_all, propose_all, suppress_all};
+const Engine MTCNN_AVX2 = {judge_all, propose_all, suppress_all};
 #endif

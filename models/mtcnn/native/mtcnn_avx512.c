@@ -2,8 +2,8 @@
 
 #include "mtcnn.h"
 
-#ifdef MTCNN_IS_BUILT
-#define TARGET __attribute__((target("avx512f,fma")))
+#if IS_BUILT
+#define TARGET __attribute__((target(AVX512)))
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #include "../../native/vectors_avx512.h"
 
@@ -51,7 +51,7 @@ STAGE int suppress_all(const double *boxes, const size_t num_boxes, const double
             const __m512d down = _mm512_sub_pd(_mm512_min_pd(bottom, _mm512_loadu_pd(y2 + j)),
                                                _mm512_max_pd(top, _mm512_loadu_pd(y1 + j)));
             const __m512d shared = _mm512_mul_pd(_mm512_max_pd(across, none), _mm512_max_pd(down, none));
-            const __mmask8 earlier = i - j >= DOUBLES ? 0xff : (1 << (i - j)) - 1;
+            const __mmask8 earlier = (__mmask8)(i - j >= DOUBLES ? 0xff : (1 << (i - j)) - 1);
             const __mmask8 meeting = _mm512_mask_cmp_pd_mask(earlier, shared, none, _CMP_GT_OQ);
             if (!meeting)
                 continue;
@@ -67,5 +67,5 @@ STAGE int suppress_all(const double *boxes, const size_t num_boxes, const double
     return 0;
 }
 
-const Engine MTCNN_AVX512 = {"avx512", judge_all, propose_all, suppress_all};
+const Engine MTCNN_AVX512 = {judge_all, propose_all, suppress_all};
 #endif

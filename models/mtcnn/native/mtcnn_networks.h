@@ -10,6 +10,7 @@ fixed number of pixels at a time and may go beyond. 3 x 3 convolutions of many c
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../native/buffers.h"
 #include "mtcnn.h"
 
 #define INLINE static inline __attribute__((always_inline)) TARGET
@@ -25,34 +26,36 @@ INLINE void convolve_pixels(const int pixels, const int vectors, const int num_p
                             const size_t to_stride)
 {
     Vector sums[MOST_SUMS];
-#pragma GCC unroll 27
-    for (int pixel = 0; pixel < pixels; pixel++)
-#pragma GCC unroll 8
+    UNROLL(27)
+    for (int pixel = 0; pixel < pixels; pixel++) {
+        UNROLL(8)
         for (int v = 0; v < vectors; v++)
             sums[pixel * vectors + v] = bias == NULL ? repeat(0) : load(bias + v * LANES);
+    }
     for (int part = 0; part < num_parts; part++) {
         const float *from = parts[part];
         for (int k = 0; k < depth; k++, from++, weights += weights_stride) {
             Vector factors[8];
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int v = 0; v < vectors; v++)
                 factors[v] = load(weights + v * LANES);
-#pragma GCC unroll 27
+            UNROLL(27)
             for (int pixel = 0; pixel < pixels; pixel++) {
                 const Vector input = repeat(from[pixel * stride]);
-#pragma GCC unroll 8
+                UNROLL(8)
                 for (int v = 0; v < vectors; v++)
                     sums[pixel * vectors + v] = multiply_add(input, factors[v], sums[pixel * vectors + v]);
             }
         }
     }
-#pragma GCC unroll 27
-    for (int pixel = 0; pixel < pixels; pixel++)
-#pragma GCC unroll 8
+    UNROLL(27)
+    for (int pixel = 0; pixel < pixels; pixel++) {
+        UNROLL(8)
         for (int v = 0; v < vectors; v++) {
             const Vector sum = sums[pixel * vectors + v];
             store(to + pixel * to_stride + v * LANES, slope == NULL ? sum : prelu(sum, slope + v * LANES));
         }
+    }
 }
 
 /* A row of a convolution with `blocks` times `vectors` vectors of outputs; `side` rows of taps. */
@@ -84,7 +87,7 @@ INLINE void convolve_row(const int pixels, const int last_pixels, const int vect
 INLINE void pool_pixel(const int num_rows, const int num_columns, const int vectors, const float *const *rows,
                        const size_t offset, float *to)
 {
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int v = 0; v < vectors; v++) {
         Vector most = load(rows[0] + offset + v * LANES);
         for (int row = 0; row < num_rows; row++)
@@ -142,17 +145,17 @@ INLINE void transform_row(const float *const *rows, const int channels, const in
             /* The last vector of 28 channels begins at the 12th. */
             const int start = channel + LANES <= channels ? channel : channels - LANES;
             Vector across[POINTS], numbers[5];
-#pragma GCC unroll 5
+            UNROLL(5)
             for (int i = 0; i < 5; i++) {
-#pragma GCC unroll 5
+                UNROLL(5)
                 for (int j = 0; j < 5; j++)
                     numbers[j] = load(rows[i] + (size_t)(tile * TILE + j) * channels + start);
                 transform_inputs(numbers, 1, across + 5 * i);
             }
-#pragma GCC unroll 5
+            UNROLL(5)
             for (int j = 0; j < 5; j++) {
                 transform_inputs(across + j, 5, numbers);
-#pragma GCC unroll 5
+                UNROLL(5)
                 for (int i = 0; i < 5; i++)
                     store(v + ((size_t)(5 * i + j) * num_rows + first + tile) * channels + start, numbers[i]);
             }
@@ -193,14 +196,14 @@ INLINE void finish_row(const int vectors, const float *sums, const int first, co
         for (int half = 0; half < vectors * LANES; half += LANES) {
             const Vector offset = load(bias + half);
             Vector across[5 * TILE], numbers[5], outputs[TILE * TILE];
-#pragma GCC unroll 5
+            UNROLL(5)
             for (int i = 0; i < 5; i++) {
-#pragma GCC unroll 5
+                UNROLL(5)
                 for (int j = 0; j < 5; j++)
                     numbers[j] = load(sums + ((size_t)(5 * i + j) * num_rows + first + tile) * vectors * LANES + half);
                 transform_sums(numbers, 1, across + TILE * i);
             }
-#pragma GCC unroll 3
+            UNROLL(3)
             for (int j = 0; j < TILE; j++)
                 transform_sums(across + j, TILE, outputs + TILE * j);
             for (int j = 0; j < columns; j++)
@@ -277,50 +280,104 @@ INLINE void convolve_last(const int channels, const int blocks, const float *map
     }
 }
 
+/* Numbers in the buffers of R- and O-Net; O-Net's second layer takes most of V, SUMS and OUTPUTS. Each has ROOM behind its
+end, since layers may go on beyond what they need; how far is asserted beside each layer. */
 enum {
     WINDOW = ONET_PX * ONET_PX * 3 + ROOM,
     RING = 4 * (ONET_PX + 12) * 32 + ROOM,
-    V = POINTS * 52 * 32 + ROOM, /* O-Net's second layer takes most of all these */
+    V = POINTS * 52 * 32 + ROOM,
     SUMS = POINTS * 52 * 32 + ROOM,
     OUTPUTS = 21 * 21 * 64 + ROOM,
     MAP_1 = 23 * 23 * 32 + ROOM,
     MAP_2 = 10 * 10 * 64 + ROOM,
     MAP_3 = 4 * 4 * 64 + ROOM,
+    FLATS = GROUP * ONET_FLAT + ROOM,
+    DENSES = GROUP * ONET_DENSE + ROOM,
 };
 
 typedef struct {
-    float *window, *ring, *maps[3], *v, *sums, *outputs, *flat, *dense;
-    void *memory;
+    float *window, *ring, *map_1, *map_2, *map_3, *v, *sums, *outputs, *flat, *dense;
 } Scratch;
 
+/* Lay the buffers out in memory, or, without memory, count their bytes. What is computed from numbers that were never
+written, beyond the ends of rows, is never used. */
+static size_t lay_out(Scratch *s, char *memory)
+{
+    size_t used = 0;
+    s->window = take(memory, &used, WINDOW * sizeof(float));
+    s->ring = take(memory, &used, RING * sizeof(float));
+    s->map_1 = take(memory, &used, MAP_1 * sizeof(float));
+    s->map_2 = take(memory, &used, MAP_2 * sizeof(float));
+    s->map_3 = take(memory, &used, MAP_3 * sizeof(float));
+    s->v = take(memory, &used, V * sizeof(float));
+    s->sums = take(memory, &used, SUMS * sizeof(float));
+    s->outputs = take(memory, &used, OUTPUTS * sizeof(float));
+    s->flat = take(memory, &used, FLATS * sizeof(float));
+    s->dense = take(memory, &used, DENSES * sizeof(float));
+    return used;
+}
+
+/* convolve_and_pool and convolve_by_tiles with the buffers that they read and write checked by the compiler. The window
+is an image of pixels whose fourth number is the next one's first: one more is written than it has. */
+#define CHECK_ROWS(size, channels, pixels, outputs, pool, kept, from_numbers, to_numbers)                              \
+    _Static_assert((((size) - 1) * (size) + ROUND_UP((size) - 2, pixels) + 2) * (channels) <= (from_numbers),          \
+                   "reads beyond its map");                                                                            \
+    _Static_assert(4 * ((size) - 2 + (pixels)) * (outputs) <= RING, "writes beyond the ring");                         \
+    _Static_assert(ROUND_UP((size) - 2, pixels) < (size) - 2 + (pixels), "rows of the ring overlap");                  \
+    _Static_assert(((pool) * (pool) - 1) * (kept) + (outputs) <= (to_numbers), "writes beyond its result")
+
+#define NUM_TILES(size) (((size) - 2 + TILE - 1) / TILE)
+#define CHECK_TILES(size, channels, pixels, vectors, blocks, pool, from_numbers, to_numbers)                           \
+    _Static_assert((NUM_TILES(size) * TILE + 1) * ((size) + 1) * (channels) + (channels) <= (from_numbers),            \
+                   "reads beyond its map");                                                                            \
+    _Static_assert(POINTS * ROUND_UP(NUM_TILES(size) * NUM_TILES(size), pixels) * (channels) <= V, "too many tiles");  \
+    _Static_assert(POINTS * ROUND_UP(NUM_TILES(size) * NUM_TILES(size), pixels) * (vectors) * LANES <= SUMS,           \
+                   "too many sums");                                                                                   \
+    _Static_assert(((size) - 2) * ((size) - 2) * (vectors) * (blocks) * LANES <= OUTPUTS, "too many outputs");         \
+    _Static_assert((pool) * (pool) * (vectors) * (blocks) * LANES <= (to_numbers), "writes beyond its result")
+
+_Static_assert(3 % PIXELS_4 == 0, "the last convolution's rows of 3 are computed in whole parts");
+_Static_assert(DENSE % (VECTORS_1 * LANES) == 0 && DENSE % (VECTORS_3 * LANES) == 0, "a block's vectors fill it");
+_Static_assert(ONET_PX * ONET_PX * 3 + 1 <= WINDOW, "a window's last pixel is stored as four numbers");
+_Static_assert(RNET_FLAT <= ONET_FLAT && RNET_DENSE <= ONET_DENSE, "R-Net uses O-Net's buffers");
+_Static_assert(PIXELS_1 <= MOST_SUMS && PIXELS_2 * 2 <= MOST_SUMS && PIXELS_3 * 3 <= MOST_SUMS &&
+                   PIXELS_4 * 4 <= MOST_SUMS && PIXELS_9_TILES * 2 <= MOST_SUMS && PIXELS_49_TILES * 2 <= MOST_SUMS &&
+                   VECTORS_3 * 3 <= MOST_SUMS && VECTORS_1 <= 8 && VECTORS_3 <= 8 && WIDE <= 8,
+               "sums and factors fit into their arrays");
+
+CHECK_ROWS(ONET_PX, 3, PIXELS_2, 32, 23, 32, WINDOW, MAP_1);
 STAGE void onet_1(const Layer *layer, Scratch *s)
 {
-    convolve_and_pool(ONET_PX, 3, PIXELS_2, 2, 1, 3, 23, 32, s->window, layer, s->ring, s->maps[0]);
+    convolve_and_pool(ONET_PX, 3, PIXELS_2, 2, 1, 3, 23, 32, s->window, layer, s->ring, s->map_1);
 }
 
+CHECK_TILES(23, 32, PIXELS_49_TILES, 2, 2, 10, MAP_1, MAP_2);
 STAGE void onet_2(const Layer *layer, Scratch *s)
 {
-    convolve_by_tiles(23, 32, PIXELS_49_TILES, 2, 2, 3, 10, s->maps[0], layer, s->v, s->sums, s->outputs, s->maps[1]);
+    convolve_by_tiles(23, 32, PIXELS_49_TILES, 2, 2, 3, 10, s->map_1, layer, s->v, s->sums, s->outputs, s->map_2);
 }
 
+CHECK_TILES(10, 64, PIXELS_9_TILES, 2, 2, 4, MAP_2, MAP_3);
 STAGE void onet_3(const Layer *layer, Scratch *s)
 {
-    convolve_by_tiles(10, 64, PIXELS_9_TILES, 2, 2, 2, 4, s->maps[1], layer, s->v, s->sums, s->outputs, s->maps[2]);
+    convolve_by_tiles(10, 64, PIXELS_9_TILES, 2, 2, 2, 4, s->map_2, layer, s->v, s->sums, s->outputs, s->map_3);
 }
 
-STAGE void onet_4(const Layer *layer, Scratch *s, float *flat) { convolve_last(64, 2, s->maps[2], layer, flat); }
+STAGE void onet_4(const Layer *layer, Scratch *s, float *flat) { convolve_last(64, 2, s->map_3, layer, flat); }
 
+CHECK_ROWS(RNET_PX, 3, PIXELS_2, 32, 11, 28, WINDOW, MAP_1);
 STAGE void rnet_1(const Layer *layer, Scratch *s)
 {
-    convolve_and_pool(RNET_PX, 3, PIXELS_2, 2, 1, 3, 11, 28, s->window, layer, s->ring, s->maps[0]);
+    convolve_and_pool(RNET_PX, 3, PIXELS_2, 2, 1, 3, 11, 28, s->window, layer, s->ring, s->map_1);
 }
 
+CHECK_TILES(11, 28, PIXELS_3, 3, 1, 4, MAP_1, MAP_2);
 STAGE void rnet_2(const Layer *layer, Scratch *s)
 {
-    convolve_by_tiles(11, 28, PIXELS_3, 3, 1, 3, 4, s->maps[0], layer, s->v, s->sums, s->outputs, s->maps[1]);
+    convolve_by_tiles(11, 28, PIXELS_3, 3, 1, 3, 4, s->map_1, layer, s->v, s->sums, s->outputs, s->map_2);
 }
 
-STAGE void rnet_3(const Layer *layer, Scratch *s, float *flat) { convolve_last(48, 1, s->maps[1], layer, flat); }
+STAGE void rnet_3(const Layer *layer, Scratch *s, float *flat) { convolve_last(48, 1, s->map_2, layer, flat); }
 
 /* DENSE outputs of some windows, of `vectors` vectors at a time. */
 INLINE void connect_block(const int windows, const int vectors, const int depth, const float *from,
@@ -423,37 +480,15 @@ STAGE void sample(const uint8_t *image, int height, int width, const double *box
     }
 }
 
-/* Memory for `count` buffers of `sizes` numbers each, aligned; NULL when there is none. What is computed from numbers
-that were never written, beyond the ends of rows, is never used. */
-static void *reserve(const size_t *sizes, int count, float **parts)
-{
-    size_t total = 0;
-    for (int i = 0; i < count; i++)
-        total += (sizes[i] + LANES - 1) / LANES * LANES;
-    float *at = aligned_alloc(64, total * sizeof *at);
-    if (at == NULL)
-        return NULL;
-    void *memory = at;
-    for (int i = 0; i < count; i++) {
-        parts[i] = at;
-        at += (sizes[i] + LANES - 1) / LANES * LANES;
-    }
-    return memory;
-}
-
 /* R- or O-Net, as `side` says, on windows of an image. */
 static int judge_all(const uint8_t *image, int height, int width, const double *boxes, size_t num_boxes, int side,
                      const Layer *layers, float *table)
 {
-    enum { NUM_PARTS = 10 };
-    const size_t sizes[NUM_PARTS] = {
-        WINDOW, RING, MAP_1, MAP_2, MAP_3, V, SUMS, OUTPUTS, GROUP * ONET_FLAT + ROOM, GROUP * ONET_DENSE + ROOM};
-    float *parts[NUM_PARTS];
-    void *memory = reserve(sizes, NUM_PARTS, parts);
+    Scratch s;
+    char *memory = aligned_alloc(ALIGNMENT, lay_out(&s, NULL));
     if (memory == NULL)
         return -1;
-    Scratch s = {parts[0], parts[1], {parts[2], parts[3], parts[4]}, parts[5], parts[6], parts[7], parts[8],
-                 parts[9], memory};
+    lay_out(&s, memory);
     for (size_t first = 0; first < num_boxes; first += GROUP) {
         const int group = num_boxes - first < GROUP ? (int)(num_boxes - first) : GROUP;
         for (int i = 0; i < group; i++) {
@@ -462,11 +497,11 @@ static int judge_all(const uint8_t *image, int height, int width, const double *
                 onet_1(layers, &s);
                 onet_2(layers + 1, &s);
                 onet_3(layers + 2, &s);
-                onet_4(layers + 3, &s, s.flat + (size_t)i * ONET_FLAT);
+                onet_4(layers + 3, &s, s.flat + i * (size_t)ONET_FLAT);
             } else {
                 rnet_1(layers, &s);
                 rnet_2(layers + 1, &s);
-                rnet_3(layers + 2, &s, s.flat + (size_t)i * RNET_FLAT);
+                rnet_3(layers + 2, &s, s.flat + i * (size_t)RNET_FLAT);
             }
         }
         if (side == ONET_PX) {
@@ -530,17 +565,17 @@ INLINE void add_rows(const int vectors, const uint8_t *from, const size_t stride
                      float *to)
 {
     Vector sums[8];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int v = 0; v < vectors; v++)
         sums[v] = repeat(0);
     for (int row = 0; row < count; row++, from += stride) {
         const Vector weight = repeat(weights[row]);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int v = 0; v < vectors; v++) {
             sums[v] = multiply_add(read_bytes(from + v * LANES), weight, sums[v]);
         }
     }
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int v = 0; v < vectors; v++)
         store(to + v * LANES, sums[v]);
 }
@@ -620,48 +655,98 @@ STAGE size_t pick_cells(const float *features, const int width, const int row, c
     return count;
 }
 
-/* P-Net on an image reduced to a level. Rows of each layer are made when the next one needs them, so that they are
-still in the cache. Returns the number of cells, or -1 when there is no memory. */
+/* P-Net's buffers: rows of each layer are made when the next one needs them, so that they are still in the cache. */
+enum {
+    LEVEL_ROWS = 4, /* kept of the level, of the pooled map and of the second layer */
+    POOLED_ROWS = 3,
+    ROWS_2 = 5,
+    BEYOND = 32, /* pixels behind the end of each row, and rows of V behind the tiles */
+};
+
+_Static_assert(PIXELS_1_LAST - 1 + 2 <= BEYOND && PIXELS_1_LAST <= PIXELS_1 && PIXELS_1 % PIXELS_1_LAST == 0,
+               "rows are read and written by no more pixels than lie behind their end");
+_Static_assert(PIXELS_2_LAST <= PIXELS_2 && PIXELS_2 % PIXELS_2_LAST == 0 && PIXELS_2 <= BEYOND,
+               "tiles are multiplied by no more rows than lie behind their end");
+_Static_assert(2 * TILE <= BEYOND, "the last tile of a row ends in what lies behind it");
+
+typedef struct {
+    float *line;     /* an image's row, reduced down but not across */
+    float *level;    /* LEVEL_ROWS rows */
+    float *first;    /* two rows of the first layer */
+    float *pooled;   /* POOLED_ROWS rows of 10 channels */
+    float *second;   /* ROWS_2 rows of the second layer */
+    float *features; /* TILE rows of the third layer */
+    float *nothing;  /* a row of zeros, for the second layer's rows beyond its last */
+    float *v, *sums; /* of a row of tiles */
+    size_t level_row, first_row, pooled_row, second_row, num_tiles; /* numbers of a row */
+} Rows;
+
+/* Lay the buffers for a level out in memory, or, without memory, count their bytes. */
+static size_t lay_rows_out(Rows *rows, char *memory, int image_width, int level_width)
+{
+    const size_t width_1 = (size_t)level_width - 2, pooled_width = (width_1 + 1) / 2;
+    size_t used = 0;
+    rows->level_row = ((size_t)level_width + BEYOND) * 3;
+    rows->first_row = (width_1 + BEYOND) * LANES;
+    rows->pooled_row = (pooled_width + BEYOND) * 10;
+    rows->second_row = (pooled_width + BEYOND) * LANES;
+    rows->num_tiles = (pooled_width + BEYOND) / TILE + BEYOND;
+    rows->line = take(memory, &used, ((size_t)image_width * 3 + ROOM) * sizeof(float));
+    rows->level = take(memory, &used, (LEVEL_ROWS * rows->level_row + ROOM) * sizeof(float));
+    rows->first = take(memory, &used, (2 * rows->first_row + ROOM) * sizeof(float));
+    rows->pooled = take(memory, &used, (POOLED_ROWS * rows->pooled_row + ROOM) * sizeof(float));
+    rows->second = take(memory, &used, (ROWS_2 * rows->second_row + ROOM) * sizeof(float));
+    rows->features = take(memory, &used, (TILE * 2 * rows->second_row + ROOM) * sizeof(float));
+    rows->nothing = take(memory, &used, (rows->second_row + ROOM) * sizeof(float));
+    rows->v = take(memory, &used, POINTS * rows->num_tiles * LANES * sizeof(float));
+    rows->sums = take(memory, &used, POINTS * rows->num_tiles * 2 * LANES * sizeof(float));
+    return used;
+}
+
+/* Rows of the level and of the first layer, pooled: row `y` of what the second layer reads. */
+static void make_pooled_row(const uint8_t *image, const size_t length, const Reduction *down, const Reduction *across,
+                            const int level_height, const int level_width, const Layer *layer, const int y,
+                            int *num_reduced, Rows *s)
+{
+    const int rows_1 = level_height - 2, width_1 = level_width - 2, num_rows = 2 * y + 1 < rows_1 ? 2 : 1;
+    const float *rows[3], *fresh[2];
+    for (int i = 0; i < num_rows; i++) {
+        for (; *num_reduced < 2 * y + i + 3; ++*num_reduced)
+            reduce_row(image, length, down, *num_reduced, across, level_width, s->line,
+                       s->level + (size_t)(*num_reduced % LEVEL_ROWS) * s->level_row);
+        for (int row = 0; row < 3; row++)
+            rows[row] = s->level + (size_t)((2 * y + i + row) % LEVEL_ROWS) * s->level_row;
+        float *to = s->first + (size_t)i * s->first_row;
+        fresh[i] = to;
+        pnet_1(rows, width_1, layer, to);
+    }
+    pnet_pool(fresh, num_rows, width_1, (width_1 + 1) / 2, s->pooled + (size_t)(y % POOLED_ROWS) * s->pooled_row);
+}
+
+/* P-Net on an image reduced to a level. Returns the number of cells, or -1 when there is no memory. */
 static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int level_height, int level_width,
                              float least, const Layer *layers, int32_t *cells, float *values)
 {
-    enum { LEVEL_ROWS = 4, ROWS = 3, ROWS_2 = 5, BEYOND = 32, NUM_PARTS = 9 };
-    const int rows_1 = level_height - 2, width_1 = level_width - 2, pooled_rows = (rows_1 + 1) / 2,
-              pooled_width = (width_1 + 1) / 2, num_outputs = pooled_rows - 4;
-    const size_t level_row = (size_t)(level_width + BEYOND) * 3, row_1 = (size_t)(width_1 + BEYOND) * LANES,
-                 pooled_row = (size_t)(pooled_width + BEYOND) * 10, row_2 = (size_t)(pooled_width + BEYOND) * LANES;
-    const size_t tiles = (size_t)(pooled_width + BEYOND) / TILE + BEYOND;
-    const size_t sizes[NUM_PARTS] = {
-        (size_t)width * 3 + ROOM,  LEVEL_ROWS * level_row + ROOM, 2 * row_1 + ROOM, ROWS * pooled_row + ROOM,
-        ROWS_2 * row_2 + ROOM,     TILE * 2 * row_2 + ROOM,       row_2 + ROOM,     POINTS * tiles * LANES,
-        POINTS * tiles * 2 * LANES};
-    float *parts[NUM_PARTS];
+    const int pooled_rows = (level_height - 1) / 2, pooled_width = (level_width - 1) / 2, num_outputs = pooled_rows - 4;
+    Rows s;
     Reduction down = {0}, across = {0};
-    void *memory = reserve(sizes, NUM_PARTS, parts);
+    char *memory = aligned_alloc(ALIGNMENT, lay_rows_out(&s, NULL, width, level_width));
     ptrdiff_t count = -1;
     if (memory == NULL || fill_reduction(height, level_height, &down) != 0 ||
         fill_reduction(width, level_width, &across) != 0)
         goto done;
+    lay_rows_out(&s, memory, width, level_width);
     count = 0;
-    memset(parts[6], 0, (row_2 + ROOM) * sizeof(float));
+    memset(s.nothing, 0, (s.second_row + ROOM) * sizeof(float));
     int num_reduced = 0;
     for (int y = 0; y < pooled_rows; y++) {
-        const int num_rows = 2 * y + 1 < rows_1 ? 2 : 1;
-        const float *rows[3], *fresh[2];
-        for (int i = 0; i < num_rows; i++) {
-            for (; num_reduced < 2 * y + i + 3; num_reduced++)
-                reduce_row(image, (size_t)width * 3, &down, num_reduced, &across, level_width, parts[0],
-                           parts[1] + num_reduced % LEVEL_ROWS * level_row);
-            for (int row = 0; row < 3; row++)
-                rows[row] = parts[1] + (2 * y + i + row) % LEVEL_ROWS * level_row;
-            fresh[i] = parts[2] + i * row_1;
-            pnet_1(rows, width_1, layers, parts[2] + i * row_1);
-        }
-        pnet_pool(fresh, num_rows, width_1, pooled_width, parts[3] + y % ROWS * pooled_row);
+        make_pooled_row(image, (size_t)width * 3, &down, &across, level_height, level_width, layers, y, &num_reduced,
+                        &s);
         if (y >= 2) {
+            const float *rows[3];
             for (int row = 0; row < 3; row++)
-                rows[row] = parts[3] + (y - 2 + row) % ROWS * pooled_row;
-            float *to = parts[4] + (y - 2) % ROWS_2 * row_2;
+                rows[row] = s.pooled + (size_t)((y - 2 + row) % POOLED_ROWS) * s.pooled_row;
+            float *to = s.second + (size_t)((y - 2) % ROWS_2) * s.second_row;
             pnet_2(rows, pooled_width - 2, layers + 1, to);
             memset(to + (size_t)(pooled_width - 2) * LANES, 0, 2 * LANES * sizeof *to);
         }
@@ -670,11 +755,12 @@ static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int le
             const int from = (ready - 1) / TILE * TILE;
             const float *inputs[5];
             for (int row = 0; row < 5; row++)
-                inputs[row] = from + row < pooled_rows - 2 ? parts[4] + (from + row) % ROWS_2 * row_2 : parts[6];
-            pnet_3(inputs, ready - from, pooled_width - 4, layers + 2, parts[7], parts[8], parts[5], 2 * row_2);
+                inputs[row] = from + row < pooled_rows - 2 ? s.second + (size_t)((from + row) % ROWS_2) * s.second_row
+                                                           : s.nothing;
+            pnet_3(inputs, ready - from, pooled_width - 4, layers + 2, s.v, s.sums, s.features, 2 * s.second_row);
             for (int row = from; row < ready; row++)
-                count = pick_cells(parts[5] + (row - from) * 2 * row_2, pooled_width - 4, row, least, layers + 3, count,
-                                   cells, values);
+                count = (ptrdiff_t)pick_cells(s.features + (size_t)(row - from) * 2 * s.second_row, pooled_width - 4,
+                                              row, least, layers + 3, (size_t)count, cells, values);
         }
     }
 done:

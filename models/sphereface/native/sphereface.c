@@ -1,65 +1,74 @@
 /* The Python module of the SphereFace kernel; models/sphereface/native_engine.py is its only user. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
+#include "../../native/arrays.h"
 #include "sphereface.h"
 
 #if IS_BUILT
-/* Bytes of an array of weights, in the order in which they are given. */
-static size_t count_bytes(int array, size_t bytes_of_number)
+/* Numbers of an array of weights, in the order in which they are given. */
+static Py_ssize_t count_numbers(int array)
 {
-    static const size_t CHANNELS[4] = {64, 128, 256, 512};
+    static const int CHANNELS[4] = {64, 128, 256, 512};
     const int layer = array / 3;
     if (layer == NUM_LAYERS)
-        return (array % 3 == 0 ? (size_t)FLAT * FEATURES : FEATURES) * sizeof(float);
+        return array % 3 == 0 ? FLAT * FEATURES : FEATURES;
     int stage = 3;
     while (layer < FIRST_OF_STAGE[stage])
         stage--;
     if (array % 3 != 0)
-        return CHANNELS[stage] * sizeof(float);
-    const size_t inputs = layer == 0                       ? FIRST_DEPTH
-                          : layer == FIRST_OF_STAGE[stage] ? 9 * CHANNELS[stage] / 2
-                                                           : POINTS * CHANNELS[stage];
-    return inputs * CHANNELS[stage] * bytes_of_number;
+        return CHANNELS[stage];
+    const int inputs = layer == 0                       ? FIRST_DEPTH
+                       : layer == FIRST_OF_STAGE[stage] ? 9 * CHANNELS[stage] / 2
+                                                        : POINTS * CHANNELS[stage];
+    return inputs * CHANNELS[stage];
 }
 
-static PyObject *embed(PyObject *arguments, Embed *embed_crops, size_t bytes_of_number)
+/* Take the array with a number of the weights; those of the convolutions are `type`, all others float32. */
+static int take_weights(PyObject *tuple, int array, char type, Py_buffer *view)
 {
-    Py_buffer crops, embeddings, buffers[NUM_ARRAYS];
-    const void *arrays[NUM_ARRAYS];
-    PyObject *weights, *result = NULL;
-    int is_rgb, num_buffers = 0;
-    if (!PyArg_ParseTuple(arguments, "y*w*O!p", &crops, &embeddings, &PyTuple_Type, &weights, &is_rgb))
+    char name[64];
+    PyOS_snprintf(name, sizeof name, "array %d of the weights", array);
+    const int is_convolution = array % 3 == 0 && array / 3 < NUM_LAYERS;
+    if (take_numbers(PyTuple_GET_ITEM(tuple, array), name, is_convolution ? type : 'f', 0, view) != 0)
+        return -1;
+    if (view->len / view->itemsize == count_numbers(array))
+        return 0;
+    PyErr_Format(PyExc_ValueError, "%s has %zd numbers: it must have %zd", name, view->len / view->itemsize,
+                 count_numbers(array));
+    return -1;
+}
+
+static PyObject *embed(PyObject *arguments, Embed *embed_crops, char type)
+{
+    PyObject *given_crops, *given_embeddings, *weights, *result = NULL;
+    int is_rgb, num_views = 0;
+    if (!PyArg_ParseTuple(arguments, "OOO!p", &given_crops, &given_embeddings, &PyTuple_Type, &weights, &is_rgb))
         return NULL;
-    const size_t num_crops = crops.len / BYTES_OF_CROP;
-    if (crops.len % BYTES_OF_CROP != 0 || (size_t)embeddings.len != num_crops * FEATURES * sizeof(float)) {
-        PyErr_Format(PyExc_ValueError, "%zd bytes of crops and %zd of embeddings are not the same number of them",
-                     crops.len, embeddings.len);
+    Py_buffer crops = {0}, embeddings = {0}, views[NUM_ARRAYS];
+    const void *arrays[NUM_ARRAYS];
+    const Expected of_crops = {"crops", 'B', 0, 4, {ANY_LENGTH, CROP_HEIGHT, CROP_WIDTH, 3}};
+    if (take_array(given_crops, &of_crops, &crops) != 0)
         goto done;
-    }
+    const Expected of_embeddings = {"embeddings", 'f', 1, 2, {crops.shape[0], FEATURES}};
+    if (take_array(given_embeddings, &of_embeddings, &embeddings) != 0)
+        goto done;
     if (PyTuple_GET_SIZE(weights) != NUM_ARRAYS) {
         PyErr_Format(PyExc_ValueError, "%zd arrays of weights must be %d", PyTuple_GET_SIZE(weights), NUM_ARRAYS);
         goto done;
     }
-    while (num_buffers < NUM_ARRAYS) {
-        Py_buffer *buffer = &buffers[num_buffers];
-        if (PyObject_GetBuffer(PyTuple_GET_ITEM(weights, num_buffers), buffer, PyBUF_SIMPLE) != 0)
+    for (int array = 0; array < NUM_ARRAYS; array++) {
+        views[num_views++] = (Py_buffer){0};
+        if (take_weights(weights, array, type, &views[array]) != 0)
             goto done;
-        const size_t expected = count_bytes(num_buffers, bytes_of_number);
-        arrays[num_buffers++] = buffer->buf;
-        if ((size_t)buffer->len != expected) {
-            PyErr_Format(PyExc_ValueError, "array %d of the weights has %zd bytes: must be %zu", num_buffers - 1,
-                         buffer->len, expected);
-            goto done;
-        }
+        arrays[array] = views[array].buf;
     }
     int failed;
-    Py_BEGIN_ALLOW_THREADS failed = embed_crops(crops.buf, num_crops, is_rgb, arrays, embeddings.buf);
-    Py_END_ALLOW_THREADS result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
+    Py_BEGIN_ALLOW_THREADS;
+    failed = embed_crops(crops.buf, (size_t)crops.shape[0], is_rgb, arrays, embeddings.buf);
+    Py_END_ALLOW_THREADS;
+    result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
 done:
-    while (num_buffers > 0)
-        PyBuffer_Release(&buffers[--num_buffers]);
+    while (num_views > 0)
+        PyBuffer_Release(&views[--num_views]);
     PyBuffer_Release(&embeddings);
     PyBuffer_Release(&crops);
     return result;
@@ -68,19 +77,19 @@ done:
 static PyObject *in_bfloat16(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    return embed(arguments, embed_in_bfloat16, sizeof(uint16_t));
+    return embed(arguments, embed_in_bfloat16, 'h');
 }
 
 static PyObject *in_float32(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    return embed(arguments, embed_in_float32, sizeof(float));
+    return embed(arguments, embed_in_float32, 'f');
 }
 
 static PyObject *in_float32_avx2(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    return embed(arguments, embed_in_float32_avx2, sizeof(float));
+    return embed(arguments, embed_in_float32_avx2, 'f');
 }
 #endif
 
@@ -96,6 +105,8 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef module = {
     .m_base = PyModuleDef_HEAD_INIT, .m_name = "_sphereface", .m_size = 0, .m_methods = methods};
+
+PyMODINIT_FUNC PyInit__sphereface(void);
 
 PyMODINIT_FUNC PyInit__sphereface(void)
 {

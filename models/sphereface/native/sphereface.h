@@ -1,19 +1,15 @@
-/* What models/native/sphereface*.c share. */
+/* What models/sphereface/native/sphereface*.c share. */
 
 #ifndef SPHEREFACE_H
 #define SPHEREFACE_H
 
-#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 9 : __GNUC__ >= 10)
-#define IS_BUILT 1
-#else
-#define IS_BUILT 0 /* another processor or compiler: the module is empty */
-#endif
-
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../native/processor.h"
+
 enum {
-    LAYOUT = 2, /* of weights and arguments, and points of the transforms: as in models/sphereface/native_engine.py */
+    LAYOUT = 3, /* of weights and arguments, and points of the transforms: as in models/sphereface/native_engine.py */
     CROP_HEIGHT = 112,
     CROP_WIDTH = 96,
     BYTES_OF_CROP = CROP_HEIGHT * CROP_WIDTH * 3,

@@ -4,7 +4,7 @@
 
 #if IS_BUILT
 #define OPERATION static inline __attribute__((always_inline)) TARGET
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#define TARGET __attribute__((target(AVX512_BF16)))
 #define EMBED embed_in_bfloat16
 #include "../../native/vectors_avx512.h"
 #include <string.h>

@@ -4,7 +4,7 @@
 
 #if IS_BUILT
 #define OPERATION static inline __attribute__((always_inline)) TARGET
-#define TARGET __attribute__((target("avx512f,fma")))
+#define TARGET __attribute__((target(AVX512)))
 #define EMBED embed_in_float32
 #include "../../native/vectors_avx512.h"
 

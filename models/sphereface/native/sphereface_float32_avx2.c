@@ -4,7 +4,7 @@
 
 #if IS_BUILT
 #define OPERATION static inline __attribute__((always_inline)) TARGET
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET __attribute__((target(AVX2)))
 #define EMBED embed_in_float32_avx2
 
 #include "../../native/vectors_avx2.h"

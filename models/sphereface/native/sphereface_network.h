@@ -13,8 +13,9 @@ crop does not depend on the crops beside it, to the bit. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../native/buffers.h"
+
 enum {
-    ALIGNMENT = 64,
     BLOCK = 32,            /* two vectors */
     MOST_TILES = 84,       /* transformed at a time: those of two images of stage 2, half of one of stage 1, */
     TILE_BYTES = 48 * 512, /* while each of the products takes no more than this (at least 12 rows: 4 * 512 * 12) */
@@ -55,15 +56,8 @@ static inline Tile find_tile(const Map *map, int number)
 
 static inline size_t place(const Map *map, int row, int column) { return (size_t)row * map->columns + column; }
 
-static void *take(char *memory, size_t *used, size_t bytes)
-{
-    const size_t start = *used;
-    *used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return memory == NULL ? NULL : memory + start;
-}
-
 #define STAGE static __attribute__((noinline)) TARGET
-#define NUMBERS_OF_WORD ((int)(4 / sizeof(Number)))
+#define NUMBERS_OF_WORD ((int)(sizeof(float) / sizeof(Number)))
 
 typedef struct {
     const Number *weights;
@@ -78,14 +72,14 @@ OPERATION void multiply_rows(const int rows, const Number *numbers, const size_t
                              const size_t *offsets, const int depth, const Number *weights, float *sums)
 {
     Vector left[ROWS], right[ROWS];
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int row = 0; row < rows; row++)
         left[row] = right[row] = repeat(0);
     for (int part = 0; part < num_parts; part++) {
         const Number *from = numbers + offsets[part];
         for (int k = 0; k < depth; k += NUMBERS_OF_WORD, weights += BLOCK * NUMBERS_OF_WORD) {
             const Vector of_left = load_words(weights), of_right = load_words(weights + BLOCK / 2 * NUMBERS_OF_WORD);
-#pragma GCC unroll 12
+            UNROLL(12)
             for (int row = 0; row < rows; row++) {
                 float word;
                 memcpy(&word, from + row * stride + k, sizeof word);
@@ -95,7 +89,7 @@ OPERATION void multiply_rows(const int rows, const Number *numbers, const size_t
             }
         }
     }
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int row = 0; row < rows; row++) {
         store(sums + row * BLOCK, left[row]);
         store(sums + row * BLOCK + 16, right[row]);
@@ -159,17 +153,17 @@ OPERATION void transform_tiles(const Map *map, const int channels, const Number 
         const Number *corner = maps + tile.image * map->size + tile.y * row_stride + (size_t)tile.x * channels;
         for (int channel = 0; channel < channels; channel += 16) {
             Vector across[POINTS], values[6];
-#pragma GCC unroll 6
+            UNROLL(6)
             for (int i = 0; i < 6; i++) {
-#pragma GCC unroll 6
+                UNROLL(6)
                 for (int j = 0; j < 6; j++)
                     values[j] = widen(corner + i * row_stride + (size_t)j * channels + channel);
                 transform_inputs(values, 1, across + 6 * i);
             }
-#pragma GCC unroll 6
+            UNROLL(6)
             for (int j = 0; j < 6; j++) {
                 transform_inputs(across + j, 6, values);
-#pragma GCC unroll 6
+                UNROLL(6)
                 for (int i = 0; i < 6; i++)
                     narrow(inputs + (6 * i + j) * point_stride + channel, values[i]);
             }
@@ -188,9 +182,9 @@ OPERATION void finish_tiles(const Map *map, const int channels, const float *sum
         for (int half = 0; half < BLOCK; half += 16) {
             const int channel = block * BLOCK + half;
             Vector across[24], values[6];
-#pragma GCC unroll 6
+            UNROLL(6)
             for (int i = 0; i < 6; i++) {
-#pragma GCC unroll 6
+                UNROLL(6)
                 for (int j = 0; j < 6; j++)
                     values[j] = load(sums + (6 * i + j) * point_stride + half);
                 transform_sums(values, 1, across + 4 * i);
@@ -271,14 +265,15 @@ OPERATION void shrink(const Map *from_map, const int from_channels, const Map *m
     }
 }
 
-/* conv1_1, from pixels, each (pixel - 127.5) / 128. */
-STAGE void begin(const uint8_t *crop, const int is_rgb, const Layer *layer, Number *to)
+enum { COLUMNS = (CROP_WIDTH + 2) * 3, PIXELS = (CROP_HEIGHT + 2) * COLUMNS }; /* numbers of a crop with its border */
+
+/* conv1_1, from pixels, each (pixel - 127.5) / 128; `pixels` has a border of zeros. */
+STAGE void begin(const uint8_t *crop, const int is_rgb, const Layer *layer, Number *pixels, Number *to)
 {
-    enum { COLUMNS = (CROP_WIDTH + 2) * 3, TAPS = 9 };
+    enum { TAPS = 9 };
     const Map *map = &STAGES[0];
-    Number pixels[(CROP_HEIGHT + 2) * COLUMNS], inputs[ROWS * FIRST_DEPTH];
+    Number inputs[ROWS * FIRST_DEPTH];
     const size_t start = 0;
-    memset(pixels, 0, sizeof pixels);
     memset(inputs, 0, sizeof inputs);
     for (int y = 0; y < CROP_HEIGHT; y++)
         for (int x = 0; x < CROP_WIDTH; x++, crop += 3)
@@ -304,21 +299,21 @@ STAGE void begin(const uint8_t *crop, const int is_rgb, const Layer *layer, Numb
 OPERATION void add_step(const int rows, const float *flat, const float *weights, float *sums)
 {
     Vector left[ROWS], right[ROWS];
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int row = 0; row < rows; row++) {
         left[row] = load(sums + row * FEATURES);
         right[row] = load(sums + row * FEATURES + 16);
     }
     for (int k = 0; k < FLAT_STEP; k++, weights += BLOCK) {
         const Vector of_left = load(weights), of_right = load(weights + 16);
-#pragma GCC unroll 12
+        UNROLL(12)
         for (int row = 0; row < rows; row++) {
             const Vector value = repeat(flat[(size_t)row * FLAT + k]);
             left[row] = multiply_add(value, of_left, left[row]);
             right[row] = multiply_add(value, of_right, right[row]);
         }
     }
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int row = 0; row < rows; row++) {
         store(sums + row * FEATURES, left[row]);
         store(sums + row * FEATURES + 16, right[row]);
@@ -352,22 +347,30 @@ STAGE void connect(const Number *maps, const float *weights, const float *bias, 
 }
 
 typedef struct {
-    Number *maps[4], *inner[4], *inputs;
+    Number *pixels, *maps[4], *inner[4], *inputs;
     float *sums, *flat, *features;
 } Scratch;
 
-/* Lay the scratch for groups of up to `group` images out in memory, or, without memory, count its bytes. Those of the
-maps come first; they are returned in `bytes_of_maps`. */
-static size_t lay_out(Scratch *scratch, char *memory, const int group, size_t *bytes_of_maps)
+/* A buffer of numbers that are zero at first: maps, to whose borders nothing is written. */
+static Number *take_zeros(char *memory, size_t *used, size_t numbers)
+{
+    Number *taken = take(memory, used, numbers * sizeof(Number));
+    if (taken != NULL)
+        memset(taken, 0, numbers * sizeof(Number));
+    return taken;
+}
+
+/* Lay the scratch for groups of up to `group` images out in memory, or, without memory, count its bytes. */
+static size_t lay_out(Scratch *scratch, char *memory, const int group)
 {
     const size_t rows = (size_t)group + FEW_ROWS;
     size_t used = 0;
     for (int stage = 0; stage < 4; stage++) {
-        const size_t bytes = STAGES[stage].size * sizeof(Number) * (stage < 2 ? EARLY_GROUP : group);
-        scratch->maps[stage] = take(memory, &used, bytes);
-        scratch->inner[stage] = take(memory, &used, bytes);
+        const size_t numbers = STAGES[stage].size * (size_t)(stage < 2 ? EARLY_GROUP : group);
+        scratch->maps[stage] = take_zeros(memory, &used, numbers);
+        scratch->inner[stage] = take_zeros(memory, &used, numbers);
     }
-    *bytes_of_maps = used;
+    scratch->pixels = take_zeros(memory, &used, PIXELS);
     scratch->inputs = take(memory, &used, (size_t)POINTS * TILE_BYTES);
     scratch->sums = take(memory, &used, (size_t)POINTS * MOST_TILES * BLOCK * sizeof(float));
     scratch->flat = take(memory, &used, rows * FLAT * sizeof(float));
@@ -391,6 +394,15 @@ static size_t lay_out(Scratch *scratch, char *memory, const int group, size_t *b
         shrink(&STAGES[stage - 1], from_channels, &STAGES[stage], channels, rows, layer, from, to, num_images);        \
     }
 
+_Static_assert(MOST_TILES % FEW_ROWS == 0 && ROWS % FEW_ROWS == 0 && TILE_BYTES / (512 * sizeof(Number)) >= ROWS,
+               "rows of zeros behind the last tiles fit into the inputs and sums");
+_Static_assert(48 % ROWS == 0 && 24 % ROWS == 0 && 12 % ROWS == 0 && 6 % (ROWS < 6 ? ROWS : 6) == 0,
+               "rows of maps are computed in whole parts");
+_Static_assert(FLAT % FLAT_STEP == 0 && FEATURES % BLOCK == 0 && FIRST_DEPTH % NUMBERS_OF_WORD == 0 &&
+                   FIRST_DEPTH >= 3 * 9,
+               "sums of products are made in whole steps");
+_Static_assert(sizeof(Number) * NUMBERS_OF_WORD == sizeof(float), "a word is four bytes");
+
 /* Each with its numbers of channels and rows known to the compiler. */
 RESIDUAL_BLOCKS(blocks_of_stage_1, 0, 64)
 RESIDUAL_BLOCKS(blocks_of_stage_2, 1, 128)
@@ -406,14 +418,11 @@ int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const 
     for (int layer = 0; layer < NUM_LAYERS; layer++)
         layers[layer] = (Layer){arrays[3 * layer], arrays[3 * layer + 1], arrays[3 * layer + 2]};
     Scratch s;
-    size_t bytes_of_maps;
     const int most = num_crops < GROUP ? (int)num_crops : GROUP;
-    char *memory = aligned_alloc(ALIGNMENT, lay_out(&s, NULL, most, &bytes_of_maps));
+    char *memory = aligned_alloc(ALIGNMENT, lay_out(&s, NULL, most));
     if (memory == NULL)
         return -1;
-    lay_out(&s, memory, most, &bytes_of_maps);
-    /* The borders of the maps, to which nothing is written, have to be zero. */
-    memset(memory, 0, bytes_of_maps);
+    lay_out(&s, memory, most);
     const size_t num_groups = (num_crops + GROUP - 1) / GROUP;
     for (size_t group = 0; group < num_groups; group++) {
         /* Equally large ones, since each reads all weights. */
@@ -422,7 +431,8 @@ int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const 
         for (int image = 0; image < size; image += EARLY_GROUP) {
             const int images = size - image < EARLY_GROUP ? size - image : EARLY_GROUP;
             for (int i = 0; i < images; i++)
-                begin(crops + (first + image + i) * BYTES_OF_CROP, is_rgb, layers, s.maps[0] + i * STAGES[0].size);
+                begin(crops + (first + image + i) * BYTES_OF_CROP, is_rgb, layers, s.pixels,
+                      s.maps[0] + i * STAGES[0].size);
             blocks_of_stage_1(layers + 1, &s, images);
             begin_stage_2(layers + FIRST_OF_STAGE[1], s.maps[0], s.maps[1], images);
             blocks_of_stage_2(layers + FIRST_OF_STAGE[1] + 1, &s, images);

@@ -2,23 +2,25 @@
 factor, and a thumbnail. C for any processor, with vectors where all of a kind have them. Images are (height,
 width, 3) bytes without gaps. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../../../models/native/arrays.h"
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
 enum {
-    LAYOUT = 1,        /* of what is taken and given: as in pipeline/faces/images.py */
+    LAYOUT = 2,        /* of what is taken and given: as in pipeline/faces/images.py */
     MOST_FACTOR = 256, /* so that a column of pixels adds up to less than 65536 */
     MOST_FOURS = 16,   /* so that a square of pixels does */
     THUMBNAIL_PX = 32,
     SAMPLES = 4, /* of the image for each pixel of a thumbnail, in each direction */
 };
+_Static_assert(MOST_FACTOR * 255 <= UINT16_MAX && MOST_FOURS * MOST_FOURS * 255 <= UINT16_MAX &&
+                   SAMPLES * SAMPLES * 255 <= UINT16_MAX,
+               "sums of bytes are kept in 16 bits");
 
 /* The mean, rounded as OpenCV does: halves to even, but up when there are four. */
 static uint8_t divide(uint32_t sum, int factor, float share)
@@ -158,74 +160,71 @@ static void make_thumbnail(const uint8_t *image, int height, int width, uint8_t 
     }
 }
 
-static int check_image(const Py_buffer *image, int height, int width)
-{
-    if (height > 0 && width > 0 && (size_t)image->len == (size_t)height * width * 3)
-        return 0;
-    PyErr_Format(PyExc_ValueError, "an image of %zd bytes is not %d x %d pixels of three", image->len, height, width);
-    return -1;
-}
-
 static PyObject *reduce(PyObject *self, PyObject *arguments)
 {
-    Py_buffer image, reduced;
-    int height, width, top, left, reduced_height, reduced_width, factor, failed = -1;
-    if (!PyArg_ParseTuple(arguments, "y*iiiiiiiw*", &image, &height, &width, &top, &left, &reduced_height,
-                          &reduced_width, &factor, &reduced))
+    (void)self;
+    PyObject *given_image, *given_reduced;
+    int top, left, factor, failed = -1;
+    if (!PyArg_ParseTuple(arguments, "OiiiO", &given_image, &top, &left, &factor, &given_reduced))
         return NULL;
-    if (check_image(&image, height, width) != 0 || check_image(&reduced, reduced_height, reduced_width) != 0)
+    Py_buffer image = {0}, reduced = {0};
+    if (take_image(given_image, "image", 0, &image) != 0 || take_image(given_reduced, "reduced", 1, &reduced) != 0)
         goto done;
-    if (factor < 1 || factor > MOST_FACTOR || top < 0 || left < 0 || reduced_height > (height - top) / factor ||
-        reduced_width > (width - left) / factor) {
+    const int height = (int)image.shape[0], width = (int)image.shape[1], reduced_height = (int)reduced.shape[0],
+              reduced_width = (int)reduced.shape[1];
+    if (factor < 1 || factor > MOST_FACTOR || top < 0 || top > height || left < 0 || left > width ||
+        reduced_height > (height - top) / factor || reduced_width > (width - left) / factor) {
         PyErr_Format(PyExc_ValueError,
                      "%d x %d squares of %d pixels (at most %d) do not lie in %d x %d pixels from (%d, %d) on",
                      reduced_height, reduced_width, factor, MOST_FACTOR, height, width, top, left);
         goto done;
     }
-    uint16_t *line = calloc((size_t)reduced_width * factor * 3 + 1, sizeof *line);
+    /* divide_fours reads the number behind the last pixel. */
+    uint16_t *line = calloc((size_t)reduced_width * (size_t)factor * 3 + 1, sizeof *line);
     if (line == NULL) {
         PyErr_NoMemory();
         goto done;
     }
-    Py_BEGIN_ALLOW_THREADS reduce_all((const uint8_t *)image.buf + ((size_t)top * width + left) * 3, (size_t)width * 3,
-                                      reduced_height, reduced_width, factor, line, reduced.buf);
-    Py_END_ALLOW_THREADS free(line);
+    const size_t length = (size_t)width * 3;
+    const uint8_t *from = (const uint8_t *)image.buf + (size_t)top * length + (size_t)left * 3;
+    Py_BEGIN_ALLOW_THREADS;
+    reduce_all(from, length, reduced_height, reduced_width, factor, line, reduced.buf);
+    Py_END_ALLOW_THREADS;
+    free(line);
     failed = 0;
 done:
     PyBuffer_Release(&image);
     PyBuffer_Release(&reduced);
-    if (failed)
-        return NULL;
-    Py_RETURN_NONE;
+    return failed ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *thumbnail(PyObject *self, PyObject *arguments)
 {
-    Py_buffer image, small;
-    int height, width, failed = -1;
-    if (!PyArg_ParseTuple(arguments, "y*iiw*", &image, &height, &width, &small))
+    (void)self;
+    PyObject *given_image, *given_small, *result = NULL;
+    if (!PyArg_ParseTuple(arguments, "OO", &given_image, &given_small))
         return NULL;
-    if (check_image(&image, height, width) != 0 || check_image(&small, THUMBNAIL_PX, THUMBNAIL_PX) != 0)
-        goto done;
-    make_thumbnail(image.buf, height, width, small.buf);
-    failed = 0;
-done:
+    Py_buffer image = {0}, small = {0};
+    const Expected of_small = {"small", 'B', 1, 3, {THUMBNAIL_PX, THUMBNAIL_PX, 3}};
+    if (take_image(given_image, "image", 0, &image) == 0 && take_array(given_small, &of_small, &small) == 0) {
+        make_thumbnail(image.buf, (int)image.shape[0], (int)image.shape[1], small.buf);
+        result = Py_NewRef(Py_None);
+    }
     PyBuffer_Release(&image);
     PyBuffer_Release(&small);
-    if (failed)
-        return NULL;
-    Py_RETURN_NONE;
+    return result;
 }
 
 static PyMethodDef methods[] = {
-    {"reduce", reduce, METH_VARARGS,
-     "reduce(image, height, width, top, left, reduced_height, reduced_width, factor, reduced):"
-     " see pipeline/faces/images.py"},
-    {"thumbnail", thumbnail, METH_VARARGS, "thumbnail(image, height, width, small): see pipeline/faces/images.py"},
+    {"reduce", reduce, METH_VARARGS, "reduce(image, top, left, factor, reduced): see pipeline/faces/images.py"},
+    {"thumbnail", thumbnail, METH_VARARGS, "thumbnail(image, small): see pipeline/faces/images.py"},
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_images", NULL, 0, methods};
+static struct PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT, .m_name = "_images", .m_size = 0, .m_methods = methods};
+
+PyMODINIT_FUNC PyInit__images(void);
 
 PyMODINIT_FUNC PyInit__images(void)
 {

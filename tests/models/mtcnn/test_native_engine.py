@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -27,15 +25,10 @@ def reference(networks) -> TorchNetworks:
     return TorchNetworks(networks, device=torch.device("cpu"))
 
 
-@pytest.fixture(scope="module", params=["avx512", "avx2"])
-def native(networks, request) -> Iterator[NativeNetworks]:
+@pytest.fixture(scope="module", params=native_mtcnn.list_instructions() or ["none"])
+def native(networks, request) -> NativeNetworks:
     """The networks, computed with each kind of instructions that this processor has."""
-    try:
-        before = native_mtcnn._kernel.use(request.param)
-    except ValueError:
-        pytest.skip(f"this processor has no {request.param}")
-    yield NativeNetworks(networks)
-    native_mtcnn._kernel.use(before)
+    return NativeNetworks(networks, instructions=request.param)
 
 
 def make_image(height: int, width: int) -> np.ndarray:
@@ -59,7 +52,9 @@ def assert_close(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -
 
 @needs_kernel
 @pytest.mark.parametrize("side", [24, 48])
-@pytest.mark.parametrize(("shape", "count"), [((12, 12), 1), ((13, 200), 7), ((211, 97), 130)])
+@pytest.mark.parametrize(
+    ("shape", "count"), [((1, 1), 3), ((2, 5), 3), ((12, 12), 1), ((13, 200), 7), ((211, 97), 130)]
+)
 def test_windows_are_judged_as_by_pytorch(native, reference, shape, count, side):
     image, boxes = make_image(*shape), make_boxes(count)
     assert_close(native.judge(image, boxes, side), reference.judge(image, boxes, side))
@@ -113,20 +108,29 @@ def test_cells_are_proposed_as_by_pytorch(native, reference, shape):
 @needs_kernel
 def test_all_instructions_give_the_same_bits(networks):
     image, boxes = make_image(190, 203), make_boxes(20)
-    kernel, natives, results = native_mtcnn._kernel, NativeNetworks(networks), []
-    for name in ("avx512", "avx2"):
-        try:
-            before = kernel.use(name)
-        except ValueError:
-            pytest.skip(f"this processor has no {name}")
-        parts = [
-            *natives.judge(image, boxes, 24),
-            *natives.judge(image, boxes, 48),
-            *natives.propose(image, (203, 190), 0.0),
+    if len(native_mtcnn.list_instructions()) < 2:
+        pytest.skip("this processor has one kind of instructions")
+    first, second = (
+        [
+            part.tobytes()
+            for parts in (native.judge(image, boxes, 24), native.judge(image, boxes, 48))
+            for part in (*parts, *native.propose(image, (203, 190), 0.0))
         ]
-        results.append([part.tobytes() for part in parts])
-        kernel.use(before)
-    assert results[0] == results[1]
+        for native in (NativeNetworks(networks, instructions=name) for name in native_mtcnn.list_instructions())
+    )
+    assert first == second
+
+
+@needs_kernel
+@pytest.mark.parametrize("offset", [1, 7])
+def test_an_image_may_begin_at_any_byte(native, offset):
+    image, boxes = make_image(61, 47), make_boxes(5)
+    moved = np.frombuffer(bytes(offset) + image.tobytes(), np.uint8, offset=offset).reshape(image.shape)
+    for side in (24, 48):
+        for ours, theirs in zip(native.judge(moved, boxes, side), native.judge(image, boxes, side), strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+    for ours, theirs in zip(native.propose(moved, (47, 61), 0.1), native.propose(image, (47, 61), 0.1), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
 
 
 @needs_kernel
@@ -166,31 +170,78 @@ def test_an_image_with_gaps_is_the_same_image(networks):
     assert with_gaps.landmarks.tobytes() == without.landmarks.tobytes()
 
 
+IMAGE, BOXES, TABLE = np.zeros((5, 4, 3), np.uint8), np.zeros((2, 4)), np.zeros((2, 16), np.float32)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("image", "boxes", "side", "table", "message"),
+    [
+        (IMAGE[:, :, :2], BOXES, 48, TABLE, "ndarray is not C-contiguous"),
+        (IMAGE[..., 0], BOXES, 48, TABLE, "ndarray is not C-contiguous"),
+        (IMAGE[0], BOXES, 48, TABLE, r"image has shape \(4, 3\): it must be \(N, N, 3\)"),
+        (IMAGE[:0], BOXES, 48, TABLE, "image has 0 x 4 pixels: each side must be 1 to 16777216"),
+        (IMAGE.view(np.int8), BOXES, 48, TABLE, "image has numbers of type b: they must be B"),
+        (IMAGE, BOXES.astype(np.float32), 48, TABLE, "boxes has numbers of type f: they must be d"),
+        (IMAGE, BOXES.ravel(), 48, TABLE, r"boxes has shape \(8\): it must be \(N, 4\)"),
+        (IMAGE, BOXES.byteswap().view(">f8"), 48, TABLE, "boxes has numbers of type >d: they must be d"),
+        (IMAGE, BOXES, 48, TABLE[:1], r"table has shape \(1, 16\): it must be \(2, 16\)"),
+        (IMAGE, BOXES, 36, TABLE, "windows of 36 pixels: must be 24 or 48"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused(native, image, boxes, side, table, message):
+    with pytest.raises(ValueError, match=message):
+        native_mtcnn._kernel.judge(native._engine, image, boxes, side, native._windows[48], table)
+
+
 @needs_kernel
 def test_the_compiled_code_refuses_what_does_not_fit(native):
-    kernel, weights = native_mtcnn._kernel, native._windows[48]
-    image, boxes, table = np.zeros((5, 4, 3), np.uint8), np.zeros((2, 4)), np.zeros((2, 16), np.float32)
-    with pytest.raises(ValueError, match="an image of 60 bytes is not 5 x 5 pixels of three"):
-        kernel.judge(image, 5, 5, boxes, 48, weights, table)
-    with pytest.raises(ValueError, match="64 bytes of boxes and 64 of results are not the same number of them"):
-        kernel.judge(image, 5, 4, boxes, 48, weights, table[:1])
-    with pytest.raises(ValueError, match="windows of 36 pixels: must be 24 or 48"):
-        kernel.judge(image, 5, 4, boxes, 36, weights, table)
+    kernel, engine, weights = native_mtcnn._kernel, native._engine, native._windows[48]
+    unaligned = np.frombuffer(bytes(65), np.float64, 8, offset=1).reshape(2, 4)
+    with pytest.raises(ValueError, match=r"boxes (is not aligned|has numbers of type)"):
+        kernel.judge(engine, IMAGE, unaligned, 48, weights, TABLE)
+    read_only = TABLE.copy()
+    read_only.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        kernel.judge(engine, IMAGE, BOXES, 48, weights, read_only)
+    with pytest.raises(TypeError, match="bytes-like object is required"):
+        kernel.judge(engine, None, BOXES, 48, weights, TABLE)
     with pytest.raises(ValueError, match="17 arrays of weights: must be 18"):
-        kernel.judge(image, 5, 4, boxes, 48, weights[1:], table)
-    with pytest.raises(ValueError, match="array 0 of the weights has 128 bytes: must be 3456"):
-        kernel.judge(image, 5, 4, boxes, 48, (weights[1], *weights[1:]), table)
+        kernel.judge(engine, IMAGE, BOXES, 48, weights[1:], TABLE)
+    with pytest.raises(ValueError, match="array 0 of the weights has 32 numbers: it must have 864"):
+        kernel.judge(engine, IMAGE, BOXES, 48, (weights[1], *weights[1:]), TABLE)
+    with pytest.raises(ValueError, match="array 1 of the weights has numbers of type i: they must be f"):
+        kernel.judge(engine, IMAGE, BOXES, 48, (weights[0], weights[1].view(np.int32), *weights[2:]), TABLE)
+    with pytest.raises(ValueError, match=r"engine \(2\) must be one of the module's constants AVX2 and AVX512"):
+        kernel.judge(2, IMAGE, BOXES, 48, weights, TABLE)
     cells, values = np.zeros((1, 2), np.int32), np.zeros((1, 5), np.float32)
     with pytest.raises(
         ValueError, match="a level of 12 x 11 pixels: must be at least 12 and at most the image's 5 x 4"
     ):
-        kernel.propose(image, 5, 4, 12, 11, 0.0, native._pnet, cells, values)
-    with pytest.raises(ValueError, match="8 bytes of cells and 20 of values are not those of 4 cells"):
-        kernel.propose(np.zeros((20, 20, 3), np.uint8), 20, 20, 14, 14, 0.0, native._pnet, cells, values)
-    with pytest.raises(ValueError, match=r"engine \(neon\) does not run here: it must be avx512 or avx2"):
-        kernel.use("neon")
-    with pytest.raises(ValueError, match="64 bytes of boxes and 3 of results are not the same number of them"):
-        kernel.suppress(boxes, 0.5, False, np.zeros(3, np.bool_))
+        kernel.propose(engine, IMAGE, 12, 11, 0.0, native._pnet, cells, values)
+    with pytest.raises(ValueError, match=r"cells has shape \(1, 2\): it must be \(4, 2\)"):
+        kernel.propose(engine, np.zeros((20, 20, 3), np.uint8), 14, 14, 0.0, native._pnet, cells, values)
+    with pytest.raises(ValueError, match=r"kept has shape \(3\): it must be \(2\)"):
+        kernel.suppress(engine, BOXES, 0.5, False, np.zeros(3, np.bool_))
+    with pytest.raises(ValueError, match=r"instructions \('NEON'\) must be one of \["):
+        NativeNetworks(load_networks(), instructions="NEON")
+
+
+@needs_kernel
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_memory_is_given_up_after_every_call(native, is_refused):
+    """A bytearray can grow only when nobody holds its memory."""
+    memory = bytearray(2 * 16 * 4)
+    table = np.frombuffer(memory, np.float32).reshape(2, 16)
+    kernel, weights = native_mtcnn._kernel, native._windows[48]
+    if is_refused:
+        with pytest.raises(ValueError, match="17 arrays of weights"):
+            kernel.judge(native._engine, IMAGE, BOXES, 48, weights[1:], memoryview(memory).cast("f", (2, 16)))
+    else:
+        kernel.judge(native._engine, IMAGE, BOXES, 48, weights, memoryview(memory).cast("f", (2, 16)))
+        assert table.any()
+    del table
+    memory.append(0)
 
 
 def test_without_the_compiled_code_pytorch_computes(networks, monkeypatch):

@@ -47,11 +47,30 @@ def test_a_thumbnail_has_the_bytes_that_opencv_gives(engine, size):
 @needs_kernel
 def test_the_compiled_code_refuses_what_does_not_fit():
     kernel, image = native_images._kernel, make_noise(20, 10)
-    with pytest.raises(ValueError, match="an image of 600 bytes is not 20 x 11 pixels of three"):
-        kernel.thumbnail(image, 20, 11, np.empty((32, 32, 3), np.uint8))
-    with pytest.raises(ValueError, match="an image of 3069 bytes is not 32 x 32 pixels of three"):
-        kernel.thumbnail(image, 20, 10, np.empty((33, 31, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"image has shape \(20, 30\): it must be \(N, N, 3\)"):
+        kernel.thumbnail(image.reshape(20, 30), np.empty((32, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"small has shape \(33, 31, 3\): it must be \(32, 32, 3\)"):
+        kernel.thumbnail(image, np.empty((33, 31, 3), np.uint8))
+    with pytest.raises(ValueError, match="image has numbers of type H: they must be B"):
+        kernel.thumbnail(image.astype(np.uint16), np.empty((32, 32, 3), np.uint8))
+    reduced = np.empty((2, 3, 3), np.uint8)
     with pytest.raises(
-        ValueError, match=r"2 x 3 squares of 4 pixels \(at most 256\) do not lie in 20 x 10 pixels from \(3, 0\)"
+        ValueError, match=r"2 x 3 squares of 4 pixels \(at most 256\) do not lie in 20 x 10 pixels from \(0, 3\)"
     ):
-        kernel.reduce(image, 20, 10, 3, 0, 2, 3, 4, np.empty((2, 3, 3), np.uint8))
+        kernel.reduce(image, 0, 3, 4, reduced)
+    for top, left, factor in ((-1, 0, 1), (0, -1, 1), (2**31 - 1, 0, 1), (0, -(2**31), 1), (0, 0, 0), (0, 0, 257)):
+        with pytest.raises(ValueError, match="do not lie in 20 x 10 pixels"):
+            kernel.reduce(image, top, left, factor, reduced)
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        kernel.reduce(image[:, ::-1], 0, 0, 1, reduced)
+
+
+@needs_kernel
+@pytest.mark.parametrize("offset", [1, 15])
+def test_an_image_may_begin_at_any_byte(offset):
+    image = make_noise(131, 140)
+    moved = np.frombuffer(bytes(offset) + image.tobytes(), np.uint8, offset=offset).reshape(image.shape)
+    np.testing.assert_array_equal(sample_thumbnail(moved), sample_thumbnail(image))
+    for factor in (1, 3, 17, 131):
+        low, high = np.array([1, 0]), np.array([1 + 139 // factor * factor, 131 // factor * factor])
+        np.testing.assert_array_equal(reduce_region(moved, low, high, factor), reduce_region(image, low, high, factor))
