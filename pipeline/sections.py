@@ -170,6 +170,11 @@ class run(luigi.Config):
         "needs `pip install -e '.[opensmile]'` (openSMILE's licence is for research only) and about 0.2 s per clip, "
         "once.",
     )
+    warm_start = _switch(
+        False,
+        "Let a training go on from the best weights of the last one with the same layers and features, where all clips "
+        "that one has learnt from are trained on again: fewer epochs after added clips (docs/training.md).",
+    )
     scratch = _path("", "Folder for rows on their way into a shard; empty for the shard's own folder.")
     max_vanished = _number(
         0.1,

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from models.inputs.clips import Clips, measure_embeddings
 from models.networks.anet import ANet, build_anet
 from models.networks.joint import build_joint
 from models.networks.vnet import VNet, build_vnet
-from models.training.checkpoints import describe_weights, load_network
+from models.training.checkpoints import Checkpoint, CheckpointError, describe_weights, load_network
 from models.training.inference import predict
 from models.training.loop import EpochMetrics, Job, RunOptions, TrainingError, fit
 from models.training.settings import ANetSettings, JointSettings, TrainingSettings, VNetSettings
@@ -39,6 +40,7 @@ def train_anet(
     *,
     weights: Path | None,
     provenance: Mapping[str, Any] | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -49,16 +51,19 @@ def train_anet(
         options: where and with which seed.
         weights: VGG-16's file; None is an explicit choice of random weights.
         provenance: plain data to keep with the checkpoints.
+        start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
     """
     architecture: dict[str, Any] = {"channel_scale": settings.channel_scale, "arousal_output": settings.arousal_output}
+    network = build_anet(weights, **architecture, seed=options.seed)
     job = Job(
         kind="anet",
-        network=build_anet(weights, **architecture, seed=options.seed),
+        network=network,
         architecture=architecture,
         settings=settings,
         train_plan=settings.plan_inputs(evaluation=False),
         evaluation_plan=settings.plan_inputs(evaluation=True),
         weights={"vgg16": describe_weights(weights)},
+        parents=_go_on(network, start, "anet", architecture),
         provenance=provenance or {},
     )
     fit(job, train, validation, options)
@@ -72,6 +77,7 @@ def train_vnet(
     *,
     weights: Path | None = None,
     provenance: Mapping[str, Any] | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
 
@@ -83,6 +89,7 @@ def train_vnet(
         weights: SphereFace's file, looked at with `finetune` only; None is an explicit choice of random weights. With
             `frozen`, what made the embeddings is the caller's to record in `provenance`.
         provenance: plain data to keep with the checkpoints.
+        start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
     """
     plan = settings.plan_inputs(evaluation=False)
     architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
@@ -98,6 +105,7 @@ def train_vnet(
         train_plan=plan,
         evaluation_plan=plan,
         weights={"sphereface": describe_weights(weights)} if settings.backbone == "finetune" else {},
+        parents=_go_on(network, start, "vnet", architecture),
         provenance=provenance or {},
     )
     fit(job, train, validation, options)
@@ -112,6 +120,7 @@ def train_joint(
     anet: Path,
     vnet: Path,
     provenance: Mapping[str, Any] | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
 
@@ -123,6 +132,7 @@ def train_joint(
         anet: ANet's checkpoint, file or folder (the best one).
         vnet: VNet's checkpoint, likewise.
         provenance: plain data to keep with the checkpoints.
+        start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
 
     Raises:
         CheckpointError: a checkpoint holds another network.
@@ -137,15 +147,40 @@ def train_joint(
         "arousal_output": settings.arousal_output,
     }
     plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
+    network = build_joint(anet_network, vnet_network, **architecture, seed=options.seed)
     job = Job(
         kind="joint",
-        network=build_joint(anet_network, vnet_network, **architecture, seed=options.seed),
+        network=network,
         architecture=architecture,
         settings=settings,
         train_plan=plan,
         evaluation_plan=plan,
         weights={**anet_checkpoint.weights, **vnet_checkpoint.weights},
-        parents=tuple(f"{c.identity} {c.epoch} {c.scores['selected_by']}" for c in (anet_checkpoint, vnet_checkpoint)),
+        parents=(
+            *(_identify(checkpoint) for checkpoint in (anet_checkpoint, vnet_checkpoint)),
+            *_go_on(network, start, "joint", architecture),
+        ),
         provenance=provenance or {},
     )
     fit(job, train, validation, options)
+
+
+def _go_on(network: nn.Module, start: Path | None, kind: str, architecture: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give a network the weights of an earlier training, where one is named; return what identifies that one.
+
+    Raises:
+        CheckpointError: It holds another network, or one of other layers.
+    """
+    if start is None:
+        return ()
+    other, checkpoint = load_network(start, kind=kind)
+    if checkpoint.architecture != dict(architecture):
+        raise CheckpointError(
+            f"{start} has the layers {checkpoint.architecture}: to go on from it they must be {dict(architecture)}"
+        )
+    network.load_state_dict(other.state_dict())
+    return (f"goes on from {_identify(checkpoint)}",)
+
+
+def _identify(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.identity} {checkpoint.epoch} {checkpoint.scores['selected_by']}"

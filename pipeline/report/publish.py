@@ -46,7 +46,12 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             *make_baselines(data, predictions, listings),
             *(make_opensmile_baselines(data, listings) if settings.run.opensmile else ()),
         ],
-        notes=[*data.notes(), *note_missing_files(data.ledger.values()), *note_recordings(listings)],
+        notes=[
+            *data.notes(),
+            *experiment.notes(),
+            *note_missing_files(data.ledger.values()),
+            *note_recordings(listings),
+        ],
         extra={
             "coverage": count_coverage(data.ledger.values()),
             "curves": {network: read_curve(experiment.trainings[0].folder(network)) for network in NETWORKS},

@@ -1,5 +1,6 @@
 """The trainings of each seed, and the report on them: which utterances, under which fingerprints."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +84,16 @@ class Experiment:
     def link_report(self) -> None:
         """Let `latest` name the report, which may be one of an earlier run."""
         files.point_link(self.data.run.folder / "latest", self._link_target)
+
+    def notes(self) -> Iterator[str]:
+        """Say which networks go on from earlier ones."""
+        for network in NETWORKS:
+            starts = [start.folder.name for trainings in self.trainings if (start := trainings.start(network))]
+            if starts:
+                yield (
+                    f"WARM START: the training of {network} went on from the best weights of {', '.join(starts)}; its "
+                    "result depends on the trainings before it"
+                )
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2), NaN where the network can see nothing; of several seeds the mean."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class TrainingRecord:
         features: stage to what made up its bytes, of the stages that it rests on.
         is_fold: whether it is a part of a cross-validation, and no result by itself.
         folder: of its checkpoints.
+        architecture: the settings that make the network's layers.
     """
 
     network: str
@@ -40,6 +41,7 @@ class TrainingRecord:
     features: Mapping[str, Any]
     is_fold: bool = False
     folder: Path = Path()
+    architecture: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write it; a fold's without what it was made of, which nothing is ever compared with."""
@@ -50,7 +52,7 @@ class TrainingRecord:
             "is_fold": self.is_fold,
         }
         if not self.is_fold:
-            value |= {"made_of": self.made_of, "features": self.features}
+            value |= {"made_of": self.made_of, "features": self.features, "architecture": self.architecture}
         files.write_json(path, value)
 
     @classmethod
@@ -61,15 +63,20 @@ class TrainingRecord:
         except (OSError, ValueError):
             value = {}
         value = value if isinstance(value, dict) else {}
-        made_of, features = value.get("made_of"), value.get("features")
+        parts = {name: value.get(name) for name in ("made_of", "features", "architecture")}
         return cls(
             network=str(value.get("network", "")),
             fingerprint=str(value.get("fingerprint", "")),
-            made_of=made_of if isinstance(made_of, dict) else {},
-            features=features if isinstance(features, dict) else {},
             is_fold=value.get("is_fold") is True,
             folder=path.parent,
+            **{name: part if isinstance(part, dict) else {} for name, part in parts.items()},
         )
+
+
+def find_records(checkpoints: Path, network: str) -> Iterator[TrainingRecord]:
+    """Read the records of a network's finished trainings, the newest first, folds left out."""
+    paths = sorted(checkpoints.glob(f"{network}-*/{DONE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return (record for record in map(TrainingRecord.read, paths[:_MOST_READ]) if not record.is_fold)
 
 
 def find_last(checkpoints: Path, network: str, seed: int) -> TrainingRecord | None:
@@ -80,10 +87,8 @@ def find_last(checkpoints: Path, network: str, seed: int) -> TrainingRecord | No
         network: its name.
         seed: of the training that is to be explained.
     """
-    paths = sorted(checkpoints.glob(f"{network}-*/{DONE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    records = (record for record in map(TrainingRecord.read, paths[:_MOST_READ]) if not record.is_fold)
     last = None
-    for record in records:
+    for record in find_records(checkpoints, network):
         if record.made_of.get("seed", seed) == seed:
             return record
         last = last or record
@@ -139,6 +144,9 @@ def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[st
     weights = before["weights"].keys() | after["weights"].keys()
     changed = {name for name in weights if before["weights"].get(name) != after["weights"].get(name)}
     yield from (f"the weights {name} are others" for name in sorted(changed - {"parents"}))
+    if before.get("warm_start") != after.get("warm_start"):
+        start = after.get("warm_start")
+        yield "it begins from the start" if start is None else f"it goes on from {network}-{start}"
     if "parents" in changed:
         pairs = zip(("anet", "vnet"), before["weights"]["parents"], after["weights"]["parents"], strict=True)
         others = [NETWORK_TITLES[parent].rpartition(" ")[2] for parent, a, b in pairs if a != b]

@@ -29,6 +29,7 @@ class TrainingRequest:
         provenance: recorded with the checkpoints.
         train: training split.
         validation: validation split.
+        start: folder of the earlier training's checkpoints that it goes on from; None where it begins from the start.
     """
 
     network: str
@@ -44,6 +45,7 @@ class TrainingRequest:
     provenance: Mapping[str, Any]
     train: SplitRows
     validation: SplitRows
+    start: str | None = None
 
     def write(self, path: Path) -> None:
         """Write it as JSON; NaN stays NaN."""
@@ -85,19 +87,25 @@ def train(
     )
     splits = request.train.open(open_file), request.validation.open(open_file)
     weights = None if request.weights is None else Path(request.weights)
-    settings, made_from = _restore(request.settings), request.provenance
+    settings = _restore(request.settings)
+    start = None if request.start is None else Path(request.start)
     with torch_threads(request.threads):
+        if request.network == "joint":
+            training.train_joint(
+                *splits,
+                training.JointSettings(**settings),
+                options,
+                anet=Path(request.parents["anet"]),
+                vnet=Path(request.parents["vnet"]),
+                provenance=request.provenance,
+                start=start,
+            )
+            return
+        own: dict[str, Any] = {"weights": weights, "provenance": request.provenance, "start": start}
         if request.network == "anet":
-            training.train_anet(
-                *splits, training.ANetSettings(**settings), options, weights=weights, provenance=made_from
-            )
-        elif request.network == "vnet":
-            training.train_vnet(
-                *splits, training.VNetSettings(**settings), options, weights=weights, provenance=made_from
-            )
+            training.train_anet(*splits, training.ANetSettings(**settings), options, **own)
         else:
-            parents: dict[str, Any] = {network: Path(folder) for network, folder in request.parents.items()}
-            training.train_joint(*splits, training.JointSettings(**settings), options, **parents, provenance=made_from)
+            training.train_vnet(*splits, training.VNetSettings(**settings), options, **own)
 
 
 def _restore(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.training.data import TrainingData
 from pipeline.training.launcher import train_in_processes
 from pipeline.training.record import DONE, RESTS_ON, TrainingRecord
 from pipeline.training.request import TrainingRequest, train
+from pipeline.training.warm_start import Start, describe_architecture, find_start, write_decision
 from store import files
 
 
@@ -34,6 +35,7 @@ class Trainings:
     data: TrainingData
     seed: int
     is_fold: bool = False
+    _starts: dict[str, Start] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -45,8 +47,18 @@ class Trainings:
         features = {stage: self.data.run.stages[stage] for stage in RESTS_ON[network]}
         fingerprints, made_of = self._made_of
         return TrainingRecord(
-            network, fingerprints[network], made_of[network], features, self.is_fold, self.folder(network)
+            network,
+            fingerprints[network],
+            made_of[network],
+            features,
+            self.is_fold,
+            self.folder(network),
+            describe_architecture(network, self.data.run.settings),
         )
+
+    def start(self, network: str) -> Start | None:
+        """Give the earlier training that a network goes on from (`[run] warm_start`)."""
+        return self._starts.get(network) if self._made_of else None
 
     @cached_property
     def _made_of(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
@@ -55,15 +67,33 @@ class Trainings:
         stft, faces = run.fingerprints["stft"], run.fingerprints["embeddings"]
         vgg, sphereface = run.weights["vgg16"], run.weights["sphereface20"]
         backbone = run.settings.vnet.backbone
-        made_of = {"anet": self._describe_making("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})}
+        made_of = {"anet": self._make("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})}
         vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
         vnet_stages = {"crops" if backbone == "finetune" else "embeddings": faces}
-        made_of["vnet"] = self._describe_making("vnet", vnet_stages, ["has_face"], vnet_weights)
+        made_of["vnet"] = self._make("vnet", vnet_stages, ["has_face"], vnet_weights)
         found = {network: compute_fingerprint(made) for network, made in made_of.items()}
-        made_of["joint"] = self._describe_making(
+        made_of["joint"] = self._make(
             "joint", {"stft": stft, **vnet_stages}, ["has_sound", "has_face"], {"parents": list(found.values())}
         )
         return {**found, "joint": compute_fingerprint(made_of["joint"])}, made_of
+
+    def _make(
+        self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Describe what a training is made of, with what it goes on from where it does."""
+        made_of = self._describe_making(network, stages, needs, weights)
+        if (
+            not self.data.run.settings.run.warm_start or self.is_fold
+        ):  # a fold holds out what any other training has learnt from
+            return made_of
+        test = frozenset(u.name for u in self.data.run.dataset.utterances if u.split == "test")
+        start = find_start(
+            self.data.run.folder / "checkpoints", made_of, describe_architecture(network, self.data.run.settings), test
+        )
+        if start is None:
+            return made_of
+        self._starts[network] = start
+        return {**made_of, "warm_start": start.fingerprint}
 
     def _describe_making(
         self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]
@@ -116,6 +146,7 @@ class Trainings:
         folder = self.folder(network)
         folder.mkdir(parents=True, exist_ok=True)
         request = self.request(network)
+        write_decision(folder, self._made_of[1][network])
         processes = self.data.run.settings.run.processes
         if processes > 1:
             train_in_processes(request, processes, on_epoch)
@@ -133,6 +164,7 @@ class Trainings:
 
         everything = self.data.run.settings
         settings = {**everything.values(network), "precision": everything.run.precision}
+        start = self.start(network)
         pretrained = {"anet": "vgg16", "vnet": "sphereface20"}.get(network)
         weights = None if pretrained is None else self.data.run.weights[pretrained].path
         if network == "anet":
@@ -150,7 +182,8 @@ class Trainings:
             saving_share=everything.run.saving_share,
             weights=None if weights is None else str(weights),
             parents={parent: str(self.folder(parent)) for parent in ("anet", "vnet") if network == "joint"},
-            provenance=self.describe(),
+            start=None if start is None else str(start.folder),
+            provenance={**self.describe(), **({} if start is None else {"warm_start": start.fingerprint})},
             train=self.data.locate("train"),
             validation=self.data.locate("validation"),
         )

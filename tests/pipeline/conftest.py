@@ -139,3 +139,21 @@ def finished(first_run, tmp_path):
     place, _ = first_run
     shutil.copytree(place.folder, tmp_path / "work", symlinks=True)
     return Workplace(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def stub_run(tmp_path_factory):
+    """A workplace of stub clips in which FullRun has ended well. Not to be changed: see `stub_place`."""
+    from tests.pipeline.stubs import write_stub_data
+
+    place = write_stub_data(tmp_path_factory.mktemp("stubs"))
+    told = place.run_stubs()
+    assert [stage["waiting"] for stage in told] == [9] * 5 + [1] * 4
+    return place
+
+
+@pytest.fixture
+def stub_place(stub_run, tmp_path):
+    """A copy of it."""
+    shutil.copytree(stub_run.folder, tmp_path / "work", symlinks=True)
+    return type(stub_run)(tmp_path / "work")

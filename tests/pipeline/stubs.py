@@ -81,6 +81,8 @@ def work(self, stage, shard):
 def train(request, on_epoch, *, open_file, device=None):
     folder, epochs = Path(request.folder), request.settings["epochs"]
     (folder / "best.pt").write_bytes(b"x")
+    with open("starts.txt", "a") as file:
+        print(request.network, request.start and Path(request.start).name, file=file)
     numbers = (1.0, 0.1, 0.1, 0.1, 0.2, True, 4, 3, 7.0, 1.0, 0.0)
     metrics = [EpochMetrics(request.network, epoch, epochs, *numbers) for epoch in range(epochs)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(m.as_plain()) + "\\n" for m in metrics))
@@ -98,8 +100,8 @@ def stand_in(name, **contents):
 
 
 stand_in("pipeline.report.publish", publish=publish)
-stand_in("pipeline.stages.ready", check_ready=lambda run, trains: None)
-stand_in("pipeline.stages.device", check_devices=lambda trains: None, find_device=lambda: "cpu")
+stand_in("pipeline.stages.ready", check_ready=lambda *run, **how: None)
+stand_in("pipeline.stages.device", check_devices=lambda *run, **how: None, find_device=lambda *run: "cpu")
 session.Session.work = work
 seed_trainings.train = train
 """
@@ -140,6 +142,13 @@ class StubPlace(Workplace):
     def write_rows(self, split: str, rows: list[str]) -> None:
         """Write a split's rows."""
         (self.folder / f"{split}.csv").write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
+
+    def read_starts(self) -> dict[str, str]:
+        """Read which folder of checkpoints each training since the last call went on from, "None" for none."""
+        path = self.folder / "starts.txt"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return dict(line.split() for line in lines)
 
     def run_stubs(self, code: str = "") -> list[dict]:
         """Do a FullRun with stubs, after further code; give what `status` had said just before."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipeline.chain import NETWORK_TITLES, STAGE_TITLES
-from tests.pipeline.stubs import StubPlace, write_stub_data
+from tests.pipeline.stubs import StubPlace
 from tests.pipeline.test_full_run import done_counts
 
 SOUND = ("wav", "stft")
@@ -203,30 +203,14 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def stub_run(tmp_path_factory):
-    """A workplace of stub clips in which FullRun has ended well. Not to be changed: see `place`."""
-    place = write_stub_data(tmp_path_factory.mktemp("stubs"))
-    told = place.run_stubs()
-    assert [stage["waiting"] for stage in told] == [9] * 5 + [1] * 4
-    return place
-
-
-@pytest.fixture
-def place(stub_run, tmp_path):
-    """A copy of it."""
-    shutil.copytree(stub_run.folder, tmp_path / "work", symlinks=True)
-    return StubPlace(tmp_path / "work")
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_a_change_makes_a_run_do_what_status_said_and_no_more(place, case):
+def test_a_change_makes_a_run_do_what_status_said_and_no_more(stub_place, case):
     if case.before is not None:
-        case.before(place)
-        place.run_stubs()
-    case.change(place)
-    told = {stage["stage"]: stage for stage in place.run_stubs(case.code)}
-    done = {title: count for title, count in done_counts(place).items() if count}
+        case.before(stub_place)
+        stub_place.run_stubs()
+    case.change(stub_place)
+    told = {stage["stage"]: stage for stage in stub_place.run_stubs(case.code)}
+    done = {title: count for title, count in done_counts(stub_place).items() if count}
     epochs = dict.fromkeys((NETWORK_TITLES[network] for network in case.networks), 2)
     stages = {STAGE_TITLES[stage]: count for stage, count in case.stages.items()}
     assert done == {**stages, **epochs, **({"report": 1} if case.report else {})}

@@ -109,6 +109,37 @@ def test_joint_starts_from_the_two(trained, tmp_path):
     assert checked == 30 + 8 + 2
 
 
+def test_a_training_goes_on_from_an_earlier_ones_weights(trained, tmp_path):
+    train, validation = make_clips(4), make_clips(4)
+    parents = {"anet": trained / "anet", "vnet": trained / "vnet"}
+    trainings = {
+        "anet": lambda options, start: train_anet(
+            train, validation, replace(ANET, **STILL), options, weights=None, start=start
+        ),
+        "vnet": lambda options, start: train_vnet(train, validation, replace(VNET, **STILL), options, start=start),
+        "joint": lambda options, start: train_joint(
+            train, validation, replace(JOINT, **STILL), options, **parents, start=start
+        ),
+    }
+    for kind, do in trainings.items():
+        do(RunOptions(tmp_path / kind, seed=5), trained / kind)
+        do(RunOptions(tmp_path / f"{kind}-anew", seed=5), None)
+        own, anew, start = (load_checkpoint(f) for f in (tmp_path / kind, tmp_path / f"{kind}-anew", trained / kind))
+        for key, value in start.state.items():
+            torch.testing.assert_close(own.state[key], value, rtol=0, atol=1e-20)
+        assert any(not torch.equal(anew.state[key], value) for key, value in start.state.items())
+        assert own.identity != anew.identity
+
+
+def test_going_on_from_other_layers_is_refused(trained, tmp_path):
+    for settings, start, message in (
+        (replace(ANET, channel_scale=1 / 32), trained / "anet", "has the layers .*0.015625.*they must be .*0.03125"),
+        (ANET, trained / "vnet", "holds 'vnet': it must be anet"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            train_anet(make_clips(4), make_clips(4), settings, RunOptions(tmp_path, seed=0), weights=None, start=start)
+
+
 def test_joint_refuses_the_wrong_networks(trained, tmp_path):
     with pytest.raises(CheckpointError, match="holds 'vnet': it must be anet"):
         train_joint(

@@ -1,0 +1,112 @@
+"""`[run] warm_start`: which earlier training another one goes on from.
+
+What is chosen is written down when the training begins and is part of its fingerprint: asked again, before and after,
+the answer is the same.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Settings
+from pipeline.runs.fingerprints import compute_fingerprint
+from pipeline.training.record import DONE, find_records
+from store import files
+
+#: In a folder of checkpoints: what was decided when the training began.
+DECISION = "start.json"
+BEST = "best.pt"
+#: The settings that make a network's layers, by section.
+_LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "anet": {"anet": ("channel_scale", "arousal_output")},
+    "vnet": {"vnet": ("backbone", "arousal_output", "standardise")},
+    "joint": {"anet": ("channel_scale",), "vnet": ("backbone", "standardise"), "joint": ("arousal_output",)},
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """An earlier training that one goes on from.
+
+    Attributes:
+        fingerprint: of its checkpoints.
+        folder: of its checkpoints.
+    """
+
+    fingerprint: str
+    folder: Path
+
+
+def describe_architecture(network: str, settings: Settings) -> dict[str, Any]:
+    """Give the settings that make a network's layers."""
+    return {
+        f"[{section}] {name}": settings.values(section)[name]
+        for section, names in _LAYERS[network].items()
+        for name in names
+    }
+
+
+def find_start(
+    checkpoints: Path, made_of: Mapping[str, Any], architecture: Mapping[str, Any], test: frozenset[str]
+) -> Start | None:
+    """Find what a training goes on from; None where it begins from the start.
+
+    It is the last one of the network and seed with the same layers and the same features, all of whose training clips
+    are trained on now, unchanged. So nothing is gone on with that has learnt from what is validated or tested on now,
+    or from a clip that has been taken out.
+
+    Args:
+        checkpoints: the folder of all checkpoints.
+        made_of: what the training is made of, begun from the start.
+        architecture: the settings that make the network's layers.
+        test: names of the clips that are tested on.
+    """
+    network, begun = made_of["network"], compute_fingerprint(made_of)
+    for path in checkpoints.glob(f"{network}-*/{DECISION}"):
+        decided = _read_decision(path)
+        if decided.get("begun_as") == begun:
+            start = str(decided["start"])
+            folder = checkpoints / f"{network}-{start}"
+            if (path.parent / DONE).exists() or (folder / BEST).exists():
+                return Start(start, folder)
+    if (checkpoints / f"{network}-{begun}" / DONE).exists():
+        return None  # trained already
+    for record in find_records(checkpoints, network):
+        fits = record.architecture == architecture and _may_go_on(record.made_of, made_of, test)
+        if fits and (record.folder / BEST).exists():
+            return Start(record.fingerprint, record.folder)
+    return None
+
+
+def write_decision(folder: Path, made_of: Mapping[str, Any]) -> None:
+    """Write down what a training goes on from, when it begins."""
+    if "warm_start" in made_of:
+        begun = {name: value for name, value in made_of.items() if name != "warm_start"}
+        decision = {"begun_as": compute_fingerprint(begun), "start": made_of["warm_start"]}
+        files.write_json(folder / DECISION, decision)
+
+
+def _read_decision(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return dict(value) if {"begun_as", "start"} <= set(value) else {}
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _may_go_on(before: Mapping[str, Any], now: Mapping[str, Any], test: frozenset[str]) -> bool:
+    """Tell whether a training may go on from one that was made of something else."""
+    try:
+        if any(before[name] != now[name] for name in ("seed", "stages")):
+            return False
+        learnt = set(_list_clips(before, "train"))
+        chosen_on = {name for name, _ in _list_clips(before, "validation")}
+        return learnt <= set(_list_clips(now, "train")) and not chosen_on & test
+    except (KeyError, TypeError, ValueError, IndexError):
+        return False
+
+
+def _list_clips(made_of: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]:
+    return ((member[0], member[1]) for member in made_of["members"] if member[4] == split)
