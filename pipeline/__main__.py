@@ -13,6 +13,7 @@ from pipeline.settings_files import check_overlay
 COMMANDS = {
     "evaluate": "pipeline.commands.evaluate",
     "faces": "pipeline.commands.faces",
+    "gc": "pipeline.commands.gc",
     "predict": "pipeline.commands.predict",
     "report": "pipeline.commands.report",
     "status": "pipeline.commands.status",

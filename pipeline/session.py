@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from luigi.retcodes import retcode
 
 from pipeline import config
-from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PREDICT_TITLE, REPORT_TITLE, STAGE_TITLES
+from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PREDICT_TITLE, REPORT_TITLE, STAGE_TITLES
 from pipeline.closing import make_clips_table, make_stages_table
 from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, logger, open_log
@@ -29,6 +29,7 @@ from pipeline.report.tables import print_tables
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
+from pipeline.runs.old_checkpoints import write_needed
 from pipeline.runs.opening import begin, open_run
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.rates import Rate, note_rates
@@ -169,6 +170,7 @@ class Session:
     def experiment(self) -> Experiment:
         """The trainings and the report on the finished shards; not to be asked for before they are."""
         experiment = plan_trainings(self.data)
+        self._note_needed([experiment])
         for network, title in NETWORK_TITLES.items():
             epochs = self.run.settings.values(network)["epochs"]
             waiting = sum(not trainings.is_done(network) for trainings in experiment.trainings)
@@ -181,6 +183,12 @@ class Session:
         from pipeline.stages.device import check_devices
 
         check_devices(self.run.settings, trains=True)
+
+    def _note_needed(self, experiments: Sequence[Experiment]) -> None:
+        """Write down which checkpoints `gc` is to let alone; a folder that cannot be written needs none to be."""
+        folders = [each.folder(network) for one in experiments for each in one.trainings for network in NETWORKS]
+        with contextlib.suppress(OSError):
+            write_needed(self.run.folder, self.run.store, folders)
 
     def train(self, network: str, fingerprint: str) -> None:
         """Train one network of one seed."""
@@ -225,6 +233,7 @@ class Session:
     def train_folds(self) -> list[Experiment]:
         """Train each network on each fold; what is trained already is left alone."""
         folds = make_folds(self.run, self.run.settings.run.folds)
+        self._note_needed([self.experiment, *folds])
         epochs = [self.run.settings.values(network)["epochs"] for _, network in find_waiting(folds)]
         self.progress.expect(FOLDS_TITLE, sum(epochs), "epochs")
         with self.progress.working(FOLDS_TITLE):

@@ -75,6 +75,11 @@ COMMANDS = {
     "faces": Entry(
         "draw what face detection finds in a clip", "pipeline.commands.faces", "valar faces talk.mp4 -o sheet.png"
     ),
+    "gc": Entry(
+        "remove old checkpoints (old features: valar store gc)",
+        "pipeline.commands.gc",
+        "valar gc --dry-run\nvalar gc --newest 3",
+    ),
     "store": Entry("look into the feature store and tend it", "valar.store_commands", is_group=True),
     "weights": Entry("list and fetch the published weights", "models.weights.commands", is_group=True),
     "models": Entry("look at the networks", "models.__main__", is_group=True),

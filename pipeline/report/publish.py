@@ -59,7 +59,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             "data": describe_data(data),
             "changed": settings.find_changed(),
             "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
-            **({"cross_validation": score_folds(folds, seed=0)} if folds else {}),
+            **({"cross_validation": _describe_folds(folds)} if folds else {}),
             **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if settings.run.seeds > 1 else {}),
         },
     )
@@ -206,6 +206,12 @@ def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPre
     for network in ("anet", "vnet"):
         yield ModelPredictions(network, listing.split, names, values[network], [network] * len(names))
     yield ModelPredictions("joint", listing.split, names, *fall_back(values))
+
+
+def _describe_folds(folds: Sequence[Experiment]) -> dict[str, Any]:
+    """Give the folds' scores, and the names of their folders of checkpoints."""
+    folders = [each.folder(network).name for fold in folds for each in fold.trainings for network in NETWORKS]
+    return {**score_folds(folds, seed=0), "checkpoints": folders}
 
 
 def _describe_ensemble(

@@ -1,5 +1,7 @@
 """Removing from a store: whatever `gc`, `compact` and `erase` remove goes through here, and nothing else can.
 
+So do old checkpoints from a folder of runs, whose places and names the caller tells (`is_known`).
+
 A store may come from elsewhere, so what its files say decides nothing: a path is removed only where it lies, without
 any link on the way, in a place and under a name that a store gives to such a file.
 """
@@ -7,7 +9,7 @@ any link on the way, in a place and under a name that a store gives to such a fi
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from store import files
@@ -34,20 +36,21 @@ def check_no_links(root: Path) -> None:
         )
 
 
-def remove(root: Path, paths: Iterable[Path]) -> None:
+def remove(root: Path, paths: Iterable[Path], *, is_known: Callable[[Path, Path], bool] | None = None) -> None:
     """Remove files and folders of a store: all of them, or none where one must not be.
 
     Args:
         root: The store's folder.
         paths: Shards' files, sidecars and folders of WAV files; plans; what was half-written; files that were set
             aside; files of pages. What is not there is passed by.
+        is_known: Tells of a root and a path whether it may be removed; by default, whether it is one of a store's.
 
     Raises:
         StoreError: One of them is none of these, or is reached through a link.
     """
     found = [path for path in paths if os.path.lexists(path)]
     for path in found:
-        check_removable(root, path)
+        check_removable(root, path, is_known or _is_known)
     for path in found:
         if path.is_dir():
             shutil.rmtree(path)
@@ -55,15 +58,18 @@ def remove(root: Path, paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def check_removable(root: Path, path: Path) -> None:
-    """Refuse to remove what is not one of a store's own files.
+def check_removable(root: Path, path: Path, is_known: Callable[[Path, Path], bool] | None = None) -> None:
+    """Refuse to remove what is not one of a store's own files, or of those that `is_known` tells.
 
     Raises:
         StoreError: It is not; says why.
     """
     check_inside(root, path)
-    if not _is_known(root, path):
-        raise StoreError(f"{path} is not removed: it is none of a store's files; move it away, then try again")
+    if not (is_known or _is_known)(root, path):
+        kind = (
+            "none of a store's files" if is_known in (None, _is_known) else "not only what was written there by a run"
+        )
+        raise StoreError(f"{path} is not removed: it is {kind}; move it away, then try again")
 
 
 def check_inside(root: Path, path: Path) -> None:
