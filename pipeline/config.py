@@ -239,5 +239,12 @@ def is_result(setting: str) -> bool:
     return section not in _PLACES and option not in _PLACES
 
 
+def find_default(setting: str) -> Any:
+    """Give the default of a setting, "[section] option", as JSON has it; None where there is no such setting."""
+    section, _, option = setting.removeprefix("[").partition("] ")
+    defaults = dict(SECTIONS[section].get_params()) if section in SECTIONS else {}
+    return _as_plain(defaults[option]._default) if option in defaults else None
+
+
 def _as_plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

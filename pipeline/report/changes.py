@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.chain import STAGES
-from pipeline.config import is_result
+from pipeline.config import find_default, is_result
 from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.feature_changes import compare_features
 from pipeline.runs.ledger import parse_ledger
@@ -59,9 +59,13 @@ def read_text(path: Path) -> str | None:
 
 
 def find_settings(one: Basis, other: Basis) -> dict[str, list[Any]]:
-    """Give each setting that differs, with its two values; None where there was none of that name."""
+    """Give each setting that differs, with its two values.
+
+    What a report of an earlier release does not name had today's default, which is why it could be added unseen; None
+    where there is no setting of that name today.
+    """
     names = sorted(one.settings.keys() | other.settings.keys())
-    pairs = {name: [basis.settings.get(name) for basis in (one, other)] for name in names}
+    pairs = {name: [basis.settings.get(name, find_default(name)) for basis in (one, other)] for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 

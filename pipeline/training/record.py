@@ -105,9 +105,8 @@ def explain(last: TrainingRecord, now: TrainingRecord, gone_to: Mapping[str, str
     """
     before, after = last.made_of, json.loads(json.dumps(now.made_of))  # both as JSON has them
     try:
-        return list(_find_differences(last.network, before, after)) + list(
-            _find_data(last, now, before, after, gone_to)
-        )
+        data, others = _find_data(last, now, before, after, gone_to), _find_differences(last.network, before, after)
+        return [*data, *others]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         return ["the record of the last training cannot be read"]
 

@@ -82,6 +82,14 @@ def test_the_files_are_written_and_read_again(root):
     assert {name: (root / name).read_bytes() for name in (HISTORY, PAGE)} == before
 
 
+def test_a_setting_that_came_later_is_no_change(root):
+    folder = write_report(root, "dd", "2018-07-09 10:00", epochs=40, labels=(0.1, 0.3, 0.7))
+    content = json.loads((folder / "report.json").read_text())
+    content["provenance"]["settings"]["run"] |= {"warm_start": False, "seeds": 3}
+    (folder / "report.json").write_text(json.dumps(content))
+    assert collect_history(root)[-1].changed == "[run] seeds 1 to 3"
+
+
 def test_what_is_known_of_a_report_outlives_its_folder(root):
     keep_history(root)
     shutil.rmtree(root / "reports" / "bb")

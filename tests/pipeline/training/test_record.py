@@ -82,6 +82,12 @@ def test_a_setting_of_the_features_is_named(tmp_path):
     ]
 
 
+def test_clips_are_told_before_settings(tmp_path):
+    made_of = {**MADE_OF, "members": [*MADE_OF["members"], ["v/c", "ef", 0.0, 0.0, "train"]]}
+    now = record({**made_of, "settings": {**MADE_OF["settings"], "epochs": 40}})
+    assert explain(kept(tmp_path, record()), now, {}) == ["1 clip added (v/c)", "[vnet] epochs 30 to 40"]
+
+
 def test_joint_names_the_networks_it_starts_from(tmp_path):
     made_of = {**MADE_OF, "network": "joint", "weights": {"parents": ["a1", "v1"]}}
     last = kept(tmp_path, TrainingRecord("joint", "f", made_of, FEATURES))
