@@ -3,8 +3,8 @@
 Everything else that speaks of stages (tasks, fingerprints, progress, status) takes them from here.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Stage:
         before: The stage whose fingerprint its own covers.
         beside: Files that it makes beside its main one; they have its fingerprint.
         is_feature: Whether training reads its main file; everything else is on the way there or kept beside.
+        made_from: Its files, each to those that it is made from.
     """
 
     name: str
@@ -28,15 +29,25 @@ class Stage:
     before: str | None = None
     beside: tuple[str, ...] = ()
     is_feature: bool = False
+    made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
-#: In the order of the chain.
+#: The stages that are always there, in the order of the chain. A run's own chain also has the features that its user
+#: declares (pipeline/features.py).
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("wav", "extract sound", 1, ("av",)),
-        Stage("stft", "transform sound", 1, ("numpy", "scipy", "soundfile"), before="wav", is_feature=True),
-        Stage("frames", "read frame times", 1, ("av",), beside=("pixels",)),
+        Stage("wav", "extract sound", 1, ("av",), made_from={"wav": ()}),
+        Stage(
+            "stft",
+            "transform sound",
+            1,
+            ("numpy", "scipy", "soundfile"),
+            before="wav",
+            is_feature=True,
+            made_from={"stft": ("wav",)},
+        ),
+        Stage("frames", "read frame times", 1, ("av",), beside=("pixels",), made_from={"frames": (), "pixels": ()}),
         Stage(
             "faces",
             "find faces",
@@ -44,24 +55,23 @@ STAGES = {
             ("av", "numpy", "opencv-python-headless", "torch"),
             before="frames",
             beside=("crops",),
+            made_from={"faces": ("frames",), "crops": ("frames",)},
         ),
-        Stage("embeddings", "embed faces", 1, ("torch",), before="faces", beside=("crops_jpeg",), is_feature=True),
+        Stage(
+            "embeddings",
+            "embed faces",
+            1,
+            ("torch",),
+            before="faces",
+            beside=("crops_jpeg",),
+            is_feature=True,
+            made_from={"embeddings": ("faces", "crops"), "crops_jpeg": ("crops",)},
+        ),
     )
 }
 STAGE_TITLES = {stage.name: stage.title for stage in STAGES.values()}
 #: The stages that training reads.
 FEATURE_STAGES = tuple(stage.name for stage in STAGES.values() if stage.is_feature)
-#: A file of a shard to those that it is made from.
-MADE_FROM: dict[str, tuple[str, ...]] = {
-    "wav": (),
-    "stft": ("wav",),
-    "frames": (),
-    "pixels": (),
-    "faces": ("frames",),
-    "crops": ("frames",),
-    "embeddings": ("faces", "crops"),
-    "crops_jpeg": ("crops",),
-}
 #: [faces] crops to what it keeps.
 KEPT_CROPS = {"raw": ("crops",), "jpeg": ("crops_jpeg",), "none": ()}
 
@@ -73,7 +83,28 @@ FOLDS_TITLE = "train folds"
 PREDICT_TITLE = "predict"
 
 
-def find_work(is_there: Callable[[str], bool], kept: Collection[str]) -> dict[str, tuple[str, ...]]:
+def find_readers(file: str, stages: Mapping[str, Stage] = STAGES) -> set[str]:
+    """Name the stages that make something from a file of a shard.
+
+    >>> sorted(find_readers("crops"))
+    ['embeddings']
+    """
+    return {stage.name for stage in stages.values() if any(file in sources for sources in stage.made_from.values())}
+
+
+def find_needed(stage: str, work: Mapping[str, tuple[str, ...]], stages: Mapping[str, Stage] = STAGES) -> list[str]:
+    """Name the stages with something to do (see `find_work`) that have to be done before a stage.
+
+    >>> find_needed("faces", {"frames": ("frames",), "faces": ("faces", "crops")})
+    ['frames']
+    """
+    sources = {source for made_from in stages[stage].made_from.values() for source in made_from}
+    return [other for other, files in work.items() if sources.intersection(files)]
+
+
+def find_work(
+    is_there: Callable[[str], bool], kept: Collection[str], stages: Mapping[str, Stage] = STAGES
+) -> dict[str, tuple[str, ...]]:
     """Say what is to be done to a shard: the one rule of what is complete.
 
     Wanted are the features and what is kept beside them; of what they are made from, only what something that is
@@ -82,6 +113,7 @@ def find_work(is_there: Callable[[str], bool], kept: Collection[str]) -> dict[st
     Args:
         is_there: Whether a file of the shard is there.
         kept: What the settings keep beside the features.
+        stages: The run's chain.
 
     Returns:
         Stage to the files that it has to make, in the order of the chain; empty for a finished shard.
@@ -90,11 +122,12 @@ def find_work(is_there: Callable[[str], bool], kept: Collection[str]) -> dict[st
     {'faces': ('faces', 'crops'), 'embeddings': ('embeddings',)}
     """
     missing: set[str] = set()
-    asked = [*FEATURE_STAGES, *kept]
+    made_from = {file: sources for stage in stages.values() for file, sources in stage.made_from.items()}
+    asked = [*(stage.name for stage in stages.values() if stage.is_feature), *kept]
     while asked:
         file = asked.pop()
         if file not in missing and not is_there(file):
             missing.add(file)
-            asked += MADE_FROM[file]
-    work = {stage.name: tuple(f for f in (stage.name, *stage.beside) if f in missing) for stage in STAGES.values()}
+            asked += made_from[file]
+    work = {stage.name: tuple(f for f in (stage.name, *stage.beside) if f in missing) for stage in stages.values()}
     return {stage: made for stage, made in work.items() if made}

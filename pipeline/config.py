@@ -19,7 +19,9 @@ from models.training.settings import TRAININGS, find_silent
 from pipeline import sections
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
+from pipeline.features import SECTION, Feature, read_feature
 from pipeline.sections import (
+    FEATURE_OPTIONS,
     SECTIONS,
     anet,
     audio,
@@ -71,7 +73,7 @@ def load() -> list[Path]:
     if faults:
         raise UserError("\n".join(faults))
     lay_files()
-    if not (faults := list(_bad_values(paths))):
+    if not (faults := list(_bad_values(paths)) or list(_find_bad_features())):
         label_range = dataset().label_range
         is_mapped = label_range != dict(dataset.get_params())["label_range"]._default
         faults = list(find_contradictions(Settings.read().describe(), label_range if is_mapped else None))
@@ -117,7 +119,7 @@ def find_tasks_cfg() -> Path:
 def _misspelt(path: Path) -> Iterable[str]:
     known = {*SECTIONS, *_LUIGI_SECTIONS}
     for section, values in read_settings(path).items():
-        if section not in known:
+        if section not in known and not section.startswith(SECTION):
             yield f"{path}: section [{section}] is unknown{_nearest(section, known)}"
             continue
         options = _options_of(section)
@@ -131,6 +133,8 @@ def _misspelt(path: Path) -> Iterable[str]:
 def _options_of(section: str) -> set[str] | None:
     if section in SECTIONS:
         return {name for name, _ in SECTIONS[section].get_params()}
+    if section.startswith(SECTION):
+        return {*FEATURE_OPTIONS}
     extra: set[str] = set()
     if section == "core":
         # Luigi reads these outside its parameters.
@@ -149,10 +153,29 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; it must be one of {', '.join(sorted(known))}"
 
 
+def _read_feature_sections() -> dict[str, dict[str, str]]:
+    merged = luigi.configuration.get_config()
+    sections = sorted(section for section in merged.sections() if section.startswith(SECTION))
+    return {
+        section: {option: merged.get(section, option) for option in merged.options(section)} for section in sections
+    }
+
+
+def _find_bad_features() -> Iterable[str]:
+    """Say what is wrong with each declared feature as a whole; its values are right one by one."""
+    for section, values in _read_feature_sections().items():
+        try:
+            read_feature(section, values)
+        except ValueError as error:
+            yield str(error)
+
+
 def _bad_values(paths: list[Path]) -> Iterable[str]:
     merged = luigi.configuration.get_config()
-    for name, section in SECTIONS.items():
-        for option, parameter in section.get_params():
+    declared = {name: section.get_params() for name, section in SECTIONS.items()}
+    declared |= {name: [*FEATURE_OPTIONS.items()] for name in _read_feature_sections()}
+    for name, parameters in declared.items():
+        for option, parameter in parameters:
             if not merged.has_option(name, option):
                 continue
             try:
@@ -176,7 +199,10 @@ def is_scheduler_local() -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The values of every section, read once: a run and all its stages have those it was opened with."""
+    """The values of every section, read once: a run and all its stages have those it was opened with.
+
+    `features` are those that the user declares, in the order of their names.
+    """
 
     dataset: sections.dataset
     store: sections.store
@@ -188,12 +214,14 @@ class Settings:
     anet: Any
     vnet: Any
     joint: Any
+    features: tuple[Feature, ...] = ()
 
     @classmethod
     def read(cls) -> "Settings":
         """Take the values as `load` has left them."""
         found: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
-        return cls(**found)
+        features = tuple(read_feature(name, values) for name, values in _read_feature_sections().items())
+        return cls(**found, features=features)
 
     def replace(self, section: str, **values: Any) -> "Settings":
         """Give the same settings with other values in one section."""

@@ -322,6 +322,39 @@ SECTIONS: dict[str, type[luigi.Config]] = {
 }
 
 
+#: Of each section [features.NAME], a feature that the user declares (docs/features.md).
+FEATURE_OPTIONS: dict[str, Any] = {
+    "input": _choice(
+        "crop",
+        ["crop", "face_region", "waveform"],
+        "What the network sees: crop (the aligned face) | face_region (the frame around the face, not aligned) | "
+        "waveform (the sound).",
+    ),
+    "model": _text(
+        "",
+        "The network: a file .onnx or .pt2 (torch.export), package.module:callable, or one that comes along: "
+        "voice_activity, egemaps.",
+    ),
+    "sha256": _text(
+        "", "Digest that the model's file must have; a file .pt2 needs it, since loading one can run code."
+    ),
+    "packages": _text("", "Names of packages with commas between them whose versions the rows depend on."),
+    "size": _text("", "Width x height of the pictures in pixels; empty for 96x112 (crop) or 224x224 (face_region)."),
+    "margin": _number(0.2, 0.0, 4.0, "face_region: how far it reaches beyond the face, in parts of the longer side."),
+    "colours": _choice("rgb", ["rgb", "bgr"], "Order in which the network sees the colours."),
+    "layout": _choice("nchw", ["nchw", "nhwc"], "Order of the pictures' dimensions: colours first, or last."),
+    "mean": _text("127.5", "Subtracted from the pixels (0 to 255): one number, or one per colour in the order above."),
+    "deviation": _text("128", "What they are then divided by; likewise."),
+    "sample_rate": _integer(16000, 1000, 192000, "Samples a second that the network hears, Hz."),
+    "window_seconds": _number(0.0, 0.0, 600.0, "Sound of a row, s; 0 gives the network a clip's whole sound at once."),
+    "hop_seconds": _number(0.0, 0.0, 600.0, "Seconds from one row to the next."),
+    "precision": _choice(
+        "float32", ["float32", "bfloat16"], "Arithmetic of a .pt2; an ONNX file and a callable have their own."
+    ),
+    "batch_size": _integer(32, 1, 4096, "Inputs computed at a time; the last batch is filled up."),
+}
+
+
 def say_value(value: Any) -> str:
     """Write a value as tasks.cfg has it."""
     if isinstance(value, bool):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from luigi.retcodes import retcode
 
 from pipeline import config
-from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PREDICT_TITLE, REPORT_TITLE, STAGE_TITLES
+from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PREDICT_TITLE, REPORT_TITLE
 from pipeline.closing import make_clips_table, make_stages_table
 from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, logger, open_log
@@ -46,7 +46,6 @@ from store.lock import locked
 if TYPE_CHECKING:
     from pipeline.prediction.predicting import Predictions
     from pipeline.prediction.predictors import Ensemble
-    from pipeline.stages import ShardJob
 
 #: Exit code of wrong use and of input that cannot be used, as of every command.
 UNUSABLE = 2
@@ -89,7 +88,7 @@ class Session:
             tell_waiting(self.progress.say)
         run = self.run
         work = {shard: run.find_work(shard) for shard in run.plan.shards}
-        for stage, title in STAGE_TITLES.items():
+        for stage, title in run.titles.items():
             waiting = {shard for shard, stages in work.items() if stage in stages}
             self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
             self._reused[title] = sum(shard not in waiting for shard in run.plan.assigned.values())
@@ -109,18 +108,11 @@ class Session:
         """Do one stage of one shard."""
         from pipeline import stages
 
-        functions: dict[str, Callable[[ShardJob], None]] = {
-            "wav": stages.extract_wav,
-            "stft": stages.compute_stft,
-            "frames": stages.extract_frames,
-            "faces": stages.align_faces,
-            "embeddings": stages.cache_face_features,
-        }
-        title = STAGE_TITLES[stage]
+        title = self.run.titles[stage]
         self._tell_scheduling()
         try:
             with self.progress.working(title):
-                functions[stage](stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
+                stages.work_on(stage, stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
         finally:
             self.run.close_shards(shard)
 
@@ -261,7 +253,7 @@ class Session:
 
     def _measure_rates(self) -> dict[str, Rate]:
         """Give what this run's steps took; a training's pace is in its metrics.jsonl."""
-        steps = {**STAGE_TITLES, REPORT_TITLE: REPORT_TITLE}
+        steps = {**self.run.titles, REPORT_TITLE: REPORT_TITLE}
         found = {step: self.progress.stages.get(title) for step, title in steps.items()}
         return {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}
 

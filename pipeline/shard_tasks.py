@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import luigi
 
+from pipeline.chain import find_needed
 from pipeline.errors import TransientError
 from pipeline.progress import logger
 from pipeline.runs.describing import describe_failure, name_folders
@@ -34,18 +35,13 @@ class ShardTask(luigi.Task):
     stage: ClassVar[str]
     before: ClassVar["type[ShardTask] | None"] = None
 
-    @classmethod
-    def of(cls, shard: str) -> "ShardTask":
-        """Make the task of a shard under the current settings."""
-        run = current_session().run
-        return cls(store=str(run.store.resolve()), shard=shard, fingerprint=run.fingerprints[cls.stage])
-
     def requires(self) -> "list[ShardTask]":
-        """Need the stage before, where it has something to do."""
-        before = self.before
-        if before is None or self.is_of_several or before.of(self.shard).complete():
+        """Need the stages before, where they have something to do."""
+        if self.is_of_several:
             return []
-        return [before.of(self.shard)]
+        run = current_session().run
+        needed = find_needed(self.stage, run.find_work(self.shard), run.chain)
+        return [make_task(stage, self.shard) for stage in needed]
 
     def output(self) -> list[luigi.LocalTarget]:
         """Leave the shards' files; what is kept beside them is the rule's to say (`complete`)."""
@@ -88,7 +84,7 @@ class ShardTask(luigi.Task):
                     session.work(stage, shard)
                 except Exception as error:
                     failed += 1
-                    task = SHARD_TASKS[stage].__name__
+                    task = type(make_task(stage, shard)).__name__
                     logger.exception("%s of shard %s failed", task, shard)
                     session.note_failure(f"{task} of shard {shard}: {describe_failure(error, name_folders())}")
                     break
@@ -140,7 +136,33 @@ class CacheFaceFeatures(ShardTask):
     stage, before, priority = "embeddings", AlignFaces, 5
 
 
+class ComputeFeature(ShardTask):
+    """Faces or sound to the rows of a declared feature, `[features.NAME]`."""
+
+    stage = luigi.Parameter(description="its stage, after its name")
+    priority = 6
+
+    def requires(self) -> list[ShardTask]:
+        """Need the stages before; of several shards the tasks that do them."""
+        if not self.is_of_several:
+            return super().requires()
+        last = "stft" if current_session().run.features[self.stage].is_sound else "embeddings"
+        needed = make_task(last, self.shard)
+        return [] if needed.complete() else [needed]
+
+    def chain(self) -> list[str]:  # type: ignore[override]
+        """Give its own stage alone: other tasks do those before it."""
+        return [self.stage]
+
+
 SHARD_TASKS = {task.stage: task for task in (ExtractWav, ComputeStft, ExtractFrames, AlignFaces, CacheFaceFeatures)}
+
+
+def make_task(stage: str, shard: str) -> ShardTask:
+    """Make the task of a stage, of a shard or of several, under the current settings."""
+    run = current_session().run
+    named = {"store": str(run.store.resolve()), "shard": shard, "fingerprint": run.fingerprints[stage]}
+    return SHARD_TASKS[stage](**named) if stage in SHARD_TASKS else ComputeFeature(stage=stage, **named)
 
 
 def find_shard_tasks(run: Run) -> list[ShardTask]:
@@ -148,11 +170,11 @@ def find_shard_tasks(run: Run) -> list[ShardTask]:
     work = {shard: run.find_work(shard) for shard in run.plan.shards}
     if len(work) > MOST_ALONE:
         groups = sorted({shard[:GROUP_DIGITS] for shard, stages in work.items() if stages})
-        tasks = [task.of(group) for group in groups for task in (ComputeStft, CacheFaceFeatures)]
+        tasks = [make_task(stage, group) for group in groups for stage in ("stft", "embeddings", *run.features)]
         return [task for task in tasks if not task.complete()]
     return [
-        task.of(shard)
+        make_task(stage, shard)
         for shard, stages in work.items()
-        for task in map(SHARD_TASKS.__getitem__, stages)
-        if not any(SHARD_TASKS[other].before is task for other in stages)
+        for stage in stages
+        if not any(stage in find_needed(other, stages, run.chain) for other in stages)
     ]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from store.errors import StoreError, UtteranceNotFoundError
+from store.features import is_feature, name_of, order_stages
 from store.labels import UNLABELLED, Label, read_labels
 from store.layout import listings_folder, shard_path
 from store.listings import PREDICTION, Listing, find_listings
-from store.schema import SCHEMAS
 from store.shard.images import Images
 from store.shard.reader import Shard
 
@@ -38,6 +38,22 @@ class Clip:
         bad = "".join(f"; {stage}: {status}" for stage, status in self.status.items() if status != "ok")
         return f"<Clip {self.name}: rows of {rows or 'no stage'}{bad}>"
 
+    @property
+    def stages(self) -> list[str]:
+        """The stages that its run has, in the order of the chain, declared features last."""
+        return order_stages(self.listing.fingerprints)
+
+    def find_feature(self, name: str) -> str:
+        """Give the stage of a declared feature.
+
+        Raises:
+            StoreError: Its run has none of that name; says which it has.
+        """
+        known = {name_of(stage): stage for stage in self.stages if is_feature(stage)}
+        if name not in known:
+            raise StoreError(f"the run {self.listing.run} has no feature {name!r}; it has {', '.join(known) or 'none'}")
+        return known[name]
+
     def find_shard(self, stage: str) -> Shard | None:
         """Open a stage's file; None where the stage has not been there yet."""
         rows = self._store.shard(stage, self.shard, self.listing)
@@ -45,7 +61,7 @@ class Clip:
 
     @cached_property
     def _shards(self) -> dict[str, Shard]:
-        found = {stage: self.find_shard(stage) for stage in SCHEMAS}
+        found = {stage: self.find_shard(stage) for stage in self.stages}
         return {stage: rows for stage, rows in found.items() if rows is not None}
 
     def _rows(self, stage: str, dataset: str) -> np.ndarray:
@@ -90,6 +106,14 @@ class Clip:
     def face_times(self) -> np.ndarray:
         """(N,) float64 seconds since the clip's origin."""
         return self._rows("faces", "time")
+
+    def feature(self, name: str) -> np.ndarray:
+        """(N, D) float32 of a declared feature, `[features.NAME]`: a row per face, or per piece of sound."""
+        return self._rows(self.find_feature(name), "value")
+
+    def feature_times(self, name: str) -> np.ndarray:
+        """(N,) float64 seconds since the clip's origin, of the rows of a declared feature."""
+        return self._rows(self.find_feature(name), "time")
 
     @property
     def status(self) -> dict[str, str]:
@@ -187,6 +211,11 @@ class FeatureStore:
         stem, dot, _ = name.rpartition(".")
         return stem if dot and name not in self and stem in self else name
 
+    @property
+    def stages(self) -> list[str]:
+        """The stages that its runs have, in the order of the chain, declared features last."""
+        return order_stages(stage for listing in self.listings for stage in listing.fingerprints)
+
     def shard(self, stage: str, shard: str, listing: Listing | None = None) -> Shard | None:
         """Open one stage's file of a shard; None where the stage has not been there yet.
 
@@ -275,7 +304,7 @@ class FeatureStore:
         for name in self:
             listing = self.find_listing(name) or self.listing
             row: dict[str, Any] = {"utterance": name, "shard": listing.shards[name], "source_sha256": ""}
-            for stage in SCHEMAS:
+            for stage in order_stages(listing.fingerprints):
                 shard = self.shard(stage, row["shard"], listing)
                 if shard is not None and name in shard:
                     row["source_sha256"] = row["source_sha256"] or shard.fact(name, "source_sha256")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from store.features import is_feature
 from store.text import read_cell
 
 #: Columns that a ledger has of its own; what else is in it are columns of the CSV files.
@@ -47,7 +48,7 @@ def read_labels(ledger: Path) -> dict[str, Label]:
         return {}
     with ledger.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        kept = [column for column in reader.fieldnames or () if column not in LEDGER_COLUMNS]
+        kept = [column for column in reader.fieldnames or () if not _is_own(column)]
         return {
             read_cell(row["utterance"]): Label(
                 row["split"],
@@ -57,6 +58,12 @@ def read_labels(ledger: Path) -> dict[str, Label]:
             )
             for row in reader
         }
+
+
+def _is_own(column: str) -> bool:
+    """Tell whether a column is the ledger's; those of declared features are called `<stage>_status` and so on."""
+    ends = (end for end in ("_status", "_num_rows", "_message") if column.endswith(end))
+    return column in LEDGER_COLUMNS or any(is_feature(column.removesuffix(end)) for end in ends)
 
 
 def _number(text: str | None) -> float:

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.errors import StoreError
+from store.features import is_feature, list_stage_folders
 from store.names import is_id
 from store.schema import SCHEMAS
 
 #: The folders of a store, beside which there may be others (pages).
 OWN_FOLDERS = ("shards", "roots", "damaged", *SCHEMAS)
+
+
+def is_own_folder(name: str) -> bool:
+    """Tell whether a folder of this name is the store's own, and no place for anything else."""
+    return name in OWN_FOLDERS or is_feature(name)
 
 
 def check_is_store(root: Path) -> None:
@@ -70,7 +76,7 @@ class StageSet:
 
 def find_stage_sets(root: Path) -> Iterator[StageSet]:
     """Find the stage sets of a store, in the order of the chain."""
-    for stage in SCHEMAS:
+    for stage in list_stage_folders(root):
         for folder in sorted((root / stage).glob("*")):
             if is_id(folder.name) and folder.is_dir():
                 yield StageSet(stage, folder.name, folder)
@@ -78,6 +84,7 @@ def find_stage_sets(root: Path) -> Iterator[StageSet]:
 
 def find_links(root: Path) -> list[Path]:
     """Find those of a store's own folders that are links to elsewhere."""
-    folders = [root / name for name in OWN_FOLDERS]
-    folders += [folder for stage in SCHEMAS for folder in sorted((root / stage).glob("*"))]
+    stages = list_stage_folders(root)
+    folders = [root / name for name in dict.fromkeys([*OWN_FOLDERS, *stages])]
+    folders += [folder for stage in stages for folder in sorted((root / stage).glob("*"))]
     return [folder for folder in folders if folder.is_symlink()]

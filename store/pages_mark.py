@@ -6,7 +6,7 @@ from pathlib import Path
 from store import files
 from store.errors import StoreError
 from store.json_files import check_text, reading_json
-from store.layout import OWN_FOLDERS
+from store.layout import is_own_folder
 
 PAGES_MARK = "valar-pages.json"
 _FILES = {PAGES_MARK, "index.html", "data.js"}
@@ -28,7 +28,7 @@ def find_pages(root: Path) -> list[Path]:
         if PAGES_MARK in names:
             here = Path(folder)
             mark = here / PAGES_MARK
-            if here == root or here.relative_to(root).parts[0] in OWN_FOLDERS:
+            if here == root or is_own_folder(here.relative_to(root).parts[0]):
                 raise StoreError(f"{mark} lies in the store itself, which is no folder of pages; remove that file")
             with reading_json(mark, None, "remove it if its folder holds no pages") as value:
                 check_text(value["run"], "run")

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from store import files
 from store.errors import StoreError
+from store.features import list_stage_folders
 from store.json_files import check_integer, check_list, check_object, reading_json
 from store.layout import find_stage_sets, stage_folder
 from store.names import is_id
-from store.schema import SCHEMAS, STATUSES
+from store.schema import STATUSES
 from store.shard.reader import Shard
 
 _VERSION = 1
@@ -185,7 +186,7 @@ def forget_removed(root: Path) -> None:
 def find_remembered(root: Path) -> list[Path]:
     """Find the files of what is remembered."""
     found = []
-    for stage in SCHEMAS:
+    for stage in list_stage_folders(root):
         for path in sorted((root / stage).glob(".*.json")):
             fingerprint = path.name[1:].removesuffix(".json").removesuffix(".tables")
             if is_id(fingerprint) and path in (

@@ -19,7 +19,7 @@ FLOORS = {
         {"paper", "choices", "compiled", "processor", "seeding", "tensor_files"},
         {"loading"},
         {"weights"},
-        {"mtcnn", "sphereface"},
+        {"mtcnn", "sphereface", "features"},
         {"networks"},
         {"inputs", "scores"},
         {"training"},
@@ -28,6 +28,7 @@ FLOORS = {
     "pipeline": [
         {"errors", "contradictions", "chain"},
         {"settings_files", "sections"},
+        {"features"},
         {"config", "progress", "waiting"},
         {"dataset", "media"},
         {"faces"},
@@ -46,7 +47,7 @@ FLOORS = {
 HEAVY = {"torch", "cv2", "scipy", "av", "matplotlib", "soundfile", "ffmpeg", "imageio_ffmpeg", "skimage", "jinja2"}
 HEAVY |= {"joblib", "py7zr"}
 # Not among the requirements: looked for only when asked for.
-OPTIONAL = {"opensmile", "sklearn"}
+OPTIONAL = {"opensmile", "sklearn", "onnxruntime"}
 
 
 class Import(NamedTuple):

@@ -14,7 +14,6 @@ import numpy as np
 from models.inputs.clips import Clips
 from models.paper import STFT_HOP_SECONDS
 from pipeline import config
-from pipeline.chain import STAGE_TITLES
 from pipeline.errors import UserError
 from pipeline.progress import show_steps
 from pipeline.report.rows import as_csv
@@ -127,18 +126,11 @@ def extract_features(
     check_ready(found, trains=False)
     if predictor is not None:
         predictor.check_features(found.stages, crops=found.settings.faces.crops)
-    work = {
-        "wav": stages.extract_wav,
-        "stft": stages.compute_stft,
-        "frames": stages.extract_frames,
-        "faces": stages.align_faces,
-        "embeddings": stages.cache_face_features,
-    }
-    with show_steps(len(work), progress=progress) as start:
-        for stage, function in work.items():
-            start(STAGE_TITLES[stage])
+    with show_steps(len(found.titles), progress=progress) as start:
+        for stage, title in found.titles.items():
+            start(title)
             for shard in found.plan.shards:
-                function(stages.ShardJob(found, shard))
+                stages.work_on(stage, stages.ShardJob(found, shard))
     return TrainingData.read(found)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
-from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE, STAGE_TITLES
+from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE
 from pipeline.errors import UserError
 from pipeline.progress import format_seconds
 from pipeline.runs.failures import read_failures
@@ -75,7 +75,7 @@ def read_status(run: Run) -> Status:
     present = {name: shard for name, shard in run.plan.assigned.items() if name not in run.plan.vanished}
     work = {shard: run.find_work(shard) for shard in run.plan.shards}
     rates = read_rates(run.folder)
-    for stage, title in STAGE_TITLES.items():
+    for stage, title in run.titles.items():
         waiting = [name for name, shard in present.items() if stage in work[shard]]
         seconds = _estimate(rates, stage, len(waiting))
         status.stages.append(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models import paper
-from pipeline.chain import NETWORKS
+from pipeline.chain import NETWORKS, STAGES
 from pipeline.dataset.omg import NAME, find_official_splits
 from pipeline.report.baselines import make_baselines
 from pipeline.report.cross_validation import score_folds
@@ -135,7 +135,7 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
         "pages": str(experiment.data.run.folder.resolve() / "browse"),
         **experiment.data.describe(),
         "packages": {
-            name: version for stage in ("stft", "faces") for name, version in describe_packages(stage).items()
+            name: version for stage in ("stft", "faces") for name, version in describe_packages(STAGES[stage]).items()
         },
         "checkpoints": {
             network

@@ -3,13 +3,20 @@
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from models import paper
+from models.features.entry_point import find_source
+from models.features.network import ModelError
+from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights, find_carried_weights
-from pipeline.chain import STAGES
+from pipeline.chain import STAGES, Stage
 from pipeline.config import Settings
+from pipeline.errors import UserError
+from pipeline.features import FEATURE_VERSION, SECTION, Feature
 
 #: `[frames] max_pixels` as shipped.
 _USUAL_MAX_PIXELS = 8192 * 4320
@@ -24,7 +31,7 @@ def compute_fingerprint(value: Any) -> str:
 
 
 def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str, Provenance]:
-    """Say what makes up each stage's bytes: version, settings, weights.
+    """Say what makes up each stage's bytes: version, settings, weights; also of each declared feature.
 
     Device, engine, threads, batch size and what is kept beside are left out: they change no value beyond rounding.
     """
@@ -51,7 +58,48 @@ def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str
             "weights": embedding_weights,
         },
     }
-    return {stage: {"stage": stage, "version": STAGES[stage].version, "settings": own} for stage, own in found.items()}
+    declared = {each.stage: {**each.describe(), **describe_model(each)} for each in settings.features}
+    versions = {stage: STAGES[stage].version for stage in found} | dict.fromkeys(declared, FEATURE_VERSION)
+    return {
+        stage: {"stage": stage, "version": versions[stage], "settings": own}
+        for stage, own in {**found, **declared}.items()
+    }
+
+
+def describe_model(feature: Feature) -> Provenance:
+    """Say which network a declared feature has: its file's digest, or its code's and the packages' versions.
+
+    Raises:
+        UserError: A file or a package is not there, or the file is not the one that the settings name.
+    """
+    where = f"[{SECTION}{feature.name}]"
+    versions = {name: _find_version_of(name, where) for name in feature.packages}
+    made_with = {"packages": versions} if versions else {}
+    if feature.kind == "code":
+        try:
+            source = find_source(feature.model)
+        except ModelError as error:
+            raise UserError(f"{where} model = {feature.model}: {error}") from error
+        return {"model": feature.model, "code": read_digest(source), **made_with}
+    path = Path(feature.model)
+    if not path.is_file():
+        raise UserError(f"{where} model = {path} does not exist; correct the path, which is looked up from here")
+    digest = read_digest(path)
+    if feature.sha256 not in ("", digest):
+        raise UserError(
+            f"{where} model = {path} has the sha256 {digest}, and sha256 = {feature.sha256} is asked for; it is not "
+            "the file that you trusted"
+        )
+    return {"weights": digest, **made_with}
+
+
+def _find_version_of(name: str, where: str) -> str:
+    try:
+        return _find_version(name)
+    except metadata.PackageNotFoundError as error:
+        hint = {"silero-vad": "vad", "onnxruntime": "onnx", "opensmile": "opensmile"}.get(name)
+        how = f"pip install -e '.[{hint}]'" if hint else f"pip install {name}"
+        raise UserError(f"{where} needs the package {name}, which is not installed; {how}") from error
 
 
 def _describe_frames(limit: int) -> Provenance:
@@ -65,13 +113,13 @@ def _describe_choice(speaker: str, still_faces: str) -> Provenance:
     return chosen if still_faces == "count" else {**chosen, "still_faces": still_faces}
 
 
-def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:
+def compute_stage_fingerprints(stages: Mapping[str, Provenance], chain: Mapping[str, Stage] = STAGES) -> dict[str, str]:
     """Chain the stages: each digest covers the one before it.
 
     What is kept beside a stage (`pixels`, `crops`, `crops_jpeg`) has its fingerprint.
     """
     found: dict[str, str] = {}
-    for stage in STAGES.values():
+    for stage in chain.values():
         own = stages[stage.name]
         value = compute_fingerprint(own if stage.before is None else [own, found[stage.before]])
         found |= dict.fromkeys([stage.name, *stage.beside], value)
@@ -79,9 +127,20 @@ def compute_stage_fingerprints(stages: dict[str, Provenance]) -> dict[str, str]:
     return {**found, "crops_jpeg": found["crops"]}
 
 
-def describe_packages(stage: str) -> dict[str, str]:
+def describe_packages(stage: Stage) -> dict[str, str]:
     """Give the versions of the packages whose code made a stage's values, for its provenance."""
-    return {name: _find_version(name) for name in ("valar", *STAGES[stage].packages)}
+    return {name: _find_version(name) for name in ("valar", *stage.packages)}
+
+
+def read_digest(path: Path) -> str:
+    """Give a file's sha256; of one that has not changed meanwhile it is computed once a process."""
+    state = path.stat()
+    return _compute_digest(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _compute_digest(path: Path, size: int, mtime_ns: int) -> str:
+    return compute_sha256(path)
 
 
 # Each look takes 1 ms, and every shard of every stage asks.

@@ -1,5 +1,6 @@
 """What stays of a shard's aligned faces once they are embedded: `[faces] crops`."""
 
+from pipeline.chain import find_readers
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
 from store.listings import read_listings
@@ -21,7 +22,8 @@ def remove_passing_crops(run: Run, shard: str) -> None:
     crops = run.shard("crops", shard)
     if crops is None or "crops" in run.kept or not PASSING.items() <= crops.provenance.items():
         return
-    if not run.find_work(shard).keys() & {"faces", "embeddings"} and not _is_kept_elsewhere(run, shard):
+    readers = {"faces", *find_readers("crops", run.chain)}
+    if not run.find_work(shard).keys() & readers and not _is_kept_elsewhere(run, shard):
         run.close_shard("crops", shard)  # a mapped file keeps its place on the disk
         crops.path.unlink(missing_ok=True)
         sidecar_path(crops.path).unlink(missing_ok=True)

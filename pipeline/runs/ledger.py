@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,20 @@ _OWN = (
 )
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
+
+
+@dataclass(frozen=True)
+class FeatureState:
+    """What became of one declared feature of an utterance: status, number of rows, and a sentence or ""."""
+
+    status: str
+    num_rows: int
+    message: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there are rows, all of them: what broke off has another status."""
+        return self.num_rows > 0 and self.status in USABLE
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class LedgerRow:
         valence: Likewise.
         override: What was said of it that changes its rows (`pipeline.dataset.overrides`), or "".
         more: Its cells in the CSV file's further columns, by the column's name.
+        features: Of each declared feature, by its stage, what became of it.
     """
 
     utterance: str
@@ -58,6 +73,7 @@ class LedgerRow:
     valence: float | None = None
     override: str = ""
     more: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, FeatureState] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -91,7 +107,7 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
     sound, sound_message, num_stft_frames, sound_digest = _state(run, "stft", shard, name)
     picture, picture_message, num_faces, picture_digest = _state(run, "embeddings", shard, name)
     digest = sound_digest or picture_digest
-    return LedgerRow(
+    row = LedgerRow(
         name,
         split,
         sound,
@@ -106,6 +122,15 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
         override=run.plan.overrides.get(name, ""),
         more=listed.more,
     )
+    if not run.features:
+        return row
+    states = {stage: FeatureState(*_state_of_feature(run, stage, shard, name)) for stage in run.features}
+    return replace(row, features=states)
+
+
+def _state_of_feature(run: Run, stage: str, shard: str, name: str) -> tuple[str, int, str]:
+    status, message, num_rows, _ = _state(run, stage, shard, name)
+    return status, num_rows, message
 
 
 def _state(run: Run, stage: str, shard: str, name: str) -> tuple[str, str, int, str]:
@@ -140,24 +165,34 @@ def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[s
 
 
 def format_ledger(rows: Iterable[LedgerRow]) -> str:
-    """Give the ledger as CSV, one row per utterance, in the order given; further columns of the CSV files at the end.
+    """Give the ledger as CSV, one row per utterance, in the order given.
 
-    One of those that is called as one of the ledger's own is called `csv_` and so.
+    Behind the ledger's own columns are those of declared features, then further ones of the CSV files. One of those
+    that is called as one of the ledger's is called `csv_` and so.
     """
     rows = list(rows)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
+    stages = list(dict.fromkeys(stage for row in rows for stage in row.features))
+    names = [*_OWN, *(f"{stage}_{fact.name}" for stage in stages for fact in fields(FeatureState))]
     more = list(dict.fromkeys(column for row in rows for column in row.more))
-    writer.writerow([*_OWN, *(guard_cell(f"csv_{column}" if column in _OWN else column) for column in more)])
+    writer.writerow([*names, *(guard_cell(f"csv_{column}" if column in names else column) for column in more)])
     own = attrgetter(*_OWN)
     for row in rows:
-        cells = [*own(row), *(row.more.get(column, "") for column in more)]
+        states = [cell for stage in stages for cell in astuple(row.features.get(stage, _NEVER_MADE))]
+        cells = [*own(row), *states, *(row.more.get(column, "") for column in more)]
         writer.writerow([guard_cell(cell) if isinstance(cell, str) else cell for cell in cells])
     return text.getvalue()
 
 
+#: Of an utterance that no shard has.
+_NEVER_MADE = FeatureState("missing_file", 0, "")
+
+
 def parse_ledger(text: str) -> dict[str, LedgerRow]:
     """Read what `format_ledger` gave, also that of an earlier release, as far as it goes; by utterance.
+
+    What became of declared features is left out.
 
     Raises:
         ValueError: It is no ledger, or a number in it is none.

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
-from pipeline.chain import FEATURE_STAGES, KEPT_CROPS
+from pipeline.chain import FEATURE_STAGES, KEPT_CROPS, STAGES
 from pipeline.config import Settings
 from pipeline.dataset.clip_files import FoundClips, find_clips
 from pipeline.dataset.overrides import Override, read_overrides
@@ -190,8 +190,11 @@ def _plan_run(
             f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
             "what it has"
         )
+    features = {feature.stage: feature for feature in settings.features}
+    chain = {**STAGES, **{stage: feature.as_stage() for stage, feature in features.items()}}
     stages = describe_stages(settings, weights["sphereface20"])
-    stage_files = StageFiles(store=store, fingerprints=compute_stage_fingerprints(stages), kept=_read_kept(settings))
+    fingerprints = compute_stage_fingerprints(stages, chain)
+    stage_files = StageFiles(store=store, fingerprints=fingerprints, kept=_read_kept(settings), chain=chain)
     erased = _find_erased(store, dataset)
     found = find_clips(videos, dataset.utterances)
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
@@ -206,6 +209,7 @@ def _plan_run(
         dataset=dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values(), *found.warnings)),
         weights=weights,
         stages=stages,
+        features=features,
         clips=clips,
         plan=plan,
         name=name,
@@ -241,9 +245,7 @@ def _make_plan(
         clips,
         stored.values(),
         seen=seen,
-        is_finished=functools.cache(
-            lambda shard: stage_files.is_finished(shard) and not mistrusted.is_to_be_made(shard)
-        ),
+        is_finished=functools.cache(lambda shard: stage_files.is_usable(shard) and not mistrusted.is_to_be_made(shard)),
         holds=lambda shard, name: name not in unread(shard) and not mistrusted.is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),

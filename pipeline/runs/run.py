@@ -2,13 +2,14 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights
 from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
+from pipeline.features import Feature
 from pipeline.runs.fingerprints import Provenance, describe_packages
 from pipeline.runs.plan import Plan
 from pipeline.runs.stage_files import StageFiles
@@ -38,6 +39,7 @@ class Run(StageFiles):
         erased: Listed utterances that the store refuses, each with the sentence that says so.
         hindered: Listed utterances without a file that can be used, where more can be said than that.
         before: What this run listed when it last ran; of a run new to the store what the newest one did.
+        features: The declared features, by stage.
         untrainable: Why there will be features but no training, one sentence; "" where there can be.
     """
 
@@ -54,6 +56,7 @@ class Run(StageFiles):
     hindered: Mapping[str, str]
     untrainable: str = ""
     before: Listing | None = None
+    features: Mapping[str, Feature] = field(default_factory=dict)
 
     @property
     def pending(self) -> list[str]:
@@ -62,7 +65,7 @@ class Run(StageFiles):
 
     def describe(self, stage: str) -> Provenance:
         """Give what a shard's file says of its making."""
-        return {**self.stages[stage], "packages": describe_packages(stage)}
+        return {**self.stages[stage], "packages": describe_packages(self.chain[stage])}
 
     def find_source(self, shard: str, member: Member) -> Path | None:
         """Find a member's clip as it was planned; None where it has vanished or is another file by now."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
-from pipeline.runs.stage_files import SOUND_STAGES, StageFiles
+from pipeline.runs.stage_files import StageFiles
 from store.plans import Member, StoredPlan
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
@@ -100,7 +100,7 @@ def remove_mistrusted(run: Run) -> None:
     # Other runs may list these shards, and are not asked: the rows are wrong for everyone. The shard keeps its id and
     # its members, and what is made in their place is what the other runs would make; they find it by the same name.
     for shard in run.sound_again:
-        for stage in SOUND_STAGES:
+        for stage in run.sound_stages:
             run.close_shard(stage, shard)  # it will be another file
         # Looked at anew: another host may have made it since this run was opened, and a clip may have gone.
         path = run.path("stft", shard)
@@ -110,8 +110,8 @@ def remove_mistrusted(run: Run) -> None:
 
 
 def _remove_sound(run: Run, shard: str) -> None:
-    # In the order of the chain: who is stopped before the last file is gone finds the shard once more. The WAV files
-    # stay until others are moved into their places.
-    for path in [run.path(stage, shard) for stage in SOUND_STAGES]:
+    # What tells of it goes last: who is stopped before finds the shard once more. The WAV files stay until others are
+    # moved into their places.
+    for path in [run.path(stage, shard) for stage in run.sound_stages]:
         path.unlink(missing_ok=True)
         sidecar_path(path).unlink(missing_ok=True)

@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import chain
-from pipeline.chain import FEATURE_STAGES
+from pipeline.chain import STAGES, Stage, find_readers, find_work
 from store.layout import shard_path
 from store.shard.reader import Shard
 from store.tables import Stamp, Table, read_tables, remember, stamp_of
 
-#: The stages of a shard's sound, in the order of the chain.
-SOUND_STAGES = ("wav", "stft")
 #: Files that are kept open; a view of one that is let go of holds its own part of the file.
 _MOST_OPEN = 64
 
@@ -25,17 +22,29 @@ class StageFiles:
         store: The feature store's folder.
         fingerprints: Stage, and what is kept beside it, to the name of its stage set.
         kept: What the settings keep beside the features: crops, crops_jpeg, pixels.
+        chain: The run's chain: what is always there, and the features that its user has declared.
         sound_again: Shards whose sound counts as not made (`pipeline.runs.sound_again`).
     """
 
     store: Path
     fingerprints: Mapping[str, str]
     kept: frozenset[str]
+    chain: Mapping[str, Stage] = field(default_factory=lambda: STAGES)
     sound_again: frozenset[str] = frozenset()
     _opened: OrderedDict[Path, Shard] = field(default_factory=OrderedDict, repr=False, compare=False)
     _tables: dict[tuple[str, str], Table] = field(default_factory=dict, repr=False, compare=False)
     _remembered: dict[str, dict[str, tuple[Stamp, Table]]] = field(default_factory=dict, repr=False, compare=False)
     _read_anew: list[tuple[str, str]] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What a person reads of each stage, in the order of the chain."""
+        return {stage.name: stage.title for stage in self.chain.values()}
+
+    @property
+    def sound_stages(self) -> list[str]:
+        """The stages of a shard's sound; `stft`, by which sound to be made again is known, comes last."""
+        return ["wav", *sorted(find_readers("wav", self.chain) - {"stft"}), "stft"]
 
     def path(self, stage: str, shard: str) -> Path:
         """Give the file of one stage and shard."""
@@ -93,15 +102,23 @@ class StageFiles:
     def remember_tables(self) -> None:
         """Write down what the run's shards say, if files had to be opened for it."""
         if self._read_anew:
+            readable = {stage.name for stage in self.chain.values() if stage.is_feature}
             for stage, fingerprint in self.fingerprints.items():
-                remember(self.store, stage, fingerprint, with_tables=stage in FEATURE_STAGES)
+                remember(self.store, stage, fingerprint, with_tables=stage in readable)
             self._read_anew.clear()
 
     def find_work(self, shard: str) -> dict[str, tuple[str, ...]]:
         """Say what is to be done to a shard: stage to the files that it has to make; see `chain.find_work`."""
-        unmade = SOUND_STAGES if shard in self.sound_again else ()
-        return chain.find_work(lambda file: file not in unmade and self.path(file, shard).exists(), self.kept)
+        return self._find_work(shard, self.chain)
+
+    def _find_work(self, shard: str, stages: Mapping[str, Stage]) -> dict[str, tuple[str, ...]]:
+        unmade = self.sound_stages if shard in self.sound_again else ()
+        return find_work(lambda file: file not in unmade and self.path(file, shard).exists(), self.kept, stages)
 
     def is_finished(self, shard: str) -> bool:
         """Tell whether a shard has all its features and what is kept beside them."""
         return not self.find_work(shard)
+
+    def is_usable(self, shard: str) -> bool:
+        """Tell whether a shard has what it had before any feature was declared: a new one makes no shard worse."""
+        return not self._find_work(shard, STAGES)

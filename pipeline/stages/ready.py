@@ -1,12 +1,13 @@
 """What would stop the work in its middle, and can be found out before the first clip."""
 
 from pipeline.runs.run import Run
-from pipeline.stages.device import check_devices
+from pipeline.stages.device import check_devices, find_device
 from pipeline.stages.embedding import check_weights
+from pipeline.stages.features import load_network
 
 
 def check_ready(run: Run, *, trains: bool) -> None:
-    """Refuse devices that are not here, and weights that are none.
+    """Refuse devices that are not here, weights that are none, and networks of declared features that do not do.
 
     Args:
         run: Opened, with something to do.
@@ -17,3 +18,6 @@ def check_ready(run: Run, *, trains: bool) -> None:
     """
     check_devices(run.settings, trains=trains)
     check_weights(run.weights["sphereface20"], run.settings)
+    waiting = {stage for shard in run.pending for stage in run.find_work(shard)} & run.features.keys()
+    for stage in sorted(waiting):
+        load_network(run.features[stage], find_device(run.settings), run.settings.num_threads)

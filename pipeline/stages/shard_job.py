@@ -61,13 +61,16 @@ class ShardJob:
         scratch = self.run.settings.run.scratch
         return Path(scratch) if scratch else None
 
-    def writer(self, stage: str, beside: str | None = None, *, made_in: Mapping[str, str] | None = None) -> ShardWriter:
+    def writer(
+        self, stage: str, beside: str | None = None, *, made_in: Mapping[str, str] | None = None, width: int = 0
+    ) -> ShardWriter:
         """Open the file of a stage, or of what is kept `beside` it, for writing.
 
         Args:
             stage: Its name.
             beside: Name of what is kept beside it.
             made_in: What its provenance is to say of this machine: no part of its identity.
+            width: How many numbers a row of a declared feature has.
         """
         passing = PASSING if beside == "crops" and beside not in self.run.kept else {}
         return ShardWriter(
@@ -77,6 +80,7 @@ class ShardJob:
             fingerprint=self.run.fingerprints[stage],
             provenance={**self.run.describe(stage), **(made_in or {}), **passing},
             scratch=self.scratch,
+            width=width,
         )
 
     def missing_writer(

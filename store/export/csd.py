@@ -16,6 +16,7 @@ import numpy as np
 from store import files
 from store.catalog import Clip, FeatureStore
 from store.export.rows import Labels, read_rows, write_labels
+from store.features import is_feature, name_of
 from store.labels import Label
 from store.looking.plots import STFT_RATE
 
@@ -34,10 +35,15 @@ _CSD_TITLES = {
 def export_csd(store: FeatureStore, folder: Path, labels: Labels) -> int:
     """Write one computational sequence per feature, and one of the labels; `labels.csv` has splits and names.
 
-    `stft.csd`, `embeddings.csd` and `landmarks.csd` have one interval per row, in seconds of the clip. `labels.csd` has
-    arousal and valence over the whole clip: align to `valar_labels` to have all rows of an utterance beside its labels.
+    `stft.csd`, `embeddings.csd`, `landmarks.csd`, and `face_<name>.csd` and `sound_<name>.csd` of declared features
+    have one interval per row, in seconds of the clip. `labels.csd` has arousal and valence over the whole clip: align
+    to `valar_labels` to have all rows of an utterance beside its labels.
     """
-    for feature in [*_CSD_TITLES, *([LABELS] if any(labels[name].is_labelled for name in store) else [])]:
+    for feature in [
+        *_CSD_TITLES,
+        *filter(is_feature, store.stages),
+        *([LABELS] if any(labels[name].is_labelled for name in store) else []),
+    ]:
         with files.replacing(folder / f"{feature}.csd") as partial, h5py.File(partial, "w") as file:
             root = file.create_group(f"valar_{feature}")
             data = root.create_group("data")
@@ -78,13 +84,22 @@ def _sequence(clip: Clip, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
             return None
         starts = np.arange(len(stft)) / STFT_RATE
         return stft.transpose(0, 2, 1).reshape(len(stft), -1), np.stack([starts, starts + 1 / STFT_RATE], axis=1)
-    stage, dataset = ("embeddings", "embedding") if feature == "embeddings" else ("faces", "landmarks")
-    rows, times = read_rows(clip, stage, dataset), read_rows(clip, "faces", "time")
+    stage, dataset, timed = feature, "value", feature
+    if not is_feature(feature):
+        stage, dataset = ("embeddings", "embedding") if feature == "embeddings" else ("faces", "landmarks")
+        timed = "faces"
+    rows, times = read_rows(clip, stage, dataset), read_rows(clip, timed, "time")
     if rows is None or times is None:
         return None
     steps = np.diff(times)
     step = float(np.median(steps)) if len(steps) else 0.04
     return rows.reshape(len(rows), -1), np.stack([times, times + step], axis=1)
+
+
+def _describe(feature: str) -> str:
+    if is_feature(feature):
+        return f"the declared feature {name_of(feature)}"
+    return _CSD_TITLES.get(feature, "arousal and valence of the whole utterance")
 
 
 def _write_csd_metadata(root: h5py.Group, feature: str) -> None:
@@ -93,7 +108,7 @@ def _write_csd_metadata(root: h5py.Group, feature: str) -> None:
         names = [f"{part} {31.25 * k:g} Hz" for part in ("real", "imaginary") for k in range(257)]
     values = {
         "root name": root.name.lstrip("/"),
-        "computational sequence description": _CSD_TITLES.get(feature, "arousal and valence of the whole utterance"),
+        "computational sequence description": _describe(feature),
         "dimension names": names,
         "computational sequence version": "1",
         "alignment compatible": True,

@@ -1,5 +1,6 @@
 """A store's features for other tools: NumPy files, spreadsheets; and the table of all formats."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from store.errors import StoreError
 from store.export.csd import export_csd
 from store.export.parquet import export_parquet
 from store.export.rows import Labels, label_cells, list_label_columns, read_rows, write_csv, write_labels
+from store.features import is_feature
 
 
 def export_npz(store: FeatureStore, folder: Path, labels: Labels) -> int:
     """Write `<video>/<utterance>.npz`: stft, embeddings, boxes, landmarks, scores and face_times, as far as they are.
 
-    `labels.csv` has split and labels of each.
+    Of each declared feature also `face_<name>` or `sound_<name>`, and `<that>_times`. `labels.csv` has split and labels
+    of each.
 
     Returns:
         The number of utterances.
@@ -30,6 +33,8 @@ def export_npz(store: FeatureStore, folder: Path, labels: Labels) -> int:
         "scores": ("faces", "score"),
         "face_times": ("faces", "time"),
     }
+    for stage in filter(is_feature, store.stages):
+        wanted |= {stage: (stage, "value"), f"{stage}_times": (stage, "time")}
     for name in store:
         clip = store[name]
         found = {key: read_rows(clip, *place) for key, place in wanted.items()}
@@ -44,7 +49,8 @@ def export_npz(store: FeatureStore, folder: Path, labels: Labels) -> int:
 def export_csv(store: FeatureStore, folder: Path, labels: Labels) -> int:
     """Write utterances.csv (the table), faces.csv (a row per face) and embeddings.csv (the mean per utterance).
 
-    All begin with split and labels. The transform of the sound is left out: no spreadsheet holds it.
+    Of each declared feature also `face_<name>.csv` or `sound_<name>.csv`, the mean per utterance. All begin with split
+    and labels. The transform of the sound is left out: no spreadsheet holds it.
     """
     table = store.list_utterances()
     columns = list(dict.fromkeys(column for row in table for column in row))[1:]
@@ -59,13 +65,24 @@ def export_csv(store: FeatureStore, folder: Path, labels: Labels) -> int:
     ]
     head = ["utterance", *named, "frame_index", "time_seconds", "score", "x1", "y1", "x2", "y2", *points]
     write_csv(folder / "faces.csv", head, ([*told[name], *row] for name in store for row in _face_rows(store[name])))
-    means = (
-        [*told[name], *map(_short, rows.mean(axis=0))]
-        for name in store
-        if (rows := read_rows(store[name], "embeddings", "embedding")) is not None
-    )
-    write_csv(folder / "embeddings.csv", ["utterance", *named, *(f"feature_{k}" for k in range(512))], means)
+    for stage, dataset in {
+        "embeddings": "embedding",
+        **dict.fromkeys(filter(is_feature, store.stages), "value"),
+    }.items():
+        found = ((told[name], read_rows(store[name], stage, dataset)) for name in store)
+        _write_means(folder / f"{stage}.csv", ["utterance", *named], found)
     return len(table)
+
+
+def _write_means(path: Path, head: list[str], found: Iterator[tuple[list[Any], np.ndarray | None]]) -> None:
+    """Write a row per utterance that has any; a stage of which there are none has the usual 512 columns."""
+    rows = ((told, values) for told, values in found if values is not None)
+    first = next(rows, None)
+    width = 512 if first is None else first[1].shape[1]
+    means = (
+        [*told, *map(_short, values.mean(axis=0))] for told, values in itertools.chain(filter(None, [first]), rows)
+    )
+    write_csv(path, [*head, *(f"feature_{k}" for k in range(width))], means)
 
 
 def _face_rows(clip: Clip) -> Iterator[list[Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 from store import files
 from store.catalog import Clip, FeatureStore
 from store.errors import StoreError
-from store.layout import OWN_FOLDERS
+from store.layout import is_own_folder
 from store.looking.description import describe_utterance
 from store.looking.plots import STFT_RATE, compute_decibels, read_faces
 from store.looking.quality import Quality, Sound, rate_clip, read_sound, read_splits
@@ -77,7 +77,7 @@ def _check_folder(store: FeatureStore, folder: Path) -> None:
     """Refuse a folder that holds something else, or is the store's own."""
     inside = folder.resolve().is_relative_to(store.folder.resolve())
     parts = folder.resolve().relative_to(store.folder.resolve()).parts if inside else ("",)
-    if not parts or parts[0] in OWN_FOLDERS:
+    if not parts or is_own_folder(parts[0]):
         raise StoreError(f"{folder} is the store's own; name a new folder for the pages")
     if folder.exists() and any(folder.iterdir()) and not (folder / PAGES_MARK).exists():
         raise StoreError(f"{folder} holds other files; name a new folder for the pages")

@@ -11,10 +11,11 @@ import numpy as np
 from store.catalog import FeatureStore
 from store.erased import read_erased
 from store.errors import StoreError
+from store.features import order_stages
 from store.layout import find_stage_sets, plans_folder, shard_path
 from store.listings import Listing
 from store.plans import StoredPlan, plan_path
-from store.schema import SCHEMAS, UTTERANCE_COLUMNS
+from store.schema import UTTERANCE_COLUMNS
 from store.shard.reader import Shard
 from store.tending.garbage import find_garbage
 from store.text import escape, format_time, render_table
@@ -47,7 +48,7 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
     name = clip.name
     size, mtime = clip.listing.sources[name]
     stages = {}
-    for stage in SCHEMAS:
+    for stage in clip.stages:
         shard = clip.find_shard(stage)
         if shard is not None:
             stages[stage] = _describe_stage(shard, name)
@@ -66,7 +67,7 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
 
 
 def _describe_stage(shard: Shard, name: str) -> dict[str, Any]:
-    rows = [summarise_rows(shard, name, column.name) for column in SCHEMAS[shard.stage].rows]
+    rows = [summarise_rows(shard, name, column.name) for column in shard.schema.rows]
     return {
         "status": shard.fact(name, "status"),
         "message": shard.fact(name, "message"),
@@ -81,7 +82,7 @@ def _describe_stage(shard: Shard, name: str) -> dict[str, Any]:
 def summarise_rows(shard: Shard, name: str, dataset: str) -> RowsSummary:
     """Give shape, type, unit and statistics of an utterance's rows."""
     rows = shard.rows(name, dataset)
-    column = next(column for column in SCHEMAS[shard.stage].rows if column.name == dataset)
+    column = next(column for column in shard.schema.rows if column.name == dataset)
     numbers: tuple[float | None, ...] = (None,) * 4
     if rows.size:
         mean = float(rows.mean(dtype=np.float64))
@@ -153,7 +154,7 @@ def explain_utterance(root: Path, name: str) -> list[str]:
     sentences = [f"{name} is in the shard {shard} of the run {listing.run}"]
     if name in listing.vanished:
         sentences.append("its file is gone; its features are kept (source_missing)")
-    for stage in [stage for stage in SCHEMAS if stage in listing.fingerprints]:
+    for stage in order_stages(listing.fingerprints):
         sentences += _explain_stage(store, stage, listing, name, garbage)
     for other in [other for other in store.listings if other is not listing and name in other.shards]:
         if other.shards[name] != shard or other.kept_fingerprints != listing.kept_fingerprints:

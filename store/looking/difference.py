@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from store.catalog import FeatureStore
-from store.schema import SCHEMAS
+from store.features import order_stages
 from store.shard.reader import Shard
 from store.text import escape
 
@@ -44,8 +44,7 @@ def compare_stores(first: FeatureStore, second: FeatureStore) -> list[Difference
     names = sorted({*first, *second})
     found = [_missing("", name, name in first) for name in names if (name in first) != (name in second)]
     common = [name for name in names if name in first and name in second]
-    made = {stage for store in (first, second) for listing in store.listings for stage in listing.fingerprints}
-    for stage in [stage for stage in SCHEMAS if stage in made]:
+    for stage in order_stages([*first.stages, *second.stages]):
         for name in common:
             one, two = first[name].find_shard(stage), second[name].find_shard(stage)
             if one is not None and two is not None:
@@ -63,14 +62,17 @@ def _compare_rows(stage: str, name: str, one: Shard, two: Shard) -> list[Differe
     for fact in ("status", "length"):
         if one.fact(name, fact) != two.fact(name, fact):
             return [Difference(stage, name, fact, f"{one.fact(name, fact)}", f"{two.fact(name, fact)}")]
-    if SCHEMAS[stage].bytes_of:
+    if one.schema.bytes_of:
         images = one.images(name)
         differing = sum(a != b for a, b in zip(images, two.images(name), strict=True))
         same = f"{differing} of {len(images)} images"
         return [Difference(stage, name, "bytes", same, "differ")] if differing else []
     found = []
-    for column in SCHEMAS[stage].rows:
+    for column in one.schema.rows:
         a, b = one.rows(name, column.name), two.rows(name, column.name)
+        if a.shape != b.shape:
+            found.append(Difference(stage, name, column.name, f"rows of {a.shape[1:]}", f"of {b.shape[1:]}"))
+            continue
         if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             differing = int((a != b).reshape(len(a), -1).any(axis=1).sum())
             largest = np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)))

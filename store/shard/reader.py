@@ -12,6 +12,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s
 
 from store.errors import ShardError, UtteranceNotFoundError, check_version
+from store.features import ANY_WIDTH, find_schema, with_width
 from store.json_files import check_object, parse_json
 from store.names import check_utterance
 from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
@@ -82,9 +83,9 @@ class Shard:
         self.fingerprint = self._read_text(root, "fingerprint")
         self.provenance = parse_json(self._read_text(root, "provenance"))
         check_object(self.provenance.get("settings", {}), "settings in the provenance")
-        if self.stage not in SCHEMAS:
+        schema = find_schema(self.stage)
+        if schema is None:
             raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
-        schema = SCHEMAS[self.stage]
         utterances = self._inside(root, "utterances")
         if not isinstance(utterances, h5g.GroupID):
             raise ShardError(f"{self.path}: utterances is no group")
@@ -97,6 +98,9 @@ class Shard:
             raise ShardError(f"{self.path}: the columns of /utterances have different lengths")
         columns = [*schema.rows, BYTES] if schema.bytes_of else [*schema.rows]
         self._places = {column.name: self._place(root, column) for column in columns}
+        widths = [self._places[column.name][1][1] for column in schema.rows if ANY_WIDTH in column.shape]
+        #: What the file keeps, with the width that it says.
+        self.schema = with_width(schema, widths[0]) if widths else schema
 
     def _inside(self, group: Any, name: str) -> Any:
         """Open a part of a group, unless it is somewhere else."""
@@ -159,7 +163,7 @@ class Shard:
     def _place(self, root: Any, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
         dataset = self._dataset_inside(root, column.name)
         shape, dtype = dataset.shape, dataset.dtype
-        if len(shape) < 1 or shape[1:] != column.shape or dtype != np.dtype(column.dtype):
+        if len(shape) < 1 or not _fits(shape[1:], column.shape) or dtype != np.dtype(column.dtype):
             raise ShardError(
                 f"{self.path}: {column.name} has rows {shape[1:]} {dtype}, they must be {column.shape} "
                 f"{np.dtype(column.dtype)}"
@@ -195,7 +199,7 @@ class Shard:
         ends = list(itertools.accumulate(lengths))
         if min(lengths, default=0) < 0 or self._columns["offset"].tolist() != [0, *ends[:-1]][: len(ends)]:
             raise ShardError(f"{self.path}: offset is not the running sum of length; run verify")
-        odd = [column.name for column in SCHEMAS[self.stage].rows if self.num_rows(column.name) != sum(lengths)]
+        odd = [column.name for column in self.schema.rows if self.num_rows(column.name) != sum(lengths)]
         if odd:
             raise ShardError(f"{self.path}: {odd[0]} has not as many rows as the utterances together; run verify")
         places = zip(self.names, self._columns["offset"].tolist(), self._columns["length"].tolist(), strict=True)
@@ -303,6 +307,13 @@ class Shard:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    """Tell whether a row's shape is the declared one; where that leaves the width open, whether there is one."""
+    return len(shape) == len(declared) and all(
+        size == wanted or (wanted == ANY_WIDTH and size > 0) for size, wanted in zip(shape, declared, strict=True)
+    )
 
 
 def _text(value: Any) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 
 from store import files
 from store.errors import ShardError
+from store.features import ANY_WIDTH, find_schema, with_width
 from store.names import check_utterance
-from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, STATUSES, UTTERANCE_COLUMNS
 from store.shard.sidecar import compute_sidecar, write_sidecar
 from store.shard.structure import Scaled, as_array, set_attribute
 
@@ -66,12 +67,13 @@ class ShardWriter:
 
     Args:
         path: The file to be; it must not exist.
-        stage: Name of a schema in `store.schema.SCHEMAS`.
+        stage: Name of a stage, see `store.features.find_schema`.
         shard: The shard's id.
         fingerprint: The stage set's fingerprint.
         provenance: Settings, versions, weights; written as JSON, so plain values only, and nothing that differs from
             run to run, since equal inputs are to give equal files.
         scratch: Folder for the spooled rows; the file's own folder by default.
+        width: How many numbers a row of a declared feature has.
 
     """
 
@@ -84,11 +86,17 @@ class ShardWriter:
         fingerprint: str,
         provenance: Mapping[str, Any],
         scratch: Path | None = None,
+        width: int = ANY_WIDTH,
     ) -> None:
         if path.exists():
             raise ShardError(f"{path} exists and is never written again; remove it to have it made anew")
         self.path = path
-        self._schema = SCHEMAS[stage]
+        schema = find_schema(stage)
+        if schema is None:
+            raise ValueError(f"no stage is called {stage!r}")
+        self._schema = with_width(schema, width)
+        if any(ANY_WIDTH in column.shape for column in self._schema.rows):
+            raise ValueError(f"stage {stage} needs the width of its rows, at least 1")
         self._attributes: dict[str, str | int] = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

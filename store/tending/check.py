@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from store.errors import LaterFormatError, ShardError, StoreError
-from store.schema import SCHEMAS, STATUSES
+from store.schema import STATUSES
 from store.shard.reader import Shard
 from store.shard.sidecar import Sidecar, read_sidecar, sidecar_path
 from store.text import escape
@@ -112,7 +112,7 @@ def _place_damage(name: str, path: Path, sidecar: Sidecar, damage: list[tuple[in
 
 def _owners(shard: Shard, sidecar: Sidecar, start: int, end: int) -> list[str]:
     """Name the utterances with rows among these bytes."""
-    if SCHEMAS[shard.stage].bytes_of:
+    if shard.schema.bytes_of:
         return _owners_of_images(shard, sidecar, start, end)
     offsets, lengths = shard.facts("offset"), shard.facts("length")
     hit = np.zeros(len(offsets), bool)
@@ -154,7 +154,7 @@ def _check_index(name: str, shard: Shard) -> Iterator[Fault]:
     if (lengths < 0).any() or not np.array_equal(offsets, np.cumsum(lengths) - lengths):
         yield Fault(name, "index", "offset is not the running sum of length")
         return
-    for column in SCHEMAS[shard.stage].rows:
+    for column in shard.schema.rows:
         rows = shard.num_rows(column.name)
         if rows != lengths.sum():
             yield Fault(
@@ -164,14 +164,14 @@ def _check_index(name: str, shard: Shard) -> Iterator[Fault]:
         status = shard.fact(utterance, "status")
         if status not in STATUSES:
             yield Fault(name, "index", f"status is {status!r}, it must be one of {', '.join(STATUSES)}", (utterance,))
-        if SCHEMAS[shard.stage].bytes_of:
+        if shard.schema.bytes_of:
             starts, sizes = shard.rows(utterance, "start"), shard.rows(utterance, "size")
             if (starts < 0).any() or (sizes < 0).any() or (starts + sizes > shard.num_rows("bytes")).any():
                 yield Fault(name, "index", "images that lie outside of the dataset bytes", (utterance,))
 
 
 def _check_values(name: str, shard: Shard) -> Iterator[Fault]:
-    for column in SCHEMAS[shard.stage].rows:
+    for column in shard.schema.rows:
         if not (column.finite and np.dtype(column.dtype).kind == "f"):
             continue
         bad = []

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from store import files
 from store.errors import StoreError
+from store.features import find_schema
 from store.layout import find_links
 from store.names import is_id
 from store.pages_mark import list_pages
-from store.schema import SCHEMAS
 from store.shard.sidecar import sidecar_path
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -98,7 +98,7 @@ def _is_known(root: Path, path: Path) -> bool:
         return len(parts) > 1 and path.is_file()
     if parts[0] == "shards":
         return len(parts) == 2 and path.suffix == ".json" and is_id(path.stem) and path.is_file()
-    if parts[0] in SCHEMAS:
+    if find_schema(parts[0]) is not None:
         in_set = len(parts) == 3 and is_id(parts[1]) and is_id(parts[2].partition(".")[0])
         return in_set and (_is_wavs(path) if path.suffix == "" else _is_shard(path))
     return path in list_pages(path.parent.parent if path.parent.name == "clips" else path.parent)

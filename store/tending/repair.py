@@ -8,6 +8,7 @@ from pathlib import Path
 
 from store import files
 from store.errors import StoreError
+from store.features import find_schema, is_feature
 from store.layout import damaged_folder, find_stage_sets
 from store.listings import Listing, find_listings
 from store.tending.check import Fault
@@ -25,6 +26,13 @@ MADE_FROM = {
     "crops_jpeg": (),
     "embeddings": (),
 }
+
+
+def is_made_from(stage: str, source: str) -> bool:
+    """Tell whether a stage is made from the rows of another; a declared feature is from those of face or sound."""
+    if is_feature(stage):
+        return source in (("wav",) if stage.startswith("sound_") else ("frames", "pixels", "faces", "crops"))
+    return stage in MADE_FROM.get(source, ())
 
 
 @dataclass
@@ -65,13 +73,13 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
             for part in parts_of_shard(root / fault.path):
                 _move(root, part, repaired)
             continue
-        if fault.kind == "orphan" or parts[0] not in MADE_FROM:
+        if fault.kind == "orphan" or find_schema(parts[0]) is None:
             _move(root, root / fault.path, repaired)
             continue
         stage = parts[0]
         for stage_set in find_stage_sets(root):
             itself = stage_set.stage == stage and stage_set.fingerprint == parts[1]
-            if itself or stage_set.stage in MADE_FROM[stage]:
+            if itself or is_made_from(stage_set.stage, stage):
                 path = stage_set.folder / f"{shard}.h5"
                 for part in parts_of_shard(path):
                     _move(root, part, repaired)
@@ -80,7 +88,7 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
 
 def _shard_of(parts: Sequence[str]) -> str:
     """Give the shard that a path in the store is of: of its file, its sidecar, its WAV files or its plan; else ""."""
-    places = 3 if parts[0] in MADE_FROM else 2 if parts[0] == "shards" else len(parts) + 1
+    places = 3 if find_schema(parts[0]) is not None else 2 if parts[0] == "shards" else len(parts) + 1
     return parts[places - 1].partition(".")[0] if len(parts) >= places else ""
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from store.errors import StoreError
+from store.features import find_width
 from store.layout import StageSet, find_stage_sets, wav_path
 from store.listings import Listing, find_listings
 from store.plans import StoredPlan, plan_path
-from store.schema import SCHEMAS
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 from store.tending.removal import parts_of_shard, remove
@@ -65,13 +65,18 @@ def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Map
     path = stage_set.folder / f"{plan.shard}.h5"
     provenance = _merge_provenance(list(rows_of.values()))
     with ShardWriter(
-        path, stage=stage_set.stage, shard=plan.shard, fingerprint=stage_set.fingerprint, provenance=provenance
+        path,
+        stage=stage_set.stage,
+        shard=plan.shard,
+        fingerprint=stage_set.fingerprint,
+        provenance=provenance,
+        width=find_width(next(iter(rows_of.values())).schema),
     ) as writer:
         for name in plan.names:
             source = rows_of[name]
             with writer.utterance(name, source_sha256=source.fact(name, "source_sha256")) as rows:
                 rows.set_status(source.fact(name, "status"), source.fact(name, "message"))
-                facts = [column.name for column in SCHEMAS[stage_set.stage].facts if column.name in source.fact_names]
+                facts = [column.name for column in source.schema.facts if column.name in source.fact_names]
                 rows.facts = {fact: source.fact(name, fact) for fact in facts}
                 if stage_set.stage == "wav":
                     rows.length = source.fact(name, "length")
@@ -81,7 +86,7 @@ def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Map
 
 
 def _copy_rows(source: Shard, rows: UtteranceRows) -> None:
-    schema = SCHEMAS[source.stage]
+    schema = source.schema
     if schema.bytes_of:
         images = source.images(rows.name)
         for start in range(0, len(images), _IMAGES_AT_ONCE):

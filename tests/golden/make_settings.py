@@ -7,7 +7,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from pipeline.sections import SECTIONS, say_limits, say_meaning, say_value
+from pipeline.sections import FEATURE_OPTIONS, SECTIONS, say_limits, say_meaning, say_value
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, TASKS_CFG = ROOT / "docs" / "settings.md", ROOT / "tasks.cfg"
@@ -21,14 +21,17 @@ Every setting, with its default and the values it may have. `tasks.cfg` holds th
 <!-- Written by `make settings` from the declarations in pipeline/sections.py and models/training/settings.py. -->
 """
 
+FEATURES = "A feature of your own, as many sections as you like ([what they do](features.md)); tasks.cfg has none."
+
 
 def render_page() -> str:
     """Write docs/settings.md."""
     parts = [BEGINNING]
-    for name, section in SECTIONS.items():
-        doc = (section.__doc__ or "").partition("\n")[0]
+    sections = {name: ((each.__doc__ or "").partition("\n")[0], each.get_params()) for name, each in SECTIONS.items()}
+    sections["features.NAME"] = (FEATURES, [*FEATURE_OPTIONS.items()])
+    for name, (doc, parameters) in sections.items():
         parts.append(f"\n## [{name}]\n\n{doc}\n\n| setting | default | may be | meaning |\n|---|---|---|---|\n")
-        for option, parameter in section.get_params():
+        for option, parameter in parameters:
             default = say_value(parameter._default)
             cells = (f"`{option}`", default and f"`{default}`", say_limits(parameter), say_meaning(parameter))
             parts.append(f"| {' | '.join(escape_cell(cell) for cell in cells)} |\n")

@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from pipeline import chain
-from pipeline.chain import MADE_FROM, NETWORK_TITLES, NETWORKS, STAGES, find_work
+from pipeline.chain import NETWORK_TITLES, NETWORKS, STAGES, find_work
 from store.schema import SCHEMAS
 
 DONE = {"wav", "stft", "frames", "faces", "embeddings"}
@@ -17,7 +17,8 @@ def test_examples_in_docstrings():
 
 def test_the_table_names_every_file_of_a_shard_once():
     files = [file for stage in STAGES.values() for file in (stage.name, *stage.beside)]
-    assert sorted(files) == sorted(SCHEMAS) == sorted(MADE_FROM)
+    made = [file for stage in STAGES.values() for file in stage.made_from]
+    assert sorted(files) == sorted(SCHEMAS) == sorted(made)
     assert list(NETWORK_TITLES) == list(NETWORKS)
 
 

@@ -8,6 +8,7 @@ STORE = Path(__file__).resolve().parents[2] / "store"
 # From the bottom up: a module or room imports only what stands on a line above its own, or in its own room.
 FLOORS = [
     {"errors", "names", "schema", "text", "files"},
+    {"features"},
     {"json_files", "layout", "lock", "labels"},
     {"erased", "plans", "listings", "pages_mark"},
     {"shard"},

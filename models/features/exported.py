@@ -1,0 +1,90 @@
+"""Networks as torch.export files (.pt2).
+
+Loading one can run code (torch 2.13): weights may be pickles, which torch.export.load opens without restriction,
+and sizes in the graph are evaluated by sympy. So its user has to name the file's digest, and a file with a pickle is
+refused even then.
+"""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.features.network import ModelError, Network, Precision
+
+_LAYOUT = "archive_format"
+_PICKLED = ("custom_obj", "opaque_obj")
+
+
+def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
+    """Make a network of a .pt2 file's bytes, which the caller has compared with the digest that its user trusts.
+
+    Args:
+        data: the file's content.
+        device: "cpu" or "cuda".
+        precision: of products and convolutions (autocast).
+
+    Raises:
+        ModelError: it holds a pickle, or is no network of one input.
+    """
+    check_archive(data)
+    try:
+        module = torch.export.load(io.BytesIO(data)).module().to(device)
+    except Exception as error:  # whatever a damaged graph leads to
+        raise ModelError(f"torch cannot load it: {_first_line(error)}") from error
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        kind = torch.device(device).type
+        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
+            try:
+                given = module(torch.from_numpy(batch).to(device))
+            except Exception as error:
+                raise ModelError(f"torch cannot run it on {batch.shape}: {_first_line(error)}") from error
+        if isinstance(given, tuple | list):
+            given = given[0]
+        if not isinstance(given, torch.Tensor):
+            raise ModelError(f"it gives {type(given).__name__}: it must give a tensor")
+        return given.float().cpu().numpy()
+
+    return run
+
+
+def check_archive(data: bytes) -> None:
+    """Refuse a file that is none of torch.export's, or that torch would unpickle something of.
+
+    Raises:
+        ModelError: says what it is or holds.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+            configs = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError) as error:
+        raise ModelError(f"it is no archive of torch.export: {_first_line(error)}") from error
+    if not any(name.rpartition("/")[2] == _LAYOUT for name in names):
+        raise ModelError("it is of an old layout, or of torch.save; write it again with torch.export.save")
+    pickles = [name for name in names if name.endswith(".pt") and "/sample_inputs/" not in f"/{name}"]
+    pickles += [str(place) for config in configs for place in _find_pickles(config)]
+    if pickles:
+        raise ModelError(
+            f"it holds pickles ({pickles[0][:80]}), which are never loaded; export it without such objects"
+        )
+
+
+def _find_pickles(config: Any) -> list[Any]:
+    """Name the payloads that are pickles, in the table of an archive's weights or constants."""
+    payloads = config.get("config", {}) if isinstance(config, dict) else {}
+    if not isinstance(payloads, dict) or not all(isinstance(each, dict) for each in payloads.values()):
+        raise ModelError("its table of weights cannot be read")
+    return [
+        name
+        for name, each in payloads.items()
+        if each.get("use_pickle", True) or str(each.get("path_name", "")).startswith(_PICKLED)
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,98 @@
+"""What a section [features.NAME] may say, and what it is known by."""
+
+import doctest
+import re
+
+import pytest
+
+from pipeline import features
+from pipeline.errors import UserError
+from pipeline.features import COMING_ALONG, read_feature
+from pipeline.runs.fingerprints import compute_fingerprint, describe_model
+from pipeline.sections import FEATURE_OPTIONS
+
+CROP = {"input": "crop", "model": "a.onnx"}
+SOUND = {"input": "waveform", "model": "a.onnx", "hop_seconds": "0.1"}
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(features).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "fault"),
+    [
+        ("mini", {**CROP, "model": "mine.pt2"}, "needs sha256: loading such a file can run code"),
+        ("mini", {"model": "a.onnx"}, "needs input"),
+        ("mini", {"input": "crop"}, "needs input"),
+        ("stft", CROP, "has a name that is taken"),
+        ("Mini", CROP, "is no name for a feature"),
+        ("../x", CROP, "is no name for a feature"),
+        ("mini", {**CROP, "hop_seconds": "1"}, "hop_seconds says nothing of input = crop"),
+        ("mini", {**CROP, "margin": "1"}, "margin says nothing of input = crop"),
+        ("mini", {**SOUND, "size": "2x2"}, "size says nothing of input = waveform"),
+        ("mini", {**CROP, "size": "1x"}, "size = 1x must be width x height"),
+        ("mini", {**CROP, "deviation": "0"}, "deviation = 0 must be one number or three above 0"),
+        ("mini", {**CROP, "mean": "1,2"}, "mean = 1,2 must be one number or three"),
+        ("mini", {**CROP, "mean": "nan"}, "mean = nan must be"),
+        ("mini", {**SOUND, "hop_seconds": "0"}, "hop_seconds must be above 0"),
+        ("mini", {**CROP, "sha256": "abc"}, "sha256 = abc must be 64 of"),
+        ("mini", {**CROP, "precision": "bfloat16"}, "precision = bfloat16 is for .pt2 files"),
+        ("speech", {"input": "crop", "model": "voice_activity"}, "takes input = waveform and no other option"),
+    ],
+)
+def test_a_fault_is_a_sentence(name, options, fault):
+    with pytest.raises(ValueError, match=rf"^\[features.{re.escape(name)}\] .*{re.escape(fault)}"):
+        read_feature(f"features.{name}", options)
+
+
+@pytest.mark.parametrize("model", COMING_ALONG)
+def test_networks_that_come_along_take_a_whole_sound(model):
+    feature = read_feature("features.mine", {"input": "waveform", "model": model})
+    assert (feature.stage, feature.kind, feature.is_whole) == ("sound_mine", "code", True)
+    assert feature.hop_seconds == COMING_ALONG[model][1]
+
+
+def test_each_option_that_changes_the_rows_is_in_the_fingerprint_and_no_other():
+    other = {
+        **{"input": "face_region", "model": "b.onnx", "size": "2x2", "colours": "bgr", "layout": "nhwc", "mean": "1"},
+        **{"deviation": "2", "margin": "1", "sample_rate": "8000", "window_seconds": "9", "hop_seconds": "9"},
+        **{"precision": "bfloat16", "sha256": "0" * 64, "packages": "numpy", "batch_size": "7"},
+    }
+    assert other.keys() == FEATURE_OPTIONS.keys()
+    changing = set()
+    for base in (CROP | {"model": "a.pt2", "sha256": "1" * 64}, CROP | {"input": "face_region"}, SOUND):
+        before = compute_fingerprint(read_feature("features.a", base).describe())
+        for option, value in other.items():
+            try:
+                feature = read_feature("features.a", {**base, option: value})
+            except ValueError:
+                continue  # this option says nothing of this input
+            if compute_fingerprint(feature.describe()) != before:
+                changing.add(option)
+    # The model, what its digest is and the packages' versions are described apart.
+    assert changing - {"model"} == other.keys() - {"model", "sha256", "packages", "batch_size"}
+
+
+def test_the_network_is_known_by_its_bytes_its_code_and_versions(tmp_path, monkeypatch):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"one")
+    feature = read_feature("features.a", {**CROP, "model": str(path), "packages": "numpy"})
+    first = describe_model(feature)
+    assert first.keys() == {"weights", "packages"}
+    path.write_bytes(b"three")
+    assert describe_model(feature)["weights"] != first["weights"]
+    trusted = read_feature("features.a", {**CROP, "model": str(path), "sha256": first["weights"]})
+    with pytest.raises(UserError, match="it is not the file that you trusted"):
+        describe_model(trusted)
+    code = tmp_path / "mine_3b.py"
+    code.write_text("1")
+    monkeypatch.syspath_prepend(tmp_path)
+    feature = read_feature("features.a", {**CROP, "model": "mine_3b:make"})
+    before = describe_model(feature)
+    code.write_text("22")
+    assert describe_model(feature)["code"] != before["code"]
+    with pytest.raises(
+        UserError, match=r"needs the package no-such-3b, which is not installed; pip install no-such-3b"
+    ):
+        describe_model(read_feature("features.a", {**CROP, "model": "mine_3b:make", "packages": "no-such-3b"}))
