@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from models import paper
+from models.closed_pipes import run_quietly
 from models.networks.summary import NETWORKS, render, summarise
 
 
@@ -41,4 +42,4 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m models") -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_quietly(main))

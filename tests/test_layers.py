@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # a line does not import each other. A type or an import inside a function counts like any other.
 FLOORS = {
     "models": [
-        {"paper", "choices", "compiled", "processor", "seeding", "tensor_files"},
+        {"paper", "choices", "closed_pipes", "compiled", "processor", "seeding", "tables", "tensor_files"},
         {"loading"},
         {"weights"},
         {"mtcnn", "sphereface", "features"},

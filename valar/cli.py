@@ -86,7 +86,7 @@ COMMANDS = {
     "completion": Entry(
         "print what a shell needs to complete `valar`",
         "valar.completion",
-        'eval "$(valar completion bash)"     # in ~/.bashrc; zsh likewise',
+        'eval "$(valar completion bash)"     # in ~/.bashrc; or zsh, in ~/.zshrc',
     ),
 }
 

@@ -25,7 +25,7 @@ class Extraction:
         faces: (N, 112, 96, 3) uint8, blue, green, red, aligned; None where they were not asked for,
             or `[faces] crops` is not raw.
         boxes: (N, 4) float32, (x1, y1, x2, y2) in pixels of the upright frame.
-        landmarks: (N, 5, 2) float32, (x, y), likewise: eyes, nose, corners of the mouth.
+        landmarks: (N, 5, 2) float32, (x, y) in pixels of the upright frame: eyes, nose, corners of the mouth.
         face_times: (N,) float64, seconds since the clip's beginning.
         embeddings: (N, 512) float32.
         status: Stage to its status, "ok" or what is wrong.
@@ -56,7 +56,7 @@ class Prediction:
 
     Attributes:
         arousal: From -1 to 1; None where nothing could be seen or heard.
-        valence: Likewise.
+        valence: From -1 to 1; None where nothing could be seen or heard.
         rests_on: The network that says it: joint, or anet or vnet where the face or the sound is missing; "" for none.
         seconds: The video's length.
         notes: What has to be read before the numbers, such as random weights.

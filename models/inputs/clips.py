@@ -23,7 +23,7 @@ class Clips:
         labels: (U, 2) arousal and valence in [-1, 1], NaN where an utterance has none; None for a split without labels.
         stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound.
         embeddings: U arrays (F, 512) float32; None (or no rows) where it has no face.
-        crops: U arrays (F, 112, 96, 3) uint8 BGR; likewise. Only `finetune` looks at them.
+        crops: U arrays (F, 112, 96, 3) uint8 BGR; None (or no rows) where it has no face. For `finetune`.
     """
 
     names: Sequence[str]

@@ -23,7 +23,7 @@ class InputPlan:
         channel_order: of crops.
         random_starts: draw the maps' starts; otherwise they are evaluation's.
         mask_frequencies: widest band of frequencies set to zero in each map (see `mask_maps`); 0 for none.
-        mask_frames: likewise in time.
+        mask_frames: most STFT frames in a row set to zero in each map; 0 for none.
         mirror: mirror the crops of every second utterance, drawn at random.
     """
 

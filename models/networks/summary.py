@@ -11,6 +11,7 @@ from models import paper
 from models.networks.anet import ANet
 from models.networks.joint import Joint
 from models.networks.vnet import VNet
+from models.tables import render_table
 
 NETWORKS: Mapping[str, type[nn.Module]] = {"anet": ANet, "vnet": VNet, "joint": Joint}
 
@@ -113,13 +114,7 @@ def render(layers: list[Layer]) -> str:
     ]
     total = sum(layer.num_parameters for layer in layers), sum(layer.flops for layer in layers)
     rows.append(("in all", "", "", f"{total[0]:,}", _giga(total[1])))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = []
-    for row in rows:
-        left = "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True))
-        right = "  ".join(cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True))
-        lines.append(f"{left}  {right}")
-    return "\n".join(lines)
+    return render_table(rows, right=(3, 4))
 
 
 def _giga(flops: int) -> str:

@@ -34,6 +34,7 @@ class RunOptions:
             whole epochs only.
         saving_share: of the training's time, what saving after epochs may take at most; an epoch that is not saved is
             trained again after a kill. 1 saves after every epoch.
+        curves: folder of TensorBoard's file, by whose name TensorBoard calls the training; None for `folder`.
 
     Raises:
         ValueError: `saving_share` not above 0 and at most 1.
@@ -46,6 +47,7 @@ class RunOptions:
     overwrite: bool = False
     save_every_steps: int = 0
     saving_share: float = 1.0
+    curves: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse a share that cannot be kept."""

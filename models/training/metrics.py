@@ -15,8 +15,8 @@ class EpochMetrics:
         num_epochs: of this training.
         loss: mean over the training utterances, each counted in its batch.
         learning_rate: of this epoch.
-        ccc_arousal: on the validation split; NaN where undefined, as are the next two.
-        ccc_valence: likewise.
+        ccc_arousal: CCC of arousal on the validation split; NaN where undefined.
+        ccc_valence: CCC of valence on the validation split; NaN where undefined.
         total_ccc: sum of those that are defined.
         is_best: no epoch before had a higher total.
         num_train: utterances trained on.

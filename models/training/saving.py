@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from models.training.metrics import find_best
 from models.training.parallel import Group
 from models.training.state import STATE, TrainingState, check_state_fits, load_state, write_metrics
 from models.training.tensorboard import FILE as EVENTS
-from models.training.tensorboard import append_epoch, write_events
+from models.training.tensorboard import append_epoch, describe_settings, write_events
 
 METRICS = "metrics.jsonl"
 AVERAGE = "average.pt"
@@ -62,12 +62,16 @@ class Keeper:
         job: what is trained.
         optimiser: of its weights.
         folder: of its files.
+        curves: folder of TensorBoard's file.
         group: of processes.
         share: see `Pace`.
     """
 
-    def __init__(self, job: Job, optimiser: torch.optim.Optimizer, folder: Path, group: Group, *, share: float) -> None:
+    def __init__(
+        self, job: Job, optimiser: torch.optim.Optimizer, folder: Path, curves: Path, group: Group, *, share: float
+    ) -> None:
         self._job, self._optimiser, self._folder, self._group = job, optimiser, folder, group
+        self._events = curves / EVENTS
         self._pace = Pace(share)
         self._copy: dict[str, torch.Tensor] = {}
 
@@ -94,7 +98,8 @@ class Keeper:
             for name in (LAST, AVERAGE) if goes_on else (LAST, AVERAGE, STATE, BEST):
                 (folder / name).unlink(missing_ok=True)
             write_metrics(folder / METRICS, state.history)
-            write_events(folder / EVENTS, state.history)
+            self._events.parent.mkdir(parents=True, exist_ok=True)
+            write_events(self._events, state.history, describe_settings(job.kind, asdict(job.settings)))
             best = find_best(state.history)
             if best is not None and not _holds(folder / BEST, best.epoch):
                 self._write_best(state)
@@ -143,7 +148,7 @@ class Keeper:
             self._copy = _copy_to_host(self._job.network.state_dict(), self._copy)
             state.best = self._copy
         write_metrics(self._folder / METRICS, state.history)
-        append_epoch(self._folder / EVENTS, metrics)
+        append_epoch(self._events, metrics)
 
     def _write_best(self, state: TrainingState) -> None:
         """Write best.pt where the state holds the best epoch's weights; where it does not, they are written already."""

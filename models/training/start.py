@@ -130,7 +130,7 @@ def train_joint(
         settings: see there; ANet's width, VNet's backbone and its channel order are taken from their checkpoints.
         options: where and with which seed.
         anet: ANet's checkpoint, file or folder (the best one).
-        vnet: VNet's checkpoint, likewise.
+        vnet: VNet's checkpoint, file or folder (the best one).
         provenance: plain data to keep with the checkpoints.
         start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
 

@@ -1,7 +1,8 @@
 """Learning curves in the files that TensorBoard reads, written without its package (and the twenty it brings along).
 
 A file is a row of records: length, its checksum, content, its checksum (TFRecord). The content is a protocol buffer:
-an `Event` with a time, a step and a `Summary` of named numbers. `tensorboard --logdir runs/checkpoints` shows them.
+an `Event` with a time, a step and a `Summary` of named numbers. `tensorboard --logdir runs/tensorboard` shows them.
+Written by hand, although TensorBoard has a writer: the curves are there for whoever installs it only afterwards.
 """
 
 import math
@@ -20,12 +21,24 @@ MASK_DELTA = 0xA282EAD8
 # Tags of protocol buffers: the field's number shifted by three, and how its value is written.
 EVENT_WALL_TIME, EVENT_STEP, EVENT_VERSION, EVENT_SUMMARY = 0x09, 0x10, 0x1A, 0x2A
 SUMMARY_VALUE, VALUE_TAG, VALUE_NUMBER = 0x0A, 0x0A, 0x15
+VALUE_TENSOR, VALUE_METADATA = 0x42, 0x4A
+# A SummaryMetadata whose plugin is "text"; a TensorProto of strings (type 7) that is one text: a shape of (1,).
+TEXT_METADATA = bytes([0x0A, 0x06, 0x0A, 0x04]) + b"text"
+TEXT_TENSOR = bytes([0x08, 0x07, 0x12, 0x04, 0x12, 0x02, 0x08, 0x01])
+TENSOR_STRING = 0x42
 
 
-def write_events(path: Path, history: list[EpochMetrics]) -> None:
-    """Write the file anew, whole, for the epochs so far."""
+def write_events(path: Path, history: list[EpochMetrics], settings: str = "") -> None:
+    """Write the file anew, whole, for the epochs so far.
+
+    Args:
+        path: The file.
+        history: The epochs.
+        settings: Markdown, shown under "Text"; "" for none.
+    """
     header = bytes([EVENT_VERSION]) + _sized(VERSION)
-    content = _record(_encode_time(time.time()) + header) + b"".join(map(_encode_epoch, history))
+    text = _record(encode_text(time.time(), "settings", settings)) if settings else b""
+    content = _record(_encode_time(time.time()) + header) + text + b"".join(map(_encode_epoch, history))
     with writing_whole(path, len(content)) as beside:
         beside.write_bytes(content)
 
@@ -65,6 +78,33 @@ def encode_event(wall_time: float, step: int, numbers: Mapping[str, float]) -> b
     # The format leaves out what is zero.
     step_field = bytes([EVENT_STEP]) + _varint(step) if step else b""
     return _encode_time(wall_time) + step_field + bytes([EVENT_SUMMARY]) + _sized(summary)
+
+
+def encode_text(wall_time: float, name: str, text: str) -> bytes:
+    """Encode an `Event` that holds a text, for TensorBoard's page "Text".
+
+    Args:
+        wall_time: seconds since 1970.
+        name: of the text.
+        text: Markdown.
+    """
+    tensor = TEXT_TENSOR + bytes([TENSOR_STRING]) + _sized(text.encode())
+    value = bytes([VALUE_TAG]) + _sized(name.encode()) + bytes([VALUE_TENSOR]) + _sized(tensor)
+    value += bytes([VALUE_METADATA]) + _sized(TEXT_METADATA)
+    summary = bytes([SUMMARY_VALUE]) + _sized(value)
+    return _encode_time(wall_time) + bytes([EVENT_SUMMARY]) + _sized(summary)
+
+
+def describe_settings(kind: str, settings: Mapping[str, object]) -> str:
+    """Write a training's settings as a table of Markdown.
+
+    >>> print(describe_settings("vnet", {"epochs": 30, "loss": "mse"}))
+    | vnet | |
+    |---|---|
+    | epochs | 30 |
+    | loss | mse |
+    """
+    return "\n".join([f"| {kind} | |", "|---|---|", *(f"| {name} | {value} |" for name, value in settings.items())])
 
 
 def compute_crc32c(data: bytes) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.tables import render_table
 from models.weights.digests import compute_sha256
 from models.weights.download import fetch_weights
 from models.weights.table import (
@@ -66,11 +67,7 @@ def list_weights(folder: Path) -> list[dict[str, str]]:
 def format_table(folder: Path) -> str:
     """Return `list_weights` as text."""
     listed = list_weights(folder)
-    rows = [tuple(listed[0]), *(tuple(row.values()) for row in listed)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return render_table([tuple(listed[0]), *(tuple(row.values()) for row in listed)])
 
 
 def _examine(entry: WeightsEntry, folder: Path) -> tuple[str, str]:

@@ -41,7 +41,7 @@ class Answer:
         start_seconds: where it begins.
         end_seconds: where it ends.
         arousal: None where nothing could be seen.
-        valence: likewise.
+        valence: None where nothing could be seen.
         rests_on: the network that says it, or "".
     """
 

@@ -16,7 +16,7 @@ from pipeline.report.changes import Basis, find_data, find_settings, read_text
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow, parse_details
 from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both
-from pipeline.report.tables import format_cells, print_tables, title_of
+from pipeline.report.tables import format_rows, print_tables, title_of
 
 HELP = "show a report's tables, or set two reports side by side"
 HEADER = ("", "arousal", "valence", "total", "scored")
@@ -122,12 +122,11 @@ def format_found(found: Mapping[str, Any], names: list[str]) -> str:
     if found["relabelled"]:
         lines.append(f"! {found['relabelled']} utterances have other labels in B and are not compared")
     for split in dict.fromkeys(result["split"] for result in found["results"]):
-        rows: list[tuple[str, ...]] = [HEADER]
+        rows: list[tuple[str, ...]] = []
         for result in found["results"]:
             if result["split"] == split:
                 rows += _make_rows(result)
-        widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-        lines += ["", f"CCC on {split}", *(format_cells(row, widths) for row in rows)]
+        lines += ["", f"CCC on {split}", *format_rows(HEADER, rows)]
     lines += ["", "settings that differ (A, B)" if found["changed"] else "the settings are the same"]
     lines += [f"  {name}: {pair[0]}, {pair[1]}" for name, pair in found["changed"].items()]
     lines += ["", "clips and features that differ (A to B)" if found["data"] else "the clips and features are the same"]

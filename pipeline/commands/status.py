@@ -17,6 +17,7 @@ from pipeline.training.experiment import plan_trainings
 from pipeline.training.forecast import forecast_data
 from pipeline.training.outlook import look_ahead
 from store.layout import stage_folder
+from store.text import render_table
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
 #: Exit code when a run would do something.
@@ -134,15 +135,10 @@ def _reason(run: Run, stage: str, waiting: list[str]) -> str:
 
 def format_status(status: Status) -> str:
     """Give the status as a table of plain text."""
-    rows = [("stage", "done", "waiting", "about", "")]
-    rows += [
+    rows = [
         (stage.stage, str(stage.done), str(stage.waiting), _format_time(stage), stage.reason) for stage in status.stages
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    lines = [
-        "  ".join([f"{row[0]:<{widths[0]}}", *(f"{row[i]:>{widths[i]}}" for i in (1, 2, 3)), row[4]]).rstrip()
-        for row in rows
-    ]
+    lines = [render_table(("stage", "done", "waiting", "about", ""), rows, right=(1, 2, 3))]
     if status.missing:
         lines.append(f"{status.missing} listed utterances have no file")
     if status.vanished:

@@ -55,8 +55,8 @@ class Utterance:
         arousal: in [-1, 1], mapped there from the range of the file's labels, or None.
         valence: in [-1, 1], or None exactly where arousal is.
         link: as in the CSV file, or None.
-        start: likewise.
-        end: likewise.
+        start: as in the CSV file, or None.
+        end: as in the CSV file, or None.
         csv_path: where it comes from.
         line: the line its row starts at, counted from 1.
         group: what the column named in `[dataset] group` says, or None.

@@ -63,7 +63,7 @@ class DemoClip:
         video: Name of the video.
         utterance: Number of the utterance in its video, from 1.
         arousal: What is meant, in [0, 1], without the raters' error.
-        valence: What is meant, in [-1, 1], likewise.
+        valence: What is meant, in [-1, 1], without the raters' error.
         labels: Arousal and valence as rated: with error, cut to their ranges.
     """
 

@@ -59,9 +59,9 @@ def find_rivals(
         chosen: the heaviest person.
         others: the tracks of all others, in the order in which they begin.
         table: see `join_tracks`.
-        crops: likewise.
-        cut_frames: likewise.
-        likeness: likewise.
+        crops: see `join_tracks`.
+        cut_frames: see `join_tracks`.
+        likeness: see `join_tracks`.
         evidence: gives the times.
     """
     least = _LEAST_SHARE * chosen.weight

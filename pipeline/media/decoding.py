@@ -178,7 +178,7 @@ class Converter:
 
     Args:
         width: of the clip's largest picture, upright and with square pixels.
-        height: likewise.
+        height: of the same picture.
 
     """
 

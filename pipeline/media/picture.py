@@ -50,7 +50,7 @@ class FrameTable:
     Attributes:
         times_seconds: (F,) float64, strictly ascending, relative to the start of the clip's earliest stream.
         width: of an upright picture with square pixels, the largest one where they differ.
-        height: likewise.
+        height: of the same picture.
         rotation_degrees: 0, 90, 180 or 270, by which the first picture's stored pixels are turned clockwise to be
             upright.
         sample_aspect_ratio: width of a stored pixel over its height; above 1 pictures are widened, below 1
@@ -89,7 +89,7 @@ def read_frames(
         table: what `scan_frames` gave for it; a frame's index is its place there.
         threads: how many decode; 0 for as many as ffmpeg thinks right.
         stream: the one that `scan_frames` was told.
-        turn_degrees: likewise.
+        turn_degrees: as `scan_frames` was told.
         start_seconds: when in the clip the table's times begin, where the table is of a part of it (`cut_table`).
 
     Returns:

@@ -101,8 +101,8 @@ def fit_fusion(
     """Fit for each dimension the least squares weights of two networks and a constant.
 
     Args:
-        anet: (N, 2), NaN where it could see nothing.
-        vnet: likewise.
+        anet: (N, 2) predictions, NaN where there was no sound.
+        vnet: (N, 2) predictions, NaN where there was no face.
         labels: (N, 2), NaN where there are none.
 
     Returns:

@@ -48,7 +48,7 @@ class Points:
         truth: (N, 2) arousal and valence.
         values: (N, 2), the model's.
         seconds: (N,) lengths, NaN where not known.
-        face_shares: (N,) shares of frames with a face, likewise.
+        face_shares: (N,) shares of frames with a face, NaN where not known.
     """
 
     truth: np.ndarray

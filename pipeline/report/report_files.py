@@ -30,9 +30,9 @@ class SplitListing:
         utterances: as in the file, such as "utterance_1.mp4".
         labels: (U, 2) arousal and valence, NaN rows where an utterance has none; None for a split without labels.
         sound: the ledger's status of each utterance's sound.
-        picture: likewise of its picture.
+        picture: the ledger's status of each utterance's picture.
         seconds: each clip's length, None where it is not known; empty when none is.
-        face_shares: share of each clip's frames with the speaker's face, likewise.
+        face_shares: share of each clip's frames with the speaker's face, None where not known; empty when none is.
         groups: the recording of each utterance, which intervals and tests draw; empty for its video.
         shared: whether the networks were trained or chosen on clips of the same recording; empty for nowhere.
 

@@ -28,14 +28,14 @@ class DetailRow:
 
     Attributes:
         video: as in the truth file.
-        utterance: likewise.
+        utterance: as in the truth file.
         values: arousal and valence as submitted.
         rests_on: the network that made them, or "mean".
-        sound: the ledger's status.
-        picture: likewise.
+        sound: the ledger's status of its sound.
+        picture: the ledger's status of its picture.
         truth: true arousal and valence; None where the utterance has none.
         seconds: length of the clip; None where it is not known.
-        face_share: share of its frames with the speaker's face; likewise.
+        face_share: share of its frames with the speaker's face; None where it is not known.
         recording: what it is a part of; "" where that is not known.
     """
 

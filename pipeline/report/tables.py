@@ -1,7 +1,7 @@
 """The table of CCC on the console, beside the paper's."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.dataset.omg import SIZES
 from pipeline.report.scoring import DIMENSIONS, format_interval, format_number, format_score
+from store.text import render_table
 
 TITLES = {
     "anet": "ANet",
@@ -146,13 +147,11 @@ def format_tables(content: Mapping[str, Any]) -> str:
     """Return report.json's scores and notes as plain text, columns aligned."""
     lines = [f"! {note}" for note in content["notes"]]
     for split in list_splits(content):
-        rows = [HEADER, *(row.cells() for row in make_rows(content, split))]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+        rows = [row.cells() for row in make_rows(content, split)]
         lines += ["", title_of_split(split)] if lines else [title_of_split(split)]
-        lines += [format_cells(row, widths) for row in rows]
+        lines += format_rows(HEADER, rows)
     for title, cells in _make_further_tables(content):
-        widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-        lines += ["", title, *(format_cells(row, widths) for row in cells)]
+        lines += ["", title, *format_rows(cells[0], cells[1:])]
     return "\n".join(lines)
 
 
@@ -214,10 +213,9 @@ def _make_further_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, list
         yield fold_title(content), folds
 
 
-def format_cells(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a line of a plain table."""
-    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-    return f"  {'  '.join(padded)}".rstrip()
+def format_rows(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a plain table, the titles first."""
+    return [f"  {line}" for line in render_table(titles, rows).split("\n")]
 
 
 def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None:

@@ -44,14 +44,14 @@ class ClipRequest:
         source: the clip; None where it is gone.
         pixels: shard of kept pixels, looked at where the clip is gone.
         override: what the user says of it.
-        smallest_face_px: see tasks.cfg.
-        detect_every: likewise.
+        smallest_face_px: `[faces] smallest_face_px`.
+        detect_every: `[faces] detect_every`.
         weights: SphereFace's file, by which tracks are joined; None to join them by their looks.
         device: where the networks run.
         decoder_threads: of the decoder.
         scratch: existing folder in which a folder for the crops is made.
-        speaker: the rule, see tasks.cfg.
-        still_faces: likewise.
+        speaker: the rule, `[faces] speaker`.
+        still_faces: `[faces] still_faces`.
         wav: the clip's sound in the store, used if it is there; else it is extracted anew where it is needed.
         ffmpeg: the binary that does so; "" for the one that is found.
         frames_ahead: frames decoded ahead of the tracker by a thread of their own; 0 decodes in its thread, which is
@@ -160,8 +160,8 @@ def choose_evidence(
 
     Args:
         times: (F,) of the clip's frames, in seconds.
-        speaker: see tasks.cfg.
-        still_faces: likewise.
+        speaker: `[faces] speaker`.
+        still_faces: `[faces] still_faces`.
         listen: reads the clip's sound, called where it could decide.
     """
     is_asked, skips_stills = speaker == "speaking", still_faces == "skip"
@@ -224,8 +224,8 @@ def load_detector(smallest_face_px: int, device: str, num_threads: int) -> Mtcnn
 
     Args:
         smallest_face_px: see `Mtcnn`.
-        device: likewise.
-        num_threads: likewise; more than one where a clip alone, or the last of a shard, would leave cores idle.
+        device: see `Mtcnn`.
+        num_threads: see `Mtcnn`; more than one where a clip alone, or the last of a shard, would leave cores idle.
     """
     return Mtcnn(load_networks(), smallest_face_px=smallest_face_px, device=device, num_threads=num_threads)
 

@@ -78,7 +78,7 @@ class _WholeSounds(contextlib.AbstractContextManager["_WholeSounds"]):
         members: of the shard.
         place: folder for scratch.
         ffmpeg: see `media.extract_wav`.
-        stopping: likewise.
+        stopping: see `media.extract_wav`.
     """
 
     def __init__(

@@ -20,8 +20,8 @@ class SplitRows:
         names: U names, video/utterance.
         labels: U pairs of arousal and valence, NaN where an utterance has none; None for a split without labels.
         stft: of each the file of its shard; None where it has no sound.
-        embeddings: likewise; None where it has no face.
-        crops: likewise; None also where no crops are asked for. Raw or JPEG, which the file says.
+        embeddings: of each the file of its shard; None where it has no face.
+        crops: of each the file of its shard, raw or JPEG; None where it has no face, or no crops are asked for.
     """
 
     names: list[str]

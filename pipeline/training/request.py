@@ -19,11 +19,12 @@ class TrainingRequest:
         network: "anet", "vnet" or "joint".
         settings: arguments of the network's settings class in models/training/settings.py.
         folder: of the checkpoints.
+        curves: folder of TensorBoard's file, named for people.
         seed: of every random number.
         device: "cpu" or "cuda".
         threads: of each operation on a CPU.
-        save_every_steps: see tasks.cfg.
-        saving_share: likewise.
+        save_every_steps: `[run] save_every_steps`.
+        saving_share: `[run] saving_share`.
         weights: file of the pretrained weights it starts from; None for random ones, and for Joint.
         parents: Joint's single networks, by name the folder of their checkpoints.
         provenance: recorded with the checkpoints.
@@ -35,6 +36,7 @@ class TrainingRequest:
     network: str
     settings: Mapping[str, Any]
     folder: str
+    curves: str
     seed: int
     device: str
     threads: int
@@ -84,6 +86,7 @@ def train(
         on_epoch=on_epoch,
         save_every_steps=request.save_every_steps,
         saving_share=request.saving_share,
+        curves=Path(request.curves),
     )
     splits = request.train.open(open_file), request.validation.open(open_file)
     weights = None if request.weights is None else Path(request.weights)

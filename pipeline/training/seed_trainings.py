@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from models.training.metrics import EpochMetrics
 from models.training.version import TRAINING_VERSION
+from pipeline.chain import NETWORK_TITLES
 from pipeline.config import Settings
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
+from pipeline.training.curves import find_curves
 from pipeline.training.data import TrainingData
 from pipeline.training.launcher import train_in_processes
 from pipeline.training.record import DONE, RESTS_ON, TrainingRecord
@@ -175,6 +178,7 @@ class Trainings:
             network=network,
             settings=settings,
             folder=str(self.folder(network)),
+            curves=str(find_curves(self.data.run.folder, self.folder(network), self._title(network), datetime.now())),
             seed=self.seed,
             device=find_device(everything),
             threads=_count_threads(network, everything),
@@ -187,6 +191,11 @@ class Trainings:
             train=self.data.locate("train"),
             validation=self.data.locate("validation"),
         )
+
+    def _title(self, network: str) -> str:
+        """Name a training for people."""
+        of = f"{NETWORK_TITLES[network].removeprefix('train ')}{' of a fold' if self.is_fold else ''}"
+        return f"{of}, seed {self.seed}"
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2) float32, NaN where the network can see nothing."""

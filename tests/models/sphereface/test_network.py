@@ -58,7 +58,9 @@ def test_file_without_the_classifier_loads(tmp_path):
     state = published_state()
     del state["fc6.weight"]
     torch.save(state, tmp_path / "w.pth")
-    build_sphereface(tmp_path / "w.pth", seed=0)
+    loaded = build_sphereface(tmp_path / "w.pth", seed=0).state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from models import choices
 from models.training.losses import LOSSES, compute_ccc_loss, compute_mse_loss
 
 
@@ -43,5 +44,9 @@ def test_one_constant_dimension_does_not_stop_the_other():
     assert (prediction.grad[:, 1] != 0).all()
 
 
-def test_names():
-    assert {"mse": compute_mse_loss, "ccc": compute_ccc_loss} == LOSSES
+def test_every_loss_that_a_setting_names_is_least_where_the_labels_are_met():
+    """By hand: labels met are an MSE of 0 and two CCC of 1."""
+    labels = torch.tensor([[0.0, 0.5], [1.0, -0.5], [0.5, 0.0]])
+    assert set(LOSSES) == set(choices.LOSSES)
+    assert {name: loss(labels, labels).item() for name, loss in LOSSES.items()} == {"mse": 0, "ccc": pytest.approx(-2)}
+    assert all(loss(labels / 2, labels) > loss(labels, labels) for loss in LOSSES.values())

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from models.training import tensorboard
-from models.training.tensorboard import FILE, append_epoch, compute_crc32c, encode_event, write_events
+from models.training.tensorboard import FILE, append_epoch, compute_crc32c, encode_event, encode_text, write_events
 from tests.models.training.test_state import make_metrics
 
 
 def test_example_in_docstring():
-    assert doctest.testmod(tensorboard) == (0, 1)
+    assert doctest.testmod(tensorboard) == (0, 2)
 
 
 def test_checksums_of_rfc_3720():
@@ -24,6 +24,12 @@ def test_event_is_what_tensorboards_own_classes_write():
     """Event(wall_time=1.5, step=300, summary=Summary(value=[...])).SerializeToString() of tensorboard 2.21."""
     expected = "09000000000000f83f10ac022a1f0a0b0a046c6f7373150000803e0a100a096363632f746f74616c15000080bf"
     assert encode_event(1.5, 300, {"loss": 0.25, "ccc/total": -1.0}).hex() == expected
+
+
+def test_text_is_what_tensorboards_own_classes_write():
+    """Event(wall_time=1.5, summary=Summary(value=[a text with the plugin "text"])) of tensorboard 2.21."""
+    expected = "09000000000000f83f2a270a250a0873657474696e6773420f080712041202080142057c2061207c4a080a060a0474657874"
+    assert encode_text(1.5, "settings", "| a |").hex() == expected
 
 
 def read_records(path):
@@ -47,6 +53,8 @@ def test_file_grows_by_an_epoch_and_leaves_out_what_is_undefined(tmp_path):
     assert all(b"loss" in record and b"utterances_per_second" in record for record in epochs)
     write_events(path, [])
     assert len(read_records(path)) == 1
+    write_events(path, [first], "| vnet | |")
+    assert [b"| vnet | |" in record for record in read_records(path)] == [False, True, False]
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 127, 128, 10_000])

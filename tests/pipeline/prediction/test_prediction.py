@@ -181,6 +181,8 @@ def test_names_every_setting_that_differs(tmp_path):
 def test_settings_of_stages_that_it_does_not_look_at_may_differ(tmp_path):
     make_predictor(tmp_path).check_features(make_stages(wav={"sample_rate": 8000}), crops="none")
     make_predictor(tmp_path, stages=("wav",)).check_features(make_stages(faces={"detect_every": 1}), crops="none")
+    with pytest.raises(UserError, match=r"\[wav\] sample_rate: 16000 in the checkpoint, 8000 here"):
+        make_predictor(tmp_path, stages=("wav",)).check_features(make_stages(wav={"sample_rate": 8000}), crops="none")
 
 
 def test_a_network_that_looks_at_crops_needs_them_kept(tmp_path):

@@ -35,6 +35,7 @@ REQUEST = TrainingRequest(
     network="vnet",
     settings={"learning_rate_steps": (8, 16), "learning_rate": 0.01},
     folder="runs/checkpoints/vnet-abc",
+    curves="runs/tensorboard/VNet, seed 3",
     seed=3,
     device="cpu",
     threads=1,
