@@ -1,7 +1,7 @@
 """What a finished training keeps of its own making (`training.json`), and why another one would be made today."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -103,10 +103,12 @@ def explain(last: TrainingRecord, now: TrainingRecord, gone_to: Mapping[str, str
         now: the training as it would be.
         gone_to: of clips that are not trained on now what is known of them (see `describe_clip_changes`).
     """
-    before, after = last.made_of, json.loads(json.dumps(now.made_of))  # both as JSON has them
+    # Both as JSON has them; the clips, of which there may be 100 000, are lists of plain values in either.
+    others = {name: value for name, value in now.made_of.items() if name != "members"}
+    before, after = last.made_of, {**json.loads(json.dumps(others)), "members": now.made_of["members"]}
     try:
-        data, others = _find_data(last, now, before, after, gone_to), _find_differences(last.network, before, after)
-        return [*data, *others]
+        data = _find_data(last, now, before, after, gone_to)
+        return [*data, *_find_differences(last.network, before, after)]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         return ["the record of the last training cannot be read"]
 
@@ -118,12 +120,16 @@ def _find_data(
     after: Mapping[str, Any],
     gone_to: Mapping[str, str],
 ) -> Iterator[str]:
-    one, other = (_read_members(made["members"]) for made in (before, after))
+    pair = [{member[0]: member for member in made["members"]} for made in (before, after)]
+    same = {name for name, member in pair[0].items() if pair[1].get(name) == member}
+    one, other = (_read_members(member for name, member in members.items() if name not in same) for members in pair)
     clips = describe_clip_changes(one, other, gone_to)
     yield from clips
     if not clips and before["members"] != after["members"]:
-        same = [member[0] for member in before["members"]] == [member[0] for member in after["members"]]
-        yield "the crops are kept in another form" if same else "the rows of the CSV files are in another order"
+        is_order_same = list(pair[0]) == list(pair[1])
+        yield (
+            "the crops are kept in another form" if is_order_same else "the rows of the CSV files are in another order"
+        )
     changes = list(compare_features(last.features, now.features, RESTS_ON[last.network]))
     yield from (change.describe() for change in changes)
     if not changes and before["stages"] != after["stages"]:
@@ -152,7 +158,7 @@ def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[st
         yield f"it starts from another {' and '.join(others)}"
 
 
-def _read_members(members: list[list[Any]]) -> dict[str, ClipFacts]:
+def _read_members(members: Iterable[list[Any]]) -> dict[str, ClipFacts]:
     """Read what a fingerprint says of its clips; what comes behind the split is how their crops are kept."""
     found = {}
     for name, content, arousal, valence, split, *_ in members:
