@@ -15,7 +15,7 @@ import luigi
 import luigi.configuration
 from luigi.task_register import Register
 
-from models.training.settings import TRAININGS, find_silent
+from models.training.settings import SPHEREFACE, TRAININGS, find_silent, split_names
 from pipeline import sections
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
@@ -76,7 +76,8 @@ def load() -> list[Path]:
     if not (faults := list(_bad_values(paths)) or list(_find_bad_features())):
         label_range = dataset().label_range
         is_mapped = label_range != dict(dataset.get_params())["label_range"]._default
-        faults = list(find_contradictions(Settings.read().describe(), label_range if is_mapped else None))
+        faults = list(_find_unknown_features())
+        faults += list(find_contradictions(Settings.read().describe(), label_range if is_mapped else None))
     if faults:
         raise UserError("\n".join(faults))
     return paths
@@ -168,6 +169,15 @@ def _find_bad_features() -> Iterable[str]:
             read_feature(section, values)
         except ValueError as error:
             yield str(error)
+
+
+def _find_unknown_features() -> Iterable[str]:
+    """Say which features `[vnet] features` names that are not declared, or not of faces."""
+    settings = Settings.read()
+    known = [SPHEREFACE, *(feature.name for feature in settings.features if not feature.is_sound)]
+    for name in split_names(settings.vnet.features):
+        if name not in known:
+            yield f"[vnet] features = {settings.vnet.features}: {name} is no feature of faces{_nearest(name, known)}"
 
 
 def _bad_values(paths: list[Path]) -> Iterable[str]:

@@ -290,6 +290,8 @@ def _make_parameter(default: Any, declaration: Declaration) -> Any:
         return _switch(default, meaning)
     if isinstance(default, tuple):
         return _epochs(default, meaning)
+    if isinstance(default, str) and not declaration.choices:
+        return _text(default, meaning)
     if declaration.choices:
         return _choice(default, declaration.choices, meaning)
     assert low is not None, "numbers have limits"

@@ -9,7 +9,7 @@ from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, NUM_DIMENSIONS, 
 
 FEATURES = {
     "stft": ((NUM_FREQUENCIES, NUM_PARTS), np.float32),
-    "embeddings": ((FEATURE_SIZE,), np.float32),
+    "embeddings": ((FEATURE_SIZE,), np.float32),  # of another feature as many as it has
     "crops": ((CROP_HEIGHT, CROP_WIDTH, 3), np.uint8),
 }
 
@@ -22,7 +22,8 @@ class Clips:
         names: U names, "video/utterance".
         labels: (U, 2) arousal and valence in [-1, 1], NaN where an utterance has none; None for a split without labels.
         stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound.
-        embeddings: U arrays (F, 512) float32; None (or no rows) where it has no face.
+        embeddings: U arrays (F, 512) float32; None (or no rows) where it has no face. Of other features than
+            SphereFace's they are (F, D), all of one width.
         crops: U arrays (F, 112, 96, 3) uint8 BGR; None (or no rows) where it has no face. For `finetune`.
     """
 
@@ -44,6 +45,8 @@ class Clips:
             )
         for attribute, (tail, dtype) in FEATURES.items():
             arrays = getattr(self, attribute)
+            if attribute == "embeddings":
+                tail = (self.face_size,)
             if len(arrays) != len(self.names):
                 raise ValueError(f"{attribute} has {len(arrays)} entries for {len(self.names)} utterances")
             for name, array in zip(self.names, arrays, strict=True):
@@ -55,6 +58,16 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def face_size(self) -> int:
+        """How many numbers a face has; SphereFace's 512 where there are no faces."""
+        widths = (array.shape[1] for array in self.embeddings if array is not None and len(array.shape) == 2)
+        return next(widths, FEATURE_SIZE)
+
+    def shape_of(self, feature: str) -> tuple[int, ...]:
+        """Give the shape of one row of stft, embeddings or crops."""
+        return (self.face_size,) if feature == "embeddings" else FEATURES[feature][0]
 
     def find_labelled(self) -> np.ndarray:
         """Tell which utterances have both labels: (U,) bool."""
@@ -70,12 +83,13 @@ def measure_embeddings(embeddings: Sequence[np.ndarray | None]) -> tuple[np.ndar
         embeddings: as in `Clips`.
 
     Returns:
-        Their mean (512,) float32, and 1 over the mean of the 512 standard deviations (1 where there is no spread).
+        Their mean (D,) float32, and 1 over the mean of the D standard deviations (1 where there is no spread).
     """
-    count, total, squares = 0, np.zeros(FEATURE_SIZE), np.zeros(FEATURE_SIZE)
+    size = next((array.shape[1] for array in embeddings if array is not None), FEATURE_SIZE)
+    count, total, squares = 0, np.zeros(size), np.zeros(size)
     for array in embeddings:
         if array is not None:
-            rows = array.astype(np.float64)
+            rows = array[:].astype(np.float64)
             count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
     mean = total / max(count, 1)
     spread = float(np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).mean())

@@ -60,8 +60,10 @@ class DeviceRows:
         for name in names:
             arrays = getattr(clips, name)
             ends = np.cumsum(count_rows(arrays))
-            tail, dtype = FEATURES[name]
-            rows = torch.empty((int(ends[-1]), *tail), dtype=getattr(torch, np.dtype(dtype).name), device=device)
+            dtype = FEATURES[name][1]
+            rows = torch.empty(
+                (int(ends[-1]), *clips.shape_of(name)), dtype=getattr(torch, np.dtype(dtype).name), device=device
+            )
             for array, end in zip(arrays, ends, strict=True):
                 if array is not None and len(array):
                     # Copied: torch warns of memory-mapped arrays, which cannot be written to.

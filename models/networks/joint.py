@@ -16,13 +16,17 @@ class Joint(nn.Module):
     """ANet's and VNet's 512 each, concatenated into one fully connected layer; everything is trainable."""
 
     def __init__(
-        self, channel_scale: float = 1.0, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh"
+        self,
+        channel_scale: float = 1.0,
+        backbone: Backbone = "frozen",
+        arousal_output: ArousalOutput = "tanh",
+        face_size: int = FEATURE_SIZE,
     ) -> None:
         super().__init__()
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
         self.acoustic = AcousticFeature(channel_scale)
-        self.visual = VisualFeature(backbone)
+        self.visual = VisualFeature(backbone, face_size)
         self.head = nn.Linear(2 * FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
@@ -44,6 +48,7 @@ def build_joint(
     channel_scale: float,
     backbone: Backbone,
     arousal_output: ArousalOutput = "tanh",
+    face_size: int = FEATURE_SIZE,
     seed: int,
 ) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
@@ -54,9 +59,10 @@ def build_joint(
         channel_scale: ANet's.
         backbone: VNet's.
         arousal_output: see `squash`; its own, whatever the two had.
+        face_size: VNet's.
         seed: of the head's weights (small and normal; zero biases).
     """
-    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output))
+    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output, face_size))
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)

@@ -23,20 +23,21 @@ class VisualFeature(nn.Module):
     embedding_mean: torch.Tensor
     embedding_scale: torch.Tensor
 
-    def __init__(self, backbone: Backbone = "frozen") -> None:
+    def __init__(self, backbone: Backbone = "frozen", face_size: int = FEATURE_SIZE) -> None:
         """Build the layers.
 
         Args:
             backbone: "frozen" takes cached embeddings; "finetune" takes crops and holds SphereFace, all trainable.
+            face_size: how many numbers a face has, D below; 512 with `finetune`.
         """
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"backbone ({backbone!r}) must be one of {BACKBONES}")
         self.sphereface = SphereFace20() if backbone == "finetune" else None
         # Identity unless `set_standardisation` is called.
-        self.register_buffer("embedding_mean", torch.zeros(FEATURE_SIZE))
+        self.register_buffer("embedding_mean", torch.zeros(face_size))
         self.register_buffer("embedding_scale", torch.ones(()))
-        self.lstm = nn.LSTM(FEATURE_SIZE, FEATURE_SIZE, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(face_size, FEATURE_SIZE, batch_first=True, bidirectional=True)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Compute the mean over time of the LSTM's two directions' sum.
@@ -76,11 +77,13 @@ class VisualFeature(nn.Module):
 class VNet(nn.Module):
     """The network of the picture alone."""
 
-    def __init__(self, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh") -> None:
+    def __init__(
+        self, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh", face_size: int = FEATURE_SIZE
+    ) -> None:
         super().__init__()
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.feature = VisualFeature(backbone)
+        self.feature = VisualFeature(backbone, face_size)
         self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
@@ -89,7 +92,12 @@ class VNet(nn.Module):
 
 
 def build_vnet(
-    weights: Path | None, *, backbone: Backbone = "frozen", arousal_output: ArousalOutput = "tanh", seed: int
+    weights: Path | None,
+    *,
+    backbone: Backbone = "frozen",
+    arousal_output: ArousalOutput = "tanh",
+    face_size: int = FEATURE_SIZE,
+    seed: int,
 ) -> VNet:
     """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights of a file or random ones.
 
@@ -98,9 +106,10 @@ def build_vnet(
             random ones.
         backbone: see `VisualFeature`.
         arousal_output: see `squash`.
+        face_size: see `VisualFeature`.
         seed: of the random weights.
     """
-    network = build_empty(lambda: VNet(backbone, arousal_output))
+    network = build_empty(lambda: VNet(backbone, arousal_output, face_size))
     with seeded(seed):
         for name, parameter in network.feature.lstm.named_parameters():
             if name.startswith("weight"):
@@ -109,7 +118,7 @@ def build_vnet(
                 nn.init.zeros_(parameter)
         nn.init.orthogonal_(network.head.weight)
         nn.init.zeros_(network.head.bias)
-    network.feature.set_standardisation(torch.zeros(FEATURE_SIZE), 1.0)
+    network.feature.set_standardisation(torch.zeros(face_size), 1.0)
     if network.feature.sphereface is not None:
         network.feature.sphereface = build_sphereface(weights, seed=seed)
     return network

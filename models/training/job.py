@@ -11,7 +11,7 @@ from models.inputs.clips import Clips
 from models.inputs.plan import InputPlan
 from models.training.checkpoints import Checkpoint
 from models.training.metrics import EpochMetrics
-from models.training.settings import TrainingSettings
+from models.training.settings import TrainingSettings, find_silent
 from models.training.state import compute_identity
 from models.training.version import TRAINING_VERSION
 
@@ -87,7 +87,7 @@ class Job:
             "version": TRAINING_VERSION,
             "kind": self.kind,
             "architecture": self.architecture,
-            "settings": asdict(self.settings),
+            "settings": self._describe_settings(),
             "plans": [asdict(self.train_plan), asdict(self.evaluation_plan)],
             "weights": self.weights,
             "parents": self.parents,
@@ -95,6 +95,12 @@ class Job:
             "processes": processes,
         }
         return compute_identity(description, {"train": train, "validation": validation})
+
+    def _describe_settings(self) -> dict[str, Any]:
+        """Give the settings without later ones at their default: a training of before them is known again."""
+        values = asdict(self.settings)
+        silent = find_silent(type(self.settings), values)
+        return {name: value for name, value in values.items() if name not in silent}
 
     def make_checkpoint(self, metrics: EpochMetrics, *, identity: str, selected_by: str) -> Checkpoint:
         """Describe the network as it is now."""

@@ -99,6 +99,19 @@ MASK_FRAMES = declare(
 MIRROR = declare("true mirrors the crops of every second utterance in training; needs backbone = finetune.")
 
 
+#: Name of the cached embeddings among the features of faces.
+SPHEREFACE = "sphereface20"
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them.
+
+    >>> split_names("sphereface20, mini")
+    ('sphereface20', 'mini')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def get_declaration(of: Field[Any]) -> Declaration | None:
     """Give what is declared of a field; None where a section does not have it."""
     found: Declaration | None = of.metadata.get("declaration")
@@ -230,6 +243,14 @@ class VNetSettings(TrainingSettings):
             "the paper); needs backbone = frozen."
         ),
     )
+    features: str = field(
+        default=SPHEREFACE,
+        metadata=declare(
+            "What VNet sees of each face: sphereface20, or features of your own (docs/features.md); of several with "
+            "commas between them all numbers, side by side.",
+            later=True,
+        ),
+    )
     num_frames: int = field(default=paper.NUM_FRAMES, metadata=NUM_FRAMES)
     epochs: int = field(default=paper.VNET_EPOCHS, metadata=EPOCHS)
     batch_size: int = field(default=paper.VNET_BATCH_SIZE, metadata=BATCH_SIZE)
@@ -244,6 +265,15 @@ class VNetSettings(TrainingSettings):
             yield "standardise (true) needs backbone = frozen: it is about cached embeddings"
         if self.mirror and self.backbone != "finetune":
             yield "mirror (true) needs backbone = finetune: embeddings cannot be mirrored"
+        if self.features != SPHEREFACE and self.backbone != "frozen":
+            yield f"features ({self.features}) needs backbone = frozen: finetune trains SphereFace"
+        if not self.face_features or len(set(self.face_features)) < len(self.face_features):
+            yield f"features ({self.features}) must be names with commas between them, each once"
+
+    @property
+    def face_features(self) -> tuple[str, ...]:
+        """Names of what it sees of each face, in the order of their numbers."""
+        return split_names(self.features)
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
         """Say what the network looks at, in training and evaluation alike."""

@@ -11,6 +11,7 @@ from models.inputs.clips import Clips, measure_embeddings
 from models.networks.anet import ANet, build_anet
 from models.networks.joint import build_joint
 from models.networks.vnet import VNet, build_vnet
+from models.paper import FEATURE_SIZE
 from models.training.checkpoints import Checkpoint, CheckpointError, describe_weights, load_network
 from models.training.inference import predict
 from models.training.loop import EpochMetrics, Job, RunOptions, TrainingError, fit
@@ -93,6 +94,8 @@ def train_vnet(
     """
     plan = settings.plan_inputs(evaluation=False)
     architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
+    if train.face_size != FEATURE_SIZE:  # left out otherwise: trainings of before are known again
+        architecture["face_size"] = train.face_size
     network = build_vnet(weights, **architecture, seed=options.seed)
     if settings.standardise:
         mean, scale = measure_embeddings(train.embeddings)

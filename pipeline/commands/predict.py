@@ -95,7 +95,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         seconds = measure_seconds(data, row)
         if step is None:
             return _print_answer(video, answer_video(predictor, data), row, arguments.json)
-        clips = data.load_clips("unlabelled", finetune=predictor.needs_crops)
+        clips = data.load_clips("unlabelled", finetune=predictor.needs_crops, faces=predictor.faces)
         windows = place_windows(seconds, step, arguments.window)
         cut = cut_windows(clips, read_face_times(data, row), windows)
         answers = answer_windows(predictor, cut, windows)
@@ -149,7 +149,7 @@ def find_predictor(checkpoints: Sequence[Path] | None) -> "Ensemble":
 def answer_video(predictor: "Ensemble", data: TrainingData) -> Answer:
     """Predict the one video, as a whole."""
     (row,) = data.ledger.values()
-    clips = data.load_clips("unlabelled", finetune=predictor.needs_crops)
+    clips = data.load_clips("unlabelled", finetune=predictor.needs_crops, faces=predictor.faces)
     return answer_windows(predictor, clips, [(0.0, measure_seconds(data, row))])[0]
 
 

@@ -70,7 +70,9 @@ class Predictions:
 
 def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
     """Predict all clips of a run and compose the files; nothing is written."""
-    values, sources = predictor.predict(data.load_clips(UNLABELLED, finetune=predictor.needs_crops))
+    values, sources = predictor.predict(
+        data.load_clips(UNLABELLED, finetune=predictor.needs_crops, faces=predictor.faces)
+    )
     listing = list_split(data, UNLABELLED)
     report = build_report(
         [ModelPredictions(predictor.kind, UNLABELLED, listing.names, values, sources)],

@@ -11,12 +11,14 @@ import numpy as np
 from models.inputs.clips import Clips
 from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_network
 from models.training.inference import predict
+from models.training.settings import SPHEREFACE
 from pipeline import config
 from pipeline.errors import UserError
 from pipeline.runs.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
+from pipeline.training.data import name_face_stages
 
 #: The single networks, kept beside Joint's own checkpoint for clips without sound or without a face.
 SINGLE_NETWORKS = ("anet", "vnet")
@@ -33,6 +35,7 @@ class Predictor:
         training_mean: (2,) mean arousal and valence of its training split, said where nothing can be seen.
         needs_crops: whether it looks at crops rather than at embeddings.
         stages: the stages whose rows it looks at, and those before them.
+        faces: the stages whose rows it sees of each face, where it sees no crops.
         notes: what has to be read before the numbers.
     """
 
@@ -42,6 +45,7 @@ class Predictor:
     training_mean: np.ndarray
     needs_crops: bool
     stages: tuple[str, ...]
+    faces: tuple[str, ...]
     notes: tuple[str, ...]
 
     def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
@@ -111,6 +115,11 @@ class Ensemble:
         return average([member.training_mean for member in self.members])
 
     @property
+    def faces(self) -> tuple[str, ...]:
+        """The stages whose rows its members see of each face."""
+        return self.members[0].faces
+
+    @property
     def needs_crops(self) -> bool:
         """Whether a member looks at crops rather than at embeddings."""
         return any(member.needs_crops for member in self.members)
@@ -145,6 +154,9 @@ def load_ensemble(paths: Sequence[Path]) -> Ensemble:
         raise UserError(
             f"--checkpoint names {len(members)} checkpoints of {' and '.join(kinds)}; a mean is taken of one network's"
         )
+    seen = sorted({", ".join(member.faces) for member in members})
+    if len(seen) > 1:
+        raise UserError(f"--checkpoint names checkpoints that see different features of a face: {'; '.join(seen)}")
     return Ensemble(members)
 
 
@@ -169,8 +181,10 @@ def load_predictor(path: Path) -> Predictor:
     beside = {network: file.parent / f"{network}.pt" for network in SINGLE_NETWORKS if checkpoint.kind == "joint"}
     plan = checkpoint.inputs
     stages = [*(("wav", "stft") if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
+    vnet = provenance.get("settings", {}).get("vnet", {})
+    faces = name_face_stages(vnet.get("features", SPHEREFACE))
     if plan.num_frames and plan.faces == "embeddings":
-        stages.append("embeddings")
+        stages += faces
     return Predictor(
         kind=checkpoint.kind,
         # The network itself comes last: what it can see is its own.
@@ -179,6 +193,7 @@ def load_predictor(path: Path) -> Predictor:
         training_mean=np.array(provenance["training_mean"], np.float64),
         needs_crops=bool(plan.num_frames) and plan.faces == "crops",
         stages=tuple(stages),
+        faces=faces,
         notes=tuple(_find_notes(checkpoint)),
     )
 

@@ -5,6 +5,7 @@ labels' mean and spread, measured on clips that they were not fitted to where th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,8 @@ def make_baselines(
     """
     by_split = {listing.split: listing for listing in listings}
     of_networks = {(p.model, p.split): np.asarray(p.values, np.float64) for p in predictions}
-    pooled = {split: pool_embeddings(data.load_clips(split).embeddings) for split in by_split}
+    clips = {split: data.load_clips(split) for split in by_split}
+    pooled = {split: pool_embeddings(found.embeddings, size=clips["train"].face_size) for split, found in clips.items()}
     train = by_split["train"]
     assert train.labels is not None  # a training has seen some
     chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
@@ -61,12 +63,12 @@ def _fit_fusion_on(
     return fit_fusion(anet, vnet, np.asarray(validation.labels, np.float64))
 
 
-def pool_embeddings(embeddings: Sequence[np.ndarray | None], *, size: int = FEATURE_SIZE) -> np.ndarray:
+def pool_embeddings(embeddings: Sequence[Any], *, size: int = FEATURE_SIZE) -> np.ndarray:
     """Return mean and standard deviation over the faces of each clip, (U, 2 D) float64; NaN rows without a face."""
     pooled = np.full((len(embeddings), 2 * size), np.nan)
     for row, array in zip(pooled, embeddings, strict=True):
         if array is not None:
-            rows = array.astype(np.float64)
+            rows = np.asarray(array, np.float64)
             row[:size], row[size:] = rows.mean(axis=0), rows.std(axis=0)
     return pooled
 

@@ -20,14 +20,14 @@ class SplitRows:
         names: U names, video/utterance.
         labels: U pairs of arousal and valence, NaN where an utterance has none; None for a split without labels.
         stft: of each the file of its shard; None where it has no sound.
-        embeddings: of each the file of its shard; None where it has no face.
+        embeddings: of each feature of faces that is seen the same; None where it has no face, or not all of them.
         crops: of each the file of its shard, raw or JPEG; None where it has no face, or no crops are asked for.
     """
 
     names: list[str]
     labels: list[list[float]] | None
     stft: list[str | None]
-    embeddings: list[str | None]
+    embeddings: list[list[str | None]]
     crops: list[str | None]
 
     def open(self, open_file: Callable[[Path], Shard]) -> Clips:
@@ -54,9 +54,58 @@ class SplitRows:
             names=self.names,
             labels=None if self.labels is None else np.array(self.labels, np.float32).reshape(-1, 2),
             stft=view(self.stft, lambda shard, name: shard.rows(name, "stft")),
-            embeddings=view(self.embeddings, lambda shard, name: shard.rows(name, "embedding")),
+            embeddings=join_rows([view(files, view_face_rows) for files in self.embeddings]),
             crops=view(self.crops, view_crops),
         )
+
+
+def view_face_rows(shard: Shard, name: str) -> Any:
+    """Give an utterance's rows (F, D) of the stage embeddings, or of a declared feature."""
+    return shard.rows(name, "embedding" if shard.stage == "embeddings" else "value")
+
+
+def join_rows(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """Put the rows of several features side by side.
+
+    Args:
+        parts: of each feature the utterances' rows, None where there are none.
+
+    Returns:
+        Of each utterance (F, D1 + D2 + ...); None where a part is missing. Nothing is read before it is touched.
+    """
+    if len(parts) == 1:
+        return list(parts[0])
+    return [None if any(part is None for part in each) else JoinedRows(each) for each in zip(*parts, strict=True)]
+
+
+class JoinedRows:
+    """Rows of several features side by side; looks like an array to a sampler.
+
+    Args:
+        parts: (F, D) each, all of as many rows.
+
+    Raises:
+        ValueError: they have not.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        counts = {len(part) for part in parts}
+        if len(counts) != 1:
+            raise ValueError(f"features of one face have {' and '.join(map(str, sorted(counts)))} rows")
+        self._parts = parts
+        self.shape = (len(parts[0]), sum(part.shape[1] for part in parts))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: "np.ndarray | slice") -> np.ndarray:
+        return np.concatenate([np.asarray(part[rows]) for part in self._parts], axis=1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all rows."""
+        return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def view_crops(crops: Shard, name: str) -> Any:

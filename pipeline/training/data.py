@@ -1,17 +1,28 @@
 """What networks are trained on, or predict: a run's utterances with their labels, statuses and rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from models.inputs.clips import Clips
+from models.training.settings import SPHEREFACE, split_names
 from pipeline.dataset.utterances import Utterance, tell_label_range
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import find_crops
 from pipeline.runs.ledger import LedgerRow, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.clips import SplitRows
+
+
+def name_face_stages(features: str) -> tuple[str, ...]:
+    """Give the stages of what `[vnet] features` names.
+
+    >>> name_face_stages("sphereface20, mini")
+    ('embeddings', 'face_mini')
+    """
+    return tuple("embeddings" if name == SPHEREFACE else f"face_{name}" for name in split_names(features))
 
 
 @dataclass(frozen=True)
@@ -56,28 +67,44 @@ class TrainingData:
         assert labels is not None  # check_trainable has seen some
         return np.nanmean(labels, axis=0)
 
-    def locate(self, split: str, *, finetune: bool | None = None) -> SplitRows:
+    @property
+    def face_stages(self) -> tuple[str, ...]:
+        """The stages whose rows VNet sees of each face, as the settings say."""
+        return name_face_stages(self.run.settings.vnet.features)
+
+    def sees_face(self, row: LedgerRow, stages: Sequence[str] | None = None) -> bool:
+        """Tell whether an utterance has all that VNet sees of a face."""
+        named = self.face_stages if stages is None else stages
+        own = [row.features.get(stage) for stage in named if stage != "embeddings"]
+        return row.has_face and all(state is not None and state.is_there for state in own)
+
+    def locate(self, split: str, *, finetune: bool | None = None, faces: Sequence[str] | None = None) -> SplitRows:
         """Say where a split's rows lie.
 
         Args:
             split: Its name.
             finetune: Whether crops are needed; by default as the settings say.
+            faces: The stages whose rows are seen of each face; by default as the settings say.
         """
         utterances, labels = self.utterances(split), self.labels(split)
         if finetune is None:
             finetune = self.run.settings.vnet.backbone == "finetune"
         rows = [self.ledger[u.name] for u in utterances]
+        stages = self.face_stages if faces is None else faces
         return SplitRows(
             names=[u.name for u in utterances],
             labels=None if labels is None else labels.tolist(),
             stft=[str(self.run.path("stft", row.shard)) if row.has_sound else None for row in rows],
-            embeddings=[str(self.run.path("embeddings", row.shard)) if row.has_face else None for row in rows],
+            embeddings=[
+                [str(self.run.path(stage, row.shard)) if self.sees_face(row, stages) else None for row in rows]
+                for stage in stages
+            ],
             crops=[str(find_crops(self.run, row.shard).path) if finetune and row.has_face else None for row in rows],
         )
 
-    def load_clips(self, split: str, *, finetune: bool | None = None) -> Clips:
+    def load_clips(self, split: str, *, finetune: bool | None = None, faces: Sequence[str] | None = None) -> Clips:
         """Give a split's labels and views of its features; see `locate` for the arguments."""
-        return self.locate(split, finetune=finetune).open(self.run.open_file)
+        return self.locate(split, finetune=finetune, faces=faces).open(self.run.open_file)
 
     def check_trainable(self) -> None:
         """Refuse to train on nothing.
@@ -86,7 +113,7 @@ class TrainingData:
             UserError: No utterance of the training split has sound, or none has a face.
         """
         rows = [self.ledger[u.name] for u in self.utterances("train") if u.arousal is not None]
-        for what, count in (("sound", sum(r.has_sound for r in rows)), ("a face", sum(r.has_face for r in rows))):
+        for what, count in (("sound", sum(r.has_sound for r in rows)), ("a face", sum(map(self.sees_face, rows)))):
             if count == 0:
                 raise UserError(
                     f"none of the {len(rows)} labelled training utterances has {what}; see "
@@ -120,6 +147,11 @@ class TrainingData:
         scale = self.run.settings.anet.channel_scale
         if scale != 1:
             notes.append(f"VGG-16 has {scale:g} times the paper's channels")
+        if self.face_stages != ("embeddings",):
+            faces = [row for row in self.ledger.values() if row.has_face]
+            lacking = sum(not self.sees_face(row) for row in faces)
+            missing = f"; {lacking} of the {len(faces)} clips with a face lack them" if lacking else ""
+            notes.append(f"VNet and Joint see {self.run.settings.vnet.features} of each face{missing}")
         if self.run.settings.vnet.backbone == "frozen":
             notes.append("VNet and Joint train on cached face embeddings (frozen); the paper trains SphereFace along")
         return notes

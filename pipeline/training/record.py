@@ -130,7 +130,7 @@ def _find_data(
         yield (
             "the crops are kept in another form" if is_order_same else "the rows of the CSV files are in another order"
         )
-    changes = list(compare_features(last.features, now.features, RESTS_ON[last.network]))
+    changes = list(compare_features(last.features, now.features, tuple(now.features)))
     yield from (change.describe() for change in changes)
     if not changes and before["stages"] != after["stages"]:
         yield "the features are made in another way"

@@ -16,6 +16,7 @@ from pipeline.chain import NETWORK_TITLES
 from pipeline.config import Settings
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
+from pipeline.runs.ledger import LedgerRow
 from pipeline.training.curves import find_curves
 from pipeline.training.data import TrainingData
 from pipeline.training.launcher import train_in_processes
@@ -47,7 +48,8 @@ class Trainings:
 
     def record(self, network: str) -> TrainingRecord:
         """Give what a network's training is made of."""
-        features = {stage: self.data.run.stages[stage] for stage in RESTS_ON[network]}
+        own = self.data.face_stages if network != "anet" else ()
+        features = {stage: self.data.run.stages[stage] for stage in dict.fromkeys([*RESTS_ON[network], *own])}
         fingerprints, made_of = self._made_of
         return TrainingRecord(
             network,
@@ -72,7 +74,9 @@ class Trainings:
         backbone = run.settings.vnet.backbone
         made_of = {"anet": self._make("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})}
         vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
-        vnet_stages = {"crops" if backbone == "finetune" else "embeddings": faces}
+        vnet_stages = {stage: run.fingerprints[stage] for stage in self.data.face_stages}
+        if backbone == "finetune":
+            vnet_stages = {"crops": faces}
         made_of["vnet"] = self._make("vnet", vnet_stages, ["has_face"], vnet_weights)
         found = {network: compute_fingerprint(made) for network, made in made_of.items()}
         made_of["joint"] = self._make(
@@ -105,7 +109,7 @@ class Trainings:
             [u.name, row.identity, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
             for u in self.data.run.dataset.utterances
             for row in [self.data.ledger[u.name]]
-            if u.split in ("train", "validation") and all(getattr(row, need) for need in needs)
+            if u.split in ("train", "validation") and all(self._has(row, need) for need in needs)
         ]
         settings = self.data.run.settings
         return {
@@ -119,6 +123,9 @@ class Trainings:
             "processes": settings.run.processes,
             "weights": weights,
         }
+
+    def _has(self, row: LedgerRow, need: str) -> bool:
+        return self.data.sees_face(row) if need == "has_face" else bool(getattr(row, need))
 
     def _describe_crops(self, stages: dict[str, str], shard: str) -> list[str]:
         """Say in which form a network reads the crops; it gives other numbers with other ones."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from models.training.checkpoints import load_checkpoint
 from store import FeatureStore
 from store.__main__ import main
 from store.shard.reader import Shard
@@ -38,7 +39,7 @@ def test_features_are_added_to_a_finished_store_and_nothing_else_is_computed(fin
     check_rows(finished, store)
     row = next(iter(finished.ledger().values()))
     assert {stage: row[f"{stage}_status"] for stage in STAGES} == dict.fromkeys(STAGES, "ok")
-    assert store.list_labels()[row["utterance"]].more == {}
+    assert set(store.list_labels()[row["utterance"]].more) == {"link", "start", "end", "EmotionMaxVote"}
     check_commands(finished, store, capsys)
 
     again = finished.run(task="Features")
@@ -104,3 +105,32 @@ def test_what_cannot_work_is_told_before_anything_is_written(workplace, options,
     ended = workplace.run(task="Features")
     assert (ended.returncode, sentence in ended.stderr) == (2, True), ended.stderr
     assert not (workplace.folder / "store" / "wav").exists()
+
+
+def test_vnet_and_joint_are_trained_on_several_features_and_anet_is_left_alone(finished, declare):
+    assert finished.run().returncode == 0  # in its new place the run has a listing of its own
+    declare(finished)
+    finished.configure("[vnet]\nfeatures = mini, sphereface20, region\n")
+    before = finished.digests("runs/checkpoints")
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    new = {path.split("/")[2].partition("-")[0] for path in finished.digests("runs/checkpoints").keys() - before.keys()}
+    assert new == {"vnet", "joint"}
+    report = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
+    assert "VNet and Joint see mini, sphereface20, region of each face" in report["notes"]
+    checkpoint = load_checkpoint(next(iter((finished.folder / "runs" / "checkpoints").glob("joint-*/best.pt"))).parent)
+    widths = {
+        load_checkpoint(path).architecture.get("face_size") for path in finished.folder.glob("runs/checkpoints/vnet-*")
+    }
+    assert (widths, checkpoint.kind) == ({None, 6 + 512 + 5}, "joint")
+    again = finished.run()
+    assert again.returncode == 0
+    assert finished.command("status").returncode == 0
+    predicted = finished.run("--videos", "videos", task="Predict")
+    assert predicted.returncode == 0, predicted.stderr
+    finished.configure("[vnet]\nfeatures = sphereface20\n")
+    refused = finished.run("--videos", "videos", task="Predict")
+    assert refused.returncode == 0, refused.stderr  # the checkpoint says which features it sees
+    finished.configure("[vnet]\nfeatures = mini, loud\n")
+    wrong = finished.run()
+    assert (wrong.returncode, "loud is no feature of faces" in wrong.stderr) == (2, True), wrong.stderr
