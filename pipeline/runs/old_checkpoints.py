@@ -23,6 +23,8 @@ _FILES = {
     *("best.pt", "last.pt", "average.pt", "state.pt", "anet.pt", "vnet.pt"),
     *("metrics.jsonl", "events.out.tfevents.valar", "training.json", "start.json"),
 }
+#: A link to TensorBoard's file, which lies elsewhere.
+_CURVES = "curves"
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,9 @@ def _is_known(root: Path, path: Path) -> bool:
     if len(parts) != 2 or parts[0] != "checkpoints" or not _NAME.fullmatch(parts[1]) or not path.is_dir():
         return False
     return all(
-        inner.is_file() and not inner.is_symlink() and (inner.name in _FILES or inner.name.startswith("."))
+        # The link to its curves goes, the curves stay.
+        inner.name == _CURVES
+        if inner.is_symlink()
+        else inner.is_file() and (inner.name in _FILES or inner.name.startswith("."))
         for inner in path.iterdir()
     )

@@ -22,6 +22,9 @@ def root(tmp_path):
         (root / "checkpoints" / name / "best.pt").write_bytes(b"x" * 1000)
         (root / "checkpoints" / name / "training.json").write_text("{}")
     (root / "checkpoints" / E / "training.json").unlink()
+    (root / "tensorboard" / "of E").mkdir(parents=True)
+    (root / "tensorboard" / "of E" / "events.out.tfevents.valar").write_bytes(b"x")
+    (root / "checkpoints" / E / "curves").symlink_to("../../tensorboard/of E")
     for report, written, name in (("r1", "2018-07-01 10:00", A), ("r2", "2018-07-02 10:00", B)):
         (root / "reports" / report).mkdir(parents=True)
         content = {"provenance": {"written": written, "checkpoints": {"anet": f"runs/checkpoints/{name}"}}}
@@ -49,6 +52,7 @@ def test_what_nothing_names_goes(root, capsys):
         "1 folders, 1.0 kB removed\n"
     )
     assert left(root) == [A, B, C, D]
+    assert (root / "tensorboard" / "of E" / "events.out.tfevents.valar").is_file()
     assert gc(root) == 0
     assert capsys.readouterr().out.startswith("nothing to remove")
 
