@@ -82,6 +82,11 @@ class Feature:
         return {".onnx": "onnx", ".pt2": "exported"}.get(Path(self.model).suffix, "code")
 
     @property
+    def is_voice_activity(self) -> bool:
+        """Whether its rows say how likely each piece of sound is speech."""
+        return self.model == COMING_ALONG["voice_activity"][0]
+
+    @property
     def is_whole(self) -> bool:
         """Whether the network is given a clip's whole sound at once."""
         return self.is_sound and self.window_seconds == 0

@@ -16,6 +16,7 @@ from pipeline.report.history_page import keep_history
 from pipeline.report.opensmile_baseline import make_opensmile_baselines
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
+from pipeline.report.speech import describe_speech
 from pipeline.runs.fingerprints import describe_packages
 from pipeline.runs.ledger import LedgerRow, count_statuses, format_ledger
 from pipeline.runs.run import Run
@@ -48,6 +49,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         ],
         notes=[
             *data.notes(),
+            *describe_speech(data),
             *experiment.notes(),
             *note_missing_files(data.ledger.values()),
             *note_recordings(listings),

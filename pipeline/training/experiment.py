@@ -52,6 +52,7 @@ class Experiment:
                 "parents": [each.fingerprints[network] for each in self.trainings for network in NETWORKS],
                 "folds": self.data.run.settings.run.folds,
                 "opensmile": self.data.run.settings.run.opensmile,
+                **self._describe_speech(),
                 "recordings": self.data.run.dataset.grouping.take(u.name for u in self.data.run.dataset.utterances),
                 "utterances": [
                     [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.identity]
@@ -60,6 +61,12 @@ class Experiment:
                 ],
             }
         )
+
+    def _describe_speech(self) -> dict[str, list[str]]:
+        """Name the features by which the report counts speech; nothing where there are none, as it always was."""
+        run = self.data.run
+        found = [run.fingerprints[stage] for stage, feature in run.features.items() if feature.is_voice_activity]
+        return {"speech": found} if found else {}
 
     @property
     def report_folder(self) -> Path:
