@@ -29,7 +29,9 @@ def _describe_split(data: TrainingData, feature: Feature, split: str) -> str:
             lacking += 1
             continue
         values = shard.rows(utterance.name, "value")
-        speech += float((values[:, 0] >= THRESHOLD).sum()) * feature.hop_seconds
-        sound += row.num_stft_frames * STFT_HOP_SECONDS
+        seconds = row.num_stft_frames * STFT_HOP_SECONDS
+        # The last row may reach beyond the sound's end.
+        speech += min(seconds, float((values[:, 0] >= THRESHOLD).sum()) * feature.hop_seconds)
+        sound += seconds
     missing = f"; {lacking} clips with sound lack the feature" if lacking else ""
     return f"{split}: scored on {speech:.1f} s of speech in {sound:.1f} s of sound ({feature.name}){missing}"
