@@ -1,5 +1,6 @@
 """What a person sees of a run: bars on a terminal, plain lines elsewhere, and a log file of everything."""
 
+import functools
 import logging
 import os
 import sys
@@ -12,7 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as RichProgress
 
 #: Between two plain lines of one stage, seconds.
@@ -124,31 +133,57 @@ class Progress:
             self._bars.stop()
 
 
+class Steps:
+    """Steps that follow each other: one bar, full when the last one is; plain lines where there is no terminal.
+
+    Args:
+        bars: Of a terminal; None for plain lines, and none of those before a step has taken ten seconds.
+        total: How many steps there are.
+        say: Prints a plain line.
+    """
+
+    def __init__(self, bars: RichProgress | None, total: int, say: Callable[[str], None]) -> None:
+        self._bars = bars
+        self._bar = None if bars is None else bars.add_task("", total=total)
+        self._say = say
+        self._title, self._started = "", -1
+        self._began = self._printed = time.monotonic()
+
+    def start(self, title: str) -> None:
+        """Begin the next step."""
+        self._title, self._started = title, self._started + 1
+        self._began = self._printed = time.monotonic()
+        self.advance(0.0)
+
+    def advance(self, share: float) -> None:
+        """Say how much of the step is done, from 0 to 1."""
+        if self._bars is not None and self._bar is not None:
+            self._bars.update(self._bar, description=self._title, completed=self._started + min(1.0, share))
+            return
+        now = time.monotonic()
+        if share > 0 and now - self._printed >= PLAIN_INTERVAL_SECONDS:
+            self._printed = now
+            left = format_seconds((now - self._began) * (1 / share - 1))
+            self._say(f"{self._title}: {share:.0%}, {left} left")
+
+
 @contextmanager
-def show_steps(total: int, *, progress: bool = True) -> Iterator[Callable[[str], None]]:
-    """Show a bar over steps that follow each other, and how long they have taken; nothing where there is no terminal.
+def show_steps(total: int, *, progress: bool = True) -> Iterator[Steps]:
+    """Show steps that follow each other, and how long they have taken.
 
     Args:
         total: How many steps there are.
         progress: False shows nothing.
-
-    Yields:
-        What is called with a step's title when it begins.
     """
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with RichProgress(
-        *columns, console=console, transient=True, disable=not (progress and console.is_terminal)
-    ) as bars:
-        bar = bars.add_task("", total=total)
-        started = 0
-
-        def start(title: str) -> None:
-            nonlocal started
-            bars.update(bar, description=title, completed=started)
-            started += 1
-
-        yield start
+    if not (progress and console.is_terminal):
+        yield Steps(
+            None, total, functools.partial(print, file=sys.stderr, flush=True) if progress else lambda line: None
+        )
+        return
+    columns = (TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with RichProgress(*columns, console=console, transient=True) as bars:
+        yield Steps(bars, total, lambda line: None)
 
 
 def format_seconds(seconds: float) -> str:

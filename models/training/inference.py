@@ -1,6 +1,6 @@
 """What a network says of the utterances it can see."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,12 @@ BATCH_SIZE = 16
 
 
 def predict(
-    checkpoint: Path | Sequence[Path], clips: Clips, *, device: str = "cpu", batch_size: int = BATCH_SIZE
+    checkpoint: Path | Sequence[Path],
+    clips: Clips,
+    *,
+    device: str = "cpu",
+    batch_size: int = BATCH_SIZE,
+    tick: Callable[[int], None] = lambda count: None,
 ) -> np.ndarray:
     """Predict arousal and valence with a trained network, or with the mean of several.
 
@@ -35,6 +40,7 @@ def predict(
         clips: the split; its labels are not looked at.
         device: where the network runs.
         batch_size: utterances at once.
+        tick: called with the number of utterances after each batch.
 
     Returns:
         (U, 2) float32 in [-1, 1], rows of NaN where the network can see nothing (no sound for ANet, no face for VNet,
@@ -48,11 +54,11 @@ def predict(
     paths = [checkpoint] if isinstance(checkpoint, Path) else list(checkpoint)
     if not paths:
         raise ValueError("no checkpoint to predict with: name at least one")
-    predictions = np.stack([_predict_one(path, clips, device, batch_size) for path in paths])  # (networks, U, 2)
+    predictions = np.stack([_predict_one(path, clips, device, batch_size, tick) for path in paths])  # (networks, U, 2)
     return np.asarray(predictions.mean(axis=0))
 
 
-def _predict_one(path: Path, clips: Clips, device: str, batch_size: int) -> np.ndarray:
+def _predict_one(path: Path, clips: Clips, device: str, batch_size: int, tick: Callable[[int], None]) -> np.ndarray:
     network, loaded = load_network(path)
     place_network(network, device=device)
     members = np.flatnonzero(loaded.inputs.find_visible(clips))
@@ -66,6 +72,7 @@ def _predict_one(path: Path, clips: Clips, device: str, batch_size: int) -> np.n
         device=device,
         batch_size=batch_size,
         precision=loaded.settings.get("precision", "float32"),
+        tick=tick,
     ).numpy()
     return result
 
@@ -80,6 +87,7 @@ def predict_members(
     device: str,
     batch_size: int,
     precision: Arithmetic,
+    tick: Callable[[int], None] = lambda count: None,
 ) -> torch.Tensor:
     """Predict some utterances as `predict` does, with a network that is on the device and stays in evaluation mode.
 
@@ -92,6 +100,7 @@ def predict_members(
         device: where it is.
         batch_size: utterances at once.
         precision: of the arithmetic.
+        tick: called with the number of utterances after each batch.
 
     Returns:
         (M, 2) float32 on the CPU.
@@ -103,4 +112,5 @@ def predict_members(
     with torch.inference_mode(), computing_in(precision, device):
         for gathered in Feed(source, plan, device).iterate(batches):
             parts.append(network(*prepare_inputs(gathered, plan, device)).float())
+            tick(len(parts[-1]))
         return torch.cat([part.cpu() for part in parts])

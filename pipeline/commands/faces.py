@@ -7,7 +7,7 @@ with gaps and cuts, and the speaker's aligned crops.
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from models.weights.table import WeightsError, resolve_weights
 from pipeline import config
 from pipeline.dataset.overrides import Override, parse_rotation, parse_speaker
 from pipeline.errors import UserError
+from pipeline.progress import show_steps
 
 if TYPE_CHECKING:
     from pipeline import media
@@ -93,9 +94,15 @@ def _draw(arguments: argparse.Namespace) -> str:
     num_frames = len(table.times_seconds)
     shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
     pictures: dict[int, Picture] = {}
-    with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly():
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        torch_threads(1),
+        computing_exactly(),
+        show_steps(1) as steps,
+    ):
+        steps.start("finding faces")
         faces = find_speaker(
-            media.prefetch(_keep_shown(frames, shown, pictures), 8),
+            media.prefetch(_keep_shown(frames, shown, pictures, lambda at: steps.advance(at / num_frames)), 8),
             Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device(settings)),
             detect_every=every,
             smallest_face_px=smallest,
@@ -136,8 +143,10 @@ def _find_weights() -> Path | None:
         return None
 
 
-def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, Picture]) -> Iterator["media.Frame"]:
-    """Pass frames on; keep small copies of those to be shown."""
+def _keep_shown(
+    frames: Any, shown: set[int], pictures: dict[int, Picture], seen: Callable[[int], None]
+) -> Iterator["media.Frame"]:
+    """Pass frames on and say how many there were; keep small copies of those to be shown."""
     import cv2
 
     try:
@@ -148,6 +157,7 @@ def _keep_shown(frames: Any, shown: set[int], pictures: dict[int, Picture]) -> I
                 size = (round(width * scale), max(_LEAST_SIDE, round(height * scale)))
                 pictures[frame.index] = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), width
             yield frame
+            seen(frame.index + 1)
     finally:
         frames.close()
 

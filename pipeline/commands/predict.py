@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,9 @@ import numpy as np
 from models.inputs.clips import Clips
 from models.paper import STFT_HOP_SECONDS
 from pipeline import config
+from pipeline.dataset.utterances import USUAL_RANGE, map_label
 from pipeline.errors import UserError
+from pipeline.prediction.known_clips import find_known
 from pipeline.progress import show_steps
 from pipeline.report.rows import as_csv
 from pipeline.report.tables import title_of
@@ -90,7 +92,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     for note in predictor.notes:
         print(f"! {note}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
-        data = extract_features(video, Path(folder), predictor)
+        data = extract_features(video, Path(folder), predictor, store=Path(config.store().root))
         (row,) = data.ledger.values()
         seconds = measure_seconds(data, row)
         if step is None:
@@ -98,12 +100,19 @@ def _predict(arguments: argparse.Namespace) -> int:
         clips = data.load_clips("unlabelled", finetune=predictor.needs_crops, faces=predictor.faces)
         windows = place_windows(seconds, step, arguments.window)
         cut = cut_windows(clips, read_face_times(data, row), windows)
-        answers = answer_windows(predictor, cut, windows)
+        with show_steps(1) as steps:
+            steps.start(f"predicting {len(windows)} windows")
+            answers = answer_windows(predictor, cut, windows, steps.advance)
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
 
 
 def extract_features(
-    video: Path, folder: Path, predictor: "Ensemble | None" = None, *, progress: bool = True
+    video: Path,
+    folder: Path,
+    predictor: "Ensemble | None" = None,
+    *,
+    progress: bool = True,
+    store: Path | None = None,
 ) -> TrainingData:
     """Take one video through the stages that a whole data set goes through, into a store of its own.
 
@@ -111,7 +120,8 @@ def extract_features(
         video: the file.
         folder: an empty one, for the store.
         predictor: what looks at the features; refuses settings that are not those of its training.
-        progress: whether to show the stages on a terminal.
+        progress: whether to show how far it is.
+        store: where the features are looked for first, by the file's content.
 
     Raises:
         UserError: The settings do not fit the checkpoint, or something else has to be mended first.
@@ -126,11 +136,16 @@ def extract_features(
     check_ready(found, trains=False)
     if predictor is not None:
         predictor.check_features(found.stages, crops=found.settings.faces.crops)
-    with show_steps(len(found.titles), progress=progress) as start:
+    if store is not None and not (predictor is not None and predictor.needs_crops):
+        known = find_known(found, video, store)
+        if known is not None:
+            print(f"{video}: its features are in {store} already", file=sys.stderr)
+            return TrainingData.read(known)
+    with show_steps(len(found.titles), progress=progress) as steps:
         for stage, title in found.titles.items():
-            start(title)
+            steps.start(title)
             for shard in found.plan.shards:
-                stages.work_on(stage, stages.ShardJob(found, shard))
+                stages.work_on(stage, stages.ShardJob(found, shard, seen=steps.advance))
     return TrainingData.read(found)
 
 
@@ -192,9 +207,21 @@ def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[fl
     )
 
 
-def answer_windows(predictor: "Ensemble", clips: Clips, windows: Sequence[tuple[float, float]]) -> list[Answer]:
-    """Predict each window."""
-    values, sources = predictor.predict(clips)
+def answer_windows(
+    predictor: "Ensemble",
+    clips: Clips,
+    windows: Sequence[tuple[float, float]],
+    seen: Callable[[float], None] = lambda share: None,
+) -> list[Answer]:
+    """Predict each window, and say which share of the work is done."""
+    total, done = len(windows) * len(predictor.paths), 0
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        seen(done / total)
+
+    values, sources = predictor.predict(clips, tick)
     return [
         Answer(start, end, None, None, "")
         if source == MEAN
@@ -223,10 +250,19 @@ def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) ->
             f"{video}: arousal {answer.arousal:.4f}, valence {answer.valence:.4f} "
             f"({title_of(answer.rests_on)}; {answer.end_seconds:.1f} s, {row.num_faces} frames with a face)"
         )
+        print("\n".join(_say_own_scale(answer)), end="")
     if not answer.rests_on:
         reasons = "; ".join(dict.fromkeys(filter(None, (row.sound_message, row.picture_message))))
         print(f"{video}: nothing to see or hear: sound {row.sound}, picture {row.picture}; {reasons}", file=sys.stderr)
     return 0 if answer.rests_on else 1
+
+
+def _say_own_scale(answer: Answer) -> Iterator[str]:
+    """Say the answer on the scale of the data set's labels, where that is another one."""
+    low, high = label_range = config.dataset().label_range
+    if label_range != USUAL_RANGE and answer.arousal is not None and answer.valence is not None:
+        arousal, valence = (map_label(value, USUAL_RANGE, label_range) for value in (answer.arousal, answer.valence))
+        yield f"on the labels' scale, {low:g} to {high:g}: arousal {arousal:.4f}, valence {valence:.4f}\n"
 
 
 def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:

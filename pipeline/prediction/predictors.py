@@ -1,7 +1,7 @@
 """Checkpoint folders at work on clips they have never seen: what they need, what they refuse, what they say."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,12 @@ class Predictor:
                 "Set them as the checkpoint's, in an overlay named by LUIGI_CONFIG_PATH, or train with these"
             )
 
-    def predict(self, clips: Clips) -> tuple[np.ndarray, list[str]]:
+    def predict(self, clips: Clips, tick: Callable[[int], None] = lambda count: None) -> tuple[np.ndarray, list[str]]:
         """Predict arousal and valence.
+
+        Args:
+            clips: The clips.
+            tick: Called with the number of clips after each batch of each network.
 
         Returns:
             (U, 2), NaN where no network could see anything, and the network that each row is of ("mean" in NaN rows).
@@ -80,7 +84,10 @@ class Predictor:
         settings = config.Settings.read()
         with torch_threads(settings.num_threads):
             return fall_back(
-                {network: predict(path, clips, device=find_device(settings)) for network, path in self.paths.items()}
+                {
+                    network: predict(path, clips, device=find_device(settings), tick=tick)
+                    for network, path in self.paths.items()
+                }
             )
 
 
@@ -134,9 +141,9 @@ class Ensemble:
         for member in self.members:
             member.check_features(stages, crops=crops)
 
-    def predict(self, clips: Clips) -> tuple[np.ndarray, list[str]]:
+    def predict(self, clips: Clips, tick: Callable[[int], None] = lambda count: None) -> tuple[np.ndarray, list[str]]:
         """Predict as `Predictor.predict`; a row is the mean of the members that could see something."""
-        found = [member.predict(clips) for member in self.members]
+        found = [member.predict(clips, tick) for member in self.members]
         sources = [sources for _, sources in found]
         rests_on = [next((source for source in row if source != MEAN), MEAN) for row in zip(*sources, strict=True)]
         return average([values for values, _ in found]), rests_on

@@ -110,7 +110,8 @@ class _Search:
         self._device = device
         self._workers = workers
         self._begun = itertools.count(1)
-        self._find = _choose_finder(frames, settings.smallest_face_px, device, workers, stopping)
+        seen = job.seen if len(job.members) == 1 else lambda share: None
+        self._find = _choose_finder(frames, settings.smallest_face_px, device, workers, stopping, seen)
         self._request = functools.partial(
             ClipRequest,
             smallest_face_px=settings.smallest_face_px,
@@ -161,7 +162,12 @@ class _Search:
 
 
 def _choose_finder(
-    frames: Shard, smallest_face_px: int, device: str, workers: int, stopping: threading.Event
+    frames: Shard,
+    smallest_face_px: int,
+    device: str,
+    workers: int,
+    stopping: threading.Event,
+    seen: Callable[[float], None],
 ) -> Callable[[ClipRequest], ClipFaces]:
     """Choose where clips are worked on: in threads of this process, or on a CPU with much to do in processes."""
     num_frames = sum(frames.fact(name, "length") for name in frames.names)
@@ -170,7 +176,7 @@ def _choose_finder(
     if device == "cpu" and workers > 1 and len(frames.names) > 1 and is_worth_it:
         return functools.partial(_find_elsewhere, open_processes(workers))
     detector = load_detector(smallest_face_px, device, workers)
-    return functools.partial(find_clip_faces, detector=detector, stopping=stopping)
+    return functools.partial(find_clip_faces, detector=detector, stopping=stopping, seen=seen)
 
 
 @functools.cache

@@ -86,13 +86,19 @@ class ClipFaces:
     scratch: Path | None = None
 
 
-def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.Event | None = None) -> ClipFaces:
+def find_clip_faces(
+    request: ClipRequest,
+    detector: Mtcnn,
+    stopping: threading.Event | None = None,
+    seen: Callable[[float], None] = lambda share: None,
+) -> ClipFaces:
     """Look for the speaker of a clip.
 
     Args:
         request: the clip.
         detector: for its frames.
         stopping: looked at before each frame, since a clip may take minutes.
+        seen: called with the share of the clip's frames after each.
 
     Raises:
         InterruptedError: `stopping` was set.
@@ -100,7 +106,7 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.E
         ShardError: The kept pixels are damaged.
     """
     pictures = _open_pictures(request)
-    frames = pictures if stopping is None else _until(stopping, pictures)
+    frames = pictures if stopping is None else _until(stopping, pictures, seen, len(request.table.times_seconds))
     folder = Path(tempfile.mkdtemp(dir=request.scratch))
     try:
         faces = find_speaker(
@@ -123,12 +129,15 @@ def find_clip_faces(request: ClipRequest, detector: Mtcnn, stopping: threading.E
     return ClipFaces("ok", "; ".join(filter(None, notes)), faces, folder)
 
 
-def _until(stopping: threading.Event, pictures: Any) -> Iterator[media.Frame]:
+def _until(
+    stopping: threading.Event, pictures: Any, seen: Callable[[float], None], count: int
+) -> Iterator[media.Frame]:
     with contextlib.closing(pictures):
         for picture in pictures:
             if stopping.is_set():
                 raise InterruptedError("stopped")
             yield picture
+            seen((picture.index + 1) / count)
 
 
 def choose_wish(override: Override, times: np.ndarray) -> Wish | None:

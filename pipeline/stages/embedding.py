@@ -43,6 +43,7 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
     settings = job.run.settings
     blocks = embed_all(crops.dataset("crop"), job.run.weights["sphereface20"].path, settings)
     left = np.empty((0, FEATURE_SIZE), np.float32)
+    num_written = 0
     device = find_device(settings)
     precision = find_precision(settings, device)
     made_in = {
@@ -58,6 +59,8 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
                     left = left if len(left) else next(blocks)
                     part, left = np.split(left, [min(len(left), crops.fact(name, "length") - rows.length)])
                     rows.append(embedding=part)
+                    num_written += len(part)
+                    job.seen(num_written / len(crops.dataset("crop")))
             job.tick()
 
 

@@ -44,11 +44,13 @@ class ShardJob:
         run: The run it belongs to.
         shard: The shard's id.
         tick: Called after each clip.
+        seen: Called with the share, from 0 to 1, of the stage that is done, where one clip is all there is.
     """
 
     run: Run
     shard: str
     tick: Callable[[], None] = lambda: None
+    seen: Callable[[float], None] = lambda share: None
 
     @property
     def members(self) -> tuple[Member, ...]:

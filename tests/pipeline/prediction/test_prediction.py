@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import doctest
 import json
+import typing
 
 import numpy as np
 import pytest
@@ -233,15 +234,20 @@ def test_windows_cover_a_video():
 
 
 class Says:
-    def predict(self, clips):
+    paths: typing.ClassVar = {"anet": "a", "vnet": "v"}
+
+    def predict(self, clips, tick):
+        tick(2)
         return np.array([[0.5, -0.25], [np.nan, np.nan]]), ["anet", "mean"]
 
 
 def test_a_window_with_nothing_in_it_has_no_answer():
-    assert answer_windows(Says(), None, [(0.0, 1.0), (1.0, 2.0)]) == [
+    shares = []
+    assert answer_windows(Says(), None, [(0.0, 1.0), (1.0, 2.0)], shares.append) == [
         Answer(0.0, 1.0, 0.5, -0.25, "anet"),
         Answer(1.0, 2.0, None, None, ""),
     ]
+    assert shares == [0.5]
 
 
 @pytest.fixture
@@ -297,6 +303,7 @@ def test_one_video_on_one_line(finished, joint):
     assert [answer["arousal"], answer["valence"]] == pytest.approx(numbers([expected])[0], abs=2e-5)
     assert (answer["rests_on"], answer["video"]) == ("joint", video)
     assert finished.digests("store") == before
+    assert f"{video}: its features are in store already" in ended.stderr
 
     ended = finished.command("predict", video, "--over-time", "1", "--window", "1.5", "--output", "time.csv")
     assert ended.returncode == 0, ended.stderr
@@ -304,6 +311,16 @@ def test_one_video_on_one_line(finished, joint):
     assert len(rows) >= 2
     assert [float(row["start_seconds"]) for row in rows] == list(range(len(rows)))
     assert (finished.folder / "time.png").read_bytes().startswith(b"\x89PNG")
+
+    (finished.folder / "other.mp4").write_bytes((finished.folder / video).read_bytes())
+    ended = finished.command("predict", "other.mp4", "--over-time", "1", "--window", "1.5")
+    assert "other.mp4: its features are in store already" in ended.stderr  # known by its content
+    finished.configure("[store]\nroot = none\n")
+    ended = finished.command("predict", video, "--over-time", "1", "--window", "1.5", "--output", "anew.csv")
+    assert "already" not in ended.stderr
+    finished.configure("[store]\nroot = store\n")
+    written = [(finished.folder / name).read_text() for name in ("time.csv", "other-over-time.csv", "anew.csv")]
+    assert written == [written[0]] * 3
 
     (finished.folder / "broken.mp4").write_bytes(b"no video")
     ended = finished.command("predict", "broken.mp4")

@@ -1,0 +1,30 @@
+"""What is shown of steps where there is no terminal."""
+
+from pipeline import progress
+
+
+def test_a_long_step_says_now_and_then_how_far_it_is(monkeypatch):
+    now, lines = [100.0], []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    steps = progress.Steps(None, 2, lines.append)
+    for title in ("sound", "faces"):
+        steps.start(title)
+        for second in range(1, 26):
+            now[0] += 1
+            steps.advance(second / 25)
+    assert lines == [
+        "sound: 40%, 15 s left",
+        "sound: 80%, 5.0 s left",
+        "faces: 40%, 15 s left",
+        "faces: 80%, 5.0 s left",
+    ]
+
+
+def test_a_terminal_has_one_bar_over_all_steps():
+    bars = progress.RichProgress(disable=True)
+    steps = progress.Steps(bars, 2, print)
+    steps.start("sound")
+    steps.start("faces")
+    steps.advance(0.5)
+    (task,) = bars.tasks
+    assert (task.description, task.completed, task.total) == ("faces", 1.5, 2)
