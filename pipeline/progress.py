@@ -243,6 +243,12 @@ def open_log(folder: Path, console: Console) -> Path:
     path = folder / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
     to_file = _LogFile(path, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log_to(console, to_file)
+    return path
+
+
+def log_to(console: Console, to_file: logging.Handler) -> None:
+    """Send everything to a handler, and warnings and errors to the console without their tracebacks."""
     to_console: logging.Handler = logging.StreamHandler(sys.stderr)
     if console.is_terminal:
         to_console = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
@@ -254,4 +260,3 @@ def open_log(folder: Path, console: Console) -> Path:
         log.setLevel(logging.DEBUG if name == "valar" else logging.INFO)
         log.handlers = [to_file, to_console]
         log.propagate = False
-    return path

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import functools
 import json
+import logging
 import os
 import resource
 import sys
@@ -24,9 +25,9 @@ from pipeline import config
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PREDICT_TITLE, REPORT_TITLE
 from pipeline.closing import make_clips_table, make_stages_table
 from pipeline.errors import UserError
-from pipeline.progress import Progress, format_seconds, logger, open_log
+from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
 from pipeline.report.tables import print_tables
-from pipeline.runs.describing import describe_failure, name_folders
+from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.old_checkpoints import write_needed
@@ -39,7 +40,7 @@ from pipeline.training.experiment import Experiment, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
 from pipeline.waiting import tell_waiting
 from store import files
-from store.errors import StoreError
+from store.errors import StoreError, StoreReadOnlyError
 from store.layout import OWN_FOLDERS
 from store.lock import locked
 
@@ -69,6 +70,8 @@ class Session:
         self.predictor = predictor
         self.progress = Progress()
         self.failures: list[str] = []
+        #: Why nothing can be written to `[run] root`, one sentence; "" where it can.
+        self.hindrance = ""
         #: Tells whether all that was asked for is there, whoever did it; set by the task that was asked for.
         self.is_whole: Callable[[], bool] = lambda: not self.run.pending
         self._lock = lock
@@ -77,13 +80,20 @@ class Session:
         self._log: Path | None = None
         self._num_pending = 0
         self._begun: float | None = None
+        self._is_listed = True
 
-    def begin(self) -> None:
-        """Write the plan and the listing, open the log, and say what is to be done."""
+    def begin(self, *, changes_store: bool, is_idle: bool) -> None:
+        """Write the plan and the listing, open the log, and say what is to be done.
+
+        Args:
+            changes_store: False leaves the store as it is: this process may not write to it.
+            is_idle: Whether the store has all that is asked for; then `[run] root` may be read-only, too.
+        """
         num_again = len(self.run.sound_again)
-        self.run = begin(self.run)
-        clear_failures(self.run.folder)
-        self._log = open_log(self.run.folder / "logs", self.progress.console)
+        self._is_listed = changes_store
+        if changes_store:
+            self.run = begin(self.run)
+        self._open_log(is_idle)
         if not config.is_scheduler_local():
             tell_waiting(self.progress.say)
         run = self.run
@@ -103,6 +113,16 @@ class Session:
         self._num_pending, self._begun = sum(map(bool, work.values())), time.monotonic()
         if num_again:
             logger.info("the sound of %d shards is made again: an earlier version's ffmpeg failed on it", num_again)
+
+    def _open_log(self, is_idle: bool) -> None:
+        try:
+            clear_failures(self.run.folder)
+            self._log = open_log(self.run.folder / "logs", self.progress.console)
+        except OSError as error:
+            if not is_idle or error.errno not in FORBIDDEN:
+                raise
+            self.hindrance = describe_failure(error, name_folders())
+            log_to(self.progress.console, logging.NullHandler())
 
     def work(self, stage: str, shard: str) -> None:
         """Do one stage of one shard."""
@@ -127,6 +147,8 @@ class Session:
     def note_failure(self, failure: str) -> None:
         """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`."""
         self.failures.append(failure)
+        if self.hindrance:
+            return
         try:
             write_failures(self.run.folder, self.failures)
         except OSError as error:  # the disk is full, which may be what failed; it is told at the end all the same
@@ -170,11 +192,22 @@ class Session:
         self.progress.expect(REPORT_TITLE, 0 if experiment.report_path.exists() else 1, "reports")
         return experiment
 
-    def check_devices(self) -> None:
-        """Refuse devices that are not here before the first training; see `check_devices` of the stages."""
+    def check_trainable(self) -> None:
+        """Refuse to train where nothing can be written, or on devices that are not here.
+
+        Raises:
+            UserError: Says the setting and the next step.
+        """
         from pipeline.stages.device import check_devices
 
+        if self.hindrance:
+            raise UserError(self.hindrance)
         check_devices(self.run.settings, trains=True)
+        if not self._is_listed:
+            store = self.run.store
+            logger.warning(
+                "%s may not be changed, so this run is not listed there; its owner's gc does not know it", store
+            )
 
     def _note_needed(self, experiments: Sequence[Experiment]) -> None:
         """Write down which checkpoints `gc` is to let alone; a folder that cannot be written needs none to be."""
@@ -241,7 +274,7 @@ class Session:
             if is_finished:
                 console.print(make_clips_table(self.data.ledger.values()))
             console.print(make_stages_table(self.progress.stages, self._reused))
-            note_rates(self.run.folder, self._measure_rates())
+            self._note_rates()
             for title, state in self.progress.stages.items():
                 logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
             for failure in self.failures:
@@ -249,13 +282,18 @@ class Session:
             if is_finished:
                 self._print_results()
             seconds = format_seconds(time.monotonic() - self._started)
-            console.print(f"{seconds} in all; log: {self._log}", highlight=False, soft_wrap=True)
+            log = f"; log: {self._log}" if self._log else ""
+            console.print(f"{seconds} in all{log}", highlight=False, soft_wrap=True)
 
-    def _measure_rates(self) -> dict[str, Rate]:
-        """Give what this run's steps took; a training's pace is in its metrics.jsonl."""
+    def _note_rates(self) -> None:
+        """Keep what this run's steps took; a training's pace is in its metrics.jsonl."""
         steps = {**self.run.titles, REPORT_TITLE: REPORT_TITLE}
         found = {step: self.progress.stages.get(title) for step, title in steps.items()}
-        return {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}
+        rates = {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}
+        try:
+            note_rates(self.run.folder, rates)
+        except OSError as error:
+            logger.warning("the rates cannot be kept for `status`: %s", describe_failure(error, name_folders()))
 
     def _print_results(self) -> None:
         """Print the scores and where the report is, or where the predictions are."""
@@ -303,13 +341,14 @@ def start_session(
     lock = contextlib.ExitStack()
     try:
         predictor = None if load_predictor is None else load_predictor()
-        run = _open_locked(lock, unlabelled, trains=trains)
-        if not all(map(run.is_finished, run.plan.shards)):
+        run, changes_store = _open_locked(lock, unlabelled, trains=trains)
+        is_idle = _is_idle(run)
+        if not is_idle:
             from pipeline.stages.ready import check_ready
 
             check_ready(run, trains=trains)
         session = Session(run, lock, predictor)
-        session.begin()
+        session.begin(changes_store=changes_store, is_idle=is_idle)
     except BaseException as error:
         lock.close()
         if isinstance(error, UserError | StoreError):
@@ -323,15 +362,31 @@ def start_session(
     return session
 
 
-def _open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: bool) -> Run:
-    """Take the store's lock, then read everything: what was read before could be erased or compacted meanwhile."""
+def _open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: bool) -> tuple[Run, bool]:
+    """Take the store's lock, then read everything: what was read before could be erased or compacted meanwhile.
+
+    Returns:
+        The run, and whether the store may be changed, which it need not be where it has everything.
+    """
     config.load()
     store = Path(config.store().root)
     # What cannot be used is told before a folder for the store is made; and a store that is not there has no lock.
     found = None if store.exists() else open_run(unlabelled, trains=trains)
-    lock.enter_context(locked(store, shared=not config.is_scheduler_local()))
+    refused = None
+    try:
+        lock.enter_context(locked(store, shared=not config.is_scheduler_local()))
+    except StoreReadOnlyError as error:
+        refused = error
     is_new = not any((store / name).exists() for name in OWN_FOLDERS)
-    return found if found is not None and is_new else open_run(unlabelled, trains=trains)
+    run = found if found is not None and is_new else open_run(unlabelled, trains=trains)
+    if refused is not None and not _is_idle(run):
+        raise refused
+    return run, refused is None
+
+
+def _is_idle(run: Run) -> bool:
+    """Tell whether the store has everything that a run needs."""
+    return all(map(run.is_finished, run.plan.shards)) and not run.sound_again
 
 
 def raise_file_limit() -> None:

@@ -166,9 +166,9 @@ class FullRun(_AllShards):
     def run(self) -> Iterator[luigi.Task]:
         """Go on to the trainings, whose fingerprints are known only when the features are there."""
         session = current_session()
+        session.check_trainable()
         session.write_ledger()
         check_features(session.data)
-        session.check_devices()
         yield Report(fingerprint=session.experiment.report_fingerprint)
         session.experiment.link_report()
 

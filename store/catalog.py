@@ -14,7 +14,7 @@ import numpy as np
 from store.errors import StoreError, UtteranceNotFoundError
 from store.features import is_feature, name_of, order_stages
 from store.labels import UNLABELLED, Label, read_labels
-from store.layout import listings_folder, shard_path
+from store.layout import check_is_readable, listings_folder, shard_path
 from store.listings import PREDICTION, Listing, find_listings
 from store.shard.images import Images
 from store.shard.reader import Shard
@@ -148,7 +148,7 @@ class FeatureStore:
         listing: The newest run's listing, or that of the run asked for.
 
     Raises:
-        StoreError: The folder is no store, or no run has written what it lists.
+        StoreError: The folder is no store, no run has written what it lists, or a part of it may not be read.
 
     Example:
         >>> store = FeatureStore("data/omg/store")  # doctest: +SKIP
@@ -160,6 +160,7 @@ class FeatureStore:
     def __init__(self, folder: str | Path, run: str | None = None, *, mapped: bool = True) -> None:
         self.folder = Path(folder)
         self.mapped = mapped
+        check_is_readable(self.folder)
         paths = find_listings(self.folder)
         paths.sort(key=lambda path: (not path.name.startswith(PREDICTION), path.stat().st_mtime_ns))
         if run is not None:

@@ -27,6 +27,10 @@ class StoreInUseError(StoreError):
     """Another process holds the store's lock."""
 
 
+class StoreReadOnlyError(StoreError):
+    """This process may not change the store; what only reads it can go on."""
+
+
 def check_version(path: Path, found: int, known: int) -> None:
     """Refuse a file of a later format version than this release knows.
 

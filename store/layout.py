@@ -1,5 +1,6 @@
 """Where things lie in a store (FORMAT.md, section 1)."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,35 @@ def check_is_store(root: Path) -> None:
         raise StoreError(
             f"{root} is no feature store: it has none of the folders shards, roots and {', '.join(SCHEMAS)}"
         )
+    check_is_readable(root)
+
+
+def check_is_readable(root: Path) -> None:
+    """Refuse a store with a folder that this process may not list: what is in it would count as not there.
+
+    A store that is not there yet is no fault.
+
+    Raises:
+        StoreError: Names the folder.
+    """
+    for folder in (root, *(root / name for name in OWN_FOLDERS)):
+        _check_folder(folder)
+    for stage in SCHEMAS:
+        for folder in (root / stage).glob("*"):
+            if is_id(folder.name):
+                _check_folder(folder)
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        with os.scandir(folder):
+            os.stat(f"{folder}/.")  # noqa: PTH116 (a Path drops the dot; looking at what is in it is another right)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # whoever needs it says so
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be read ({error.strerror}); ask its owner for the right to read the whole store"
+        ) from error
 
 
 def stage_folder(root: Path, stage: str, fingerprint: str) -> Path:

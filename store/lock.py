@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from store.errors import StoreError, StoreInUseError
+from store.errors import StoreError, StoreInUseError, StoreReadOnlyError
+
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextlib.contextmanager
@@ -24,7 +26,8 @@ def locked(store: Path, *, shared: bool = False) -> Iterator[None]:
 
     Raises:
         StoreInUseError: Another process holds it; says which.
-        StoreError: The folder, or the lock's file in it, cannot be written.
+        StoreReadOnlyError: This process may not write to the folder, or to the lock's file in it.
+        StoreError: Something else is in the way of that file.
     """
     path = store / ".lock"
     with _open(path) as file:
@@ -56,7 +59,8 @@ def _open(path: Path) -> TextIO:
             raise OSError(errno.EINVAL, "it is no file")
         return os.fdopen(descriptor, "a+", encoding="utf-8")
     except OSError as error:
-        raise StoreError(
+        kind = StoreReadOnlyError if error.errno in _FORBIDDEN else StoreError
+        raise kind(
             f"{path.parent} cannot be changed: {path} cannot be opened for writing ({error.strerror}); check who may "
             "write there, or give another [store] root. Commands that only read need no right to write"
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from store.errors import StoreError
-from store.layout import StageSet, find_stage_sets
+from store.layout import StageSet, check_is_readable, find_stage_sets
 from store.listings import Listing, read_listings
 from store.shard.reader import Shard
 from store.tables import Counts, list_shards, read_counts, stamp_of
@@ -57,6 +57,7 @@ def list_stage_sets(root: Path) -> list[StageSetSummary]:
         StoreError: The folder holds no stage set.
 
     """
+    check_is_readable(root)
     found = {
         stage_set: list_shards(root, stage_set.stage, stage_set.fingerprint) for stage_set in find_stage_sets(root)
     }

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE
 from pipeline.errors import UserError
 from pipeline.progress import format_seconds
+from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.failures import read_failures
 from pipeline.runs.opening import open_run
 from pipeline.runs.rates import Rate, read_rates
@@ -16,6 +17,7 @@ from pipeline.runs.run import Run
 from pipeline.training.experiment import plan_trainings
 from pipeline.training.forecast import forecast_data
 from pipeline.training.outlook import look_ahead
+from store.errors import StoreError
 from store.layout import stage_folder
 from store.text import render_table
 
@@ -172,8 +174,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the status; 0: nothing to do, 3: something to do, 2: the settings or the data are at fault."""
     try:
         status = read_status(open_run())
-    except UserError as error:
+    except (UserError, StoreError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(describe_failure(error, name_folders()), file=sys.stderr)
         return 2
     print(
         json.dumps({**asdict(status), "settled": status.is_settled, "seconds": status.seconds}, indent=2)

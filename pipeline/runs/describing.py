@@ -17,7 +17,8 @@ _NO_MEMORY = re.compile(
 #: Where in torch's sources an allocation failed: it tells a user nothing.
 _PLACE_IN_SOURCES = re.compile(r"^\[enforce fail at [^]]*\] [^.]*\. ")
 _LONGEST_REASON = 200
-_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+#: Errors of what this user may not do.
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def name_folders() -> dict[str, Path]:
@@ -38,7 +39,7 @@ def describe_failure(error: BaseException, folders: Mapping[str, Path], *, netwo
     for found in _walk(error):
         if isinstance(found, OSError) and found.errno in FULL:
             return _describe_full_disk(found, folders)
-        if isinstance(found, OSError) and found.errno in _FORBIDDEN and found.filename is not None:
+        if isinstance(found, OSError) and found.errno in FORBIDDEN and found.filename is not None:
             return _describe_forbidden(found, folders)
         if isinstance(found, MemoryError) or _is_out_of_memory(found):
             return _describe_no_memory(found, network)

@@ -20,6 +20,7 @@ from pipeline.dataset.overrides import Override, read_overrides
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
 from pipeline.errors import UserError
+from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.plan import Plan, make_plan
@@ -29,7 +30,7 @@ from pipeline.runs.stage_files import StageFiles
 from store import files
 from store.erased import read_erased
 from store.errors import StoreError
-from store.layout import listings_folder
+from store.layout import check_is_readable, listings_folder
 from store.listings import PREDICTION, Listing
 from store.plans import Member, read_stored_plans
 
@@ -67,6 +68,8 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None, train
         return dataclasses.replace(run, untrainable=untrainable)
     except (WeightsError, DatasetError, StoreError) as error:
         raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(describe_failure(error, name_folders())) from error
 
 
 def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -> str:
@@ -190,6 +193,7 @@ def _plan_run(
             f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
             "what it has"
         )
+    check_is_readable(store)
     features = {feature.stage: feature for feature in settings.features}
     chain = {**STAGES, **{stage: feature.as_stage() for stage, feature in features.items()}}
     stages = describe_stages(settings, weights["sphereface20"])
