@@ -22,3 +22,7 @@ CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
 
 FaceInput = Literal["embeddings", "crops"]
 FACE_INPUTS: tuple[FaceInput, ...] = get_args(FaceInput)
+
+#: How Joint puts sound and picture together.
+Fusion = Literal["concat", "attention"]
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)

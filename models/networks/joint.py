@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.choices import ArousalOutput, Backbone
+from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion
 from models.loading import build_empty
 from models.networks.anet import AcousticFeature, ANet
 from models.networks.outputs import check_arousal_output, squash
@@ -21,13 +21,18 @@ class Joint(nn.Module):
         backbone: Backbone = "frozen",
         arousal_output: ArousalOutput = "tanh",
         face_size: int = FEATURE_SIZE,
+        fusion: Fusion = "concat",
     ) -> None:
         super().__init__()
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion ({fusion!r}) must be one of {', '.join(FUSIONS)}")
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
         self.acoustic = AcousticFeature(channel_scale)
         self.visual = VisualFeature(backbone, face_size)
-        self.head = nn.Linear(2 * FEATURE_SIZE, NUM_DIMENSIONS)
+        #: What each of the two says for itself; None puts them side by side, as the paper does.
+        self.attention = nn.Linear(FEATURE_SIZE, 1) if fusion == "attention" else None
+        self.head = nn.Linear(FEATURE_SIZE if fusion == "attention" else 2 * FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """Predict (B, 2), arousal and valence in [-1, 1].
@@ -37,8 +42,13 @@ class Joint(nn.Module):
             index: (B, N_A), see there.
             faces: (B, N_V, ...), see `VisualFeature.forward`.
         """
-        both = torch.cat([self.acoustic(maps, index), self.visual(faces)], dim=1)  # (B, 1024)
-        return squash(self.head(both), self.arousal_output)
+        return squash(self.head(self._fuse(self.acoustic(maps, index), self.visual(faces))), self.arousal_output)
+
+    def _fuse(self, sound: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+        if self.attention is None:
+            return torch.cat([sound, picture], dim=1)  # (B, 1024)
+        both = torch.stack([sound, picture], dim=1)  # (B, 2, 512)
+        return (self.attention(both).softmax(dim=1) * both).sum(dim=1)
 
 
 def build_joint(
@@ -49,6 +59,7 @@ def build_joint(
     backbone: Backbone,
     arousal_output: ArousalOutput = "tanh",
     face_size: int = FEATURE_SIZE,
+    fusion: Fusion = "concat",
     seed: int,
 ) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
@@ -60,12 +71,16 @@ def build_joint(
         backbone: VNet's.
         arousal_output: see `squash`; its own, whatever the two had.
         face_size: VNet's.
+        fusion: side by side, or a mean whose weights begin equal.
         seed: of the head's weights (small and normal; zero biases).
     """
-    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output, face_size))
+    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output, face_size, fusion))
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)
+        if network.attention is not None:
+            nn.init.zeros_(network.attention.weight)
+            nn.init.zeros_(network.attention.bias)
     network.acoustic.load_state_dict(anet.feature.state_dict())
     network.visual.load_state_dict(vnet.feature.state_dict())
     return network

@@ -15,11 +15,13 @@ from models.choices import (
     AROUSAL_OUTPUTS,
     BACKBONES,
     CHANNEL_ORDERS,
+    FUSIONS,
     LOSSES,
     Arithmetic,
     ArousalOutput,
     Backbone,
     ChannelOrder,
+    Fusion,
     Loss,
 )
 from models.inputs.plan import MOST_FRAMES, MOST_MAPS, InputPlan
@@ -306,6 +308,15 @@ class JointSettings(TrainingSettings):
     mask_frequencies: int = field(default=0, metadata=MASK_FREQUENCIES)
     mask_frames: int = field(default=0, metadata=MASK_FRAMES)
     mirror: bool = field(default=False, metadata=MIRROR)
+    fusion: Fusion = field(
+        default="concat",
+        metadata=declare(
+            "How sound and picture are put together: concat (side by side, the paper's) | attention (their mean, "
+            "weighted anew for each utterance).",
+            choices=FUSIONS,
+            later=True,
+        ),
+    )
 
     def check_backbone(self, backbone: Backbone) -> None:
         """Refuse a VNet that does not go with these settings.

@@ -149,6 +149,8 @@ def train_joint(
         **vnet_checkpoint.architecture,
         "arousal_output": settings.arousal_output,
     }
+    if settings.fusion != "concat":  # left out otherwise: trainings of before are known again
+        architecture["fusion"] = settings.fusion
     plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
     network = build_joint(anet_network, vnet_network, **architecture, seed=options.seed)
     job = Job(

@@ -22,7 +22,7 @@ BEST = "best.pt"
 _LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
     "anet": {"anet": ("channel_scale", "arousal_output")},
     "vnet": {"vnet": ("backbone", "arousal_output", "standardise")},
-    "joint": {"anet": ("channel_scale",), "vnet": ("backbone", "standardise"), "joint": ("arousal_output",)},
+    "joint": {"anet": ("channel_scale",), "vnet": ("backbone", "standardise"), "joint": ("arousal_output", "fusion")},
 }
 
 

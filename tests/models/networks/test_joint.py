@@ -58,3 +58,19 @@ def test_head_depends_on_the_seed_alone():
     _, _, second = build_parts()
     assert torch.equal(first.head.weight, second.head.weight)
     assert (first.head.bias == 0).all()
+
+
+def test_attention_begins_as_the_mean_of_both_and_learns_their_weights():
+    anet, vnet, _ = build_parts()
+    joint = build_joint(anet, vnet, channel_scale=SCALE, backbone="frozen", fusion="attention", seed=3).eval()
+    maps, index, faces = make_inputs()
+    with torch.inference_mode():
+        mean = (joint.acoustic(maps, index) + joint.visual(faces)) / 2
+        expected = torch.tanh(mean @ joint.head.weight.T + joint.head.bias)
+        torch.testing.assert_close(joint(maps, index, faces), expected, rtol=1e-4, atol=1e-5)
+        joint.attention.weight.copy_((joint.visual(faces) - joint.acoustic(maps, index))[:1] * 1e6)
+        alone = torch.tanh(joint.visual(faces)[:1] @ joint.head.weight.T + joint.head.bias)
+        torch.testing.assert_close(joint(maps, index, faces)[:1], alone, rtol=1e-3, atol=1e-4)
+    joint.attention.weight.data.zero_()
+    joint.train()(maps, index, faces).sum().backward()
+    assert joint.attention.weight.grad.abs().sum() > 0
