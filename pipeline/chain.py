@@ -79,6 +79,7 @@ KEPT_CROPS = {"raw": ("crops",), "jpeg": ("crops_jpeg",), "none": ()}
 NETWORKS = ("anet", "vnet", "joint")
 NETWORK_TITLES = {"anet": "train ANet", "vnet": "train VNet", "joint": "train Joint"}
 REPORT_TITLE = "report"
+PAGES_TITLE = "pages of clips"
 FOLDS_TITLE = "train folds"
 PREDICT_TITLE = "predict"
 

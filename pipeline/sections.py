@@ -175,6 +175,11 @@ class run(luigi.Config):
         "Let a training go on from the best weights of the last one with the same layers and features, where all clips "
         "that one has learnt from are trained on again: fewer epochs after added clips (docs/training.md).",
     )
+    pages = _switch(
+        True,
+        "true writes a page for every clip into `browse` in the folder of the run, those that are new or have changed "
+        "(about 4 minutes and 5 GB for 100 000 clips the first time); the report links to them.",
+    )
     scratch = _path("", "Folder for rows on their way into a shard; empty for the shard's own folder.")
     max_vanished = _number(
         0.1,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from luigi.retcodes import retcode
 
 from pipeline import config
-from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PREDICT_TITLE, REPORT_TITLE
+from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
 from pipeline.closing import make_clips_table, make_stages_table
 from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
@@ -39,10 +39,11 @@ from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
 from pipeline.waiting import tell_waiting
-from store import files
+from store import FeatureStore, files
 from store.errors import StoreError, StoreReadOnlyError
 from store.layout import OWN_FOLDERS
 from store.lock import locked
+from store.looking.browse import write_pages
 
 if TYPE_CHECKING:
     from pipeline.prediction.predicting import Predictions
@@ -238,6 +239,28 @@ class Session:
         with self.progress.working(REPORT_TITLE):
             publish(self.experiment, {title: state.elapsed for title, state in self.progress.stages.items()}, folds)
             self.progress.tick(REPORT_TITLE)
+
+    def write_pages(self) -> None:
+        """Write the pages of the clips that are new or have changed, beside the reports, which link to them.
+
+        What is wrong with their folder is told and stops nothing: all that they show is in the store and the report.
+        """
+        if not self.run.settings.run.pages:
+            return
+        folder = self.run.folder / "browse"
+
+        def show(done: int, total: int) -> None:
+            if done:
+                self.progress.tick(PAGES_TITLE)
+            else:
+                self.progress.expect(PAGES_TITLE, total, "pages")
+
+        try:
+            with self.progress.working(PAGES_TITLE):
+                write_pages(FeatureStore(self.run.store, self.run.name), folder, show=show)
+            files.point_link(self.experiment.report_folder / "browse", Path("..", "..", "browse"))
+        except (StoreError, OSError) as error:
+            self.progress.console.print(f"! the clips' pages are not written: {error}", highlight=False, markup=False)
 
     @functools.cached_property
     def predictions(self) -> "Predictions":

@@ -171,6 +171,7 @@ class FullRun(_AllShards):
         check_features(session.data)
         yield Report(fingerprint=session.experiment.report_fingerprint)
         session.experiment.link_report()
+        session.write_pages()
 
 
 class Predict(StoreTask):

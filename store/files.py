@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -103,6 +104,16 @@ def write_text(target: Path, text: str) -> None:
         partial.write_bytes(content)
 
 
+def write_soon(target: Path, data: bytes) -> None:
+    """Write a small file whole, without waiting for the disk: for what is made again where a crash takes it."""
+    partial = target.with_name(_unfinished_name(target.name))
+    try:
+        partial.write_bytes(data)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_json(target: Path, value: Any) -> None:
     """Write a value as JSON, keys sorted, so that equal values give equal bytes."""
     write_text(target, json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -140,8 +151,14 @@ def _unfinished_name(name: str) -> str:
     used again some day.
     """
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    process = f"{os.getpid()}.{_start_of(os.getpid())}.{secrets.token_hex(4)}"
+    process = f"{os.getpid()}.{_own_start(os.getpid())}.{secrets.token_hex(4)}"
     return f".{digest}{_MARK}{socket.gethostname()}-{process}"
+
+
+@functools.cache
+def _own_start(process: int) -> str:
+    """Return when this process started; asked once, and again in a process that was forked."""
+    return _start_of(process)
 
 
 def _start_of(process: int) -> str:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.dataset.utterances import utterance_name
 from pipeline.progress import format_seconds
 from pipeline.report import plots
+from pipeline.report.clip_pages import MOST_WORST, find_best_model, find_worst
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_interval, format_number
@@ -24,21 +25,22 @@ from pipeline.report.tables import (
     seed_title,
     title_of,
 )
+from store.pages_mark import page_number
 from store.text import read_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: Rows shown of lists that may be long; the files beside the page have all.
-MOST_WORST = 10
 MOST_MISSING = 300
 USABLE = ("ok", "source_missing")
 
 
-def render_page(report: Report) -> str:
+def render_page(report: Report, *, has_pages: bool = False) -> str:
     """Compose the page.
 
     Args:
         report: with `coverage`, `curves` and `changed` in its content where they are known, and ledger.csv among its
             files.
+        has_pages: whether the report's folder has a link `browse` to the pages of the clips.
 
     Returns:
         HTML. Every text of the data is escaped.
@@ -62,6 +64,7 @@ def render_page(report: Report) -> str:
         most_missing=MOST_MISSING,
         provenance=content["provenance"],
         changed=content.get("changed", {}),
+        has_pages=has_pages,
     )
 
 
@@ -74,7 +77,12 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": format_seconds, "number": format_number, "title_of": title_of}
+    environment.filters |= {
+        "seconds": format_seconds,
+        "number": format_number,
+        "title_of": title_of,
+        "page_number": page_number,
+    }
     return environment
 
 
@@ -106,7 +114,7 @@ def _describe_split(report: Report, split: str) -> dict[str, Any]:
     points = {model: plots.collect_points(rows) for model, rows in models.items()}
     points = {model: found for model, found in points.items() if len(found.truth)}
     videos = {model: content["models"][model][split].get("videos", {}) for model in points}
-    best = next((model for model in ("joint", "vnet", "anet") if model in points), None)
+    best = find_best_model(points)
     pictures = {"scatter": plots.draw_scatter(points)} if points else {}
     if points and split != "train":
         pictures["plane"] = plots.draw_plane(points)
@@ -118,7 +126,7 @@ def _describe_split(report: Report, split: str) -> dict[str, Any]:
         "rows": [_describe_result(row) for row in make_rows(content, split, all_views=True)],
         "comparisons": [_describe_comparison(found) for found in content.get("comparisons", {}).get(split, [])],
         "pictures": pictures,
-        "best": best and title_of(best),
+        "best": title_of(best) if best else None,
         "worst_videos": _find_worst_videos(videos[best]) if best else [],
         "worst": _find_worst(models[best]) if best else [],
     }
@@ -155,16 +163,9 @@ def _find_worst_videos(videos: Mapping[str, Mapping[str, Any]]) -> list[dict[str
 
 def _find_worst(rows: Iterable[DetailRow]) -> list[dict[str, Any]]:
     """Return the utterances whose prediction is farthest from the truth."""
-    seen = [(row, row.truth) for row in rows if row.is_seen and row.truth is not None]
-
-    def distance(values: tuple[float, float], truth: tuple[float, float]) -> float:
-        return float(((values[0] - truth[0]) ** 2 + (values[1] - truth[1]) ** 2) ** 0.5)
-
-    found = [(distance(row.values, truth), row, truth) for row, truth in seen]
-    found.sort(key=lambda item: item[0], reverse=True)
     return [
-        {"name": utterance_name(row.video, row.utterance), "row": row, "truth": truth, "error": error}
-        for error, row, truth in found[:MOST_WORST]
+        {"name": utterance_name(row.video, row.utterance), "row": row, "truth": row.truth, "error": error}
+        for error, row in find_worst(rows)
     ]
 
 

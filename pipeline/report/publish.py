@@ -10,6 +10,7 @@ from models import paper
 from pipeline.chain import NETWORKS, STAGES
 from pipeline.dataset.omg import NAME, find_official_splits
 from pipeline.report.baselines import make_baselines
+from pipeline.report.clip_pages import collect_results
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
 from pipeline.report.history_page import keep_history
@@ -24,6 +25,8 @@ from pipeline.stages.device import describe_machine
 from pipeline.training.combining import average, fall_back
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
+from store.looking.results import RESULTS_NAME, results_as_json
+from store.text import format_count
 
 
 def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[Experiment] = ()) -> None:
@@ -66,7 +69,10 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
         },
     )
     report.files["ledger.csv"] = format_ledger(data.ledger.values())
-    report.files["report.html"] = render_page(report)
+    if settings.run.pages:
+        results = results_as_json(collect_results(experiment, report))
+        report.files[RESULTS_NAME] = json.dumps(results, ensure_ascii=False, separators=(",", ":")) + "\n"
+    report.files["report.html"] = render_page(report, has_pages=settings.run.pages)
     write_report(experiment.report_folder, report, replace=True)
     keep_history(data.run.folder)
 
@@ -109,12 +115,12 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
         count = len(set(listing.groups))
         if listing.labels is not None and count < paper.FEWEST_GROUPS:
             yield (
-                f"NO INTERVALS on {listing.split}: its utterances are parts of {count} recordings, and from fewer than "
-                f"{paper.FEWEST_GROUPS} an interval says nothing"
+                f"NO INTERVALS on {listing.split}: its utterances are parts of {format_count(count, 'recording')}, and "
+                f"from fewer than {paper.FEWEST_GROUPS} an interval says nothing"
             )
         if any(listing.shared):
             of = {group for group, shared in zip(listing.groups, listing.shared, strict=True) if shared}
-            recordings = "1 recording" if len(of) == 1 else f"{len(of)} recordings"
+            recordings = format_count(len(of), "recording")
             yield (
                 f"SHARED RECORDINGS: {sum(listing.shared)} of the {len(listing.names)} {listing.split} utterances are "
                 f"parts of {recordings} that the networks were trained or chosen on; the rest is scored apart"
@@ -134,7 +140,6 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
         "written": f"{datetime.now():%Y-%m-%d %H:%M}",
         "device": describe_machine(experiment.data.run.settings),
         "store": str(experiment.data.run.store),
-        "pages": str(experiment.data.run.folder.resolve() / "browse"),
         **experiment.data.describe(),
         "packages": {
             name: version for stage in ("stft", "faces") for name, version in describe_packages(STAGES[stage]).items()

@@ -17,7 +17,7 @@ from pipeline.training.seed_trainings import Trainings
 from store import files
 
 #: Raised when the report's files change.
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from models.inputs.clips import Clips
 from models.training.metrics import EpochMetrics
 from models.training.version import TRAINING_VERSION
 from pipeline.chain import NETWORK_TITLES
@@ -206,12 +207,16 @@ class Trainings:
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
+        return self.predict_clips(network, self.data.load_clips(split))
+
+    def predict_clips(self, network: str, clips: Clips) -> np.ndarray:
+        """Predict clips: (U, 2) float32, NaN where the network can see nothing."""
         from models.training.start import predict
         from pipeline.stages.device import find_device, torch_threads
 
         settings = self.data.run.settings
         with torch_threads(settings.num_threads):
-            return predict(self.folder(network), self.data.load_clips(split), device=find_device(settings))
+            return predict(self.folder(network), clips, device=find_device(settings))
 
     def describe(self) -> dict[str, Any]:
         """Give what the checkpoints rest on, as plain data: the same whether or not others are trained beside them."""

@@ -99,11 +99,17 @@ class Browse(Command):
         super().add_arguments(parser)
         parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the pages")
         parser.add_argument("--ledger", type=Path, help="ledger.csv that names the splits (default: of the newest run)")
+        parser.add_argument(
+            "--results", type=Path, help="pages.json with what a run predicted (default: of the newest report)"
+        )
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Write the pages."""
-        count = write_pages(FeatureStore(arguments.store), arguments.output, arguments.ledger)
+        store = FeatureStore(arguments.store)
+        written = write_pages(store, arguments.output, arguments.ledger, arguments.results)
         index = arguments.output / "index.html"
-        show(arguments, {"clips": count, "index": str(index)}, f"{count} clips: open {index}")
+        value = {"clips": written.num_clips, "written": written.num_written, "index": str(index)}
+        told = f"{written.num_clips} clips, {written.num_written} of their pages new: open {index}"
+        show(arguments, value, told)
         return 0

@@ -1,76 +1,92 @@
-"""A store as static pages: an index with search, sorting and filters, and a page per clip; no server, no network."""
+"""A store as static pages: an index with search, sorting and filters, and a page per clip; no server, no network.
 
-import base64
-import functools
+A clip's page rests on its features alone, so that it is written anew only when they change. What a run says of the
+clips (splits, labels, predictions) is in `data.js`, which all pages load and which is written each time.
+"""
+
+import contextlib
+import hashlib
 import html
-import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from store import files
-from store.catalog import Clip, FeatureStore
+from store.catalog import FeatureStore
 from store.errors import StoreError
-from store.layout import is_own_folder
-from store.looking.description import describe_utterance
-from store.looking.plots import STFT_RATE, compute_decibels, read_faces
-from store.looking.quality import Quality, Sound, rate_clip, read_sound, read_splits
-from store.pages_mark import PAGES_MARK, write_mark
+from store.labels import Label, read_labels
+from store.layout import is_own_folder, shard_path
+from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json, render_clip, shrink
+from store.looking.face_map import map_faces
+from store.looking.quality import Quality
+from store.looking.results import RESULTS_NAME, ClipResult, Results, read_results
+from store.pages_mark import PAGES_MARK, STATIC_FILES, is_page_name, page_number, write_mark
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_WIDTH, _HEIGHT = 900, 90
-#: Most columns of a spectrogram's picture; longer ones are shown by the loudest frame of each stretch.
-_MOST_COLUMNS = 1200
-#: Colours from quiet to loud.
-_COLOURS = np.array(
-    [(0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (252, 255, 164)]
-)
+#: What each page was made of, and its row of the index.
+_MADE = "made.json"
+#: Below the pages' folder: where the videos are, so that pages play them also through `RUNS/latest/pages`.
+_VIDEOS = "videos"
 
 
-def write_pages(store: FeatureStore, folder: Path, ledger: Path | None = None) -> int:
-    """Write the pages.
+@dataclass(frozen=True)
+class PagesWritten:
+    """How many clips there are pages of, and how many of those were written now."""
+
+    num_clips: int
+    num_written: int
+
+
+def write_pages(
+    store: FeatureStore,
+    folder: Path,
+    ledger: Path | None = None,
+    results: Path | None = None,
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> PagesWritten:
+    """Write the pages of clips that are new or have changed, and the index.
 
     Args:
         store: The features.
-        folder: A new or empty folder, or one with earlier pages, which are replaced.
-        ledger: A run's ledger.csv, which says who is in which split; by default that of each clip's run.
-
-    Returns:
-        The number of clips.
+        folder: A new or empty folder, or one with earlier pages.
+        ledger: A run's ledger.csv, which says who is in which split and has which label; by default that of each
+            clip's run.
+        results: What a run predicted; by default `latest/pages.json` of the newest run.
+        show: Called with the pages written and to write, first of all with none.
 
     Raises:
-        StoreError: The folder holds something else.
+        StoreError: The folder holds something else, or the results are damaged.
 
     """
     _check_folder(store, folder)
-    if ledger is None:
-        splits = {name: label.split for name, label in store.list_labels().items()}
-    else:
-        splits = read_splits(ledger)
+    labels = store.list_labels() if ledger is None else read_labels(ledger)
+    said = _find_results(store) if results is None else read_results(results)
     names = list(store)
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     write_mark(folder, store.listing.run)
-    # Threads: reading, JPEG and PNG run without the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rated = list(
-            pool.map(lambda k: _write_clip(store, folder, k, names[k], splits.get(names[k], "")), range(len(names)))
-        )
-    for path in (folder / "clips").glob("*.html"):
-        if path.stem.isdecimal() and int(path.stem) >= len(names):
-            path.unlink()
-    columns = [_as_row(number, quality) for number, quality in enumerate(rated)]
-    # `<` cannot end the script then, whatever a clip is called.
-    data = json.dumps(columns, ensure_ascii=False).replace("<", "\\u003c")
-    template = (_TEMPLATES / "index.html").read_text(encoding="utf-8")
-    files.write_text(folder / "data.js", f"const CLIPS = {data};\n")
-    files.write_text(folder / "index.html", template.replace("{{ title }}", html.escape(f"{store.folder.resolve()}")))
-    return len(names)
+    made = _read_made(folder)
+    keys = dict(zip(names, _make_keys(store, names), strict=True))
+    there = {path.name for path in (folder / "clips").iterdir()}
+    rows: dict[str, list[Any]] = {}
+    for name in names:
+        number = page_number(name)
+        key, row = made.get(number, (None, None))
+        if key == keys[name] and f"{number}.html" in there:
+            rows[name] = row
+    waiting = [name for name in names if name not in rows]
+    show(0, len(waiting))
+    for done, (name, row) in enumerate(_write_clips(store, folder, waiting), start=1):
+        rows[name] = row
+        show(done, len(waiting))
+    _remove_others(folder, names, rows)
+    _write_index(store, folder, names, rows, labels, said)
+    files.write_json(folder / _MADE, {page_number(name): [keys[name], rows[name]] for name in names})
+    return PagesWritten(len(names), len(waiting))
 
 
 def _check_folder(store: FeatureStore, folder: Path) -> None:
@@ -85,99 +101,125 @@ def _check_folder(store: FeatureStore, folder: Path) -> None:
         raise StoreError(f"{folder / 'clips'} is a link; remove it, or name a new folder for the pages")
 
 
-def _as_row(number: int, quality: Quality) -> list[Any]:
+def _find_results(store: FeatureStore) -> Results:
+    runs = store.listing.runs
+    return read_results(Path(runs) / "latest" / RESULTS_NAME) if runs else Results()
+
+
+def _make_keys(store: FeatureStore, names: list[str]) -> Iterator[str]:
+    """Give what each page rests on: the clip's file, and size and time of the shards' files that hold its rows."""
+    of_shards: dict[tuple[str, str], list[Any]] = {}
+    for name in names:
+        listing = store[name].listing
+        shard = listing.shards[name]
+        if (listing.run, shard) not in of_shards:
+            of_shards[listing.run, shard] = [
+                (stage, print_, *_look_at(shard_path(store.folder, stage, print_, shard)))
+                for stage, print_ in sorted(listing.fingerprints.items())
+            ]
+        parts = (
+            PAGE_VERSION,
+            name,
+            listing.sources[name],
+            name in listing.vanished,
+            shard,
+            of_shards[listing.run, shard],
+        )
+        yield hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _look_at(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:
+    """Read what the pages there were made of; nothing where that cannot be told, and all are written anew then."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        value = json.loads((folder / _MADE).read_text(encoding="utf-8"))
+        return {n: (key, row) for n, (key, row) in value.items() if isinstance(row, list) and len(row) == _ROW_LENGTH}
+    return {}
+
+
+def _write_clips(store: FeatureStore, folder: Path, names: list[str]) -> Iterator[tuple[str, list[Any]]]:
+    def write(name: str) -> tuple[str, list[Any]]:
+        number = page_number(name)
+        page, face, quality = render_clip(store, name, number, folder / "clips")
+        files.write_soon(folder / "clips" / f"{number}.html", page.encode())
+        if face is not None:
+            files.write_soon(folder / "clips" / f"{number}.jpg", shrink(face))
+        return name, _as_row(quality, has_face=face is not None)
+
+    # Threads: reading, JPEG and PNG run without the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(write, names)
+
+
+#: Statuses and numbers of a `Quality`, its notes, and whether there is a picture of a face.
+_ROW_LENGTH = 9
+
+
+def _as_row(quality: Quality, *, has_face: bool) -> list[Any]:
     numbers = (quality.seconds, quality.coverage, quality.score, quality.level_db, quality.badness)
     plain = [round(float(value), 4) if np.isfinite(value) else None for value in numbers]
-    return [number, quality.utterance, quality.split, quality.sound, quality.picture, *plain, "; ".join(quality.notes)]
+    return [quality.sound, quality.picture, *plain, "; ".join(quality.notes), has_face]
 
 
-def _write_clip(store: FeatureStore, folder: Path, number: int, name: str, split: str) -> Quality:
-    clip = store[name]
-    sound = read_sound(store, clip)
-    quality = rate_clip(clip, sound, split)
-    path = folder / "clips" / f"{number}.html"
-    rows, faces = read_faces(clip)
-    page = _load_template().render(
-        quality=quality,
-        description=describe_utterance(store, name),
-        audio=quote(os.path.relpath(sound.path, path.parent)) if sound else "",
-        waveform=list(_draw_waveform(sound)) if sound else [],
-        spectrogram=_draw_spectrogram(clip),
-        faces=[(_as_uri(face, "JPEG"), f"{time:.2f}") for face, time in _with_times(clip, rows, faces)],
-        frame=_describe_frame(clip, rows),
-        track=_describe_track(clip),
-        width=_WIDTH,
-        height=_HEIGHT,
-    )
-    files.write_text(path, page)
-    return quality
+def _remove_others(folder: Path, names: list[str], rows: dict[str, list[Any]]) -> None:
+    """Remove pages of clips that are no longer listed, and pages of earlier releases."""
+    kept = {f"{page_number(name)}.html" for name in names}
+    kept |= {f"{page_number(name)}.jpg" for name in names if rows[name][-1]}
+    for path in list((folder / "clips").iterdir()):
+        if path.name not in kept and is_page_name(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
-@functools.cache
-def _load_template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def _write_index(
+    store: FeatureStore,
+    folder: Path,
+    names: list[str],
+    rows: dict[str, list[Any]],
+    labels: dict[str, Label],
+    said: Results,
+) -> None:
+    """Write the index and what it, and each page, knows of all clips.
 
-    loader = FileSystemLoader(_TEMPLATES)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("clip.html")
-
-
-def _with_times(clip: Clip, rows: np.ndarray, faces: list[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
-    return zip(faces, clip.face_times[rows].tolist() if faces else (), strict=True)
-
-
-def _draw_waveform(sound: Sound) -> Iterator[str]:
-    """Give the waveform as points of an outline."""
-    across = np.linspace(0, _WIDTH, len(sound.outline))
-    lower, upper = ((1 - sound.outline) * _HEIGHT / 2).T
-    for x, y in [*zip(across, upper, strict=True), *zip(across[::-1], lower[::-1], strict=True)]:
-        yield f"{x:.1f},{y:.1f}"
-
-
-def _draw_spectrogram(clip: Clip) -> dict[str, Any] | None:
-    shard = clip.find_shard("stft")
-    if shard is None or shard.fact(clip.name, "length") == 0:
-        return None
-    levels = compute_decibels(clip.stft)
-    seconds = levels.shape[1] / STFT_RATE
-    step = -(-levels.shape[1] // _MOST_COLUMNS)
-    levels = np.maximum.reduceat(levels, np.arange(0, levels.shape[1], step), axis=1)
-    position = (levels[::-1] / 80 + 1) * (len(_COLOURS) - 1)
-    stops = np.arange(len(_COLOURS))
-    picture = np.stack([np.interp(position, stops, _COLOURS[:, channel]) for channel in range(3)], axis=-1)
-    return {"uri": _as_uri(picture.astype(np.uint8), "PNG"), "seconds": seconds}
-
-
-def _as_uri(picture: np.ndarray, kind: str) -> str:
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(data, kind)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(data.getvalue()).decode()}"
-
-
-def _describe_frame(clip: Clip, rows: np.ndarray) -> dict[str, Any] | None:
-    """Give the picture's size, and boxes and landmarks of some faces, in its pixels."""
-    frames, faces = clip.find_shard("frames"), clip.find_shard("faces")
-    if frames is None or faces is None or faces.fact(clip.name, "length") == 0:
-        return None
-    if not len(rows):  # no crops are kept, but the track is
-        rows = np.unique(np.linspace(0, faces.fact(clip.name, "length") - 1, 12).round().astype(int))
-    return {
-        "width": frames.fact(clip.name, "width"),
-        "height": frames.fact(clip.name, "height"),
-        "boxes": clip.boxes[rows].round(1).tolist(),
-        "landmarks": clip.landmarks[rows].round(1).tolist(),
+    A row of `clips` is number, name, split, sound, picture, seconds, coverage, score, level (dB), badness, notes,
+    whether there is a picture of a face, arousal and valence of the label, the video's file, a pair for each of
+    `models`, and the second of the file at which the clip begins.
+    """
+    models = list(dict.fromkeys(model for clip in said.clips.values() for model in clip.predictions))
+    clips = []
+    for name in names:
+        label, result = labels.get(name, Label()), said.clips.get(name, ClipResult())
+        is_labelled = not np.isnan(label.arousal + label.valence)
+        truth = [label.arousal, label.valence] if is_labelled else [None, None]
+        predicted = [result.predictions.get(model) for model in models]
+        clips.append([page_number(name), name, label.split, *rows[name], *truth, result.file, predicted, result.start])
+    points, shares = map_faces(store, names)
+    value = {
+        "models": models,
+        "best": models.index(said.best) if said.best in models else -1,
+        "clips": clips,
+        "map": {"points": {page_number(name): place for name, place in points.items()}, "shares": shares},
+        "curves": {page_number(n): vars(c.curve) for n, c in said.clips.items() if c.curve is not None},
     }
+    _link_videos(folder, said.videos)
+    for name in STATIC_FILES:
+        files.write_soon(folder / name, (TEMPLATES / name).read_bytes())
+    # `<` cannot end the script then, whatever a clip is called.
+    files.write_soon(folder / "data.js", f"const PAGES = {as_json(value)};\n".encode())
+    template = (TEMPLATES / "index.html").read_text(encoding="utf-8")
+    title = html.escape(str(store.folder.resolve()))
+    files.write_soon(folder / "index.html", template.replace("{{ title }}", title).encode())
 
 
-def _describe_track(clip: Clip) -> dict[str, Any] | None:
-    """Give the track's score over time as points of a drawing, and its end in seconds."""
-    faces = clip.find_shard("faces")
-    if faces is None or faces.fact(clip.name, "length") == 0:
-        return None
-    times, scores = clip.face_times, faces.rows(clip.name, "score")
-    frames = clip.find_shard("frames")
-    end = float(frames.rows(clip.name, "time")[-1]) if frames is not None else float(times[-1])
-    across = times / max(end, 1e-6) * _WIDTH
-    points = [(f"{x:.1f}", f"{(1 - y) * _HEIGHT:.1f}") for x, y in zip(across.tolist(), scores.tolist(), strict=True)]
-    return {"points": points, "seconds": end}
+def _link_videos(folder: Path, videos: str) -> None:
+    """Let `videos` in the pages' folder lead to the videos; where it cannot, the pages show the clips without."""
+    link = folder / _VIDEOS
+    if videos and (link.is_symlink() or not link.exists()):
+        with contextlib.suppress(OSError):
+            files.point_link(link, Path(videos))

@@ -26,6 +26,11 @@ def compute_decibels(stft: np.ndarray) -> np.ndarray:
     return np.asarray(10 * np.log10(np.maximum(power / loudest, floor)))
 
 
+def pick_rows(length: int, count: int = _SHEET_FACES) -> np.ndarray:
+    """Pick at most `count` rows of `length`, evenly, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)) if length else np.zeros(0, int)
+
+
 def read_faces(clip: Clip, count: int = _SHEET_FACES) -> tuple[np.ndarray, list[np.ndarray]]:
     """Pick faces evenly over a clip: their rows, and their pictures (112, 96, 3) uint8, red, green, blue.
 
@@ -34,7 +39,7 @@ def read_faces(clip: Clip, count: int = _SHEET_FACES) -> tuple[np.ndarray, list[
     raw, jpeg = clip.find_shard("crops"), clip.find_shard("crops_jpeg")
     found = raw or jpeg
     length = 0 if found is None else found.fact(clip.name, "length")
-    rows = np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)) if length else np.zeros(0, int)
+    rows = pick_rows(length, count)
     if raw is not None:
         return rows, [raw.rows(clip.name, "crop")[row][..., ::-1] for row in rows]
     if jpeg is None:

@@ -1,6 +1,5 @@
 """How good one utterance's sound and picture are, in numbers that need no model: what to look at first."""
 
-import csv
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ import numpy as np
 
 from store.catalog import Clip, FeatureStore
 from store.layout import wav_path
-from store.text import read_cell
 
 #: A sample this close to full scale counts as clipped.
 _CLIPPED = 32700
@@ -135,11 +133,3 @@ def _rate_track(clip: Clip) -> tuple[float, float]:
     decoded = faces.fact(clip.name, "num_frames")
     coverage = faces.fact(clip.name, "length") / decoded if decoded > 0 else np.nan
     return coverage, float(faces.rows(clip.name, "score").mean())
-
-
-def read_splits(ledger: Path) -> dict[str, str]:
-    """Read which utterance is in which split from a run's ledger.csv; nothing where there is none."""
-    if not ledger.is_file():
-        return {}
-    with ledger.open(newline="", encoding="utf-8") as file:
-        return {read_cell(row["utterance"]): row["split"] for row in csv.DictReader(file)}

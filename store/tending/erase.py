@@ -12,7 +12,7 @@ from store.erased import read_erased
 from store.errors import ShardError, UtteranceNotFoundError
 from store.layout import check_is_store, damaged_folder, find_stage_sets
 from store.listings import read_listings
-from store.pages_mark import find_pages, list_pages
+from store.pages_mark import find_pages, list_pages, page_number
 from store.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
 from store.tables import forget
@@ -20,7 +20,7 @@ from store.tending.removal import check_no_links, check_removable, parts_of_shar
 from store.tending.rewrite import files_of_shard, remove_shard, rewrite_listings, snapshot_sets, write_merged
 
 #: Files of a run in which names stand as text; everything else in it is a checkpoint or a log.
-_TEXT = {".csv", ".json", ".html", ".log", ".txt", ".jsonl"}
+_TEXT = {".csv", ".json", ".html", ".js", ".log", ".txt", ".jsonl"}
 
 
 @dataclass
@@ -184,9 +184,12 @@ def _remove_pages(root: Path) -> None:
 def _search_run(folder: Path, names: set[str], result: Erasure) -> None:
     # A ledger has video/utterance, a file of predictions the two in columns.
     needles = [text.encode() for name in sorted(names) for text in {name, name.replace("/", ",", 1)}]
+    faces = {f"{page_number(name)}.jpg" for name in names}
     for path in sorted(folder.rglob("*")):
         if path.name == "training.json" and path.is_file():
             result.checkpoints.append(str(path.parent))
+        elif path.name in faces:
+            result.reports.append(str(path))
         elif path.is_file() and not path.is_symlink() and path.suffix in _TEXT:
             content = path.read_bytes()
             if any(needle in content for needle in needles):

@@ -14,6 +14,7 @@ from pipeline.chain import STAGE_TITLES
 from store import FeatureStore
 from store.listings import Listing
 from store.lock import locked
+from store.pages_mark import page_number
 from store.shard.reader import Shard
 from store.tending.garbage import find_garbage, remove_garbage
 
@@ -63,6 +64,19 @@ def test_a_run_leaves_store_checkpoints_and_report(first_run):
     assert any("0.015625 times the paper's channels" in note for note in report["notes"])
     assert "RANDOM WEIGHTS: sphereface20" in ended.stdout
     assert {row["sound"] for row in place.ledger().values()} == {"ok"}
+
+
+def test_a_run_writes_the_pages_of_its_clips(first_run):
+    place, ended = first_run
+    assert "pages are not written" not in ended.stdout
+    report = place.folder / "runs" / "latest"
+    page = (report / "report.html").read_text(encoding="utf-8")
+    linked = set(re.findall(r'href="(browse/clips/[^"]*)"', page))
+    scored = [name for name, row in place.ledger().items() if row["split"] == "validation"]
+    assert linked == {f"browse/clips/{page_number(name)}.html" for name in scored}
+    assert all((report / link).is_file() for link in linked)
+    data = json.loads((report / "browse" / "data.js").read_text().removeprefix("const PAGES = ").removesuffix(";\n"))
+    assert data["models"] == ["ANet", "VNet", "Joint"]
 
 
 def test_the_report_scores_the_predictions_it_wrote(first_run):

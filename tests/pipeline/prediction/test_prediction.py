@@ -9,14 +9,15 @@ import pytest
 
 from models.inputs.clips import Clips
 from pipeline.__main__ import main
-from pipeline.commands import predict
-from pipeline.commands.predict import Answer, answer_windows, cut_windows, place_windows
+from pipeline.commands.predict import Answer, answer_windows
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
 from pipeline.prediction.predicting import open_predictor
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
+from pipeline.training import windows
 from pipeline.training.clips import JpegCrops
+from pipeline.training.windows import cut_windows, place_windows
 from store.plans import Member, StoredPlan
 from tests.modes import modes_obeyed
 
@@ -39,7 +40,7 @@ def make_files(folder, *names):
 
 
 def test_examples_in_docstrings():
-    result = doctest.testmod(predict)
+    result = doctest.testmod(windows)
     assert (result.failed, result.attempted) == (0, 2)
 
 

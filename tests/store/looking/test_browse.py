@@ -1,6 +1,8 @@
 """The pages, as a browser shows them: rendered, sorted, filtered, and without an error on its console."""
 
+import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,11 +13,12 @@ import pytest
 
 from store import FeatureStore
 from store.__main__ import main
-from store.layout import wav_path
+from store.layout import shard_path, wav_path
 from store.listings import Listing
-from store.looking.quality import rate_clip, read_sound, read_splits
-from store.pages_mark import PAGES_MARK
-from tests.store.stores import make_store, write_wav
+from store.looking.quality import rate_clip, read_sound
+from store.looking.results import ClipResult, Curve, Results, read_results, results_as_json
+from store.pages_mark import PAGES_MARK, page_number
+from tests.store.stores import FINGERPRINTS, make_store, write_wav
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt install chromium")
@@ -30,7 +33,8 @@ def pages(store, tmp_path, capsys):
     (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,train\nv/b,test\nw/a,train\n")
     arguments = ["browse", str(root), "-o", str(tmp_path / "pages"), "--ledger", str(tmp_path / "ledger.csv")]
     assert main(arguments) == 0
-    assert capsys.readouterr().out == f"3 clips: open {tmp_path / 'pages' / 'index.html'}\n"
+    told = f"3 clips, 3 of their pages new: open {tmp_path / 'pages' / 'index.html'}\n"
+    assert capsys.readouterr().out == told
     return tmp_path / "pages"
 
 
@@ -48,7 +52,7 @@ def render(page, profile):
 
 
 def shown(content):
-    return re.findall(r'<a href="clips/\d+\.html">([^<]*)</a>', content)
+    return re.findall(r'<a href="clips/[0-9a-f]{16}\.html">([^<]*)</a>', content)
 
 
 @needs_browser
@@ -80,8 +84,9 @@ def test_the_index_filters_and_sorts(pages, tmp_path):
     set("search", "", "input");
     set("picture", "no_face", "change");
     set("picture", "*", "change");
-    document.querySelector("#head button").click(); note();
-    document.querySelector("#head button").click(); note();
+    const head = [...document.querySelectorAll("#head button")].find((button) => button.textContent === "clip");
+    head.click(); note();
+    head.click(); note();
     document.title = JSON.stringify(seen);
     </script></html>"""
     text = (pages / "index.html").read_text().replace("</html>", script)
@@ -102,10 +107,27 @@ def test_the_index_filters_and_sorts(pages, tmp_path):
 
 @needs_browser
 def test_ten_thousand_clips_show_a_page_at_a_time(pages, tmp_path):
+    unlabelled = [None, None, "", [], 0]
     rows = [
-        [k, f"video_{k // 10}/utterance_{k}", "train", "ok", "ok", 3.0, 1, 1, -20, k / 1e4, ""] for k in range(10_000)
+        [
+            f"{k:016x}",
+            f"video_{k // 10}/utterance_{k}",
+            "train",
+            "ok",
+            "ok",
+            3,
+            1,
+            1,
+            -9,
+            k / 1e4,
+            "",
+            False,
+            *unlabelled,
+        ]
+        for k in range(10_000)
     ]
-    (pages / "data.js").write_text(f"const CLIPS = {json.dumps(rows)};")
+    value = {"models": [], "best": -1, "clips": rows, "map": {"points": {}, "shares": [0, 0]}, "curves": {}}
+    (pages / "data.js").write_text(f"const PAGES = {json.dumps(value)};")
     content, console = render(pages / "index.html", tmp_path / "profile")
     assert console == []
     assert "10000 of 10000 clips" in content
@@ -114,29 +136,59 @@ def test_ten_thousand_clips_show_a_page_at_a_time(pages, tmp_path):
     assert len(shown(content)) == 100
 
 
+def page_of(pages, name):
+    return pages / "clips" / f"{page_number(name)}.html"
+
+
+def steer(page, script):
+    """Give a copy of a page, beside it, that runs a script at its end."""
+    steered = page.with_name("steered.html")
+    steered.write_text(page.read_text().replace("</html>", f"<script>{script}</script></html>"))
+    return steered
+
+
 @needs_browser
 def test_a_clips_page_loads_all_that_it_shows(pages, tmp_path):
     script = """
-    <script>
     const images = [...document.images].map((image) => image.complete && image.naturalWidth > 0);
-    const sound = document.querySelector("audio");
-    document.title = JSON.stringify([images.length, images.every(Boolean), document.querySelectorAll("svg").length]);
-    </script></html>"""
-    page = pages / "clips" / "0.html"
-    steered = pages / "clips" / "steered.html"
-    steered.write_text(page.read_text().replace("</html>", script))
-    content, console = render(steered, tmp_path / "profile")
+    document.title = JSON.stringify([images.length, images.every(Boolean),
+      document.querySelectorAll("#faces circle").length, document.querySelectorAll("#track path").length,
+      [...document.querySelectorAll("nav a")].filter((link) => !link.hidden).map((link) => link.textContent)]);
+    """
+    content, console = render(steer(page_of(pages, "v/a"), script), tmp_path / "profile")
     assert console == []
-    # The spectrogram and five faces; waveform, track and landmarks.
-    assert json.loads(re.search("<title>(.*)</title>", content).group(1)) == [6, True, 3]
+    # The spectrogram and five faces; five landmarks of the first face; the first of three clips.
+    assert json.loads(re.search("<title>(.*)</title>", content).group(1)) == [6, True, 5, 1, ["all clips", "next"]]
+
+
+@needs_browser
+def test_a_moment_that_is_clicked_is_sought_and_its_face_is_drawn(store, pages, tmp_path):
+    clip = FeatureStore(store[0])["v/a"]
+    script = f"""
+    const box = get("time").getBoundingClientRect();
+    const at = (seconds) => get("time").dispatchEvent(new MouseEvent("click",
+      {{ clientX: box.left + (box.width * seconds) / CLIP.seconds, bubbles: true }}));
+    at({clip.face_times[3]});
+    document.title = JSON.stringify([get("playhead").style.left,
+      get("faces").querySelector("circle").getAttribute("cx"), get("here").textContent]);
+    """
+    content, console = render(steer(page_of(pages, "v/a"), script), tmp_path / "profile")
+    assert console == []
+    left, x, told = json.loads(re.search("<title>(.*)</title>", content).group(1))
+    seconds = json.loads(re.search("const CLIP = (.*);</script>", page_of(pages, "v/a").read_text()).group(1))[
+        "seconds"
+    ]
+    assert float(left.removesuffix("%")) == pytest.approx(100 * clip.face_times[3] / seconds, abs=0.5)
+    assert float(x) == round(float(clip.landmarks[3, 0, 0]))
+    assert told.startswith(f"{clip.face_times[3]:.2f} s · face ")
 
 
 def test_a_clips_page_plays_its_sound(store, pages):
-    text = (pages / "clips" / "0.html").read_text()
+    text = page_of(pages, "v/a").read_text()
     source = re.search('<audio .*src="([^"]*)"', text).group(1)
     sound = (pages / "clips" / urllib.parse.unquote(source)).resolve()
     assert sound == wav_path(store[0], "0a", store[1]["v/a"], "v/a").resolve()
-    assert "no face of 40 pixels or more in 20 frames" in (pages / "clips" / "1.html").read_text()
+    assert "no face of 40 pixels or more in 20 frames" in page_of(pages, "v/b").read_text()
 
 
 def test_names_cannot_break_out_of_a_page(tmp_path):
@@ -144,19 +196,97 @@ def test_names_cannot_break_out_of_a_page(tmp_path):
     make_store(tmp_path / "store", {"one": {name: (5, 2)}})
     assert main(["browse", str(tmp_path / "store"), "-o", str(tmp_path / "pages")]) == 0
     for path in (tmp_path / "pages").rglob("*"):
-        assert path.is_dir() or "<img src=x" not in path.read_text()
-    data = (tmp_path / "pages" / "data.js").read_text()
-    assert json.loads(data.removeprefix("const CLIPS = ").removesuffix(";\n"))[0][1] == name
+        assert path.suffix not in (".html", ".js", ".json") or "<img src=x" not in path.read_text()
+    assert read_data(tmp_path / "pages")["clips"][0][1] == name
+
+
+def read_data(pages):
+    return json.loads((pages / "data.js").read_text().removeprefix("const PAGES = ").removesuffix(";\n"))
 
 
 def test_pages_replace_earlier_ones_and_nothing_else(store, pages, tmp_path, capsys):
     root = store[0]
-    assert main(["erase", str(root), "w"]) == 0
+    (pages / "clips" / "7.html").write_text("of an earlier release, which counted the pages")
+    (pages / "clips" / "notes.txt").write_text("mine")
+    assert main(["erase", str(root), "w", "--yes"]) == 0
     assert main(["browse", str(root), "-o", str(pages)]) == 0
-    assert sorted(path.name for path in (pages / "clips").iterdir()) == ["0.html", "1.html"]
+    left = {path.name for path in (pages / "clips").iterdir()}
+    assert left - {f"{page_number('v/a')}.jpg"} == {page_of(pages, "v/a").name, page_of(pages, "v/b").name, "notes.txt"}
     (pages / PAGES_MARK).unlink()
     assert main(["browse", str(root), "-o", str(pages)]) == 2
     assert "pages holds other files; name a new folder for the pages" in capsys.readouterr().err
+
+
+def test_only_pages_of_what_has_changed_are_written(store, pages, tmp_path, capsys):
+    root, assigned = store
+    again = ["browse", str(root), "-o", str(pages), "--ledger", str(tmp_path / "ledger.csv"), "--json"]
+    assert main(again) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 0
+    # Another split is not in a clip's page.
+    (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,test\n")
+    assert main(again) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 0
+    assert read_data(pages)["clips"][0][:3] == [page_number("v/a"), "v/a", "test"]
+    page_of(pages, "v/b").unlink()
+    os.utime(shard_path(root, "faces", FINGERPRINTS["faces"], assigned["w/a"]))
+    assert main(again) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 2
+    (pages / "made.json").write_text('{"0": 1')
+    assert main(again) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 3
+
+
+@needs_browser
+def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
+    (tmp_path / "ledger.csv").write_text("utterance,split,arousal,valence\nv/a,train,0.5,-0.5\nw/a,test,,\n")
+    curve = Curve([0.1, 0.2, 0.3], [0.2, None, 0.4], [0.0, None, -0.4])
+    clips = {
+        "v/a": ClipResult("v/a b.mp4", 2.5, {"Joint": (0.2, -0.1)}, curve),
+        "w/a": ClipResult("", 0.0, {"Joint": (0.3, 0.3)}),
+    }
+    results = Results(str(tmp_path / "videos"), "Joint", clips)
+    (tmp_path / "pages.json").write_text(json.dumps(results_as_json(results)))
+    assert read_results(tmp_path / "pages.json") == results
+    arguments = ["browse", str(store[0]), "-o", str(tmp_path / "pages"), "--ledger", str(tmp_path / "ledger.csv")]
+    assert main([*arguments, "--results", str(tmp_path / "pages.json")]) == 0
+    content, console = render(tmp_path / "pages" / "index.html", tmp_path / "profile")
+    assert console == []
+    for cell in ("0.50 / -0.50", "0.20 / -0.10", "0.50</td>", "0.30 / 0.30"):
+        assert cell in content
+    script = """document.title = JSON.stringify([get("values").innerText,
+      document.querySelectorAll("#curve polyline").length,
+      players.map(([player]) => player.getAttribute("src"))]);"""
+    content, _ = render(steer(page_of(tmp_path / "pages", "v/a"), script), tmp_path / "profile")
+    values, lines, sources = json.loads(html.unescape(re.search("<title>(.*)</title>", content).group(1)))
+    told = " ".join(values.split())
+    assert told == "arousal valence distance to the label label 0.500 -0.500 Joint 0.200 -0.100 0.500"
+    assert lines == 4  # a gap parts each of the two
+    assert "/pages/videos/v/a%20b.mp4#t=2.5," in sources[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format_version": 99}, "99"),
+        (
+            {"clips": {"v/a": {"file": "../../etc/passwd", "start": 0, "predictions": {}}}},
+            "must lie in the folder of the videos",
+        ),
+        (
+            {"clips": {"v/a": {"file": "/etc/passwd", "start": 0, "predictions": {}}}},
+            "must lie in the folder of the videos",
+        ),
+        ({"clips": {"v/a": {"file": "", "start": 0, "predictions": {"Joint": [0.1, "x"]}}}}, "'x' is no finite number"),
+        ({"clips": []}, "clips is"),
+    ],
+)
+def test_results_that_are_damaged_are_one_sentence(store, tmp_path, capsys, change, said):
+    (tmp_path / "pages.json").write_text(json.dumps(results_as_json(Results()) | change))
+    arguments = ["browse", str(store[0]), "-o", str(tmp_path / "pages"), "--results", str(tmp_path / "pages.json")]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert str(tmp_path / "pages.json") in error
 
 
 def test_quality_in_numbers(store):
@@ -182,9 +312,7 @@ def test_quality_in_numbers(store):
 
 def test_splits_come_from_the_run_that_the_listing_names(store, tmp_path):
     (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,train\n")
-    assert read_splits(tmp_path / "ledger.csv") == {"v/a": "train"}
-    assert read_splits(tmp_path / "none.csv") == {}
     listing = Listing.read(store[0] / "roots" / "runs-1.json")
     Listing(**{**vars(listing), "runs": str(tmp_path)}).write(store[0])
     assert main(["browse", str(store[0]), "-o", str(tmp_path / "pages")]) == 0
-    assert '"v/a", "train"' in (tmp_path / "pages" / "data.js").read_text()
+    assert read_data(tmp_path / "pages")["clips"][0][1:3] == ["v/a", "train"]

@@ -1,0 +1,121 @@
+"""What the clips' pages say of the run: labels, predictions, the videos, and the worst predictions over time."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from models.inputs.clips import Clips
+from pipeline.chain import NETWORKS
+from pipeline.dataset.overrides import parse_text
+from pipeline.dataset.utterances import utterance_name
+from pipeline.report.report_files import Report
+from pipeline.report.rows import DetailRow
+from pipeline.report.tables import title_of
+from pipeline.runs.run import Run
+from pipeline.training.combining import average, fall_back
+from pipeline.training.data import TrainingData
+from pipeline.training.experiment import Experiment
+from pipeline.training.windows import cut_windows, measure_seconds, place_windows, read_face_times
+from store.looking.results import ClipResult, Curve, Results
+
+#: Clips of each split that is not trained on whose prediction over time is shown: those that the report lists.
+MOST_WORST = 10
+#: Length of the moving window, seconds: shorter than an utterance, or there would be nothing to see in one.
+WINDOW_SECONDS = 3.0
+_STEP_SECONDS = 0.5
+_MOST_WINDOWS = 200
+
+
+def find_worst(rows: Iterable[DetailRow]) -> list[tuple[float, DetailRow]]:
+    """Find the utterances whose prediction is farthest from the truth, with the distance, the farthest first."""
+    seen = [(row, row.truth) for row in rows if row.is_seen and row.truth is not None]
+    found = [(float(np.hypot(row.values[0] - a, row.values[1] - v)), row) for row, (a, v) in seen]
+    return sorted(found, key=lambda item: item[0], reverse=True)[:MOST_WORST]
+
+
+def find_best_model(models: Iterable[str]) -> str:
+    """Name the model whose errors are shown; "" where there is none."""
+    given = set(models)
+    return next((model for model in reversed(NETWORKS) if model in given), "")
+
+
+def collect_results(experiment: Experiment, report: Report) -> Results:
+    """Compose what the pages say of every utterance of the report."""
+    run = experiment.data.run
+    best = find_best_model(model for model, _ in report.rows)
+    predictions: dict[str, dict[str, tuple[float, float]]] = {}
+    worst: list[str] = []
+    for (model, split), rows in report.rows.items():
+        if model not in NETWORKS:
+            continue
+        for row in rows:
+            of_clip = predictions.setdefault(utterance_name(row.video, row.utterance), {})
+            if row.is_seen:
+                of_clip[title_of(model)] = row.values
+        if model == best and split != "train":
+            worst += [utterance_name(row.video, row.utterance) for _, row in find_worst(rows)]
+    curves = _predict_over_time(experiment, worst)
+    clips = {
+        name: ClipResult(*_find_video(run, name), predictions=found, curve=curves.get(name))
+        for name, found in predictions.items()
+    }
+    return Results(str(run.videos.resolve()), title_of(best) if best else "", clips)
+
+
+def _find_video(run: Run, name: str) -> tuple[str, float]:
+    """Give a clip's file below the folder of videos, "" where it is gone, and the second of it at which it begins."""
+    clip = run.clips.get(name)
+    if clip is None:
+        return "", 0.0
+    cut = parse_text(clip.override).cut
+    return clip.path, cut[0] if cut else 0.0
+
+
+def _predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Curve]:
+    """Predict clips in a moving window, by the mean of all seeds."""
+    data = experiment.data
+    parts: list[Clips] = []
+    middles: dict[str, list[float]] = {}
+    for split in data.splits:
+        wanted = [k for k, utterance in enumerate(data.utterances(split)) if utterance.name in set(names)]
+        clips = data.load_clips(split) if wanted else None
+        for k in wanted:
+            assert clips is not None
+            windows = _place(data, clips.names[k])
+            one = Clips([clips.names[k]], None, [clips.stft[k]], [clips.embeddings[k]], [clips.crops[k]])
+            parts.append(cut_windows(one, read_face_times(data, data.ledger[clips.names[k]]), windows))
+            middles[clips.names[k]] = [(start + end) / 2 for start, end in windows]
+    if not parts:
+        return {}
+    values = _predict(experiment, _join(parts))
+    curves, start = {}, 0
+    for name, seconds in middles.items():
+        pairs = values[start : start + len(seconds)]
+        start += len(seconds)
+        columns = [[None if np.isnan(value) else round(float(value), 4) for value in column] for column in pairs.T]
+        curves[name] = Curve([round(middle, 3) for middle in seconds], *columns)
+    return curves
+
+
+def _place(data: TrainingData, name: str) -> list[tuple[float, float]]:
+    seconds = measure_seconds(data, data.ledger[name])
+    return place_windows(seconds, max(_STEP_SECONDS, seconds / _MOST_WINDOWS), WINDOW_SECONDS)
+
+
+def _join(parts: list[Clips]) -> Clips:
+    return Clips(
+        [name for part in parts for name in part.names],
+        None,
+        [array for part in parts for array in part.stft],
+        [array for part in parts for array in part.embeddings],
+        [array for part in parts for array in part.crops],
+    )
+
+
+def _predict(experiment: Experiment, clips: Clips) -> np.ndarray:
+    """Predict clips as the report does: (U, 2), NaN where no network could see anything."""
+    values: Mapping[str, np.ndarray] = {
+        network: average([trainings.predict_clips(network, clips) for trainings in experiment.trainings])
+        for network in NETWORKS
+    }
+    return fall_back(values)[0]

@@ -1,0 +1,62 @@
+"""Windows over one clip: the same features cut into parts, which the networks take as clips of their own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from models.inputs.clips import Clips
+from models.paper import STFT_HOP_SECONDS
+from pipeline.runs.ledger import LedgerRow
+from pipeline.training.data import TrainingData
+
+
+def place_windows(seconds: float, step: float, length: float) -> list[tuple[float, float]]:
+    """Return (start, end) of windows every `step` seconds; the last one that fits ends at or before the end.
+
+    >>> place_windows(10.0, 2.0, 6.0)
+    [(0.0, 6.0), (2.0, 8.0), (4.0, 10.0)]
+    >>> place_windows(3.0, 2.0, 6.0)
+    [(0.0, 3.0)]
+    """
+    if seconds <= length:
+        return [(0.0, seconds)]
+    count = int((seconds - length) / step + 1e-9) + 1
+    return [(i * step, i * step + length) for i in range(count)]
+
+
+def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[float, float]]) -> Clips:
+    """Return one clip per window of the one clip given; rows are views.
+
+    Args:
+        clips: of one video.
+        face_times: (F,) seconds of its faces.
+        windows: (start, end), half-open.
+    """
+
+    def cut(arrays: Sequence[np.ndarray | None], bounds: Sequence[tuple[int, int]]) -> list[Any]:
+        (array,) = arrays
+        return [None if array is None or start >= end else array[start:end] for start, end in bounds]
+
+    sound = [(round(start / STFT_HOP_SECONDS), round(end / STFT_HOP_SECONDS)) for start, end in windows]
+    places = np.searchsorted(face_times, windows)  # (W, 2)
+    faces = [(int(start), int(end)) for start, end in places]
+    return Clips(
+        names=[f"{clips.names[0]} {start:g}-{end:g}" for start, end in windows],
+        labels=None,
+        stft=[part if part is not None and len(part) else None for part in cut(clips.stft, sound)],
+        embeddings=cut(clips.embeddings, faces),
+        crops=cut(clips.crops, faces),
+    )
+
+
+def measure_seconds(data: TrainingData, row: LedgerRow) -> float:
+    """Give a clip's length by its sound or its last face, whichever ends later."""
+    times = read_face_times(data, row)
+    return max(row.num_stft_frames * STFT_HOP_SECONDS, float(times[-1]) if len(times) else 0.0)
+
+
+def read_face_times(data: TrainingData, row: LedgerRow) -> np.ndarray:
+    """Read the seconds of a clip's faces, (F,)."""
+    faces = data.run.shard("faces", row.shard)
+    return np.zeros(0) if faces is None or not row.has_face else faces.rows(row.utterance, "time")
