@@ -155,7 +155,9 @@ def make_stages(**changed):
 
 
 def make_predictor(tmp_path, stages=("faces", "embeddings")):
-    return Predictor("vnet", {"vnet": tmp_path / "best.pt"}, make_stages(), np.zeros(2), False, stages, ())
+    return Predictor(
+        "vnet", {"vnet": tmp_path / "best.pt"}, make_stages(), np.zeros(2), False, stages, ("embeddings",), ()
+    )
 
 
 def test_a_setting_that_was_not_there_yet_has_the_value_of_what_was_done(tmp_path):
