@@ -16,13 +16,13 @@ def read_requirements() -> list[str]:
 
 
 class BuildWithSettings(build_py):
-    """Puts tasks.cfg and demo.cfg beside `pipeline/config.py`, which looks for them there outside of the repository."""
+    """Puts the settings beside `pipeline/config.py`, which looks for them there outside of the repository."""
 
     def run(self) -> None:
         """Build, then copy."""
         super().run()
         if not self.editable_mode:
-            for name in ("tasks.cfg", "demo.cfg"):
+            for name in ("tasks.cfg", "demo.cfg", "luigid.cfg"):
                 self.copy_file(str(ROOT / name), str(Path(self.build_lib, "pipeline", name)))
 
 

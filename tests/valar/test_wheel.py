@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT
 
 PARTS = ("valar", "store", "models", "pipeline", "pyproject.toml", "setup.py", "MANIFEST.in", "LICENSE", "README.md")
-FILES = (*PARTS, "requirements.txt", "tasks.cfg", "demo.cfg")
+FILES = (*PARTS, "requirements.txt", "tasks.cfg", "demo.cfg", "luigid.cfg")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def installed(wheel, tmp_path_factory):
 def test_the_wheel_brings_the_dependencies_the_settings_and_the_command(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        for name in ("tasks.cfg", "demo.cfg"):
+        for name in ("tasks.cfg", "demo.cfg", "luigid.cfg"):
             assert archive.read(f"pipeline/{name}") == (ROOT / name).read_bytes()
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         found = Parser().parsestr(archive.read(metadata).decode())
