@@ -18,40 +18,47 @@ reads, writes and computes is then seen on any processor with AVX2. Included bef
 typedef int32_t Ints __attribute__((vector_size(64)));
 typedef uint32_t Words __attribute__((vector_size(64)));
 
+/* Operations of which AVX2 has the same one with half as many numbers. */
+typedef union {
+    __m512 all;
+    __m256 halves[2];
+} Halves;
+#define IN_HALVES(first, second)                                                                                       \
+    const Halves halves = {.halves = {first, second}};                                                                 \
+    return halves.all
+
 EMULATED __m512 emulated_loadu_ps(const void *from)
 {
-    __m512 result;
     const float *numbers = from;
-    EACH(16, numbers[i]);
+    IN_HALVES(_mm256_loadu_ps(numbers), _mm256_loadu_ps(numbers + 8));
 }
 EMULATED void emulated_storeu_ps(void *to, __m512 x)
 {
     float *numbers = to;
-    for (int i = 0; i < 16; i++)
-        numbers[i] = x[i];
+    const Halves halves = {.all = x};
+    _mm256_storeu_ps(numbers, halves.halves[0]);
+    _mm256_storeu_ps(numbers + 8, halves.halves[1]);
 }
-EMULATED __m512 emulated_set1_ps(float x)
-{
-    __m512 result;
-    EACH(16, x);
-}
+EMULATED __m512 emulated_set1_ps(float x) { IN_HALVES(_mm256_set1_ps(x), _mm256_set1_ps(x)); }
 EMULATED __m512 emulated_add_ps(__m512 x, __m512 y) { return x + y; }
 EMULATED __m512 emulated_sub_ps(__m512 x, __m512 y) { return x - y; }
 EMULATED __m512 emulated_mul_ps(__m512 x, __m512 y) { return x * y; }
 EMULATED __m512 emulated_max_ps(__m512 x, __m512 y)
 {
-    __m512 result;
-    EACH(16, x[i] > y[i] ? x[i] : y[i]);
+    const Halves a = {.all = x}, b = {.all = y};
+    IN_HALVES(_mm256_max_ps(a.halves[0], b.halves[0]), _mm256_max_ps(a.halves[1], b.halves[1]));
 }
 EMULATED __m512 emulated_fmadd_ps(__m512 x, __m512 y, __m512 z)
 {
-    __m512 result;
-    EACH(16, __builtin_fmaf(x[i], y[i], z[i]));
+    const Halves a = {.all = x}, b = {.all = y}, c = {.all = z};
+    IN_HALVES(_mm256_fmadd_ps(a.halves[0], b.halves[0], c.halves[0]),
+              _mm256_fmadd_ps(a.halves[1], b.halves[1], c.halves[1]));
 }
 EMULATED __m512 emulated_fnmadd_ps(__m512 x, __m512 y, __m512 z)
 {
-    __m512 result;
-    EACH(16, __builtin_fmaf(-x[i], y[i], z[i]));
+    const Halves a = {.all = x}, b = {.all = y}, c = {.all = z};
+    IN_HALVES(_mm256_fnmadd_ps(a.halves[0], b.halves[0], c.halves[0]),
+              _mm256_fnmadd_ps(a.halves[1], b.halves[1], c.halves[1]));
 }
 EMULATED __mmask16 emulated_is_less_ps(__m512 x, __m512 y)
 {

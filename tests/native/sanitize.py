@@ -98,7 +98,8 @@ def find_runtime(kind: str, compiler: str) -> str:
 
 def run_tests(tree: Path, environment: dict[str, str], options: list[str]) -> int:
     """Run the kernels' tests in a tree, and give pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options, *TESTS]
+    # What a sanitizer writes to the process's own stream must not be kept back: the process ends with it.
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--capture=sys", "-p", "no:cacheprovider", *options, *TESTS]
     return subprocess.run(command, cwd=tree, env={**os.environ, "VALAR_REQUIRE_KERNEL": "1", **environment}).returncode
 
 
