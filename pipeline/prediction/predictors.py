@@ -35,8 +35,8 @@ class Predictor:
         training_mean: (2,) mean arousal and valence of its training split, said where nothing can be seen.
         needs_crops: whether it looks at crops rather than at embeddings.
         stages: the stages whose rows it looks at, and those before them.
-        faces: the stages whose rows it sees of each face, where it sees no crops.
         notes: what has to be read before the numbers.
+        faces: the stages whose rows it sees of each face, where it sees no crops.
     """
 
     kind: str
@@ -45,8 +45,8 @@ class Predictor:
     training_mean: np.ndarray
     needs_crops: bool
     stages: tuple[str, ...]
-    faces: tuple[str, ...]
     notes: tuple[str, ...]
+    faces: tuple[str, ...] = ("embeddings",)
 
     def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
         """Refuse features made in another way than those of the training.
