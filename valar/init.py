@@ -11,7 +11,7 @@ from models.weights.table import DEFAULT_FOLDER, WEIGHTS
 from pipeline.dataset.utterances import USUAL_RANGE
 from pipeline.errors import UserError
 from valar.inventory import Inventory, look_into
-from valar.labels import Table, as_csv, assign_splits, find_range_fault, find_unlisted, read_table
+from valar.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
 from valar.settings import FILE_NAME
 
 HELP = (
@@ -138,7 +138,7 @@ def read_tables(
         UserError: One that is named cannot be used, or labels are on another scale.
     """
     here = [path for path in sorted(Path().glob("*.csv")) if not path.name.startswith(PREFIX)]
-    seen = {path.resolve(): path for path in (*inventory.csv_files, *here)}
+    seen = {path.resolve(): path for path in (*inventory.csv_files, *here) if not is_prediction(path)}
     tables, lines = [], []
     for path in named or seen.values():
         table = read_table(path, inventory)
@@ -153,7 +153,13 @@ def read_tables(
         labels = "with labels" if table.is_labelled else "without labels"
         lines.append(f"{path}: {len(table.rows)} clips, {labels}")
         lines += [f"  left out: {problem}" for problem in table.problems]
+    check_once(tables)
     return tables, lines
+
+
+def is_prediction(path: Path) -> bool:
+    """Tell whether a CSV file is called as what our own commands write of predictions, which are no labels."""
+    return path.stem.startswith("predictions") or path.stem.endswith("-over-time")
 
 
 def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, str], dict[str, str], list[str]]:
@@ -173,7 +179,11 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
     if unlisted:
         lines.append(f"{len(unlisted)} clips are in no CSV file and are left out (the first: {unlisted[0]})")
     by_split = {table.names_split: table for table in tables}
-    if "" not in by_split and len(by_split) == len(tables) and all(table.is_ready for table in tables):
+    if (
+        "" not in by_split
+        and len(by_split) == len(tables)
+        and all(table.is_ready and not table.splits_rows for table in tables)
+    ):
         return {**named, **{split: str(table.path) for split, table in by_split.items()}}, {}, lines
     files = {}
     for split, rows in splits.items():

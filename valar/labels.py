@@ -3,19 +3,27 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from pipeline.dataset.csv_files import read_rows
 from pipeline.dataset.utterances import USUAL_RANGE, utterance_name
+from pipeline.errors import UserError
 from valar.inventory import Inventory
 
 #: Columns that name a clip's file, the best first.
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "filepath", "file_path", "clip", "video_path", "name", "id")
 #: Columns that name the split, and words for each.
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
-SPLIT_WORDS = {"train": "train", "val": "validation", "dev": "validation", "test": "test"}
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training", "trainset", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "valset", "dev", "devel", "devset", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "testset", "tst"), "test"),
+}
+#: Words of a name: "omg_TrainVideos" has three.
+_WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 LABELS = ("arousal", "valence")
 #: Of the labelled groups of clips, how many are held out where nothing says which.
 VALIDATION_SHARE = 0.2
@@ -34,6 +42,8 @@ class Table:
         problems: A sentence for each row that names no clip.
         names_split: The split that the file's own name says, or "".
         is_ready: Whether it has the columns `video` and `utterance`, and can be used as it is.
+        splits_rows: Whether a column says the split of each row.
+        places: File and line of each of the rows.
         recordings: Whole recordings, by their file's name, of which its rows name parts by `start` and `end`.
     """
 
@@ -43,6 +53,8 @@ class Table:
     problems: list[str] = field(default_factory=list)
     names_split: str = ""
     is_ready: bool = False
+    splits_rows: bool = False
+    places: list[str] = field(default_factory=list)
     recordings: set[str] = field(default_factory=set)
 
     @property
@@ -52,7 +64,11 @@ class Table:
 
 
 def read_table(path: Path, inventory: Inventory) -> Table | str:
-    """Read a CSV file that lists clips; a sentence says why it is none."""
+    """Read a CSV file that lists clips; a sentence says why it is none.
+
+    Raises:
+        UserError: Its column of splits names one in some rows, and none in others.
+    """
     problems: list[str] = []
     rows = read_rows(path, problems)
     _, header = next(rows, (0, []))
@@ -69,6 +85,8 @@ def read_table(path: Path, inventory: Inventory) -> Table | str:
     table = Table(path, tuple(_shown(header[index]) for index in kept), names_split=find_split(path.stem))
     table.is_ready = is_ready
     clips = _Clips(inventory)
+    unknown: list[str] = []
+    is_said = False
     for line, cells in rows:
         values = [*cells, *[""] * (len(header) - len(cells))]
         times = [values[names.index(column)] if column in names else "" for column in ("start", "end")]
@@ -87,8 +105,18 @@ def read_table(path: Path, inventory: Inventory) -> Table | str:
         if isinstance(found, str):
             table.problems.append(found)
             continue
-        split = find_split(values[names.index(splitting)]) if splitting else ""
-        table.rows.append((*found, split, tuple(values[index] for index in kept)))
+        said = values[names.index(splitting)] if splitting else ""
+        if splitting and not find_split(said):
+            unknown.append(f"{path}:{line}: {splitting} is {said!r}")
+        is_said |= bool(said)
+        table.rows.append((*found, find_split(said), tuple(values[index] for index in kept)))
+        table.places.append(f"{path}:{line}")
+    table.splits_rows = any(row[2] for row in table.rows)
+    if unknown and (table.splits_rows or (is_said and splitting == "split")):
+        raise UserError(
+            f"{unknown[0]}, which names no split ({len(unknown)} such rows); write train, validation or test in each "
+            "row"
+        )
     return table
 
 
@@ -130,10 +158,11 @@ def _as_number(text: str) -> float | None:
 def find_split(text: str) -> str:
     """Give the split that a file's name or a cell speaks of, or "".
 
-    >>> find_split("omg_ValidationVideos"), find_split("dev"), find_split("labels")
-    ('validation', 'validation', '')
+    >>> find_split("omg_ValidationVideos"), find_split("dev"), find_split("labels"), find_split("arousal_valence")
+    ('validation', 'validation', '', '')
     """
-    found = {split for word, split in SPLIT_WORDS.items() if word in text.casefold()}
+    words = (word.casefold() for word in _WORD.findall(text))
+    found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     return found.pop() if len(found) == 1 else ""
 
 
@@ -160,6 +189,23 @@ class _Clips:
             if found:
                 return f"{place}: {text} is the name of {len(found)} clips; write it with its folder"
         return f"{place}: {text} is not there"
+
+
+def check_once(tables: Sequence[Table]) -> None:
+    """Refuse a clip that is listed twice.
+
+    Raises:
+        UserError: Names both places.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for table in tables:
+        for (video, utterance, *_), place in zip(table.rows, table.places, strict=True):
+            before = seen.setdefault((video, utterance), place)
+            if before != place:
+                raise UserError(
+                    f"{video}/{utterance} is listed twice, at {before} and {place}; keep one row, or name the CSV "
+                    "files that count by --csv"
+                )
 
 
 def assign_splits(tables: Sequence[Table]) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...], str]:

@@ -5,6 +5,7 @@ a recording, so whoever resamples, folds or permutes has to take whole recording
 """
 
 import re
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +13,12 @@ from typing import Protocol
 _FRAGMENT = re.compile(r"_[0-9]+$")
 #: Most videos in a recording, on average: where names without their number would join more, they are mere counting.
 _MOST_FRAGMENTS = 4
+
+
+#: What people write where there is no link.
+_NO_LINKS = frozenset({"", "-", "--", "?", "n/a", "na", "nan", "none", "null", "unknown", "missing"})
+#: What in an address says where in a recording to begin or end.
+_MOMENTS = frozenset({"t", "start", "end", "time_continue"})
 
 
 class Groupable(Protocol):
@@ -61,8 +68,7 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
     """
     if column:
         return Grouping(column, {u.name: u.group or u.video for u in utterances})
-    # One and the same link for all is a placeholder: it tells nothing apart.
-    links = {u.name: u.link for u in utterances if u.link} if len({u.link for u in utterances} - {None}) > 1 else {}
+    links = _find_links(utterances)
     bases = _find_bases({u.video for u in utterances if u.name not in links})
     joined = _Joined()
     for u in utterances:
@@ -71,6 +77,51 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
     of = {u.name: joined.find(("video", u.video))[1] for u in utterances}
     by_name = "name" if any(video != base for video, base in bases.items()) else "video"
     return Grouping("link" if links else by_name, of)
+
+
+def _find_links(utterances: Sequence[Groupable]) -> dict[str, str]:
+    """Give the link of each utterance that has one: of those that mean one recording the first."""
+    first: dict[str, str] = {}
+    links = {u.name: first.setdefault(key, u.link or "") for u in utterances if (key := identify_link(u.link))}
+    # One and the same link for all is a placeholder: it tells nothing apart.
+    if len(set(links.values())) < 2:
+        return {}
+    # A fragment whose link is missing belongs to the others of its name, where those are of one recording.
+    of_base: dict[str, set[str]] = {}
+    for u in utterances:
+        if u.name in links:
+            of_base.setdefault(_FRAGMENT.sub("", u.video), set()).add(links[u.name])
+    for u in utterances:
+        known = of_base.get(_FRAGMENT.sub("", u.video), set())
+        if u.name not in links and len(known) == 1:
+            links[u.name] = next(iter(known))
+    return links
+
+
+def identify_link(link: str | None) -> str:
+    """Give what tells the recordings of links apart: the address without a moment of it; "" for no link.
+
+    >>> identify_link("https://youtu.be/abc?t=9") == identify_link("https://www.youtube.com/watch?v=abc&t=1s#x")
+    True
+    >>> identify_link("n/a")
+    ''
+    """
+    text = (link or "").strip()
+    if text.casefold() in _NO_LINKS:
+        return ""
+    try:
+        parts = urllib.parse.urlsplit(text)
+    except ValueError:
+        return text
+    if not parts.netloc:
+        return text
+    asked = [pair for pair in urllib.parse.parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _MOMENTS]
+    host, path = parts.netloc.casefold().removeprefix("www.").removeprefix("m."), parts.path
+    if host == "youtu.be":
+        host, path, asked = "youtube.com", "/watch", [("v", path.strip("/"))]
+    elif host == "youtube.com" and path == "/watch":
+        asked = [pair for pair in asked if pair[0] == "v"]
+    return f"{host}{path.rstrip('/')}?{urllib.parse.urlencode(sorted(asked))}"
 
 
 def _find_bases(videos: set[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.utterances import read_dataset
 from valar.cli import main
-from valar.labels import choose_held_out
+from valar.labels import choose_held_out, find_split
 
 
 @pytest.fixture
@@ -102,6 +102,60 @@ def test_a_column_says_the_split(folder):
     assert read_rows("valar-train.csv")[1:] == [["clips", "a.mp4", "0", "0"]]
     assert read_rows("valar-validation.csv")[1:] == [["clips", "b.mp4", "0", "0"]]
     assert read_rows("valar-test.csv")[1:] == [["clips", "c.mp4", "", ""]]
+
+
+def test_a_column_says_the_split_whatever_the_file_is_called(folder):
+    make(folder, "clips/x/a.mp4", "clips/x/b.mp4")
+    (folder / "clips" / "train_labels.csv").write_text(
+        "video,utterance,arousal,valence,split\nx,a.mp4,0,0,train\nx,b.mp4,0,0,test\n"
+    )
+    assert main(["init", "clips"]) == 0
+    assert read_rows("valar-train.csv")[1:] == [["x", "a.mp4", "0", "0"]]
+    assert read_rows("valar-test.csv")[1:] == [["x", "b.mp4", "0", "0"]]
+
+
+@pytest.mark.parametrize("cell", ["holdout", "3", ""])
+def test_a_cell_that_names_no_split_is_refused(folder, capsys, cell):
+    make(folder, "clips/a.mp4", "clips/b.mp4")
+    (folder / "clips" / "list.csv").write_text(f"file,arousal,valence,split\na.mp4,0,0,train\nb.mp4,0,0,{cell}\n")
+    assert main(["init", "clips"]) == 2
+    assert f"list.csv:3: split is {cell!r}, which names no split (1 such rows); write train, validation or test" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("arousal_valence", ""),
+        ("valence", ""),
+        ("intervals", ""),
+        ("evaluation", ""),
+        ("latest_labels", ""),
+        ("constraints", ""),
+        ("omg_TrainVideos", "train"),
+        ("omg_ValidationVideos", "validation"),
+        ("omg_TestVideos_WithoutLabels", "test"),
+        ("my-val-2", "validation"),
+        ("TESTSET", "test"),
+        ("train_and_test", ""),
+    ],
+)
+def test_whole_words_of_a_name_say_the_split(name, split):
+    assert find_split(name) == split
+
+
+def test_predictions_are_no_labels_and_no_clip_is_listed_twice(folder, capsys):
+    make(folder, *(f"clips/{letter}.mp4" for letter in "ab"))
+    (folder / "labels.csv").write_text("file,arousal,valence\na.mp4,0,0\n")
+    (folder / "predictions.csv").write_text("file,arousal,valence\nb.mp4,0,0\n")
+    assert main(["init", "clips"]) == 0
+    assert "predictions.csv" not in capsys.readouterr().out
+    (folder / "labels-copy.csv").write_text("file,arousal,valence\na.mp4,0,0\n")
+    assert main(["init", "clips", "--force"]) == 2
+    error = capsys.readouterr().err
+    assert "clips/a.mp4 is listed twice, at labels-copy.csv:2 and labels.csv:2; keep one row, or name the CSV" in error
+    assert main(["init", "clips", "--force", "--csv", "labels.csv"]) == 0
 
 
 def test_few_videos_are_split_by_clip_and_it_is_said_what_that_means(folder, capsys):

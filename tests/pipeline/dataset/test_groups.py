@@ -1,11 +1,13 @@
 """Recordings on data of OMG-Emotion's shape: names X_1, X_2, ... that share a link."""
 
+import doctest
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pipeline.dataset import groups
 from pipeline.dataset.groups import group_utterances
 from pipeline.dataset.utterances import DatasetError, read_dataset
 from pipeline.report.baselines import split_folds
@@ -24,6 +26,28 @@ def test_fragments_of_one_link_are_one_recording():
     found = group_utterances(rows(("a_1", "L", None), ("a_2", "L", None), ("b", "M", None), ("c", "L", None)))
     assert found.by == "link"
     assert list(found.of.values()) == ["L", "L", "M", "L"]
+
+
+def test_a_fragment_without_a_link_belongs_to_the_others_of_its_name():
+    found = group_utterances(rows(("a_1", "L", None), ("a_2", None, None), ("b_1", "M", None), ("c_1", None, None)))
+    assert list(found.of.values()) == ["L", "L", "M", "c"]
+    found = group_utterances(rows(("s_1", "L", None), ("s_2", "M", None), ("s_3", None, None)))
+    assert len(set(found.of.values())) == 3, "two recordings have that name"
+
+
+def test_a_placeholder_joins_no_strangers():
+    found = group_utterances(rows(("a", "n/a", None), ("b", "N/A", None), ("c", " - ", None), ("d", "L", None)))
+    assert list(found.of.values()) == ["a", "b", "c", "d"]
+
+
+def test_moments_of_one_recording_are_one():
+    links = ("https://www.youtube.com/watch?v=q&t=1", "https://youtu.be/q?t=9", "https://www.youtube.com/watch?v=r")
+    found = group_utterances(rows(*(("abc"[i], link, None) for i, link in enumerate(links))))
+    assert list(found.of.values()) == [links[0], links[0], links[2]]
+
+
+def test_examples_of_links():
+    assert doctest.testmod(groups).failed == 0
 
 
 def test_a_video_is_never_divided():
