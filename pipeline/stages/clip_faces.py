@@ -156,6 +156,7 @@ def _choose_evidence(request: ClipRequest, folder: Path) -> Evidence | None:
         wav=request.wav,
         ffmpeg=request.ffmpeg,
         stream=request.override.audio_stream,
+        channel=request.override.audio_channel,
         cut=request.override.cut,
     )
     times = request.table.times_seconds
@@ -184,6 +185,7 @@ def read_sound_change(
     wav: Path | None = None,
     ffmpeg: str = "",
     stream: int | None = None,
+    channel: int | None = None,
     cut: tuple[float, float] | None = None,
 ) -> SoundChange | None:
     """Read how a clip's sound changes; None where there is no sound to be had.
@@ -194,6 +196,7 @@ def read_sound_change(
         wav: its sound in the store, taken where it is there: it has the same samples.
         ffmpeg: the binary; "" for the one that is found.
         stream: which of the sound streams, from 0; None for the one ffmpeg thinks best.
+        channel: which of its channels, from 0; None for all of them mixed.
         cut: from when to when the clip goes, in seconds, where its file is a whole recording.
     """
     if wav is None or not wav.is_file():
@@ -201,7 +204,9 @@ def read_sound_change(
             return None
         wav = scratch / "sound.wav"
         try:
-            sound = media.extract_wav(source, wav, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg or None, stream=stream)
+            sound = media.extract_wav(
+                source, wav, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg or None, stream=stream, channel=channel
+            )
             if cut is not None:
                 whole, wav = wav, scratch / "part.wav"
                 media.cut_wav(whole, sound, wav, media.Cut(*cut), SAMPLE_RATE)

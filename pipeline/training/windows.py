@@ -51,9 +51,17 @@ def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[fl
 
 
 def measure_seconds(data: TrainingData, row: LedgerRow) -> float:
-    """Give a clip's length by its sound or its last face, whichever ends later."""
-    times = read_face_times(data, row)
-    return max(row.num_stft_frames * STFT_HOP_SECONDS, float(times[-1]) if len(times) else 0.0)
+    """Give a clip's length by its sound or its last face, whichever ends later.
+
+    A face is seen until the next frame: windows are half-open, and would lose one that ends where it begins.
+    """
+    faces = read_face_times(data, row)
+    if not len(faces):
+        return row.num_stft_frames * STFT_HOP_SECONDS
+    frames = data.run.shard("frames", row.shard)
+    times = faces if frames is None else frames.rows(row.utterance, "time")
+    usual = float(np.median(np.diff(times))) if len(times) > 1 else STFT_HOP_SECONDS
+    return max(row.num_stft_frames * STFT_HOP_SECONDS, float(faces[-1]) + usual)
 
 
 def read_face_times(data: TrainingData, row: LedgerRow) -> np.ndarray:

@@ -48,9 +48,13 @@ class MappedRows(np.ndarray):
         return _plain(_get(self, key))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """Compute on plain arrays."""
-        _look_at(inputs)
-        return getattr(ufunc, method)(*(np.asarray(i) if isinstance(i, MappedRows) else i for i in inputs), **kwargs)
+        """Compute on plain arrays; into these rows NumPy refuses to, since nobody may write to them."""
+        _look_at((*inputs, *kwargs.values()))
+        if "out" in kwargs:
+            kwargs["out"] = tuple(map(_as_plain, kwargs["out"]))
+        if "where" in kwargs:
+            kwargs["where"] = _as_plain(kwargs["where"])
+        return getattr(ufunc, method)(*map(_as_plain, inputs), **kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Look at the files of all arguments first."""
@@ -143,6 +147,10 @@ class _Mapping:
             "shape": (size,),
             "data": (address + offset - start, True),
         }
+
+
+def _as_plain(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, MappedRows) else value
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import doctest
 import json
+import types
 import typing
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
 from pipeline.prediction.predicting import open_predictor
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
+from pipeline.runs.ledger import LedgerRow
 from pipeline.training import windows
 from pipeline.training.clips import JpegCrops
 from pipeline.training.windows import cut_windows, place_windows
@@ -227,6 +229,18 @@ def test_windows_hold_the_rows_of_their_time():
 def test_windows_after_the_sound_have_none():
     clips, times = make_clip(num_stft=150)
     assert [s if s is None else len(s) for s in cut_windows(clips, times, [(1.0, 2.0), (2.0, 3.0)]).stft] == [50, None]
+
+
+def test_a_video_without_sound_lasts_until_its_last_frame_ends():
+    """The only window, half-open, would lose the last face otherwise."""
+    clips, times = make_clip(num_stft=0, face_times=(0.0, 0.04, 0.08, 0.16))
+    rows = {"faces": times, "frames": np.arange(5) / 25}
+    run = types.SimpleNamespace(shard=lambda stage, shard: types.SimpleNamespace(rows=lambda name, column: rows[stage]))
+    row = LedgerRow("v/u", "test", "no_stream", "ok", num_faces=4, shard="90e")
+    seconds = windows.measure_seconds(types.SimpleNamespace(run=run), row)
+    assert seconds == pytest.approx(0.2)
+    [faces] = cut_windows(clips, times, place_windows(seconds, 1, 7.6)).embeddings
+    assert faces[:, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_windows_cover_a_video():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from benchmarks.features import save_random_weights
 from pipeline.dataset.overrides import Override
@@ -110,6 +111,26 @@ def test_one_person_has_the_same_faces_under_all_rules(media, tmp_path):
     assert found[0].faces.crops.tobytes() == found[1].faces.crops.tobytes()
     assert found[0].faces.landmarks.tobytes() == found[1].faces.landmarks.tobytes()
     assert not list(tmp_path.rglob("sound.wav"))
+
+
+def test_the_channel_that_was_asked_for_is_listened_to_wherever_the_sound_comes_from(media, tmp_path, monkeypatch):
+    """Else the order of sound and picture would choose the face."""
+    rng = np.random.default_rng(1)
+    both = np.stack(
+        [np.sin(np.arange(32000) / 9), rng.normal(0, 0.2, 32000) * (np.arange(32000) % 8000 > 4000)], axis=1
+    )
+    soundfile.write(tmp_path / "two.wav", both.astype(np.float32), 16000)
+    asked = []
+    monkeypatch.setattr(
+        clip_faces, "choose_evidence", lambda times, *, speaker, still_faces, listen: asked.append(listen())
+    )
+    heard = replace(make_request(media / "speech" / "GRID_bbaf2n.mpg", tmp_path), source=tmp_path / "two.wav")
+    extract_wav(tmp_path / "two.wav", tmp_path / "second.wav", channel=1)
+    for wav in (None, tmp_path / "second.wav"):
+        clip_faces._choose_evidence(replace(heard, wav=wav, override=Override(audio_channel=1)), tmp_path)
+    assert asked[0].values.tolist() == asked[1].values.tolist()
+    clip_faces._choose_evidence(replace(heard, wav=None, override=Override()), tmp_path)
+    assert asked[2].values.tolist() != asked[0].values.tolist()
 
 
 def test_the_sound_in_the_store_is_the_one_that_would_be_extracted(media, tmp_path):

@@ -82,6 +82,27 @@ def test_slices_share_the_files_memory_and_cannot_be_written(rows):
         part[0] = 1
 
 
+def add_in_place(rows):
+    rows += 1
+
+
+@pytest.mark.parametrize(
+    "write", [add_in_place, lambda rows: np.add(rows, 1, out=rows), lambda rows: np.sqrt(rows, rows)]
+)
+def test_computing_into_the_rows_is_refused(rows, write):
+    with pytest.raises(ValueError, match="read-only"):
+        write(rows)
+    assert rows[0].tolist() == [0, 1, 2, 3]
+
+
+def test_rows_choose_where_to_compute(path):
+    chosen = map_rows(path, np.dtype("?"), 4, (4,))
+    chosen = chosen[:2]
+    np.testing.assert_array_equal(
+        np.add([1, 2], 1, out=np.zeros(2), where=chosen), np.where(np.asarray(chosen), [2, 3], 0)
+    )
+
+
 @pytest.mark.parametrize("make", [lambda r: r.copy(), lambda r: r[[1, 2]], lambda r: r + 1, copy.deepcopy])
 def test_copies_are_plain_and_outlive_the_file(path, rows, make):
     made = make(rows[10:20])
