@@ -157,9 +157,7 @@ def make_stages(**changed):
 
 
 def make_predictor(tmp_path, stages=("faces", "embeddings")):
-    return Predictor(
-        "vnet", {"vnet": tmp_path / "best.pt"}, make_stages(), np.zeros(2), False, stages, ("embeddings",), ()
-    )
+    return Predictor("vnet", {"vnet": tmp_path / "best.pt"}, make_stages(), np.zeros(2), False, stages, ())
 
 
 def test_a_setting_that_was_not_there_yet_has_the_value_of_what_was_done(tmp_path):

@@ -78,6 +78,6 @@ def test_a_split_opens_each_file_once_whatever_its_order(store):
         return Shard(path)
 
     nothing = [None] * len(NAMES)
-    clips = SplitRows(NAMES, None, where, nothing, nothing).open(open_file)
+    clips = SplitRows(NAMES, None, where, [nothing], nothing).open(open_file)
     assert [None if rows is None else len(rows) for rows in clips.stft] == [5, 3, None, 4]
     assert len(opened) == 2

@@ -80,7 +80,7 @@ def test_epochs_of_the_first_process_are_passed_on(launcher):
 
 
 def test_a_request_is_read_as_it_was_written(tmp_path):
-    rows = SplitRows(["v/a", "v/b"], [[0.1, math.nan], [1 / 3, -1.0]], ["a.h5", None], [None, "b.h5"], [None, None])
+    rows = SplitRows(["v/a", "v/b"], [[0.1, math.nan], [1 / 3, -1.0]], ["a.h5", None], [[None, "b.h5"]], [None, None])
     request = replace(REQUEST, train=rows, weights="vgg16.pth", parents={"anet": "runs/anet"})
     request.write(tmp_path / "request.json")
     found = TrainingRequest.read(tmp_path / "request.json")
