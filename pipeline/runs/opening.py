@@ -244,13 +244,19 @@ def _make_plan(
     seen = {} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()}
     mistrusted = MistrustedSound(stage_files, stored, clips, seen, videos)
     unread = functools.cache(functools.partial(_find_unread, stage_files))
+
+    @functools.cache
+    def is_lost(shard: str, name: str) -> bool:
+        # A clip that still cannot be read stays where that is noted: alone in a shard it would stop every run.
+        return mistrusted.is_lost(shard, name) or (name in unread(shard) and _can_be_read(videos, clips.get(name)))
+
     plan = make_plan(
         [utterance.name for utterance in dataset.utterances],
         clips,
         stored.values(),
         seen=seen,
         is_finished=functools.cache(lambda shard: stage_files.is_usable(shard) and not mistrusted.is_to_be_made(shard)),
-        holds=lambda shard, name: name not in unread(shard) and not mistrusted.is_lost(shard, name),
+        holds=lambda shard, name: not is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
         shard_size=shard_size,
@@ -278,6 +284,17 @@ def _find_unread(stage_files: StageFiles, shard: str) -> frozenset[str]:
     """Find the utterances for which a shard has no rows, and will get none: their files were gone."""
     tables = [stage_files.table(stage, shard) for stage in FEATURE_STAGES]
     return frozenset(name for table in tables if table is not None for name in table.find("status", "missing_file"))
+
+
+def _can_be_read(videos: Path, clip: Member | None) -> bool:
+    """Tell whether a clip can be read to its end; one that is not there is not looked at."""
+    if clip is None:
+        return True
+    try:
+        compute_file_digest(videos / clip.path)
+    except OSError:
+        return False
+    return True
 
 
 def _same_content(stage_files: StageFiles, shard: str, clip: Member, videos: Path) -> bool:

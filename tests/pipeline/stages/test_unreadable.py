@@ -135,3 +135,27 @@ def test_an_error_of_the_store_is_no_status_of_a_clip(videos, tmp_path, monkeypa
     monkeypatch.setattr("pipeline.media.extract_wav", fail)
     with pytest.raises(OSError, match="No space left"):
         extract_wav(job)
+
+
+FAILING_DISK = """
+import errno, pathlib
+open_file = pathlib.Path.open
+def open_or_fail(path, *arguments, **keywords):
+    if path.parts[-2:] == ("speaker00_1", "utterance_1.mp4"):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+    return open_file(path, *arguments, **keywords)
+pathlib.Path.open = open_or_fail
+"""
+
+
+@pytest.mark.slow
+def test_a_clip_that_is_never_readable_stops_no_later_run_and_is_done_when_it_is(workplace):
+    name = "speaker00_1/utterance_1"
+    for _ in range(2):
+        ended = workplace.run(task="Features", code=FAILING_DISK)
+        assert ended.returncode == 0, ended.stderr
+        row = workplace.ledger()[name]
+        assert (row["sound"], row["picture"]) == ("missing_file", "missing_file")
+        assert "cannot be read: Input/output error; the next run tries again" in row["sound_message"]
+    assert workplace.run(task="Features").returncode == 0
+    assert workplace.ledger()[name]["sound"] == "ok"
