@@ -22,7 +22,7 @@ print(row.sound, row.sound_message, sep=": ")
 def test_an_erased_clip_is_refused_and_named(tmp_path):
     head = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
     for split, names in {"train": ["a", "b"], "validation": ["c"]}.items():
-        rows = "".join(f"l,0,1,v,{name}.mp4,0.1,0.2,1\n" for name in names)
+        rows = "".join(f"l,,,v,{name}.mp4,0.1,0.2,1\n" for name in names)
         (tmp_path / f"{split}.csv").write_text(head + rows)
     (tmp_path / "videos" / "v").mkdir(parents=True)
     for name in "abc":
