@@ -85,7 +85,7 @@ def test_the_page_on_python_works_as_it_stands(walked):
     assert len(blocks) >= 6
     checks = """
 assert clip.name == "clips/anna_1" and answer.rests_on == "joint" and -1 <= answer.arousal <= 1
-assert len(table) == len(store) == 8 and set(table.split) == {"train", "validation"}
+assert len(table) == len(store) == 10 and set(table.split) == {"train", "validation", "unlabelled"}
 assert len(clips) >= 4 and batch["stft"].shape[2:] == (257, 2) and scores["scored"] >= 2
 """
     environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
