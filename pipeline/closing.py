@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
+from pipeline.chain import REPORT_TITLE
 from pipeline.progress import StageState, format_seconds
 from pipeline.runs.ledger import LedgerRow, count_statuses
+from pipeline.runs.rates import Rate
 
 
 def make_clips_table(rows: Iterable[LedgerRow]) -> Table:
@@ -34,3 +36,14 @@ def make_stages_table(stages: Mapping[str, StageState], reused: Mapping[str, int
         done = f"{state.done}/{state.total}" if state.done < state.total else str(state.done)
         table.add_row(title, done, before, time_spent, rate)
     return table
+
+
+def measure_rates(stages: Mapping[str, StageState], titles: Mapping[str, str]) -> dict[str, Rate]:
+    """Say what each step of a run took.
+
+    Args:
+        stages: By title.
+        titles: Stage to its title.
+    """
+    found = {step: stages.get(title) for step, title in {**titles, REPORT_TITLE: REPORT_TITLE}.items()}
+    return {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}

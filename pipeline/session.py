@@ -11,48 +11,40 @@ import functools
 import json
 import logging
 import os
-import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from luigi.retcodes import retcode
 
 from pipeline import config
-from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, NETWORKS, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
-from pipeline.closing import make_clips_table, make_stages_table
+from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
+from pipeline.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.errors import UserError
+from pipeline.process import explain_interrupt, leave, raise_file_limit, was_interrupted
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
+from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.tables import print_tables
 from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
-from pipeline.runs.old_checkpoints import write_needed
-from pipeline.runs.opening import begin, open_run
+from pipeline.runs.locking import open_locked
+from pipeline.runs.opening import begin
 from pipeline.runs.plan import advise_shard_size
-from pipeline.runs.rates import Rate, note_rates
+from pipeline.runs.rates import note_rates
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
-from pipeline.training.experiment import Experiment, plan_trainings
+from pipeline.training.experiment import Experiment, note_needed, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
 from pipeline.waiting import tell_waiting
-from store import FeatureStore, files
-from store.errors import StoreError, StoreReadOnlyError
-from store.layout import OWN_FOLDERS
-from store.lock import locked
-from store.looking.browse import write_pages
+from store import files
+from store.errors import StoreError
 
 if TYPE_CHECKING:
     from pipeline.prediction.predicting import Predictions
     from pipeline.prediction.predictors import Ensemble
-
-#: Exit code of wrong use and of input that cannot be used, as of every command.
-UNUSABLE = 2
-
-
 #: Shards to do from which on it is said how long scheduling took.
 MANY_SHARDS = 1000
 
@@ -82,6 +74,7 @@ class Session:
         self._num_pending = 0
         self._begun: float | None = None
         self._is_listed = True
+        self._folds: list[Experiment] = []
 
     def begin(self, *, changes_store: bool, is_idle: bool) -> None:
         """Write the plan and the listing, open the log, and say what is to be done.
@@ -103,14 +96,12 @@ class Session:
             waiting = {shard for shard, stages in work.items() if stage in stages}
             self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
             self._reused[title] = sum(shard not in waiting for shard in run.plan.assigned.values())
-        for warning in run.dataset.warnings:
+        clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
+        advice = advise_shard_size(len(run.plan.new), clips, run.settings.store.shard_size)
+        for warning in filter(None, (*run.dataset.warnings, advice)):
             logger.warning("%s", warning)
         if run.plan.new:
-            clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
             logger.info("%d new or changed clips in %d new shards", clips, len(run.plan.new))
-            advice = advise_shard_size(len(run.plan.new), clips, config.store().shard_size)
-            if advice:
-                logger.warning("%s", advice)
         self._num_pending, self._begun = sum(map(bool, work.values())), time.monotonic()
         if num_again:
             logger.info("the sound of %d shards is made again: an earlier version's ffmpeg failed on it", num_again)
@@ -158,9 +149,7 @@ class Session:
     @functools.cached_property
     def data(self) -> TrainingData:
         """The clips of the finished shards; not to be asked for before they are."""
-        data = TrainingData.read(self.run)
-        self.run.remember_tables()
-        return data
+        return TrainingData.read(self.run)
 
     @functools.cached_property
     def _ledger_text(self) -> str:
@@ -185,7 +174,6 @@ class Session:
     def experiment(self) -> Experiment:
         """The trainings and the report on the finished shards; not to be asked for before they are."""
         experiment = plan_trainings(self.data)
-        self._note_needed([experiment])
         for network, title in NETWORK_TITLES.items():
             epochs = self.run.settings.values(network)["epochs"]
             waiting = sum(not trainings.is_done(network) for trainings in experiment.trainings)
@@ -210,11 +198,11 @@ class Session:
                 "%s may not be changed, so this run is not listed there; its owner's gc does not know it", store
             )
 
-    def _note_needed(self, experiments: Sequence[Experiment]) -> None:
-        """Write down which checkpoints `gc` is to let alone; a folder that cannot be written needs none to be."""
-        folders = [each.folder(network) for one in experiments for each in one.trainings for network in NETWORKS]
-        with contextlib.suppress(OSError):
-            write_needed(self.run.folder, self.run.store, folders)
+    def remember(self) -> None:
+        """Write down what later commands ask: what the shards say, and which checkpoints `gc` is to let alone."""
+        self.run.remember_tables()
+        if self.predictor is None and not self.run.untrainable:
+            note_needed([self.experiment, *self._folds])
 
     def train(self, network: str, fingerprint: str) -> None:
         """Train one network of one seed."""
@@ -247,7 +235,6 @@ class Session:
         """
         if not self.run.settings.run.pages:
             return
-        folder = self.run.folder / "browse"
 
         def show(done: int, total: int) -> None:
             if done:
@@ -257,10 +244,9 @@ class Session:
 
         try:
             with self.progress.working(PAGES_TITLE):
-                write_pages(FeatureStore(self.run.store, self.run.name), folder, show=show)
-            files.point_link(self.experiment.report_folder / "browse", Path("..", "..", "browse"))
+                write_clip_pages(self.experiment, show)
         except (StoreError, OSError) as error:
-            self.progress.console.print(f"! the clips' pages are not written: {error}", highlight=False, markup=False)
+            self.progress.say(f"! the clips' pages are not written: {error}")
 
     @functools.cached_property
     def predictions(self) -> "Predictions":
@@ -280,8 +266,8 @@ class Session:
 
     def train_folds(self) -> list[Experiment]:
         """Train each network on each fold; what is trained already is left alone."""
-        folds = make_folds(self.run, self.run.settings.run.folds)
-        self._note_needed([self.experiment, *folds])
+        self._folds = folds = make_folds(self.run, self.run.settings.run.folds)
+        self.remember()
         epochs = [self.run.settings.values(network)["epochs"] for _, network in find_waiting(folds)]
         self.progress.expect(FOLDS_TITLE, sum(epochs), "epochs")
         with self.progress.working(FOLDS_TITLE):
@@ -304,17 +290,15 @@ class Session:
                 console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
             if is_finished:
                 self._print_results()
+                self.remember()
             seconds = format_seconds(time.monotonic() - self._started)
             log = f"; log: {self._log}" if self._log else ""
             console.print(f"{seconds} in all{log}", highlight=False, soft_wrap=True)
 
     def _note_rates(self) -> None:
         """Keep what this run's steps took; a training's pace is in its metrics.jsonl."""
-        steps = {**self.run.titles, REPORT_TITLE: REPORT_TITLE}
-        found = {step: self.progress.stages.get(title) for step, title in steps.items()}
-        rates = {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}
         try:
-            note_rates(self.run.folder, rates)
+            note_rates(self.run.folder, measure_rates(self.progress.stages, self.run.titles))
         except OSError as error:
             logger.warning("the rates cannot be kept for `status`: %s", describe_failure(error, name_folders()))
 
@@ -364,8 +348,8 @@ def start_session(
     lock = contextlib.ExitStack()
     try:
         predictor = None if load_predictor is None else load_predictor()
-        run, changes_store = _open_locked(lock, unlabelled, trains=trains)
-        is_idle = _is_idle(run)
+        run, changes_store = open_locked(lock, unlabelled, trains=trains)
+        is_idle = not run.pending
         if not is_idle:
             from pipeline.stages.ready import check_ready
 
@@ -381,49 +365,8 @@ def start_session(
         raise
     _open.append(session)
     atexit.register(_close_at_exit)
-    sys.excepthook = _explain_interrupt
+    sys.excepthook = explain_interrupt
     return session
-
-
-def _open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: bool) -> tuple[Run, bool]:
-    """Take the store's lock, then read everything: what was read before could be erased or compacted meanwhile.
-
-    Returns:
-        The run, and whether the store may be changed, which it need not be where it has everything.
-    """
-    config.load()
-    store = Path(config.store().root)
-    # What cannot be used is told before a folder for the store is made; and a store that is not there has no lock.
-    found = None if store.exists() else open_run(unlabelled, trains=trains)
-    refused = None
-    try:
-        lock.enter_context(locked(store, shared=not config.is_scheduler_local()))
-    except StoreReadOnlyError as error:
-        refused = error
-    is_new = not any((store / name).exists() for name in OWN_FOLDERS)
-    run = found if found is not None and is_new else open_run(unlabelled, trains=trains)
-    if refused is not None and not _is_idle(run):
-        raise refused
-    return run, refused is None
-
-
-def _is_idle(run: Run) -> bool:
-    """Tell whether the store has everything that a run needs."""
-    return all(map(run.is_finished, run.plan.shards)) and not run.sound_again
-
-
-def raise_file_limit() -> None:
-    """Let this process, and those that it starts, open as many files as the system lets it ask for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):  # some systems name a limit that they do not grant
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def leave(error: Exception | str) -> NoReturn:
-    """End the process with a sentence: Luigi would print a traceback of anything but SystemExit."""
-    print(error, file=sys.stderr, flush=True)
-    raise SystemExit(UNUSABLE) from None
 
 
 def close_session() -> None:
@@ -442,7 +385,7 @@ def _close_at_exit() -> None:
         return
     session, code = _open[0], None
     try:
-        if not config.is_scheduler_local() and not _was_interrupted and session.is_whole():
+        if not config.is_scheduler_local() and not was_interrupted() and session.is_whole():
             code = 0
         close_session()
     except BrokenPipeError:
@@ -455,18 +398,3 @@ def _close_at_exit() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-_was_interrupted: list[bool] = []
-
-
-def _explain_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Answer Ctrl-C with a sentence; a traceback of wherever it struck tells nobody anything."""
-    if issubclass(kind, KeyboardInterrupt):
-        _was_interrupted.append(True)
-        print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-__all__ = ["Session", "close_session", "current_session", "leave", "start_session"]

@@ -10,8 +10,9 @@ import luigi
 
 from pipeline import config
 from pipeline.errors import UserError
+from pipeline.process import leave
 from pipeline.report.features_check import check_features
-from pipeline.session import current_session, leave, start_session
+from pipeline.session import current_session, start_session
 from pipeline.shard_tasks import (
     AlignFaces,
     CacheFaceFeatures,
@@ -169,6 +170,7 @@ class FullRun(_AllShards):
         session.check_trainable()
         session.write_ledger()
         check_features(session.data)
+        session.remember()
         yield Report(fingerprint=session.experiment.report_fingerprint)
         session.experiment.link_report()
         session.write_pages()

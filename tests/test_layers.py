@@ -29,7 +29,7 @@ FLOORS = {
         {"errors", "contradictions", "chain"},
         {"settings_files", "sections"},
         {"features"},
-        {"config", "progress", "waiting"},
+        {"config", "process", "progress", "waiting"},
         {"dataset", "media"},
         {"faces"},
         {"runs"},

@@ -1,6 +1,7 @@
 """What the clips' pages say of the run: labels, predictions, the videos, and the worst predictions over time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -16,14 +17,34 @@ from pipeline.training.combining import average, fall_back
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
 from pipeline.training.windows import cut_windows, measure_seconds, place_windows, read_face_times
+from store import FeatureStore, files
+from store.looking.browse import write_pages
 from store.looking.results import ClipResult, Curve, Results
 
+#: Of the pages, in the folder of runs; in each report's folder a link of that name leads there.
+FOLDER = "browse"
 #: Clips of each split that is not trained on whose prediction over time is shown: those that the report lists.
 MOST_WORST = 10
 #: Length of the moving window, seconds: shorter than an utterance, or there would be nothing to see in one.
 WINDOW_SECONDS = 3.0
 _STEP_SECONDS = 0.5
 _MOST_WINDOWS = 200
+
+
+def write_clip_pages(experiment: Experiment, show: Callable[[int, int], None]) -> None:
+    """Write the pages of the clips that are new or have changed, and let the report's folder lead to them.
+
+    Args:
+        experiment: Whose report is linked as the newest.
+        show: See `write_pages`.
+
+    Raises:
+        StoreError: The folder for the pages holds something else, or the store cannot be read.
+        OSError: They cannot be written.
+    """
+    run = experiment.data.run
+    write_pages(FeatureStore(run.store, run.name), run.folder / FOLDER, show=show)
+    files.point_link(experiment.report_folder / FOLDER, Path("..", "..", FOLDER))
 
 
 def find_worst(rows: Iterable[DetailRow]) -> list[tuple[float, DetailRow]]:
@@ -73,11 +94,11 @@ def _find_video(run: Run, name: str) -> tuple[str, float]:
 
 def _predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Curve]:
     """Predict clips in a moving window, by the mean of all seeds."""
-    data = experiment.data
+    data, asked = experiment.data, set(names)
     parts: list[Clips] = []
     middles: dict[str, list[float]] = {}
     for split in data.splits:
-        wanted = [k for k, utterance in enumerate(data.utterances(split)) if utterance.name in set(names)]
+        wanted = [k for k, utterance in enumerate(data.utterances(split)) if utterance.name in asked]
         clips = data.load_clips(split) if wanted else None
         for k in wanted:
             assert clips is not None

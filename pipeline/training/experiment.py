@@ -1,6 +1,7 @@
 """The trainings of each seed, and the report on them: which utterances, under which fingerprints."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from pipeline.chain import NETWORKS
 from pipeline.errors import UserError
 from pipeline.runs.fingerprints import compute_fingerprint
+from pipeline.runs.old_checkpoints import write_needed
 from pipeline.runs.run import Run
 from pipeline.training.combining import average
 from pipeline.training.data import TrainingData
@@ -105,6 +107,14 @@ class Experiment:
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2), NaN where the network can see nothing; of several seeds the mean."""
         return average([trainings.predict(network, split) for trainings in self.trainings])
+
+
+def note_needed(experiments: Sequence[Experiment]) -> None:
+    """Write down which checkpoints `gc` is to let alone; a folder that cannot be written has none to be removed."""
+    run = experiments[0].data.run
+    folders = [each.folder(network) for one in experiments for each in one.trainings for network in NETWORKS]
+    with contextlib.suppress(OSError):
+        write_needed(run.folder, run.store, folders)
 
 
 def plan_trainings(data: TrainingData, *, is_fold: bool = False) -> Experiment:

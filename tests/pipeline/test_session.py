@@ -27,14 +27,14 @@ Session.note_failure = note_and_die
 CHANGE_AFTER_THE_PLAN = """
 import subprocess, sys
 from pathlib import Path
-from pipeline import session
-open_run = session.open_run
+from pipeline.runs import locking
+open_run = locking.open_run
 def open_and_change(*what, **how):
     run = open_run(*what, **how)
     ended = subprocess.run([sys.executable, "-m", "store", *{command}], capture_output=True, text=True)
     Path("told.txt").write_text(f"{{ended.returncode}} {{ended.stdout}}{{ended.stderr}}")
     return run
-session.open_run = open_and_change
+locking.open_run = open_and_change
 """
 
 
@@ -132,7 +132,7 @@ def test_the_ledger_is_written_by_the_task_that_makes_it(finished):
 def test_a_run_may_open_as_many_files_as_the_system_allows():
     code = (
         "import resource as r; hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (64, hard))\n"
-        "from pipeline.session import raise_file_limit; raise_file_limit()\n"
+        "from pipeline.process import raise_file_limit; raise_file_limit()\n"
         "assert r.getrlimit(r.RLIMIT_NOFILE) == (hard, hard)"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

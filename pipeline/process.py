@@ -1,0 +1,40 @@
+"""This process: how many files it may have open, and how it ends where a person has to read why."""
+
+import contextlib
+import resource
+import sys
+from types import TracebackType
+from typing import NoReturn
+
+#: Exit code of wrong use and of input that cannot be used, as of every command.
+UNUSABLE = 2
+
+_interrupts: list[BaseException] = []
+
+
+def raise_file_limit() -> None:
+    """Let this process, and those that it starts, open as many files as the system lets it ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # some systems name a limit that they do not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def leave(error: Exception | str) -> NoReturn:
+    """End the process with a sentence: Luigi would print a traceback of anything but SystemExit."""
+    print(error, file=sys.stderr, flush=True)
+    raise SystemExit(UNUSABLE) from None
+
+
+def was_interrupted() -> bool:
+    """Tell whether Ctrl-C is what ends this process."""
+    return bool(_interrupts)
+
+
+def explain_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Answer Ctrl-C with a sentence, as `sys.excepthook`; a traceback of wherever it struck tells nobody anything."""
+    if issubclass(kind, KeyboardInterrupt):
+        _interrupts.append(error)
+        print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
