@@ -9,12 +9,10 @@ from pathlib import Path
 from store.features import is_feature
 from store.text import read_cell
 
-#: Columns that a ledger has of its own; what else is in it are columns of the CSV files.
-LEDGER_COLUMNS = frozenset(
-    {
-        *("utterance", "split", "sound", "picture", "num_stft_frames", "num_faces", "sound_message", "picture_message"),
-        *("shard", "source_sha256", "arousal", "valence", "override"),
-    }
+#: Columns that a ledger has of its own, in their order; behind them come columns of the CSV files.
+LEDGER_COLUMNS = (
+    *("utterance", "split", "sound", "picture", "num_stft_frames", "num_faces", "sound_message", "picture_message"),
+    *("shard", "source_sha256", "arousal", "valence", "override"),
 )
 #: Split of clips that were only predicted.
 UNLABELLED = "unlabelled"

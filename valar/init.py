@@ -2,13 +2,12 @@
 
 import argparse
 import dataclasses
-import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from models.weights.table import DEFAULT_FOLDER, WEIGHTS
-from pipeline.dataset.utterances import USUAL_RANGE
+from pipeline.commands.label_range import add_label_range, read_label_range
+from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
 from valar.inventory import Inventory, look_into
 from valar.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
@@ -20,7 +19,6 @@ HELP = (
 )
 #: What this command writes begins so, and is never taken for a file of the user's.
 PREFIX = "valar-"
-_SPLITS = ("train", "validation", "test")
 _TRYING = """
 # To see everything work, in minutes: random weights, narrow networks, few epochs. What comes out means nothing. For a
 # run that counts, fetch the weights and remove all that follows.
@@ -49,14 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="random weights and small networks: works offline, in minutes",
     )
-    parser.add_argument(
-        "--label-range",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        default=USUAL_RANGE,
-        help="from where to where the scale of the labels goes, such as 1 9 (default: -1 1); they are mapped to -1 1",
-    )
+    add_label_range(parser, "the labels, which are mapped to -1 1,")
     parser.add_argument("--force", action="store_true", help=f"write {FILE_NAME} and its CSV files anew")
 
 
@@ -67,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     try:
         inventory = look_into(arguments.folder)
-        label_range = check_range(arguments.label_range)
+        label_range = read_label_range(arguments)
         what = describe(inventory)
         tables, lines = read_tables(inventory, arguments.csv, label_range)
         inventory, cut = take_recordings(arguments.folder, inventory, tables)
@@ -85,18 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n".join([what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"]))
     print("\n".join(next_steps(is_labelled=bool(named["train"]), is_trial=arguments.is_trial)))
     return 0
-
-
-def check_range(ends: Sequence[float]) -> tuple[float, float]:
-    """Give the ends of the labels' scale.
-
-    Raises:
-        UserError: The lower one is not first.
-    """
-    low, high = ends
-    if not -math.inf < low < high < math.inf:
-        raise UserError(f"--label-range {low:g} {high:g}: the lower end must come first")
-    return low, high
 
 
 def take_recordings(folder: Path, inventory: Inventory, tables: list[Table]) -> tuple[Inventory, list[str]]:
@@ -168,7 +147,7 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
     Returns:
         Split to file ("" for none), the files to write, and sentences.
     """
-    named = dict.fromkeys(_SPLITS, "")
+    named = dict.fromkeys(SPLITS, "")
     if not tables:
         named["test"] = f"{PREFIX}clips.csv"
         lines = ["no CSV file lists them: there are no labels, so there will be features but no training"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.features.network import ModelError, Network, Precision
+from models.features.network import ModelError, Network, Precision, first_line
 
 _LAYOUT = "archive_format"
 _PICKLED = ("custom_obj", "opaque_obj")
@@ -34,7 +34,7 @@ def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
     try:
         module = torch.export.load(io.BytesIO(data)).module().to(device)
     except Exception as error:  # whatever a damaged graph leads to
-        raise ModelError(f"torch cannot load it: {_first_line(error)}") from error
+        raise ModelError(f"torch cannot load it: {first_line(error)}") from error
 
     def run(batch: np.ndarray) -> np.ndarray:
         kind = torch.device(device).type
@@ -42,7 +42,7 @@ def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
             try:
                 given = module(torch.from_numpy(batch).to(device))
             except Exception as error:
-                raise ModelError(f"torch cannot run it on {batch.shape}: {_first_line(error)}") from error
+                raise ModelError(f"torch cannot run it on {batch.shape}: {first_line(error)}") from error
         if isinstance(given, tuple | list):
             given = given[0]
         if not isinstance(given, torch.Tensor):
@@ -63,7 +63,7 @@ def check_archive(data: bytes) -> None:
             names = archive.namelist()
             configs = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError) as error:
-        raise ModelError(f"it is no archive of torch.export: {_first_line(error)}") from error
+        raise ModelError(f"it is no archive of torch.export: {first_line(error)}") from error
     if not any(name.rpartition("/")[2] == _LAYOUT for name in names):
         raise ModelError("it is of an old layout, or of torch.save; write it again with torch.export.save")
     pickles = [name for name in names if name.endswith(".pt") and "/sample_inputs/" not in f"/{name}"]
@@ -84,7 +84,3 @@ def _find_pickles(config: Any) -> list[Any]:
         for name, each in payloads.items()
         if each.get("use_pickle", True) or str(each.get("path_name", "")).startswith(_PICKLED)
     ]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -78,3 +78,8 @@ def _as_numbers(given: object) -> np.ndarray:
         kind = given.dtype if isinstance(given, np.ndarray) else type(given).__name__
         raise ModelError(f"it gives {kind}: it must give a NumPy array of numbers")
     return given
+
+
+def first_line(error: Exception) -> str:
+    """Give the beginning of what an error says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 
-from models.features.network import ModelError, Network
+from models.features.network import ModelError, Network, first_line
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 # Of a GPU's: TF32 would round factors to 10 bits, and algorithms chosen by their speed differ from run to run.
@@ -46,7 +46,7 @@ def load_onnx(data: bytes, *, device: str, threads: int) -> Network:
             raise ModelError(
                 "its weights lie in a file of their own, which is not read; save it as one file"
             ) from error
-        raise ModelError(f"onnxruntime cannot load it: {_first_line(error)}") from error
+        raise ModelError(f"onnxruntime cannot load it: {first_line(error)}") from error
     if device == "cuda" and _CUDA[0] not in session.get_providers():
         raise ModelError("onnxruntime could not start CUDA; see what it printed above, or set [run] device = cpu")
     inputs, output = session.get_inputs(), session.get_outputs()[0].name
@@ -59,10 +59,6 @@ def load_onnx(data: bytes, *, device: str, threads: int) -> Network:
         try:
             return np.asarray(session.run([output], {name: batch.astype(dtype, copy=False)})[0])
         except Exception as error:
-            raise ModelError(f"onnxruntime cannot run it on {batch.shape}: {_first_line(error)}") from error
+            raise ModelError(f"onnxruntime cannot run it on {batch.shape}: {first_line(error)}") from error
 
     return run
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

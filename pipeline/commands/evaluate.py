@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from pipeline.commands.evaluation_text import format_result, format_side_by_side
+from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.csv_files import find_columns, read_rows
 from pipeline.dataset.utterances import (
     USUAL_RANGE,
@@ -26,6 +27,7 @@ from pipeline.dataset.utterances import (
     read_dataset,
     utterance_name,
 )
+from pipeline.errors import UserError
 from pipeline.report.scoring import DIMENSIONS, compare_both, score_both, score_videos
 from store.text import read_cell
 
@@ -69,38 +71,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "videos or single utterances (as if these were independent of each other: too narrow)",
     )
     parser.add_argument("--group", default="", metavar="COLUMN", help="column of TRUTH that tells recordings apart")
-    parser.add_argument(
-        "--label-range",
-        type=parse_label_range,
-        default=USUAL_RANGE,
-        metavar="'LOW HIGH'",
-        help="from where to where the labels of TRUTH go, such as '1 9'; predictions are from -1 to 1",
-    )
+    add_label_range(parser, "the labels of TRUTH (predictions always go from -1 to 1)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the score; return 1 when something does not fit, 2 when a file cannot be used, else 0."""
     try:
+        how: dict[str, Any] = {
+            "resample": arguments.resample,
+            "group_column": arguments.group,
+            "label_range": read_label_range(arguments),
+        }
         if len(arguments.predictions) == 1:
-            result = evaluate_files(
-                arguments.truth,
-                arguments.predictions[0],
-                resample=arguments.resample,
-                group_column=arguments.group,
-                label_range=arguments.label_range,
-            )
+            result = evaluate_files(arguments.truth, arguments.predictions[0], **how)
             text, problems = format_result(result), result["problems"]
         else:
-            result = evaluate_side_by_side(
-                arguments.truth,
-                arguments.predictions,
-                resample=arguments.resample,
-                group_column=arguments.group,
-                label_range=arguments.label_range,
-            )
+            result = evaluate_side_by_side(arguments.truth, arguments.predictions, **how)
             text = format_side_by_side(result)
             problems = [problem for found in result["files"] for problem in found["problems"]]
-    except DatasetError as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 2
     print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) if arguments.json else text)
@@ -177,21 +166,6 @@ def evaluate_side_by_side(
             "comparisons": [compare_both(labels, found, values[0], groups) for found in values[1:]],
         },
     }
-
-
-def parse_label_range(text: str) -> tuple[float, float]:
-    """Read two numbers, the lower one first, as in `[dataset] label_range`.
-
-    Raises:
-        argparse.ArgumentTypeError: They are none.
-    """
-    try:
-        low, high = (float(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        low = high = math.nan
-    if not -math.inf < low < high < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} must be two numbers, the lower one first, such as '1 9'")
-    return low, high
 
 
 def _read_truth(path: Path, group_column: str, label_range: tuple[float, float]) -> Dataset:

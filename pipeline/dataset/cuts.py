@@ -37,12 +37,3 @@ def _parse_seconds(name: str, text: str) -> float:
             f"{name} is {text!r}; it must be seconds of the recording, 0 or more, such as 62.5, or m:ss or h:mm:ss"
         )
     return seconds
-
-
-def describe_cut(cut: Cut) -> str:
-    """Say it in words.
-
-    >>> describe_cut((1.5, 62.0))
-    '1.5 to 62 s'
-    """
-    return f"{cut[0]:.10g} to {cut[1]:.10g} s"

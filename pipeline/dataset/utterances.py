@@ -21,6 +21,7 @@ REQUIRED_COLUMNS = ("video", "utterance")
 LABEL_COLUMNS = ("arousal", "valence")
 OTHER_COLUMNS = ("link", "start", "end")
 _NAMED = frozenset((*REQUIRED_COLUMNS, *LABEL_COLUMNS))
+SPLITS = ("train", "validation", "test")
 #: From where to where labels go as they are here.
 USUAL_RANGE = (-1.0, 1.0)
 # Unicode's category Cc.

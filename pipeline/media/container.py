@@ -200,24 +200,6 @@ def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> 
         yield packet
 
 
-def audio_ordinal(container: Any, ordinal: int | None = None) -> int:
-    """Return which of the sound streams, counted from 0 among them, ffmpeg thinks best, or the one asked for.
-
-    Raises:
-        MediaError: no_stream when there is none.
-
-    """
-    best = container.streams.best("audio")
-    if best is None:
-        raise MediaError("no_stream", "the file has no audio stream")
-    if ordinal is not None:
-        num_streams = len(container.streams.audio)
-        if ordinal >= num_streams:
-            raise MediaError("no_stream", f"audio stream {ordinal} was asked for; the file has {num_streams}, from 0")
-        return ordinal
-    return [stream.index for stream in container.streams.audio].index(best.index)
-
-
 def _area(stream: Any) -> int:
     """Return how many pixels a picture of this stream has; 0 where that is unknown."""
     context = stream.codec_context

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.chain import STAGES
 from pipeline.config import find_default, is_result
 from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
-from pipeline.runs.feature_changes import compare_features
+from pipeline.runs.feature_changes import compare_features, format_value
 from pipeline.runs.ledger import parse_ledger
 
 
@@ -85,7 +85,7 @@ def find_data(one: Basis, other: Basis) -> list[str]:
 def describe_changes(one: Basis, other: Basis) -> list[str]:
     """Say what differs, a phrase each; settings of place and speed are left out."""
     settings = find_settings(one, other).items()
-    told = [f"{name} {_format(pair[0])} to {_format(pair[1])}" for name, pair in settings if is_result(name)]
+    told = [f"{name} {format_value(pair[0])} to {format_value(pair[1])}" for name, pair in settings if is_result(name)]
     return [*told, *find_data(one, other)]
 
 
@@ -97,9 +97,3 @@ def _flatten(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _format(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value)) or "none"
-    return "none" if value is None or value == "" else str(value)

@@ -15,12 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataset.utterances import SPLITS
 from pipeline.report.changes import Basis, describe_changes
 from pipeline.report.rows import as_csv
 from store.text import read_cell
 
 HISTORY = "history.csv"
-SPLITS = ("train", "validation", "test")
 NUMBERS = tuple(f"{name}{end}" for name in ("arousal", "valence", "total") for end in ("", "_low", "_high"))
 COLUMNS = (
     "written",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.runs.ledger import LedgerRow
+from store.text import format_count
 
 #: Names given of each kind of change; of the rest the number.
 MOST_NAMED = 3
@@ -80,8 +81,7 @@ def _phrase(names: Iterable[str], noun: str, verb: str) -> str:
     if not listed:
         return ""
     rest = f", and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
-    plural = "" if len(listed) == 1 else "s"
-    return f"{len(listed)} {noun}{plural} {verb} ({', '.join(listed[:MOST_NAMED])}{rest})"
+    return f"{format_count(len(listed), noun)} {verb} ({', '.join(listed[:MOST_NAMED])}{rest})"
 
 
 def _compare(

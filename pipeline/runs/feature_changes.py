@@ -36,7 +36,7 @@ class FeatureChange:
         """
         if self.key == "version":
             return f"{STAGE_TITLES.get(self.stage, self.stage)}: version {self.before} to {self.now}"
-        return f"[{self.stage}] {self.key} {_shorten(self.before)} to {_shorten(self.now)}"
+        return f"[{self.stage}] {self.key} {format_value(self.before)} to {format_value(self.now)}"
 
 
 def compare_features(
@@ -66,7 +66,12 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield name, inner
 
 
-def _shorten(value: Any) -> str:
-    text = "none" if value is None else str(value)
+def format_value(value: Any) -> str:
+    """Give a setting's value as a person reads it; of a digest its beginning.
+
+    >>> format_value([30, 60]), format_value(None), format_value("0" * 64)
+    ('30,60', 'none', '00000000')
+    """
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
-    return text[:_SHOWN] if is_digest else text
+    return "none" if value is None or not text else text[:_SHOWN] if is_digest else text

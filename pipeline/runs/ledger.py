@@ -12,13 +12,9 @@ from typing import Any
 from pipeline.dataset.utterances import Utterance
 from pipeline.runs.run import Run, has_rows
 from store import files
+from store.labels import LEDGER_COLUMNS
 from store.text import guard_cell, read_cell
 
-#: Columns of its own.
-_OWN = (
-    *("utterance", "split", "sound", "picture", "num_stft_frames", "num_faces", "sound_message", "picture_message"),
-    *("shard", "source_sha256", "arousal", "valence", "override"),
-)
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
 
@@ -174,10 +170,10 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     stages = list(dict.fromkeys(stage for row in rows for stage in row.features))
-    names = [*_OWN, *(f"{stage}_{fact.name}" for stage in stages for fact in fields(FeatureState))]
+    names = [*LEDGER_COLUMNS, *(f"{stage}_{fact.name}" for stage in stages for fact in fields(FeatureState))]
     more = list(dict.fromkeys(column for row in rows for column in row.more))
     writer.writerow([*names, *(guard_cell(f"csv_{column}" if column in names else column) for column in more)])
-    own = attrgetter(*_OWN)
+    own = attrgetter(*LEDGER_COLUMNS)
     for row in rows:
         states = [cell for stage in stages for cell in astuple(row.features.get(stage, _NEVER_MADE))]
         cells = [*own(row), *states, *(row.more.get(column, "") for column in more)]
@@ -198,7 +194,7 @@ def parse_ledger(text: str) -> dict[str, LedgerRow]:
         ValueError: It is no ledger, or a number in it is none.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    known = {each.name: each for each in fields(LedgerRow) if each.name in _OWN}
+    known = {each.name: each for each in fields(LedgerRow) if each.name in LEDGER_COLUMNS}
     if not {"utterance", "split", "sound", "picture"} <= set(reader.fieldnames or ()):
         raise ValueError("it has not the columns of a ledger")
     found = {}

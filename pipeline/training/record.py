@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.chain import NETWORK_TITLES
 from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
-from pipeline.runs.feature_changes import compare_features
+from pipeline.runs.feature_changes import compare_features, format_value
 from store import files
 
 #: Its name in a folder of checkpoints; it appears when the training is over.
@@ -140,7 +140,7 @@ def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[st
     one, other = before["settings"], after["settings"]
     for name in sorted(one.keys() | other.keys()):
         if one.get(name) != other.get(name):
-            yield f"[{network}] {name} {_format(one.get(name))} to {_format(other.get(name))}"
+            yield f"[{network}] {name} {format_value(one.get(name))} to {format_value(other.get(name))}"
     for name in ("seed", "precision", "processes"):
         if before[name] != after[name]:
             yield f"[run] {name} {before[name]} to {after[name]}"
@@ -164,9 +164,3 @@ def _read_members(members: Iterable[list[Any]]) -> dict[str, ClipFacts]:
     for name, content, arousal, valence, split, *_ in members:
         found[str(name)] = ClipFacts(str(split), arousal, valence, str(content))
     return found
-
-
-def _format(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)

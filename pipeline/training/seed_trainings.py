@@ -26,6 +26,9 @@ from pipeline.training.request import TrainingRequest, train
 from pipeline.training.warm_start import Start, describe_architecture, find_start, write_decision
 from store import files
 
+#: What an utterance must have to be trained on.
+Needs = Sequence[Callable[[LedgerRow], bool]]
+
 
 @dataclass(frozen=True)
 class Trainings:
@@ -73,26 +76,32 @@ class Trainings:
         stft, faces = run.fingerprints["stft"], run.fingerprints["embeddings"]
         vgg, sphereface = run.weights["vgg16"], run.weights["sphereface20"]
         backbone = run.settings.vnet.backbone
-        made_of = {"anet": self._make("anet", {"stft": stft}, ["has_sound"], {"vgg16": vgg.sha256})}
+        made_of = {"anet": self._make("anet", {"stft": stft}, [_has_sound], {"vgg16": vgg.sha256})}
         vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
         vnet_stages = {stage: run.fingerprints[stage] for stage in self.data.face_stages}
         if backbone == "finetune":
             vnet_stages = {"crops": faces}
-        made_of["vnet"] = self._make("vnet", vnet_stages, ["has_face"], vnet_weights)
+        made_of["vnet"] = self._make("vnet", vnet_stages, [self.data.sees_face], vnet_weights)
         found = {network: compute_fingerprint(made) for network, made in made_of.items()}
         made_of["joint"] = self._make(
-            "joint", {"stft": stft, **vnet_stages}, ["has_sound", "has_face"], {"parents": list(found.values())}
+            "joint",
+            {"stft": stft, **vnet_stages},
+            [_has_sound, self.data.sees_face],
+            {"parents": list(found.values())},
         )
         return {**found, "joint": compute_fingerprint(made_of["joint"])}, made_of
 
     def _make(
-        self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]
+        self,
+        network: str,
+        stages: dict[str, str],
+        needs: Needs,
+        weights: dict[str, Any],
     ) -> dict[str, Any]:
         """Describe what a training is made of, with what it goes on from where it does."""
         made_of = self._describe_making(network, stages, needs, weights)
-        if (
-            not self.data.run.settings.run.warm_start or self.is_fold
-        ):  # a fold holds out what any other training has learnt from
+        # A fold holds out what any other training has learnt from.
+        if self.is_fold or not self.data.run.settings.run.warm_start:
             return made_of
         test = frozenset(u.name for u in self.data.run.dataset.utterances if u.split == "test")
         start = find_start(
@@ -104,13 +113,17 @@ class Trainings:
         return {**made_of, "warm_start": start.fingerprint}
 
     def _describe_making(
-        self, network: str, stages: dict[str, str], needs: Sequence[str], weights: dict[str, Any]
+        self,
+        network: str,
+        stages: dict[str, str],
+        needs: Needs,
+        weights: dict[str, Any],
     ) -> dict[str, Any]:
         members = [
             [u.name, row.identity, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
             for u in self.data.run.dataset.utterances
             for row in [self.data.ledger[u.name]]
-            if u.split in ("train", "validation") and all(self._has(row, need) for need in needs)
+            if u.split in ("train", "validation") and all(is_there(row) for is_there in needs)
         ]
         settings = self.data.run.settings
         return {
@@ -124,9 +137,6 @@ class Trainings:
             "processes": settings.run.processes,
             "weights": weights,
         }
-
-    def _has(self, row: LedgerRow, need: str) -> bool:
-        return self.data.sees_face(row) if need == "has_face" else bool(getattr(row, need))
 
     def _describe_crops(self, stages: dict[str, str], shard: str) -> list[str]:
         """Say in which form a network reads the crops; it gives other numbers with other ones."""
@@ -224,6 +234,10 @@ class Trainings:
         settings = {**found["settings"], "run": {**found["settings"]["run"], "seed": self.seed, "seeds": 1}}
         mean = self.data.training_mean().tolist()
         return {**found, "seed": self.seed, "settings": settings, "training_mean": mean}
+
+
+def _has_sound(row: LedgerRow) -> bool:
+    return row.has_sound
 
 
 def _count_threads(network: str, settings: Settings) -> int:

@@ -21,8 +21,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 PAGE_VERSION = 1
 #: Height of the waveform's drawing, in its own units; its width is one for each of the outline's positions.
 _HEIGHT = 100
-#: Most columns of a spectrogram's picture; longer ones are shown by the loudest frame of each stretch.
-_MOST_COLUMNS = 1200
+#: Most columns of a spectrogram's picture, as many as a page is wide, and frequencies in a row of it, since it is shown
+#: 160 pixels high. Of those that share a pixel the loudest shows.
+_MOST_COLUMNS = 1000
+_FREQUENCIES_A_ROW = 2
 #: Most faces whose place is in a page: two minutes at 25 frames a second. Of more, as many are taken evenly.
 _MOST_FACES = 3000
 #: Colours from quiet to loud.
@@ -137,6 +139,7 @@ def _draw_spectrogram(clip: Clip) -> str:
     if shard is None or shard.fact(clip.name, "length") == 0:
         return ""
     levels = compute_decibels(clip.stft)
+    levels = np.maximum.reduceat(levels, np.arange(0, len(levels), _FREQUENCIES_A_ROW), axis=0)
     step = -(-levels.shape[1] // _MOST_COLUMNS)
     if step > 1:
         levels = np.maximum.reduceat(levels, np.arange(0, levels.shape[1], step), axis=1)

@@ -261,7 +261,10 @@ def test_the_scale_of_the_labels_goes_into_the_settings(folder, capsys):
     assert main(["init", "clips", "--label-range", "1", "9"]) == 0
     assert read_settings()["dataset"]["label_range"] == "1 9"
     assert main(["init", "clips", "--label-range", "9", "1", "--force"]) == 2
-    assert "--label-range 9 1: the lower end must come first" in capsys.readouterr().err
+    assert (
+        "--label-range 9 1: it must be two numbers, the lower end of the labels' range and the upper"
+        in capsys.readouterr().err
+    )
     assert main(["init", "clips", "--label-range", "-3", "3", "--force"]) == 2
     assert "arousal goes from 1 to 9; labels must be from -3 to 3" in capsys.readouterr().err
 

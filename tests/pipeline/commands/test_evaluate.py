@@ -156,6 +156,26 @@ def test_command_prints_text_and_exits_by_what_fits(tmp_path, rows, capsys):
     assert "none.csv: cannot be read: No such file or directory" in capsys.readouterr().err
 
 
+def test_a_truth_on_another_scale_has_the_score_of_the_usual_one(tmp_path, rows, capsys):
+    truth, predicted = write(tmp_path, rows)
+    assert main(["evaluate", str(truth), str(predicted), "--json"]) == 0
+    usual = json.loads(capsys.readouterr().out)
+    lines = truth.read_text().splitlines()
+    head = lines[0].split(",")
+    columns = [head.index("arousal"), head.index("valence")]
+    cells = [line.split(",") for line in lines[1:]]
+    for row in cells:
+        for column in columns:
+            row[column] = repr(4 * float(row[column]) + 5)
+    truth.write_text("\n".join([lines[0], *map(",".join, cells)]) + "\n")
+    assert main(["evaluate", str(truth), str(predicted), "--json", "--label-range", "1", "9"]) == 0
+    mapped = json.loads(capsys.readouterr().out)
+    for dimension in ("arousal", "valence"):
+        assert mapped[dimension]["ccc"] == pytest.approx(usual[dimension]["ccc"], abs=1e-12)
+    assert main(["evaluate", str(truth), str(predicted), "--label-range", "9", "x"]) == 2
+    assert "--label-range 9 x: it must be two numbers, the lower end" in capsys.readouterr().err
+
+
 def test_text_shows_twenty_problems_and_counts_the_rest(tmp_path, capsys):
     rows = [("v", f"{i}.mp4", [i / 40, i / 40], [0, 0]) for i in range(40)]
     truth, predicted = write(tmp_path, rows, ["v,0.mp4,0,0"])
