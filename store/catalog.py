@@ -266,6 +266,20 @@ class FeatureStore:
             found[name] = ledgers[listing.run].get(name, other)
         return found
 
+    def find_missing_ledgers(self) -> list[Path]:
+        """Give the ledgers that are not there, without which splits and labels of their runs' clips are not known."""
+        ledgers = []
+        for listing in self.listings:
+            ledger = Path(listing.runs) / "ledger.csv"
+            is_wanted = listing.runs and not listing.run.startswith(PREDICTION)
+            if (
+                is_wanted
+                and not ledger.is_file()
+                and any(self.find_listing(name) is listing for name in listing.shards)
+            ):
+                ledgers.append(ledger)
+        return ledgers
+
     def to_frame(self) -> Any:
         """Give one table of all clips as a pandas DataFrame: split, labels, and status and length of every stage.
 

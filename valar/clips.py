@@ -1,5 +1,6 @@
 """A store's clips as a PyTorch data set: sound and faces of uneven length, labels, and masks of what is there."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ class ClipDataset(Dataset[dict[str, Any]]):
         store: The feature store.
         split: train, validation or test; None for all clips that it lists.
 
+    Warns:
+        UserWarning: A run's ledger is not there, so that its clips have no labels.
+
     Raises:
         StoreError: No clip is in that split.
     """
@@ -30,13 +34,28 @@ class ClipDataset(Dataset[dict[str, Any]]):
         self.split = split
         listed = store.list_labels()
         self.names = [name for name in store if split is None or listed[name].split == split]
+        lost = self._explain_lost_labels()
         if not self.names:
             splits = sorted({row.split for row in listed.values() if row.split})
             raise StoreError(
-                f"{store.folder} has no clip in the split {split!r}; it must be one of {', '.join(splits) or 'none'}"
+                f"{store.folder} has no clip in the split {split!r}; "
+                + (lost or f"it must be one of {', '.join(splits) or 'none'}")
             )
+        if lost:
+            warnings.warn(f"{store.folder}: {lost}", stacklevel=2)
         labels = [(listed[name].arousal, listed[name].valence) for name in self.names]
         self.labels = np.array(labels, np.float32).reshape(-1, 2)  # (U, 2)
+
+    def _explain_lost_labels(self) -> str:
+        """Say which ledgers are not there; "" where all are."""
+        ledgers = self.store.find_missing_ledgers()
+        if not ledgers:
+            return ""
+        more = f" and {len(ledgers) - 1} more" if len(ledgers) > 1 else ""
+        return (
+            f"splits and labels stand in {ledgers[0]}{more}, which is not there; put the folder of runs back, or name "
+            "where it is as [run] root and run again"
+        )
 
     def __len__(self) -> int:
         return len(self.names)

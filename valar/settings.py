@@ -5,10 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.settings_files import OVERLAY_VARIABLE, check_overlay, find_overlay, read_settings
+from pipeline.settings_files import (
+    HELD_BACK_VARIABLE,
+    OVERLAY_VARIABLE,
+    check_overlay,
+    find_overlay,
+    read_settings,
+)
 
 #: The settings of a folder of the user's own.
 FILE_NAME = "valar.cfg"
+#: The folder whose valar.cfg this process has named to Luigi; another folder's counts where the process has gone there.
+_found_in: list[Path] = []
 
 
 class SettingsError(Exception):
@@ -24,10 +32,12 @@ def use_settings(named: str | None = None) -> Path | None:
     Raises:
         SettingsError: The file is not there or is no file of settings.
     """
+    _forget_other_folder()
     overlay = find_overlay()
     variable = "" if overlay is None else str(overlay)
     if named is None and not variable and Path(FILE_NAME).is_file():
         named = FILE_NAME
+        _found_in.append(Path.cwd())
     path = Path(named or variable or "")
     if not (named or variable):
         return None
@@ -38,6 +48,16 @@ def use_settings(named: str | None = None) -> Path | None:
     os.environ[OVERLAY_VARIABLE] = str(path)
     check_overlay()  # one with a byte order mark is kept from Luigi, which stops there
     return path
+
+
+def _forget_other_folder() -> None:
+    """Take back the valar.cfg that was found in a folder where this process no longer is: the user named none."""
+    if not _found_in or _found_in[-1] == Path.cwd():
+        return
+    _found_in.clear()
+    for variable in (OVERLAY_VARIABLE, HELD_BACK_VARIABLE):
+        if os.environ.get(variable) == FILE_NAME:
+            del os.environ[variable]
 
 
 def read_file(path: Path) -> Mapping[str, Mapping[str, str]]:

@@ -1,13 +1,16 @@
 """The command `valar`: names, help, settings and exit codes, in processes of their own where those matter."""
 
+import configparser
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from valar import __version__
 from valar.cli import COMMANDS, main
+from valar.settings import SettingsError, find_store, use_settings
 
 
 def valar(*words, cwd, **environment):
@@ -123,3 +126,32 @@ def test_a_shell_completes_commands_and_their_options(tmp_path):
             ["bash", "-c", f'{ask}; echo "${{COMPREPLY[@]}}"'], capture_output=True, text=True, check=True
         )
         assert ended.stdout.split() == expected.split(), ended.stderr
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_settings_of_a_folder_end_where_the_process_leaves_it(tmp_path, monkeypatch, mark):
+    for name in ("one", "two", "none"):
+        (tmp_path / name).mkdir()
+        if name != "none":
+            text = f"{mark}[store]\nroot = store_of_{name}\n"
+            (tmp_path / name / "valar.cfg").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("VALAR_OVERLAY", "")
+    monkeypatch.delenv("VALAR_OVERLAY")
+    found = []
+    for name in ("one", "none", "two", "one"):
+        monkeypatch.chdir(tmp_path / name)
+        found.append((use_settings(), find_store().name))
+    cfg = Path("valar.cfg")
+    of_tasks = find_store_of_tasks_cfg()
+    assert found == [(cfg, "store_of_one"), (None, of_tasks), (cfg, "store_of_two"), (cfg, "store_of_one")]
+    monkeypatch.setenv("LUIGI_CONFIG_PATH", "mine.cfg")
+    monkeypatch.chdir(tmp_path / "none")
+    with pytest.raises(SettingsError, match=r"LUIGI_CONFIG_PATH mine\.cfg does not exist"):
+        use_settings()
+
+
+def find_store_of_tasks_cfg():
+    """Give the name of the store's folder by tasks.cfg alone."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(Path(__file__).resolve().parents[2] / "tasks.cfg", encoding="utf-8")
+    return Path(parser["store"]["root"]).name

@@ -1,6 +1,8 @@
 """A store's clips as a PyTorch data set."""
 
 import csv
+import os
+import re
 
 import numpy as np
 import pytest
@@ -48,3 +50,21 @@ def test_splits_are_those_of_the_run(folder):
     assert repr(clips) == f"<ClipDataset of {folder}, split validation: 1 clips, 1 with labels>"
     with pytest.raises(StoreError, match="no clip in the split 'test'; it must be one of train, validation"):
         valar.dataset(folder, split="test")
+
+
+def test_labels_that_are_lost_with_the_folder_of_runs_are_told(folder, tmp_path):
+    (tmp_path / "ledger.csv").rename(tmp_path / "moved.csv")
+    sentence = re.escape(f"splits and labels stand in {tmp_path / 'ledger.csv'}, which is not there; put the folder")
+    with pytest.raises(StoreError, match=f"no clip in the split 'train'; {sentence}"):
+        valar.dataset(folder, split="train")
+    with pytest.warns(UserWarning, match=sentence):
+        clips = valar.dataset(folder)
+    assert len(clips) == 3
+
+
+def test_a_ledger_counts_only_where_its_run_says_something_of_a_clip(folder, tmp_path):
+    shards = dict.fromkeys(("v/a", "v/b"), "51")
+    older = Listing("runs-0", {"stft": "f1"}, shards, dict.fromkeys(shards, (1, 2)), runs=str(tmp_path / "gone"))
+    os.utime(older.write(folder), (1, 1))
+    assert valar.open(folder).find_missing_ledgers() == []
+    assert len(valar.dataset(folder, split="train")) == 2
