@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ HELP = (
 )
 #: What this command writes begins so, and is never taken for a file of the user's.
 PREFIX = "valar-"
+#: Stems of what our commands and reports write of predictions.
+_PREDICTIONS = re.compile(r"predictions.*|.*-over-time|(.*\.)?detail|(anet|vnet|joint)-(train|validation|test)")
 _TRYING = """
 # To see everything work, in minutes: random weights, narrow networks, few epochs. What comes out means nothing. For a
 # run that counts, fetch the weights and remove all that follows.
@@ -117,9 +120,12 @@ def read_tables(
         UserError: One that is named cannot be used, or labels are on another scale.
     """
     here = [path for path in sorted(Path().glob("*.csv")) if not path.name.startswith(PREFIX)]
-    seen = {path.resolve(): path for path in (*inventory.csv_files, *here) if not is_prediction(path)}
+    seen = {path.resolve(): path for path in (*inventory.csv_files, *here)}
     tables, lines = [], []
     for path in named or seen.values():
+        if not named and is_prediction(path):
+            lines.append(f"{path}: not taken: it is called as predictions are; if it has labels, name it by --csv")
+            continue
         table = read_table(path, inventory)
         if isinstance(table, str):
             if named:
@@ -138,7 +144,7 @@ def read_tables(
 
 def is_prediction(path: Path) -> bool:
     """Tell whether a CSV file is called as what our own commands write of predictions, which are no labels."""
-    return path.stem.startswith("predictions") or path.stem.endswith("-over-time")
+    return bool(_PREDICTIONS.fullmatch(path.stem))
 
 
 def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, str], dict[str, str], list[str]]:

@@ -150,12 +150,26 @@ def test_predictions_are_no_labels_and_no_clip_is_listed_twice(folder, capsys):
     (folder / "labels.csv").write_text("file,arousal,valence\na.mp4,0,0\n")
     (folder / "predictions.csv").write_text("file,arousal,valence\nb.mp4,0,0\n")
     assert main(["init", "clips"]) == 0
-    assert "predictions.csv" not in capsys.readouterr().out
+    assert "predictions.csv: not taken: it is called as predictions are; if it has labels, name it by --csv" in (
+        capsys.readouterr().out
+    )
+    assert {row[1] for path in folder.glob("valar-*.csv") for row in read_rows(path.name)[1:]} == {"a.mp4"}
     (folder / "labels-copy.csv").write_text("file,arousal,valence\na.mp4,0,0\n")
     assert main(["init", "clips", "--force"]) == 2
     error = capsys.readouterr().err
     assert "clips/a.mp4 is listed twice, at labels-copy.csv:2 and labels.csv:2; keep one row, or name the CSV" in error
     assert main(["init", "clips", "--force", "--csv", "labels.csv"]) == 0
+
+
+@pytest.mark.parametrize("name", ["joint-test", "anet-validation.detail", "detail", "talk-over-time", "predictions-2"])
+def test_what_a_report_says_of_clips_is_no_label_unless_it_is_named(folder, capsys, name):
+    make(folder, "clips/x/a.mp4", "clips/x/b.mp4")
+    (folder / "clips" / "labels.csv").write_text("video,utterance,arousal,valence,split\nx,a.mp4,0,0,train\n")
+    (folder / f"{name}.csv").write_text("video,utterance,arousal,valence\nx,b.mp4,0.1,0.2\n")
+    assert main(["init", "clips"]) == 0
+    assert sorted(path.name for path in folder.glob("valar-*.csv")) == ["valar-train.csv"]
+    assert main(["init", "clips", "--force", "--csv", f"{name}.csv"]) == 0
+    assert f"{name}.csv: 1 clips, with labels" in capsys.readouterr().out
 
 
 def test_few_videos_are_split_by_clip_and_it_is_said_what_that_means(folder, capsys):
