@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -199,19 +199,21 @@ def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) ->
             f"{video}: arousal {answer.arousal:.4f}, valence {answer.valence:.4f} "
             f"({title_of(answer.rests_on)}; {answer.end_seconds:.1f} s, {row.num_faces} frames with a face)"
         )
-        print("\n".join(_say_own_scale(answer)), end="")
+        if own := _say_own_scale(answer):
+            print(own)
     if not answer.rests_on:
         reasons = "; ".join(dict.fromkeys(filter(None, (row.sound_message, row.picture_message))))
         print(f"{video}: nothing to see or hear: sound {row.sound}, picture {row.picture}; {reasons}", file=sys.stderr)
     return 0 if answer.rests_on else 1
 
 
-def _say_own_scale(answer: Answer) -> Iterator[str]:
-    """Say the answer on the scale of the data set's labels, where that is another one."""
+def _say_own_scale(answer: Answer) -> str:
+    """Say the answer on the scale of the data set's labels; "" where that is the usual one, or there is no answer."""
     low, high = label_range = config.dataset().label_range
-    if label_range != USUAL_RANGE and answer.arousal is not None and answer.valence is not None:
-        arousal, valence = (map_label(value, USUAL_RANGE, label_range) for value in (answer.arousal, answer.valence))
-        yield f"on the labels' scale, {low:g} to {high:g}: arousal {arousal:.4f}, valence {valence:.4f}\n"
+    if label_range == USUAL_RANGE or answer.arousal is None or answer.valence is None:
+        return ""
+    arousal, valence = (map_label(value, USUAL_RANGE, label_range) for value in (answer.arousal, answer.valence))
+    return f"on the labels' scale, {low:g} to {high:g}: arousal {arousal:.4f}, valence {valence:.4f}"
 
 
 def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:

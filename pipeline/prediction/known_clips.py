@@ -1,7 +1,6 @@
 """A video whose features the store has already, under whatever name."""
 
 import dataclasses
-from collections import OrderedDict
 from pathlib import Path
 
 from pipeline.runs.plan import Plan
@@ -28,14 +27,16 @@ def find_known(run: Run, video: Path, store: Path) -> Run | None:
         listings = read_listings(store)
     except StoreError:
         return None  # damaged: told by whoever works on that store
-    size = video.stat().st_size
+    num_bytes = video.stat().st_size
     for listing in listings:
-        if all(listing.fingerprints.get(stage) == run.fingerprints[stage] for stage in _find_read(run)):
-            for name in (name for name, (known, _) in listing.sources.items() if known == size):
-                plan = _find_plan(run, listing, name, video, store)
-                known = None if plan is None else _point_at(run, name, plan, store)
-                if known is not None and known.dataset.utterances[0].name == name:
-                    return known
+        if any(listing.fingerprints.get(stage) != run.fingerprints[stage] for stage in _find_read(run)):
+            continue
+        for name in (name for name, (size, _) in listing.sources.items() if size == num_bytes):
+            plan = _find_plan(run, listing, name, video, store)
+            found = None if plan is None else _point_at(run, name, plan, store)
+            # A name that itself looks like one with an ending would be shortened when it is read again.
+            if found is not None and found.dataset.utterances[0].name == name:
+                return found
     return None
 
 
@@ -68,14 +69,8 @@ def _point_at(run: Run, name: str, plan: StoredPlan, store: Path) -> Run:
     video, _, utterance = name.partition("/")
     known = dataclasses.replace(listed, video=video, utterance=utterance)
     return dataclasses.replace(
-        run,
-        store=store,
+        run.in_store(store),
         dataset=dataclasses.replace(run.dataset, utterances=(known,)),
         plan=Plan({plan.shard: plan}, {name: plan.shard}, frozenset(), frozenset(), {name: stamp}),
         clips={},
-        # What is remembered of files is of the other store's.
-        _opened=OrderedDict(),
-        _tables={},
-        _remembered={},
-        _read_anew=[],
     )

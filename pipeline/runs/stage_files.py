@@ -2,8 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from pipeline.chain import STAGES, Stage, find_readers, find_work
 from store.layout import shard_path
@@ -35,6 +36,10 @@ class StageFiles:
     _tables: dict[tuple[str, str], Table] = field(default_factory=dict, repr=False, compare=False)
     _remembered: dict[str, dict[str, tuple[Stamp, Table]]] = field(default_factory=dict, repr=False, compare=False)
     _read_anew: list[tuple[str, str]] = field(default_factory=list, repr=False, compare=False)
+
+    def in_store(self, store: Path) -> Self:
+        """Give the same files of another store, of which nothing is open or known yet."""
+        return replace(self, store=store, _opened=OrderedDict(), _tables={}, _remembered={}, _read_anew=[])
 
     @property
     def titles(self) -> dict[str, str]:
