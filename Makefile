@@ -23,8 +23,11 @@ demo: .venv/.installed
 	$(BIN)/python -m pipeline.demo demo-data
 	LUIGI_CONFIG_PATH=demo.cfg $(BIN)/luigi --module pipeline.tasks FullRun
 
+# A worker takes up to 2 GB.
+TEST_WORKERS ?= 2
+
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS) --dist worksteal
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
