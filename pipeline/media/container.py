@@ -2,6 +2,7 @@
 
 import errno
 import mmap
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 
 import av
 from av.stream import Disposition
+
+from pipeline.media.mp4_index import count_claimed_samples
 
 READ_BLOCK = 1 << 20  # bytes read at a time when a file is checked
 # Bytes. When decoding fails, this much memory is asked for and given back untouched. A 4K film needs about as much:
@@ -70,7 +73,8 @@ def opened(source: Path) -> Iterator[Any]:
     """Open a clip for reading.
 
     Raises:
-        MediaError: decode_error when the file is empty, no regular file, or of none of CLIP_FORMATS.
+        MediaError: decode_error when the file is empty, no regular file, of none of CLIP_FORMATS, or has an index of
+            more than it can hold.
         OSError: when the file is missing or the system cannot read it.
 
     """
@@ -79,6 +83,8 @@ def opened(source: Path) -> Iterator[Any]:
     with source.open("rb") as file:  # Python's own error for an unreadable file
         if not file.read(1):
             raise MediaError("decode_error", "the file is empty (0 bytes)")
+        if count_claimed_samples(file) > (size := os.fstat(file.fileno()).st_size) + SPARE_PACKETS:
+            raise _overfull(size)
     try:
         container = av.open(input_url(source), metadata_errors="replace", options=dict(LOCAL_FILES_ONLY))
     except av.FFmpegError as error:
@@ -194,10 +200,12 @@ def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> 
             return
         packets_left, bytes_left = packets_left - 1, bytes_left - packet.size
         if min(packets_left, bytes_left) < 0:
-            raise MediaError(
-                "decode_error", f"the index gives more than a file of {container.size} bytes can hold; it is damaged"
-            )
+            raise _overfull(container.size)
         yield packet
+
+
+def _overfull(size: int) -> MediaError:
+    return MediaError("decode_error", f"the index gives more than a file of {size} bytes can hold; it is damaged")
 
 
 def _area(stream: Any) -> int:

@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import threading
 
 import av
@@ -9,7 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.media import MediaError, extract_wav, read_frames, scan_frames, write_clip
-from pipeline.media.container import CLIP_FORMATS, LOCAL_FILES_ONLY
+from pipeline.media.container import CLIP_FORMATS, LOCAL_FILES_ONLY, packets
+from pipeline.media.mp4_index import count_claimed_samples
 
 RATE = 16000
 NO_CLIP = "ffmpeg cannot open the file: it is of a format that is no clip"
@@ -84,12 +87,63 @@ def test_an_index_of_more_packets_than_the_file_has_bytes_ends(tmp_path):
     }
     new = {name: struct.pack(f">{len(values)}I", *values) for name, values in tables.items()}
     path.write_bytes(replace_boxes(path.read_bytes(), new) + bytes(samples))
+    size = path.stat().st_size
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == chunks * samples
-    size = path.stat().st_size
+        with pytest.raises(MediaError, match=f"the index gives more than a file of {size} bytes can hold"):
+            list(packets(container, container.streams.video[0], lambda error: None))
     with pytest.raises(MediaError, match=f"the index gives more than a file of {size} bytes can hold") as caught:
         scan_frames(path)
     assert caught.value.status == "decode_error"
+
+
+BOMB = """
+import resource, sys
+from pathlib import Path
+from pipeline.media import MediaError, scan_frames
+try:
+    scan_frames(Path(sys.argv[1]))
+except MediaError as error:
+    print(error.status, error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("table", [b"stsz", b"trun"])
+def test_an_index_of_more_than_the_file_can_hold_takes_no_memory(tmp_path, table):
+    path = tmp_path / "bomb.mp4"
+    fragments = {"movflags": "frag_keyframe+empty_moov"} if table == b"trun" else {}
+    with av.open(str(path), "w", options=fragments) as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(5):
+            picture = np.full((48, 64, 3), 20 * value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    data = bytearray(path.read_bytes())
+    claimed = 80_000_000
+    if table == b"trun":
+        at = data.index(b"trun")
+        struct.pack_into(">II", data, at + 4, 1, claimed)  # an offset, and nothing for each sample
+    else:
+        struct.pack_into(">II", data, data.index(b"stsz") + 8, 1, claimed)
+        struct.pack_into(">II", data, data.index(b"stts") + 12, claimed, 1)
+        struct.pack_into(">I", data, data.index(b"stsc") + 16, claimed)
+    path.write_bytes(data)
+    ended = subprocess.run([sys.executable, "-c", BOMB, path], capture_output=True, text=True, check=True)
+    told, memory = ended.stdout.splitlines()
+    assert told == f"decode_error the index gives more than a file of {len(data)} bytes can hold; it is damaged"
+    assert int(memory) < 400 << 10  # kB
+
+
+def test_the_samples_of_ordinary_files_are_counted(clip, tmp_path):
+    with av.open(str(clip)) as container:
+        held = sum(packet.size > 0 for packet in container.demux())
+    with clip.open("rb") as file:
+        assert count_claimed_samples(file) == held
+    (tmp_path / "text").write_bytes(b"no film at all")
+    with (tmp_path / "text").open("rb") as file:
+        assert count_claimed_samples(file) == 0
 
 
 def test_pipes_folders_and_devices_are_no_clips(tmp_path):
