@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _MARK = ".partial-"
+#: A process that is at work on a file changes it more often than once in so long.
+_ABANDONED_SECONDS = 7 * 24 * 3600
 
 
 @contextlib.contextmanager
@@ -137,22 +140,41 @@ def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
 
 
 def is_leftover(path: Path) -> bool:
-    """Tell whether a file is what a process of this host had half-written when it was killed."""
+    """Tell whether a file is what a process of this host had half-written when it was killed.
+
+    Containers may share a host's name and see none of each other's processes: what one of another namespace writes
+    counts only when it has not been changed for a week.
+    """
     owner, _, process = path.name.rpartition(_MARK)[2].rpartition("-")
     ours = path.name.startswith(".") and _MARK in path.name and owner == socket.gethostname()
-    number, _, start = process.partition(".")
-    return ours and number.isdigit() and not _is_running(int(number), start.partition(".")[0])
+    number, start, _, namespace = [*process.split("."), "", "", ""][:4]
+    if not ours or not number.isdigit():
+        return False
+    if namespace not in ("", _find_namespace()):
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS
+        return False
+    return not _is_running(int(number), start)
 
 
 def _unfinished_name(name: str) -> str:
     """Return a name that nobody else uses, of a length that any file system takes however long `name` is.
 
-    It ends in the host, and the process with its start: in a container every run may be process 1, and any number is
-    used again some day.
+    It ends in the host, and the process with its start and its namespace: in a container every run may be process 1,
+    and any number is used again some day.
     """
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    process = f"{os.getpid()}.{_own_start(os.getpid())}.{secrets.token_hex(4)}"
+    process = f"{os.getpid()}.{_own_start(os.getpid())}.{secrets.token_hex(4)}.{_find_namespace()}"
     return f".{digest}{_MARK}{socket.gethostname()}-{process}"
+
+
+@functools.cache
+def _find_namespace() -> str:
+    """Return the number of the namespace in which this process's number counts; "" where there are none."""
+    try:
+        return "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
+    except OSError:
+        return ""
 
 
 @functools.cache

@@ -57,6 +57,17 @@ def kill_while_it_writes(folder):
     return killed.pid
 
 
+def test_what_a_container_of_the_same_host_name_is_at_work_on_stays_for_a_week(tmp_path, monkeypatch):
+    kill_while_it_writes(tmp_path)
+    left = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(files, "_find_namespace", lambda: "1")  # as it is seen from another container
+    assert files.remove_leftovers(tmp_path) == []
+    assert sorted(tmp_path.iterdir()) == left
+    for path in left:
+        os.utime(path, (0, 0))
+    assert sorted(files.remove_leftovers(tmp_path)) == left
+
+
 def test_a_process_with_the_number_of_a_killed_one_goes_on(tmp_path, monkeypatch):
     # In a container the run and the next one are both process 1; on a host numbers are used again.
     number = kill_while_it_writes(tmp_path)
