@@ -1,6 +1,5 @@
 """One video's features and prediction, in one call."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from models.paper import STFT_HOP_SECONDS
 from pipeline import config
-from pipeline.commands.predict import answer_video, extract_features, find_predictor
+from pipeline.commands.predict import answer_video, extract_features, find_predictor, open_scratch
 from pipeline.errors import UserError
 from store.schema import SCHEMAS
 from valar.settings import SettingsError, use_settings
@@ -73,8 +72,8 @@ def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
     """See `valar.extract`."""
     _prepare(video)
     config.load()
-    with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
-        run = extract_features(video, Path(folder), progress=progress).run
+    with open_scratch() as folder:
+        run = extract_features(video, folder, progress=progress).run
         ((name, shard),) = run.plan.assigned.items()
         opened = {stage: rows for stage in SCHEMAS if (rows := run.shard(stage, shard)) is not None}
 
@@ -100,8 +99,8 @@ def predict(video: Path, checkpoints: list[Path], *, progress: bool) -> Predicti
     """See `valar.predict`."""
     _prepare(video)
     predictor = find_predictor(checkpoints)
-    with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
-        experiment = extract_features(video, Path(folder), predictor, progress=progress)
+    with open_scratch() as folder:
+        experiment = extract_features(video, folder, predictor, progress=progress)
         answer = answer_video(predictor, experiment)
     return Prediction(answer.arousal, answer.valence, answer.rests_on, answer.end_seconds, tuple(predictor.notes))
 

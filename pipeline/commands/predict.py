@@ -1,10 +1,11 @@
 """`python -m pipeline predict VIDEO`: arousal and valence of one video, on one line or along its time."""
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,8 +92,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     predictor = find_predictor(arguments.checkpoint)
     for note in predictor.notes:
         print(f"! {note}", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="valar-", dir=config.run().scratch or None) as folder:
-        data = extract_features(video, Path(folder), predictor, store=Path(config.store().root))
+    with open_scratch() as folder:
+        data = extract_features(video, folder, predictor, store=Path(config.store().root))
         (row,) = data.ledger.values()
         seconds = measure_seconds(data, row)
         if step is None:
@@ -104,6 +105,16 @@ def _predict(arguments: argparse.Namespace) -> int:
             steps.start(f"predicting {len(windows)} windows")
             answers = answer_windows(predictor, cut, windows, steps.advance)
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
+
+
+@contextlib.contextmanager
+def open_scratch() -> Iterator[Path]:
+    """Give a folder for one video's features, in `[run] scratch` where that is set; it goes at the end."""
+    place = config.run().scratch or None
+    if place is not None:
+        Path(place).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="valar-", dir=place) as folder:
+        yield Path(folder)
 
 
 def extract_features(

@@ -40,7 +40,8 @@ def extract_in(folder, name):
 
 
 def test_features_of_one_video(folder):
-    (folder / "valar.cfg").write_text("[embeddings]\nweights = random\n", encoding="utf-8")
+    settings = "[embeddings]\nweights = random\n[run]\nscratch = not/there/yet\n"
+    (folder / "valar.cfg").write_text(settings, encoding="utf-8")
     found = extract_in(folder, "a.mkv")
     assert found["repr"].startswith("<Extraction of a.mkv: 1.0 s of sound, 0 frames with a face, faces no_face")
     assert found["status"]["stft"] == "ok"
@@ -50,7 +51,8 @@ def test_features_of_one_video(folder):
     assert found["shapes"]["faces"] == [0, 112, 96, 3]
     assert found["times"] == [0.01, pytest.approx(0.99), 0]
     assert found["peak"] == 64  # 2000 Hz of 16 000 in 512 points
-    assert sorted(path.name for path in folder.iterdir()) == ["a.mkv", "valar.cfg"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.mkv", "not", "valar.cfg"]
+    assert not list((folder / "not" / "there" / "yet").iterdir())
 
 
 def test_what_has_to_be_mended_is_said(folder):
