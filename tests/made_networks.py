@@ -142,3 +142,9 @@ def no_rows(device):
     """An entry point that gives no row."""
     del device
     return lambda batch: batch[:0]
+
+
+def thumbnails_of_faces(device):
+    """A network of nothing but its input: a row is the picture itself."""
+    del device
+    return lambda batch: batch.reshape(len(batch), -1)

@@ -25,7 +25,7 @@ from pipeline.faces.rivals import Evidence
 from pipeline.faces.speaker import Wish
 from pipeline.faces.speaker_faces import SpeakerFaces, find_speaker
 from pipeline.stages.embedding import load_embedder
-from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames
+from pipeline.stages.frames import FRAMES_AHEAD, open_frames, read_kept_frames
 from store.shard.reader import Shard
 
 # Crops embedded at a time to tell whose tracks are; the last ones are filled up to this.
@@ -219,15 +219,7 @@ def read_sound_change(
 def _open_pictures(request: ClipRequest) -> Any:
     """Open the clip's frames: from the clip, else from the kept pixels."""
     if request.source is not None:
-        threads, override = request.decoder_threads, request.override
-        return media.read_frames(
-            request.source,
-            request.table,
-            threads=threads,
-            stream=override.video_stream,
-            turn_degrees=override.rotation or 0,
-            start_seconds=override.cut[0] if override.cut else None,
-        )
+        return open_frames(request.source, request.table, request.override, threads=request.decoder_threads)
     assert request.pixels is not None, "one of the two is there"
     return read_kept_frames(Shard(request.pixels), request.name, request.table)
 

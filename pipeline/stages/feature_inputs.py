@@ -11,7 +11,7 @@ import soundfile
 from pipeline import media
 from pipeline.dataset.overrides import parse_text
 from pipeline.features import STORED_RATE, Feature, find_windows
-from pipeline.stages.frames import FRAMES_AHEAD, read_kept_frames, read_table
+from pipeline.stages.frames import FRAMES_AHEAD, open_frames, read_kept_frames, read_table
 from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
 from store.layout import wav_path
 from store.plans import Member
@@ -129,10 +129,7 @@ def _open_frames(job: ShardJob, member: Member) -> Iterator[Iterator[media.Frame
     table, override = read_table(job.rows("frames"), member.name), parse_text(member.override)
     with job.reading(member) as source:
         if source is not None:
-            threads = job.run.settings.num_threads
-            frames = media.read_frames(
-                source, table, threads=threads, stream=override.video_stream, turn_degrees=override.rotation or 0
-            )
+            frames = open_frames(source, table, override, threads=job.run.settings.num_threads)
             with contextlib.closing(frames):
                 yield media.prefetch(frames, FRAMES_AHEAD)
             return

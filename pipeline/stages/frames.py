@@ -138,14 +138,7 @@ def _keep_pixels(
     if source is None:
         raise TransientError(f"{images.name}: {GONE}; run again")
     quality = settings.faces.jpeg_quality
-    frames = media.read_frames(
-        source,
-        table,
-        threads=settings.num_threads,
-        stream=override.video_stream,
-        turn_degrees=override.rotation or 0,
-        start_seconds=override.cut[0] if override.cut else None,
-    )
+    frames = open_frames(source, table, override, threads=settings.num_threads)
     try:
         for frame in media.prefetch(frames, FRAMES_AHEAD):
             missing = frame.index - images.length
@@ -153,6 +146,18 @@ def _keep_pixels(
     except media.MediaError as error:
         images.set_status(error.status, str(error))
     images.append_bytes([b""] * (len(table.times_seconds) - images.length))
+
+
+def open_frames(source: Path, table: media.FrameTable, override: Override, *, threads: int) -> media.FrameReader:
+    """Open the frames of a clip's table, as the user has said of it: which stream, how it is turned, which part."""
+    return media.read_frames(
+        source,
+        table,
+        threads=threads,
+        stream=override.video_stream,
+        turn_degrees=override.rotation or 0,
+        start_seconds=override.cut[0] if override.cut else None,
+    )
 
 
 def read_kept_frames(pixels: Shard, name: str, table: media.FrameTable) -> Iterator[media.Frame]:

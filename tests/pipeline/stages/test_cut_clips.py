@@ -58,7 +58,10 @@ def place(tmp_path_factory):
             cut_losslessly(whole, videos / "cut" / f"{name}.mkv", start, end, samples)
             rows.append(f"cut,{name}.mkv,,,0.1,0.2")
     (place.folder / "mine.csv").write_text(HEADER + "\n".join(rows) + "\n", encoding="utf-8")
-    place.configure("\n[dataset]\ntrain = mine.csv\nvalidation =\ntest =\n[run]\nmax_bad_fraction = 1\n")
+    place.configure(
+        "\n[dataset]\ntrain = mine.csv\nvalidation =\ntest =\n[run]\nmax_bad_fraction = 1\n[features.look]\n"
+        "input = face_region\nmodel = tests.made_networks:thumbnails_of_faces\nsize = 8x8\n"
+    )
     ended = place.run(task="Features")
     assert ended.returncode == 0, ended.stderr
     return place
@@ -75,6 +78,7 @@ def test_features_of_a_part_are_those_of_a_clip_cut_without_loss(place):
         np.testing.assert_array_equal(part.boxes, clip.boxes)
         np.testing.assert_array_equal(part.crops, clip.crops)
         np.testing.assert_array_equal(part.embeddings, clip.embeddings)
+        np.testing.assert_array_equal(part.feature("look"), clip.feature("look"))
 
 
 def test_frame_counts_and_times_count_from_the_cut(place):
