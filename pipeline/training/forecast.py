@@ -8,9 +8,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from pipeline.runs.clip_changes import UNREAD
-from pipeline.runs.ledger import LedgerRow, parse_ledger, read_ledger
+from pipeline.runs.ledger import FeatureState, LedgerRow, parse_ledger, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
+
+#: A declared feature that is to be made.
+_WILL_BE = FeatureState("ok", 1, "")
 
 
 def forecast_data(run: Run, work: Mapping[str, Collection[str]]) -> TrainingData:
@@ -52,4 +55,5 @@ def _forecast(row: LedgerRow, stages: Collection[str], known: LedgerRow) -> Ledg
         row = replace(row, num_stft_frames=known.num_stft_frames)
     if "embeddings" in stages:
         row = replace(row, picture=known.picture, picture_message=known.picture_message, num_faces=known.num_faces)
-    return replace(row, shard=known.shard, source_sha256=row.source_sha256 or known.source_sha256)
+    features = {stage: _WILL_BE if stage in stages else state for stage, state in row.features.items()}
+    return replace(row, shard=known.shard, source_sha256=row.source_sha256 or known.source_sha256, features=features)

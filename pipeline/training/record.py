@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.chain import NETWORK_TITLES
+from pipeline.config import find_default
 from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.feature_changes import compare_features, format_value
 from store import files
@@ -130,17 +131,23 @@ def _find_data(
         yield (
             "the crops are kept in another form" if is_order_same else "the rows of the CSV files are in another order"
         )
-    changes = list(compare_features(last.features, now.features, tuple(now.features)))
+    # Which features there are is a setting, and told with those.
+    changes = list(
+        compare_features(last.features, now.features, [each for each in now.features if each in last.features])
+    )
     yield from (change.describe() for change in changes)
-    if not changes and before["stages"] != after["stages"]:
+    stages = before["stages"].keys() & after["stages"].keys()
+    if not changes and any(before["stages"][stage] != after["stages"][stage] for stage in stages):
         yield "the features are made in another way"
 
 
 def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     one, other = before["settings"], after["settings"]
     for name in sorted(one.keys() | other.keys()):
-        if one.get(name) != other.get(name):
-            yield f"[{network}] {name} {format_value(one.get(name))} to {format_value(other.get(name))}"
+        # A setting that came later is not among those of before, and has today's default.
+        pair = [made.get(name, find_default(f"[{network}] {name}")) for made in (one, other)]
+        if pair[0] != pair[1]:
+            yield f"[{network}] {name} {format_value(pair[0])} to {format_value(pair[1])}"
     for name in ("seed", "precision", "processes"):
         if before[name] != after[name]:
             yield f"[run] {name} {before[name]} to {after[name]}"

@@ -112,6 +112,11 @@ def test_vnet_and_joint_are_trained_on_several_features_and_anet_is_left_alone(f
     declare(finished)
     finished.configure("[vnet]\nfeatures = mini, sphereface20, region\n")
     before = finished.digests("runs/checkpoints")
+    told = {stage["stage"]: stage for stage in json.loads(finished.command("status", "--json").stdout)["stages"]}
+    assert told["train ANet"]["waiting"] == 0
+    assert "[vnet] features sphereface20 to mini, sphereface20, region" in told["train VNet"]["reason"]
+    assert "removed" not in told["train VNet"]["reason"]
+    assert "left out" not in told["train VNet"]["reason"]
     ended = finished.run()
     assert ended.returncode == 0, ended.stderr
     new = {path.split("/")[2].partition("-")[0] for path in finished.digests("runs/checkpoints").keys() - before.keys()}

@@ -53,7 +53,7 @@ def change(*path, to):
         (record(), []),
         (change("settings", "epochs", to=40), ["[vnet] epochs 30 to 40"]),
         (change("settings", "learning_rate_steps", to=()), ["[vnet] learning_rate_steps 10,20 to none"]),
-        (change("settings", "mirror", to=True), ["[vnet] mirror none to True"]),
+        (change("settings", "mirror", to=True), ["[vnet] mirror False to True"]),
         (change("seed", to=3), ["[run] seed 0 to 3"]),
         (change("precision", to="tf32"), ["[run] precision float32 to tf32"]),
         (change("version", to=3), ["the training's code: version 2 to 3"]),
