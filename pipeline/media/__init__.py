@@ -2,11 +2,11 @@
 
 from pipeline.media.container import MediaError
 from pipeline.media.cutting import Cut, cut_table, cut_wav
-from pipeline.media.ffmpeg import FfmpegError, ffmpeg_binary, sound_engine
 from pipeline.media.picture import Frame, FrameReader, FrameTable, read_frames
 from pipeline.media.prefetch import prefetch
 from pipeline.media.scanning import MOST_PIXELS, scan_frames
-from pipeline.media.sound import Sound, extract_wav
+from pipeline.media.sound.extraction import Sound, extract_wav
+from pipeline.media.sound.ffmpeg import FfmpegError, ffmpeg_binary, sound_engine
 from pipeline.media.writing import write_clip
 
 __all__ = [

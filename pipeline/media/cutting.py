@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.media.container import MediaError
 from pipeline.media.picture import FrameTable
-from pipeline.media.sound import Sound
-from pipeline.media.sound_faults import SoundMeter
-from pipeline.media.wav_files import count_samples, read_wav, write_wav
+from pipeline.media.sound.extraction import Sound
+from pipeline.media.sound.faults import SoundMeter
+from pipeline.media.sound.wav_files import count_samples, read_wav, write_wav
 from store.files import replacing
 
 SAME_TIME_SECONDS = 1e-6  # a time that was written as a decimal number is that of a frame

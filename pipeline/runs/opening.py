@@ -133,7 +133,7 @@ def begin(run: Run) -> Run:
 def _try_ffmpeg(settings: Settings) -> None:
     """Refuse a program `[audio] ffmpeg` that is of no use before it makes every clip a damaged one."""
     if settings.audio.ffmpeg:
-        from pipeline.media.ffmpeg import sound_engine
+        from pipeline.media.sound.ffmpeg import sound_engine
 
         sound_engine(settings.audio.ffmpeg)
 

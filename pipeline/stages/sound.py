@@ -15,7 +15,7 @@ import soundfile
 from models.paper import SAMPLE_RATE
 from pipeline import media
 from pipeline.dataset.overrides import Override, parse_text
-from pipeline.media import stft as audio
+from pipeline.media.sound import stft as audio
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel, unless_unreadable
 from store.files import naming_full_disk, temporary_folder

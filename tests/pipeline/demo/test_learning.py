@@ -31,7 +31,7 @@ from models.training.start import (
 from pipeline import media
 from pipeline.demo.dataset import CSV_NAMES, write_demo
 from pipeline.faces.speaker_faces import find_speaker
-from pipeline.media.stft import compute_stft
+from pipeline.media.sound.stft import compute_stft
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 SEEDS = (0, 1, 2)

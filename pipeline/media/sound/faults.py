@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.media.resampling import frame_values, full_scale
+from pipeline.media.sound.resampling import frame_values, full_scale
 
 CLIPPED_SHARE = 0.001  # of the samples of a channel; loud but sound recordings have a few in a million
 FINEST_STEP = 1 / 32768  # of full scale; what is louder than full scale less one step has no number in PCM-16

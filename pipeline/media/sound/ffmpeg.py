@@ -17,7 +17,7 @@ import soundfile
 
 from pipeline.errors import UserError
 from pipeline.media.container import LOCAL_FILES_ONLY, MediaError, has_room, input_url, is_readable
-from pipeline.media.wav_files import write_wav
+from pipeline.media.sound.wav_files import write_wav
 
 LINES = 3  # how many of ffmpeg's lines an error quotes: the first ones, which name the cause
 MOST_WORDS = 1 << 16  # bytes of what ffmpeg says that are kept

@@ -11,7 +11,7 @@ import soundfile
 from pipeline import media
 from pipeline.media import FfmpegError, MediaError, Sound, extract_wav, ffmpeg_binary, sound_engine, write_clip
 from pipeline.media import container as media_container
-from pipeline.media import ffmpeg as media_ffmpeg
+from pipeline.media.sound import ffmpeg as media_ffmpeg
 
 RATE = 16000
 FIND_OUT = 'for word; do case "$word" in file:*) out=$word;; esac; done'  # the last file is the one to make
@@ -122,7 +122,7 @@ def test_true_is_no_ffmpeg():
     ],
 )
 def test_failures_of_a_program_leave_no_target(clip, tmp_path, monkeypatch, script, error, match):
-    monkeypatch.setattr("pipeline.media.sound_decoding.LEAST_TIME_LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.media.sound.decoding.LEAST_TIME_LIMIT_SECONDS", 0.2)
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(error, match=match) as caught:

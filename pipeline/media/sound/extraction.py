@@ -13,13 +13,13 @@ import av
 import numpy as np
 
 from pipeline.media.container import MediaError, opened, origin_seconds
-from pipeline.media.ffmpeg import first_lines, run_ffmpeg, sound_command, try_ffmpeg
-from pipeline.media.resampling import MonoResampler, NoSuchChannelError, with_values
-from pipeline.media.sound_decoding import SoundDecoder, TimesJumpError, time_limit
-from pipeline.media.sound_faults import SoundMeter
-from pipeline.media.sound_streams import best_ordinal, describe_stream, streams_to_try
+from pipeline.media.sound.decoding import SoundDecoder, TimesJumpError, time_limit
+from pipeline.media.sound.faults import SoundMeter
+from pipeline.media.sound.ffmpeg import first_lines, run_ffmpeg, sound_command, try_ffmpeg
+from pipeline.media.sound.resampling import MonoResampler, NoSuchChannelError, with_values
+from pipeline.media.sound.streams import best_ordinal, describe_stream, streams_to_try
+from pipeline.media.sound.wav_files import TooLongError, count_samples, read_wav, write_wav
 from pipeline.media.timeline import LEAD_SECONDS, Timeline, copy_sound, read_timeline
-from pipeline.media.wav_files import TooLongError, count_samples, read_wav, write_wav
 from store.files import replacing, temporary_folder
 
 MISSING_SECONDS = 0.5  # sound shorter than listed by more is told: codecs and containers disagree by up to 0.1 s

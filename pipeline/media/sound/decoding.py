@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from pipeline.media.container import is_of_system, packets, reason
-from pipeline.media.resampling import frame_values, with_values
+from pipeline.media.sound.resampling import frame_values, with_values
 from pipeline.media.timeline import LONGEST_GAP_SECONDS, RESTART_SECONDS, Restarts, Timeline
 
 LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs

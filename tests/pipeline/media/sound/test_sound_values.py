@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.media import MediaError, Sound, extract_wav, ffmpeg_binary, wav_files
-from pipeline.media.resampling import MonoResampler
-from pipeline.media.sound_decoding import MOST_TIME_LIMIT_SECONDS, SoundDecoder, time_limit
+from pipeline.media import MediaError, Sound, extract_wav, ffmpeg_binary
+from pipeline.media.sound import wav_files
+from pipeline.media.sound.decoding import MOST_TIME_LIMIT_SECONDS, SoundDecoder, time_limit
+from pipeline.media.sound.resampling import MonoResampler
 
 RATE = 16000
 
@@ -159,7 +160,7 @@ def test_the_work_stops_when_it_is_told_to(tmp_path):
 
 def test_sound_that_takes_too_long_is_no_status(tmp_path, monkeypatch):
     path = write(tmp_path / "a.wav", tones(20, 440))
-    monkeypatch.setattr("pipeline.media.sound_decoding.LEAST_TIME_LIMIT_SECONDS", -1e9)
+    monkeypatch.setattr("pipeline.media.sound.decoding.LEAST_TIME_LIMIT_SECONDS", -1e9)
     monkeypatch.setattr(SoundDecoder, "span_seconds", 0.0, raising=False)
     with pytest.raises(TimeoutError, match=r"the sound of .*a.wav did not decode within"):
         extract_wav(path, tmp_path / "out.wav")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from pipeline.media import stft as audio
-from pipeline.media.stft import compute_stft, count_frames, iter_stft
+from pipeline.media.sound import stft as audio
+from pipeline.media.sound.stft import compute_stft, count_frames, iter_stft
 
 
 def direct_stft(samples):
