@@ -16,7 +16,7 @@ from pipeline.media.container import MediaError, opened, origin_seconds
 from pipeline.media.sound.decoding import SoundDecoder, TimesJumpError, time_limit
 from pipeline.media.sound.faults import SoundMeter
 from pipeline.media.sound.ffmpeg import first_lines, run_ffmpeg, sound_command, try_ffmpeg
-from pipeline.media.sound.resampling import MonoResampler, NoSuchChannelError, with_values
+from pipeline.media.sound.resampling import MonoResampler, with_values
 from pipeline.media.sound.streams import best_ordinal, describe_stream, streams_to_try
 from pipeline.media.sound.wav_files import TooLongError, count_samples, read_wav, write_wav
 from pipeline.media.timeline import LEAD_SECONDS, Timeline, copy_sound, read_timeline
@@ -62,7 +62,7 @@ class _Written:
     Attributes:
         ordinal: which of the sound streams, from 0.
         num_samples: at least 1.
-        power: mean square of what was written, full scale being 1.
+        power: mean square of what was decoded, when mixed, full scale being 1.
         notes: what is odd.
         powers: mean square of each channel before they were mixed; 0 for those that no mix has, () where the channels
             change midway.
@@ -121,7 +121,7 @@ def extract_wav(
             return _extract_by_program(job, partial, ffmpeg)
         written, notes = _first_that_decodes(job, partial)
         with temporary_folder(target.parent, target.name) as folder:
-            louder = _louder_channel(written)
+            louder = _louder_channel(job, written)
             if louder is not None:
                 alone = _write_stream(dataclasses.replace(job, channel=louder), written.ordinal, folder / "alone.wav")
                 if alone.power > CANCELLED_RATIO * written.power:
@@ -178,15 +178,13 @@ def _decode(
     meter, resampler = SoundMeter(), MonoResampler(job.sample_rate, job.channel)
     try:
         num_samples = write_wav(partial, _mixed(decoder, meter, resampler), job.sample_rate)
-    except NoSuchChannelError as error:
-        raise MediaError("no_stream", f"audio channel {job.channel} was asked for; {error}") from error
     except TooLongError as error:
         raise MediaError("decode_error", str(error)) from error
     if num_samples == 0:
         detail = f": {decoder.first_error}" if decoder.first_error else ""
         raise MediaError("decode_error", f"not one sample of the sound can be decoded{detail}")
     notes = [timeline.message] if timeline is not None else []
-    notes += decoder.notes()
+    notes += decoder.notes() + _check_channel(job.channel, resampler)
     mixes = sorted(resampler.equal_mixes)
     if resampler.num_formats > 1:
         notes.append("its format changes midway")
@@ -196,7 +194,9 @@ def _decode(
     notes += _compare(num_samples / job.sample_rate, decoder.span_seconds, listed)
     names, powers = meter.channel_powers()
     usable = tuple(0.0 if name in LOW_CHANNELS else power for name, power in zip(names, powers, strict=True))
-    return _Written(ordinal, num_samples, meter.mixed_power, (*notes, *meter.notes()), usable)
+    # Of the channels there is no silence before late sound.
+    power = meter.mixed_power * num_samples / job.sample_rate / max(decoder.decoded_seconds, 1 / job.sample_rate)
+    return _Written(ordinal, num_samples, power, (*notes, *meter.notes()), usable)
 
 
 def _mixed(decoder: SoundDecoder, meter: SoundMeter, resampler: MonoResampler) -> Iterator[np.ndarray]:
@@ -214,6 +214,23 @@ def _mixed(decoder: SoundDecoder, meter: SoundMeter, resampler: MonoResampler) -
         yield block
 
 
+def _check_channel(channel: int | None, resampler: MonoResampler) -> list[str]:
+    """Return a note where the sound has the channel that was asked for at times only.
+
+    Raises:
+        MediaError: no_stream where it never has.
+
+    """
+    if resampler.without_channel is None:
+        return []
+    seconds, count = resampler.without_channel
+    if not resampler.num_of_channel:
+        raise MediaError("no_stream", f"audio channel {channel} was asked for; the sound has {count}, from 0")
+    instead = "that one is taken" if count == 1 else "they are mixed"
+    where = f"where the sound has only {count} (first at {seconds:.2f} s)"
+    return [f"audio channel {channel} was asked for; {where}, {instead}"]
+
+
 def _compare(seconds: float, span_seconds: float, listed_seconds: float) -> list[str]:
     """Return a note where the sound is shorter or longer than the container says that it is."""
     if listed_seconds - seconds > MISSING_SECONDS:
@@ -225,9 +242,11 @@ def _compare(seconds: float, span_seconds: float, listed_seconds: float) -> list
     return []
 
 
-def _louder_channel(written: _Written) -> int | None:
+def _louder_channel(job: _Job, written: _Written) -> int | None:
     """Return a channel that is so much louder than the mix that the channels may cancel each other out."""
     power = max(written.powers, default=0.0)
+    if job.channel is not None:  # nothing was mixed
+        return None
     if len(written.powers) < 2 or power < QUIET_POWER or power < CANCELLED_RATIO * written.power:
         return None
     return written.powers.index(power)

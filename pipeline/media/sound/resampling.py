@@ -9,17 +9,19 @@ import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
 
+from pipeline.media.sound.wav_files import check_length
+
 # Decoders give formats by these names; a name that ends in p has one plane for each channel.
 _FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "s64": 9223372036854775808.0, "flt": 1.0, "dbl": 1.0}
+_UNSIGNED = ("u8", "u8p")  # whose silence is 128
 _DOWNMIX_INFO = struct.Struct("=i4xddddd")  # ffmpeg's AVDownmixInfo
 _LTRT = (2, 3)  # its kinds that are matrix encoded: Lt/Rt and Dolby Pro Logic II
 FRAMES_AT_ONCE = 16  # the work waits until so many are there: asking for each costs as much as the work
 BLOCK_SAMPLES = 8192  # of what comes out
 _UNKNOWN_LAYOUT = " channels"  # what the name of a layout that is nothing but a number of channels ends in
-
-
-class NoSuchChannelError(Exception):
-    """A channel was asked for that the sound does not have; the message says how many it has."""
+# Longer silence is given to libswresample in blocks, all but so much of it: it makes room for what it fills in at once.
+LONGEST_FILLED_SECONDS = 10.0
+SILENT_SAMPLES = 1 << 15  # in a block
 
 
 class MonoResampler:
@@ -29,20 +31,30 @@ class MonoResampler:
     that is dropped. Sound whose format changes midway goes on where it stood: each format has a resampler of its own,
     which is told how much has been written.
 
+    Attributes:
+        num_samples: given so far.
+        num_formats: of the frames so far; a change back counts, too.
+        equal_mixes: names of the layouts by which ffmpeg cannot mix.
+        num_of_channel: frames that had the channel asked for.
+        without_channel: when the first frame that did not have it begins, in seconds, and how many channels it has.
+
     Args:
         sample_rate: of the result, in Hz.
-        channel: which channel to take, from 0; by default ffmpeg mixes them by the weights of their layout, and those
-            of no known layout count alike.
+        channel: which channel to take, from 0, of frames that have so many; by default ffmpeg mixes them by the weights
+            of their layout, and those of no known layout count alike.
     """
 
     def __init__(self, sample_rate: int, channel: int | None = None) -> None:
         self.num_samples = 0
         self.num_formats = 0
         self.equal_mixes: set[str] = set()
+        self.num_of_channel = 0
+        self.without_channel: tuple[float, int] | None = None
         self._sample_rate = sample_rate
         self._channel = channel
         self._key: tuple[str, str, int, str] | None = None
         self._num_pushed = 0
+        self._next = 0  # where the newest frame ends, in samples of its rate
         self._graph: Any = None  # its filters do not hold it
         self._source: Any = None
         self._sink: Any = None
@@ -55,30 +67,48 @@ class MonoResampler:
             values: its samples, (channels, n), in its own number format, all of them finite.
 
         Raises:
-            NoSuchChannelError: when it has fewer channels than were asked for.
             av.FFmpegError: when ffmpeg cannot resample it.
+            TooLongError: when it is so late that no WAV file holds the silence before it.
         """
         layout = frame.layout.name
-        if self._channel is not None:
-            if self._channel >= len(values):
-                raise NoSuchChannelError(f"the sound has {len(values)}, from 0")
+        takes_channel = self._channel is not None and self._channel < len(values)
+        if takes_channel:
+            self.num_of_channel += 1
             frame = _mono_frame(frame, values[self._channel])
         elif layout in self.equal_mixes:
             frame = _equal_mix(frame, values)
+        if self._channel is not None and not takes_channel and self.without_channel is None:
+            self.without_channel = frame.pts / frame.sample_rate, len(values)
         key = (frame.format.name, layout, frame.sample_rate, _mixing_levels(frame))
         if key != self._key:
             if self._key is None or key[:3] != self._key[:3]:
                 self.num_formats += 1
             yield from self.finish()
-            if self._channel is None and layout not in self.equal_mixes and not self._can_mix(frame):
+            if not takes_channel and layout not in self.equal_mixes and not self._can_mix(frame):
                 self.equal_mixes.add(layout)
                 frame = _equal_mix(frame, values)
                 key = (frame.format.name, layout, frame.sample_rate, "")
             self._start(frame)
             self._key = key
+        yield from self._fill(frame)
         self._source.push(frame)
+        self._next = frame.pts + frame.samples
         self._num_pushed += 1
         if self._num_pushed % FRAMES_AT_ONCE == 0:
+            yield from self._drain()
+
+    def _fill(self, frame: Any) -> Iterator[np.ndarray]:
+        """Push silence before a frame that comes late, up to the last seconds, which the resampler fills in itself.
+
+        It is what the resampler would do: samples of the frame's own rate and format before they are resampled, so that
+        the result is the same to the bit.
+        """
+        check_length(round(frame.pts * self._sample_rate / frame.sample_rate), self._sample_rate)
+        most = round(LONGEST_FILLED_SECONDS * frame.sample_rate)
+        while (missing := frame.pts - self._next - most) > 0:
+            silent = _silent_frame(frame, min(missing, SILENT_SAMPLES), self._next)
+            self._source.push(silent)
+            self._next += silent.samples
             yield from self._drain()
 
     def finish(self) -> Iterator[np.ndarray]:
@@ -101,7 +131,7 @@ class MonoResampler:
             layout = f"{frame.layout.nb_channels}c"  # the usual one of so many channels, as the program ffmpeg guesses
         # The option counts samples of the input. 0 makes good every difference at the start; any other one more than
         # 0.1 s: what is heard on both sides of a change is next to each other.
-        written = round(self.num_samples * rate / self._sample_rate)
+        written = self._next = round(self.num_samples * rate / self._sample_rate)
         self._graph = graph = Graph()
         self._source = graph.add(
             "abuffer", f"sample_rate={rate}:sample_fmt={frame.format.name}:channel_layout={layout}:time_base=1/{rate}"
@@ -168,6 +198,16 @@ def _mono_frame(frame: Any, values: np.ndarray) -> Any:
     name = frame.format.name.removesuffix("p")
     made = av.AudioFrame.from_ndarray(np.ascontiguousarray(values[None]), format=name, layout="mono")
     made.sample_rate, made.pts, made.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return made
+
+
+def _silent_frame(frame: Any, count: int, start: int) -> Any:
+    """Return a frame like another one, of silence; `start` counts samples."""
+    made = av.AudioFrame(format=frame.format.name, layout=frame.layout, samples=count)
+    rest = b"\x80" if frame.format.name in _UNSIGNED else b"\0"
+    for plane in made.planes:
+        plane.update(rest * plane.buffer_size)
+    made.sample_rate, made.pts, made.time_base = frame.sample_rate, start, frame.time_base
     return made
 
 

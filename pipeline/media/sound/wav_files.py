@@ -14,6 +14,16 @@ class TooLongError(Exception):
     """The sound does not fit into a WAV file."""
 
 
+def check_length(num_samples: int, sample_rate: int) -> None:
+    """Refuse more samples than fit into a file.
+
+    Raises:
+        TooLongError: when there are more bytes than a WAV file can count.
+    """
+    if 2 * num_samples > _MOST_BYTES:
+        raise TooLongError(f"{num_samples / sample_rate / 3600:.0f} hours of sound do not fit into a WAV file")
+
+
 def write_wav(path: Path, blocks: Iterable[np.ndarray], sample_rate: int) -> int:
     """Write samples that come in blocks, (n,) int16, in memory that does not grow; return how many there were.
 
@@ -30,8 +40,7 @@ def write_wav(path: Path, blocks: Iterable[np.ndarray], sample_rate: int) -> int
         file.setframerate(sample_rate)
         for block in blocks:
             total += len(block)
-            if 2 * total > _MOST_BYTES:
-                raise TooLongError(f"{total / sample_rate / 3600:.0f} hours of sound do not fit into a WAV file")
+            check_length(total, sample_rate)
             held.append(block)
             if len(held) >= _AT_ONCE:
                 file.writeframesraw(np.concatenate(held).astype("<i2", copy=False).tobytes())

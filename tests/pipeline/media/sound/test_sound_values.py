@@ -1,7 +1,9 @@
 """Sound that is odd: its samples are right, or its message says what is wrong. docs/media.md lists these kinds."""
 
+import re
 import struct
 import subprocess
+import sys
 import threading
 import wave
 from fractions import Fraction
@@ -105,6 +107,52 @@ def test_a_resampler_goes_on_where_the_one_before_stood():
     expected[16000:24000] = 0  # a gap of half a second stays one
     np.testing.assert_array_equal(samples, expected)
     assert (resampler.num_samples, resampler.num_formats) == (32000, 3)
+
+
+@pytest.mark.parametrize(("rate", "layout", "number_format"), [(44100, "stereo", "fltp"), (11025, "mono", "u8")])
+def test_long_silence_is_the_resamplers_own_to_the_bit(monkeypatch, rate, layout, number_format):
+    values = np.random.default_rng(0).integers(100, 150, (len(av.AudioLayout(layout).channels), 1024))
+    values = values.astype(np.uint8) if number_format == "u8" else (values / 1000).astype(np.float32)
+
+    def resample():
+        resampler, blocks = MonoResampler(RATE), []
+        for start in (round(31.3 * rate), round(47.77 * rate)):  # s: late, and after a gap
+            frame = av.AudioFrame.from_ndarray(values, format=number_format, layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            blocks += resampler.push(frame, values)
+        return np.concatenate([*blocks, *resampler.finish()])
+
+    samples = resample()
+    monkeypatch.setattr("pipeline.media.sound.resampling.LONGEST_FILLED_SECONDS", 100.0)
+    np.testing.assert_array_equal(samples, resample())
+    assert np.flatnonzero(samples)[0] == pytest.approx(31.3 * RATE, abs=30)
+    assert len(samples) == pytest.approx((47.77 + 1024 / rate) * RATE, abs=30)
+
+
+LATE = """
+import re, sys
+from pathlib import Path
+from pipeline.media import extract_wav
+print(extract_wav(Path("late.mkv"), Path("late.wav")))
+# Not the system's own account of a process, which begins with the memory of the one that started it.
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+def test_silence_before_late_sound_takes_no_memory(tmp_path):
+    picture = ["-f", "lavfi", "-i", "color=gray:s=32x32:r=0.2:d=1000"]
+    sine = ["-itsoffset", "1000", "-f", "lavfi", "-i", "sine=500:d=2:r=48000"]
+    run_ffmpeg(tmp_path, *picture, *sine, "-c:v", "mpeg4", "-c:a", "pcm_f32le", "-ac", "2", "late.mkv")
+    ended = subprocess.run([sys.executable, "-c", LATE], cwd=tmp_path, capture_output=True, text=True, check=True)
+    sound, memory = ended.stdout.splitlines()
+    assert sound == f"Sound(num_samples={1002 * RATE}, message='')"
+    assert int(memory) < 250 << 10  # kB; the resampler's own silence is 0.9 GB
+    with wave.open(str(tmp_path / "late.wav")) as file:
+        assert not any(file.readframes(1000 * RATE - 20))
+        file.setpos(1000 * RATE)
+        late = np.frombuffer(file.readframes(RATE), "<i2")
+    assert np.abs(np.fft.rfft(late)).argmax() == 500
+    (tmp_path / "late.wav").unlink()  # 32 MB
 
 
 # Damage
@@ -212,6 +260,42 @@ def test_a_channel_can_be_asked_for(tmp_path):
         with pytest.raises(MediaError, match="audio channel 2 was asked for; the sound has 2, from 0") as caught:
             extract(path, channel=2, **options)
         assert caught.value.status == "no_stream"
+
+
+def test_a_quiet_channel_can_be_asked_for(tmp_path):
+    both = tones(1, 500, 900) * [1, 0.01]
+    samples, message = extract(write(tmp_path / "two.wav", both), channel=1)
+    np.testing.assert_allclose(samples, both[:, 1], atol=1e-4)
+    assert message == ""
+
+
+@pytest.mark.parametrize("layouts", [("stereo", "mono", "stereo"), ("mono", "stereo"), ("quad", "stereo")])
+def test_a_channel_that_is_there_at_times_is_taken_where_it_is(tmp_path, layouts):
+    channel = 2 if "quad" in layouts else 1
+    counts = [len(av.AudioLayout(layout).channels) for layout in layouts]
+    parts = [[300 + 200 * part + 50 * i for i in range(count)] for part, count in enumerate(counts)]
+    content = b""
+    for part, pitches in enumerate(parts):
+        expression = "|".join(f"0.1*sin({2 * np.pi * pitch}*t)" for pitch in pitches)
+        made = f"aevalsrc={expression}:c={layouts[part]}:d=1:s=48000"
+        codec = ["-c:a", "ac3", "-b:a", "384k", "-f", "ac3"]
+        run_ffmpeg(tmp_path, "-f", "lavfi", "-i", made, *codec, "part.ac3")
+        content += (tmp_path / "part.ac3").read_bytes()
+    (tmp_path / "joined.ac3").write_bytes(content)
+    samples, message = extract(tmp_path / "joined.ac3", channel=channel)
+    assert len(samples) / RATE == pytest.approx(len(layouts), abs=0.1)
+    for part, pitches in enumerate(parts):
+        middle = samples[round((part + 0.2) * RATE) : round((part + 0.7) * RATE)]
+        loud = np.flatnonzero(np.abs(np.fft.rfft(middle)) > 0.02 * len(middle)) * 2
+        wanted = [pitches[channel]] if channel < len(pitches) else pitches
+        assert loud.tolist() == wanted
+    first = next(part for part, pitches in enumerate(parts) if channel >= len(pitches))
+    count = len(parts[first])
+    instead = "that one is taken" if count == 1 else "they are mixed"
+    pattern = rf"audio channel {channel} was asked for; where the sound has only {count} \(first at (.*) s\), {instead}"
+    found = re.search(pattern, message)
+    assert found, message
+    assert float(found[1]) == pytest.approx(first, abs=0.1)
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 8, 10, 16])
