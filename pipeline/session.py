@@ -27,11 +27,11 @@ from pipeline.process import explain_interrupt, leave, raise_file_limit, was_int
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
 from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.tables import print_tables
+from pipeline.runs.beginning import begin
 from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, write_failures
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.locking import open_locked
-from pipeline.runs.opening import begin
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.rates import note_rates
 from pipeline.runs.run import Run

@@ -1,0 +1,117 @@
+"""Planning a run: what its store, its last run and its clips' files say to `make_plan`. Nothing is written."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.chain import FEATURE_STAGES
+from pipeline.dataset.utterances import Dataset
+from pipeline.errors import UserError
+from pipeline.runs.plan import Plan, make_plan
+from pipeline.runs.run import Run, compute_file_digest, has_rows
+from pipeline.runs.sound_again import MistrustedSound
+from pipeline.runs.stage_files import StageFiles
+from store.layout import listings_folder
+from store.listings import PREDICTION, Listing
+from store.plans import Member, read_stored_plans
+
+
+def plan_clips(
+    shard_size: int,
+    dataset: Dataset,
+    clips: Mapping[str, Member],
+    before: Listing | None,
+    stage_files: StageFiles,
+    videos: Path,
+) -> tuple[Plan, frozenset[str]]:
+    """Make the plan, and find the shards in it whose sound is to be made again.
+
+    Args:
+        shard_size: Most utterances in a new shard.
+        dataset: The utterances of the CSV files.
+        clips: The clips that are there, by utterance.
+        before: What the run listed when it last ran.
+        stage_files: The stage sets of the run.
+        videos: The folder of videos.
+    """
+    store = stage_files.store
+    stored = read_stored_plans(store)
+    seen = {} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()}
+    mistrusted = MistrustedSound(stage_files, stored, clips, seen, videos)
+    unread = functools.cache(functools.partial(_find_unread, stage_files))
+
+    @functools.cache
+    def is_lost(shard: str, name: str) -> bool:
+        # A clip that still cannot be read stays where that is noted: alone in a shard it would stop every run.
+        return mistrusted.is_lost(shard, name) or (name in unread(shard) and _can_be_read(videos, clips.get(name)))
+
+    plan = make_plan(
+        [utterance.name for utterance in dataset.utterances],
+        clips,
+        stored.values(),
+        seen=seen,
+        is_finished=functools.cache(lambda shard: stage_files.is_usable(shard) and not mistrusted.is_to_be_made(shard)),
+        holds=lambda shard, name: not is_lost(shard, name),
+        was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
+        same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
+        shard_size=shard_size,
+    )
+    return plan, mistrusted.pick(plan)
+
+
+def read_listing(store: Path, name: str) -> Listing | None:
+    """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
+    path = listings_folder(store) / f"{name}.json"
+    others = [other for other in listings_folder(store).glob("*.json") if not other.name.startswith(PREDICTION)]
+    others.sort(key=lambda other: other.stat().st_mtime_ns)
+    if path.exists() or not others:
+        return Listing.read(path) if path.exists() else None
+    return Listing.read(others[-1])
+
+
+def _find_unread(stage_files: StageFiles, shard: str) -> frozenset[str]:
+    """Find the utterances for which a shard has no rows, and will get none: their files were gone."""
+    tables = [stage_files.table(stage, shard) for stage in FEATURE_STAGES]
+    return frozenset(name for table in tables if table is not None for name in table.find("status", "missing_file"))
+
+
+def _can_be_read(videos: Path, clip: Member | None) -> bool:
+    """Tell whether a clip can be read to its end; one that is not there is not looked at."""
+    if clip is None:
+        return True
+    try:
+        compute_file_digest(videos / clip.path)
+    except OSError:
+        return False
+    return True
+
+
+def _same_content(stage_files: StageFiles, shard: str, clip: Member, videos: Path) -> bool:
+    for stage in ("stft", "embeddings", "wav", "frames"):
+        rows = stage_files.table(stage, shard)
+        if rows is not None and clip.name in rows:
+            return bool(rows.fact(clip.name, "source_sha256") == compute_file_digest(videos / clip.path))
+    return False
+
+
+def check_vanished(run: Run) -> None:
+    """Refuse to go on where so many clips are gone at once that a disk may not be mounted.
+
+    Raises:
+        UserError: More than `[run] max_vanished` of those of the last run, or all.
+    """
+    before = run.before
+    if not run.clips and not run.plan.assigned:
+        first = run.dataset.utterances[0] if run.dataset.utterances else None
+        where = f": the first one would be {run.videos / first.video / first.utterance}" if first else ""
+        raise UserError(f"none of the {len(run.dataset.utterances)} utterances has a file in {run.videos}{where}")
+    present = [] if before is None else [name for name in before.shards if name not in before.vanished]
+    gone = [name for name in present if name in run.plan.vanished]
+    limit = run.settings.run.max_vanished
+    if gone and len(gone) > limit * len(present):
+        raise UserError(
+            f"{len(gone)} of the {len(present)} sources of the last run are gone from {run.videos} "
+            f"(the first: {gone[0]}), more than [run] max_vanished = {limit:g} of them. Nothing has been changed. "
+            "Mount the disk that held them; or, if they are gone for good, run once with max_vanished = 1: their "
+            "features are kept and flagged source_missing"
+        )
