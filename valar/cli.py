@@ -53,6 +53,11 @@ class Entry:
 
 COMMANDS = {
     "init": Entry("look at a folder of clips; write valar.cfg and CSV", "valar.init", "valar init clips"),
+    "fetch-omg": Entry(
+        "fetch the recordings that OMG-Emotion's files link to",
+        "valar.fetch_omg",
+        "valar fetch-omg omg_TrainVideos.csv omg_ValidationVideos.csv -o videos",
+    ),
     "run": Entry("features, three networks and the report", "valar.run", "valar run", is_free=True),
     "features": Entry("features only", "valar.features", "valar features", is_free=True),
     "status": Entry("what is done, waiting and failed", "pipeline.commands.status", "valar status --json"),

@@ -1,0 +1,265 @@
+"""`valar fetch-omg CSV -o DIR`: the recordings that OMG-Emotion's CSV files name by their links."""
+
+import argparse
+import contextlib
+import fcntl
+import re
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.errors import UserError
+from pipeline.progress import Steps, show_steps
+from store.text import escape, format_count
+from valar.cli import WRONG_USE
+from valar.downloading import Downloader, FetchError, Wishes, check_yt_dlp
+from valar.recordings import (
+    DEAD,
+    DeadLink,
+    Folder,
+    Recording,
+    choose_ending,
+    plan_recordings,
+    read_dead,
+    write_dead,
+)
+
+HELP = (
+    "Fetch the recordings that OMG-Emotion's CSV files name by their links, each once, with yt-dlp (pip install "
+    "'valar[fetch]'). What is there is not fetched again, and a download that broke off goes on. Links that lead "
+    "nowhere are written to DIR/dead-links.csv, and cost no other recording. Whether you may fetch them is between "
+    "you and the host."
+)
+#: So many recordings of one host in a row without an answer, and the rest of that host are not asked for.
+MOST_SILENT = 5
+#: The longest pause before another try.
+_LONGEST_PAUSE_SECONDS = 300.0
+_PARTIAL = ".partial"
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMG]?)")
+_UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("csv", type=Path, nargs="+", metavar="CSV", help="OMG-Emotion's CSV file, one or several")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recordings")
+    parser.add_argument(
+        "--pause", type=_seconds, default=5.0, metavar="SECONDS", help="between two recordings (default: 5)"
+    )
+    parser.add_argument(
+        "--retries",
+        type=_count,
+        default=3,
+        metavar="N",
+        help="more tries where the connection fails or the host is busy, each after twice the pause (default: 3)",
+    )
+    parser.add_argument(
+        "--rate-limit",
+        type=parse_rate,
+        default=parse_rate("2M"),
+        metavar="RATE",
+        help="most bytes a second, such as 500k or 2M; 0 for no limit (default: 2M)",
+    )
+    parser.add_argument(
+        "--height", type=_count, default=720, metavar="PIXELS", help="tallest picture to choose (default: 720)"
+    )
+    parser.add_argument("--skip-dead", action="store_true", help="do not ask again for what dead-links.csv names")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be fetched, and ask for nothing")
+    parser.add_argument("-v", "--verbose", action="store_true", help="also print what yt-dlp warns of")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch; 0: all recordings are there, 1: some are not, 2: something has to be mended first."""
+    try:
+        recordings, warnings = plan_recordings(arguments.csv)
+        for warning in warnings:
+            print(escape(warning), file=sys.stderr)
+        if arguments.dry_run:
+            return _say_plan(recordings, Folder(arguments.output))
+        check_yt_dlp()
+        return _fetch(arguments, recordings)
+    except UserError as error:
+        print(escape(str(error)), file=sys.stderr)
+        return WRONG_USE
+    except OSError as error:
+        print(f"{arguments.output}: cannot be written: {error.strerror}", file=sys.stderr)
+        return WRONG_USE
+
+
+def _say_plan(recordings: Sequence[Recording], folder: Folder) -> int:
+    there = sum(folder.find(recording) is not None for recording in recordings)
+    parts = sum(recording.utterances for recording in recordings)
+    print(f"{format_count(parts, 'utterance')} are parts of {format_count(len(recordings), 'recording')}")
+    print(f"{there} are in {folder.path} already, {len(recordings) - there} would be fetched")
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace, recordings: Sequence[Recording]) -> int:
+    place = arguments.output / _PARTIAL
+    place.mkdir(parents=True, exist_ok=True)
+    with _held(place / "lock", arguments.output):
+        return _fetch_into(place, arguments, recordings)
+
+
+@contextlib.contextmanager
+def _held(lock: Path, folder: Path) -> Iterator[None]:
+    """Keep other processes out, whose unfinished files would be ours."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"another fetch-omg is at work in {folder}; wait until it has ended") from error
+        yield
+
+
+def _fetch_into(place: Path, arguments: argparse.Namespace, recordings: Sequence[Recording]) -> int:
+    from pipeline.media import ffmpeg_binary
+
+    table = arguments.output / DEAD
+    skipped = {row["link"]: row["reason"] for row in read_dead(table)} if arguments.skip_dead else {}
+    downloader = Downloader(place, Wishes(arguments.height, arguments.rate_limit or None), ffmpeg_binary())
+    job = FetchJob(downloader, Folder(arguments.output), pause=arguments.pause, retries=arguments.retries)
+    try:
+        with show_steps(len(recordings)) as steps:
+            job.work(recordings, skipped, steps)
+    finally:
+        write_dead(table, job.dead, job.asked)
+    if arguments.verbose:
+        for warning in downloader.warnings:
+            print(f"yt-dlp: {warning}", file=sys.stderr)
+    _say_result(arguments, job, recordings)
+    return 1 if job.dead else 0
+
+
+@dataclass
+class FetchJob:
+    """Recordings fetched one after the other, with pauses.
+
+    Args:
+        downloader: What fetches one.
+        folder: Where they go.
+        pause: Seconds between two recordings.
+        retries: How often a recording is tried again where that may help.
+        sleep: Waits some seconds.
+        asked: The recordings that are done with, for better or worse.
+        dead: Those that could not be had.
+        fetched: How many have come.
+        present: How many were there.
+        silent: Recordings in a row, of each host, to which no answer came.
+    """
+
+    downloader: Downloader
+    folder: Folder
+    pause: float
+    retries: int
+    sleep: Callable[[float], None] = time.sleep
+    asked: list[Recording] = field(default_factory=list)
+    dead: list[DeadLink] = field(default_factory=list)
+    fetched: int = 0
+    present: int = 0
+    silent: Counter[str] = field(default_factory=Counter)
+    _was_asked: bool = False
+
+    def work(self, recordings: Sequence[Recording], skipped: dict[str, str], steps: Steps) -> None:
+        """Fetch what is not there; a link that leads nowhere costs its own recording alone.
+
+        Args:
+            recordings: All that are wanted.
+            skipped: Links that are not asked for, with the reason of before.
+            steps: Shows how far it is.
+        """
+        for recording in recordings:
+            steps.start(recording.name)
+            file = self.folder.find(recording)
+            if file is not None:
+                self.present += 1
+            else:
+                file = self._try(recording, skipped.get(recording.link), steps)
+                self.fetched += file is not None
+            if file is not None:
+                self.folder.name_videos(recording, file)
+            self.asked.append(recording)
+
+    def _try(self, recording: Recording, known: str | None, steps: Steps) -> Path | None:
+        host = urlsplit(recording.link).hostname or ""
+        try:
+            if known is not None:
+                raise FetchError(known)
+            if self.silent[host] >= MOST_SILENT:
+                raise FetchError(
+                    f"not asked for: {MOST_SILENT} recordings of {host} in a row had no answer; try later",
+                    may_pass=True,
+                )
+            file = self._fetch_patiently(recording, steps)
+        except FetchError as error:
+            self.silent[host] = self.silent[host] + 1 if error.may_pass else 0
+            self.dead.append(DeadLink(recording, error.reason, error.may_pass))
+            return None
+        self.silent[host] = 0
+        return file
+
+    def _fetch_patiently(self, recording: Recording, steps: Steps) -> Path:
+        """Fetch, and where that may help again, after twice as long a pause each time."""
+        wait = self.pause if self._was_asked else 0.0
+        for tries_left in reversed(range(self.retries + 1)):
+            if wait:
+                self.sleep(wait)
+            self._was_asked = True
+            try:
+                file = self.downloader.fetch(recording.link, recording.name, steps.advance)
+                if not choose_ending(file):
+                    file.unlink()
+                    raise FetchError("what is sent is neither video nor sound")
+                return self.folder.add(recording, file)
+            except FetchError as error:
+                if not error.may_pass or not tries_left:
+                    raise
+                wait = min(2 * max(wait, self.pause, 1.0), _LONGEST_PAUSE_SECONDS)
+        raise AssertionError("the last try returns or raises")
+
+
+def _say_result(arguments: argparse.Namespace, job: FetchJob, recordings: Sequence[Recording]) -> None:
+    lost = sum(found.recording.utterances for found in job.dead)
+    total = sum(recording.utterances for recording in recordings)
+    print(f"{format_count(job.fetched, 'recording')} fetched, {job.present} were there, {len(job.dead)} not to be had")
+    if job.dead:
+        passing = sum(found.may_pass for found in job.dead)
+        hint = f"; {passing} may be there another time: give the same command again" if passing else ""
+        print(f"{arguments.output / DEAD} says why{hint}")
+    print(f"{total - lost} of {total} utterances have their recording")
+    if lost < total:
+        named = "".join(f" --csv {shlex.quote(str(path))}" for path in arguments.csv)
+        print(f"next:\n  valar init {shlex.quote(str(arguments.output))}{named}")
+
+
+def parse_rate(text: str) -> float:
+    """Read a rate in bytes a second.
+
+    >>> parse_rate("500k"), parse_rate("2.5M"), parse_rate("0")
+    (500000.0, 2500000.0, 0.0)
+    """
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of bytes a second, such as 500k or 2M; 0 for none")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds, 0 or more")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
