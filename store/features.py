@@ -32,6 +32,11 @@ def is_feature(stage: str) -> bool:
     return _find_prefix(stage) is not None
 
 
+def is_of_faces(stage: str) -> bool:
+    """Tell whether each row of a declared feature belongs to a face; else to a piece of sound."""
+    return _find_prefix(stage) == "face_"
+
+
 def name_of(stage: str) -> str:
     """Give what the user calls a feature, from the name of its stage.
 

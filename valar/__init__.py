@@ -43,7 +43,7 @@ def open(folder: str | Path | None = None, run: str | None = None) -> "FeatureSt
 
 
 def extract(video: str | Path, *, crops: bool = True, progress: bool = True) -> "Extraction":
-    """Compute the features of one video or sound file: STFT, faces, embeddings, and the time of each.
+    """Compute the features of one video or sound file: STFT, faces, embeddings, declared ones, and the time of each.
 
     They are the same, to the bit, as a run's under the same settings.
 
@@ -101,15 +101,20 @@ def evaluate(truth: str | Path, predictions: str | Path) -> dict[str, Any]:
     return evaluate_files(Path(truth), Path(predictions))
 
 
-def dataset(store: "FeatureStore | str | Path | None" = None, split: str | None = None) -> "ClipDataset":
-    """Give a store's clips as a `torch.utils.data.Dataset` of sound, faces, labels and masks.
+def dataset(
+    store: "FeatureStore | str | Path | None" = None,
+    split: str | None = None,
+    features: Sequence[str] | None = None,
+) -> "ClipDataset":
+    """Give a store's clips as a `torch.utils.data.Dataset` of sound, faces, declared features, labels and masks.
 
     Args:
         store: The store or its folder; by default `[store] root` of the settings.
         split: train, validation or test; by default all clips.
+        features: Names of the declared features (`[features.NAME]`) to give; by default all that the store has.
 
     Raises:
-        StoreError: The store knows no such split.
+        StoreError: The store knows no such split, or no such feature.
 
     Example:
         >>> clips = valar.dataset("data/store", split="train")  # doctest: +SKIP
@@ -118,4 +123,4 @@ def dataset(store: "FeatureStore | str | Path | None" = None, split: str | None 
     check_packages()
     from valar.clips import ClipDataset
 
-    return ClipDataset(open(store) if store is None or isinstance(store, str | Path) else store, split)
+    return ClipDataset(open(store) if store is None or isinstance(store, str | Path) else store, split, features)

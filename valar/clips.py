@@ -1,4 +1,4 @@
-"""A store's clips as a PyTorch data set: sound and faces of uneven length, labels, and masks of what is there."""
+"""A store's clips as a PyTorch data set: features of uneven length, labels, and masks of what is there."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,28 +8,34 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from store import FeatureStore, StoreError
-from store.schema import SCHEMAS
+from store import Clip, FeatureStore, StoreError
+from store.export.rows import find_feature_width, read_rows
+from store.features import is_feature, name_of
 
 
 class ClipDataset(Dataset[dict[str, Any]]):
     """Clips of one split, or all; give `collate` to a DataLoader.
 
     Each item is a dict: `name`; `stft` (T, 257, 2) and `embeddings` (N, 512), float32, of no rows where there is no
-    sound or no face; `label` (2,), arousal and valence, NaN where there is none; `is_labelled`.
+    sound or no face; each declared feature as `face_<name>` or `sound_<name>` (N, D) likewise; `label` (2,), arousal
+    and valence, NaN where there is none; `is_labelled`.
 
     Args:
         store: The feature store.
         split: train, validation or test; None for all clips that it lists.
+        features: Names of the declared features to give; None for all that the store has.
+
+    Attributes:
+        shapes: Key of each feature in an item to the shape of one of its rows.
 
     Warns:
         UserWarning: A run's ledger is not there, so that its clips have no labels.
 
     Raises:
-        StoreError: No clip is in that split.
+        StoreError: No clip is in that split, or the store has no such feature.
     """
 
-    def __init__(self, store: FeatureStore, split: str | None = None) -> None:
+    def __init__(self, store: FeatureStore, split: str | None = None, features: Sequence[str] | None = None) -> None:
         self.store = store
         self.split = split
         listed = store.list_labels()
@@ -45,6 +51,24 @@ class ClipDataset(Dataset[dict[str, Any]]):
             warnings.warn(f"{store.folder}: {lost}", stacklevel=2)
         labels = [(listed[name].arousal, listed[name].valence) for name in self.names]
         self.labels = np.array(labels, np.float32).reshape(-1, 2)  # (U, 2)
+        self._places = {"stft": ("stft", "stft"), "embeddings": ("embeddings", "embedding")}
+        self.shapes: dict[str, tuple[int, ...]] = {"stft": (257, 2), "embeddings": (512,)}
+        for stage in self._choose_features(features):
+            self._places[stage] = (stage, "value")
+            self.shapes[stage] = (find_feature_width(store, stage),)
+
+    def _choose_features(self, wanted: Sequence[str] | None) -> list[str]:
+        """Give the stages of the features that are wanted, by whichever of their two names."""
+        stages = [stage for stage in self.store.stages if is_feature(stage)]
+        if wanted is None:
+            return stages
+        known = {name: stage for stage in stages for name in (stage, name_of(stage))}
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            raise StoreError(
+                f"{self.store.folder} has no feature {unknown[0]!r}; it has {', '.join(map(name_of, stages)) or 'none'}"
+            )
+        return list(dict.fromkeys(known[name] for name in wanted))
 
     def _explain_lost_labels(self) -> str:
         """Say which ledgers are not there; "" where all are."""
@@ -71,18 +95,14 @@ class ClipDataset(Dataset[dict[str, Any]]):
         label = torch.from_numpy(self.labels[index].copy())
         return {
             "name": clip.name,
-            "stft": self._rows(clip.name, "stft", "stft"),
-            "embeddings": self._rows(clip.name, "embeddings", "embedding"),
+            **{key: self._rows(clip, key) for key in self._places},
             "label": label,
             "is_labelled": not bool(torch.isnan(label).any()),
         }
 
-    def _rows(self, name: str, stage: str, dataset: str) -> torch.Tensor:
-        rows = self.store[name].find_shard(stage)
-        if rows is None:
-            column = next(column for column in SCHEMAS[stage].rows if column.name == dataset)
-            return torch.zeros((0, *column.shape))
-        return torch.from_numpy(np.array(rows.rows(name, dataset)))
+    def _rows(self, clip: Clip, key: str) -> torch.Tensor:
+        rows = read_rows(clip, *self._places[key])
+        return torch.zeros((0, *self.shapes[key])) if rows is None else torch.from_numpy(np.array(rows))
 
     @staticmethod
     def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -90,10 +110,11 @@ class ClipDataset(Dataset[dict[str, Any]]):
 
         Returns:
             `names`; `stft` (B, T, 257, 2) with `stft_mask` (B, T), True where a row is real; `embeddings` (B, N, 512)
-            with `embeddings_mask` (B, N); `labels` (B, 2) with `labels_mask` (B,).
+            with `embeddings_mask` (B, N); each declared feature and its mask likewise; `labels` (B, 2) with
+            `labels_mask` (B,).
         """
         batch: dict[str, Any] = {"names": [item["name"] for item in items]}
-        for key in ("stft", "embeddings"):
+        for key in (key for key in items[0] if key not in ("name", "label", "is_labelled")):
             rows = [item[key] for item in items]
             lengths = torch.tensor([len(row) for row in rows])
             batch[key] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

@@ -1,6 +1,7 @@
 """One video's features and prediction, in one call."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from models.paper import STFT_HOP_SECONDS
 from pipeline import config
 from pipeline.commands.predict import answer_video, extract_features, find_predictor, open_scratch
 from pipeline.errors import UserError
+from store.features import is_feature, name_of, order_stages
 from store.schema import SCHEMAS
 from valar.settings import SettingsError, use_settings
 
@@ -29,6 +31,9 @@ class Extraction:
         embeddings: (N, 512) float32.
         status: Stage to its status, "ok" or what is wrong.
         messages: Stage to a sentence, where there is one.
+        features: Name of each declared feature (`[features.NAME]`) to its rows, (N, D) float32: a row for each of
+            `embeddings`, or for each piece of sound.
+        feature_times: Likewise to their times, (N,) float64, seconds since the clip's beginning.
     """
 
     video: Path
@@ -41,6 +46,8 @@ class Extraction:
     embeddings: np.ndarray
     status: dict[str, str]
     messages: dict[str, str]
+    features: Mapping[str, np.ndarray] = field(default_factory=dict)
+    feature_times: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Say how much there is, and what is not ok."""
@@ -75,11 +82,13 @@ def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
     with open_scratch() as folder:
         run = extract_features(video, folder, progress=progress).run
         ((name, shard),) = run.plan.assigned.items()
-        opened = {stage: rows for stage in SCHEMAS if (rows := run.shard(stage, shard)) is not None}
+        known = order_stages([*SCHEMAS, *run.chain])
+        opened = {stage: rows for stage in known if (rows := run.shard(stage, shard)) is not None}
 
         def copy(stage: str, dataset: str) -> np.ndarray:
             return np.array(opened[stage].rows(name, dataset))  # the file goes when this function ends
 
+        declared = {name_of(stage): stage for stage in opened if is_feature(stage)}
         stft = copy("stft", "stft")
         return Extraction(
             video=video,
@@ -92,6 +101,8 @@ def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
             embeddings=copy("embeddings", "embedding"),
             status={stage: rows.fact(name, "status") for stage, rows in opened.items()},
             messages={stage: text for stage, rows in opened.items() if (text := rows.fact(name, "message"))},
+            features={feature: copy(stage, "value") for feature, stage in declared.items()},
+            feature_times={feature: copy(stage, "time") for feature, stage in declared.items()},
         )
 
 

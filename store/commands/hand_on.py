@@ -10,7 +10,7 @@ from store.catalog import FeatureStore
 from store.commands.command import Command, show
 from store.errors import StoreError
 from store.export.formats import EXPORTERS, check_target
-from store.export.mmsa import SPLITS, export_mmsa
+from store.export.mmsa import OWN_AUDIO, OWN_VISION, SPLITS, export_mmsa
 from store.export.rows import Labels
 from store.labels import Label
 from store.looking.browse import write_pages
@@ -39,6 +39,15 @@ class Export(Command):
             help="the CSV file of a split, instead of what each clip's run has last read; may be given again",
         )
         parser.add_argument("--label", choices=("arousal", "valence"), default="valence", help="mmsa: what to learn")
+        parser.add_argument(
+            "--audio", default=OWN_AUDIO, metavar="NAME", help="mmsa: stft, or a declared feature of sound"
+        )
+        parser.add_argument(
+            "--vision",
+            action="append",
+            metavar="NAME",
+            help="mmsa: sphereface20, or a declared feature of faces; given again, both side by side",
+        )
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
@@ -47,7 +56,14 @@ class Export(Command):
         check_target(arguments.folder)
         labels = cls._find_labels(store, _parse_labels(arguments.labels))
         if arguments.to == "mmsa":
-            count = export_mmsa(store, arguments.folder, labels, arguments.label)
+            count = export_mmsa(
+                store,
+                arguments.folder,
+                labels,
+                arguments.label,
+                audio=arguments.audio,
+                vision=arguments.vision or (OWN_VISION,),
+            )
             if count < len(store):
                 told = f"{len(store) - count} of {len(store)} utterances have no labels, or no split that MMSA knows"
                 print(f"{told}, and are left out", file=sys.stderr)

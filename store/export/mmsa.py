@@ -1,15 +1,17 @@
 """A store's features as MMSA reads them: one pickle of arrays per split, padded with zeros at their ends."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from store import files
-from store.catalog import FeatureStore
+from store.catalog import Clip, FeatureStore
 from store.errors import StoreError
-from store.export.rows import Labels, read_rows
+from store.export.rows import Labels, find_feature_width, read_rows
+from store.features import is_feature, is_of_faces, name_of
 
 #: STFT frames averaged into one row of the audio: ten rows a second.
 FRAMES_PER_ROW = 10
@@ -19,27 +21,44 @@ MAX_ROWS = 300
 SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "test": "test"}
 
 
-def export_mmsa(store: FeatureStore, folder: Path, labels: Labels, label: str = "valence") -> int:
+#: What audio and vision are made of where nothing else is asked for.
+OWN_AUDIO = "stft"
+OWN_VISION = "sphereface20"
+_OWN_WIDTHS = {OWN_AUDIO: 257, OWN_VISION: 512}
+
+
+def export_mmsa(
+    store: FeatureStore,
+    folder: Path,
+    labels: Labels,
+    label: str = "valence",
+    audio: str = OWN_AUDIO,
+    vision: Sequence[str] = (OWN_VISION,),
+) -> int:
     """Write `features.pkl`: train, valid and test with audio, vision, lengths, ids and labels.
 
     Only utterances with labels and one of these splits are in it; all splits are padded to one length.
 
-    Audio is log(1 + |X|) of the transform averaged over 0.1 s (257 per row); vision the face embeddings (512). MMSA
-    also wants words, which this store has none of: `text` is a single zero per utterance.
+    Audio is log(1 + |X|) of the transform averaged over 0.1 s (257 per row); vision the face embeddings (512); declared
+    features take their places where they are named. MMSA also wants words, which this store has none of: `text` is a
+    single zero per utterance.
 
     Args:
         store: The features.
         folder: Where to write.
         labels: Of each utterance.
         label: Which of the two is the regression label; both are there under their own names as well.
+        audio: `stft`, or a declared feature of sound.
+        vision: `sphereface20` and declared features of faces, side by side.
 
     Returns:
         The number of utterances.
 
     Raises:
-        StoreError: No utterance has a split and labels.
+        StoreError: No utterance has a split and labels, or no run has such a feature.
 
     """
+    sound, faces = _choose(store, (audio,), of_faces=False), _choose(store, vision, of_faces=True)
     names = {
         wanted: [name for name in store if labels[name].is_labelled and SPLITS.get(labels[name].split) == wanted]
         for wanted in ("train", "valid", "test")
@@ -50,20 +69,50 @@ def export_mmsa(store: FeatureStore, folder: Path, labels: Labels, label: str = 
             f"MMSA wants splits and labels, and no utterance of {store.folder} has them: run `valar run` once, or give "
             "--labels train=TRAIN.csv --labels validation=VALIDATION.csv"
         )
-    audio = {
-        split: [_reduce_sound(read_rows(store[n], "stft", "stft")) for n in found] for split, found in names.items()
-    }
-    vision = {
-        split: [_thin(read_rows(store[name], "embeddings", "embedding"), 512) for name in found]
-        for split, found in names.items()
-    }
-    longest = [max(len(rows) for split in sequences.values() for rows in split) for sequences in (audio, vision)]
+    heard = {split: [_read(store[name], sound) for name in found] for split, found in names.items()}
+    seen = {split: [_read(store[name], faces) for name in found] for split, found in names.items()}
+    longest = [max(len(rows) for split in sequences.values() for rows in split) for sequences in (heard, seen)]
     content = {
-        split: _make_split(found, labels, label, audio[split], vision[split], longest) for split, found in names.items()
+        split: _make_split(found, labels, label, heard[split], seen[split], longest) for split, found in names.items()
     }
     with files.replacing(folder / "features.pkl") as partial, partial.open("wb") as file:
         pickle.dump(content, file, protocol=4)
     return sum(len(split["id"]) for split in content.values())
+
+
+def _choose(store: FeatureStore, wanted: Sequence[str], *, of_faces: bool) -> dict[str, int]:
+    """Give the stages of the features that are named, and how many numbers a row of each has.
+
+    Raises:
+        StoreError: There is none of that name; says which there are.
+    """
+    own = OWN_VISION if of_faces else OWN_AUDIO
+    declared = {name_of(stage): stage for stage in store.stages if is_feature(stage) and is_of_faces(stage) == of_faces}
+    unknown = [name for name in wanted if name != own and name not in declared]
+    if unknown:
+        option = "--vision" if of_faces else "--audio"
+        raise StoreError(f"{option} {unknown[0]} must be one of {', '.join([own, *declared])}")
+    return {
+        declared.get(name, name): _OWN_WIDTHS.get(name) or find_feature_width(store, declared[name]) for name in wanted
+    }
+
+
+def _read(clip: Clip, stages: dict[str, int]) -> np.ndarray:
+    """Give an utterance's rows of the stages side by side, thinned out; one row of zeros where one of them has none."""
+    found = [_read_stage(clip, stage) for stage in stages]
+    if any(rows is None for rows in found):
+        return np.zeros((1, sum(stages.values())), np.float32)  # MMSA divides by lengths
+    # A feature that broke off has fewer rows than there are faces.
+    shortest = min(len(rows) for rows in found if rows is not None)
+    return _thin(np.concatenate([rows[:shortest] for rows in found if rows is not None], axis=1))
+
+
+def _read_stage(clip: Clip, stage: str) -> np.ndarray | None:
+    if stage == OWN_AUDIO:
+        return _reduce_sound(read_rows(clip, "stft", "stft"))
+    if stage == OWN_VISION:
+        return read_rows(clip, "embeddings", "embedding")
+    return read_rows(clip, stage, "value")
 
 
 def _make_split(
@@ -93,18 +142,16 @@ def _make_split(
     }
 
 
-def _reduce_sound(stft: np.ndarray | None) -> np.ndarray:
+def _reduce_sound(stft: np.ndarray | None) -> np.ndarray | None:
     if stft is None:
-        return np.zeros((1, 257), np.float32)
+        return None
     levels = np.log1p(np.hypot(stft[..., 0], stft[..., 1]))
     starts = np.arange(0, len(levels), FRAMES_PER_ROW)
     counts = np.diff([*starts, len(levels)])
-    return _thin((np.add.reduceat(levels, starts) / counts[:, None]).astype(np.float32), 257)
+    return (np.add.reduceat(levels, starts) / counts[:, None]).astype(np.float32)
 
 
-def _thin(rows: np.ndarray | None, width: int) -> np.ndarray:
-    if rows is None:
-        return np.zeros((1, width), np.float32)  # MMSA divides by lengths
+def _thin(rows: np.ndarray) -> np.ndarray:
     if len(rows) <= MAX_ROWS:
         return rows
     return rows[np.linspace(0, len(rows) - 1, MAX_ROWS).round().astype(int)]

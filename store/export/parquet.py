@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,20 @@ import numpy as np
 from store import files
 from store.catalog import FeatureStore
 from store.errors import StoreError
-from store.export.rows import Labels, list_label_columns, read_rows
+from store.export.rows import Labels, find_feature_width, list_label_columns, read_rows
+from store.features import is_feature, is_of_faces
+from store.labels import Label
 
-#: Rows of the faces table written at a time; 2 kB each.
+#: Rows of a table written at a time; of faces 2 kB each.
 _ROWS_AT_ONCE = 16384
 
 
 def export_parquet(store: FeatureStore, folder: Path, labels: Labels) -> int:
     """Write utterances.parquet (the table) and faces.parquet (a row per face with its embedding).
 
-    Both have split and labels, null where there are none. The transform of the sound is left out: 257 x 2 numbers for
-    each 10 ms belong into no table.
+    A declared feature of faces is a column `face_<name>` of faces.parquet, one of sound a table of its own,
+    `sound_<name>.parquet`. All have split and labels, null where there are none. The transform of the sound is left
+    out: 257 x 2 numbers for each 10 ms belong into no table.
 
     Raises:
         StoreError: pyarrow is not installed.
@@ -40,12 +43,37 @@ def export_parquet(store: FeatureStore, folder: Path, labels: Labels) -> int:
     values = {key: pa.array([row.get(key) for row in table]) for key in keys}
     with files.replacing(folder / "utterances.parquet") as partial:
         pq.write_table(pa.table(values), partial)
+    widths = {stage: width for stage in filter(is_feature, store.stages) if (width := find_feature_width(store, stage))}
+    of_faces = {stage: width for stage, width in widths.items() if is_of_faces(stage)}
     with files.replacing(folder / "faces.parquet") as partial:
-        schema = _face_schema(pa)
+        schema = _face_schema(pa, of_faces)
         with pq.ParquetWriter(partial, schema) as writer:
-            for arrays in _face_tables(store, labels):
-                writer.write_table(pa.table(_face_columns(pa, arrays), schema))
+            for arrays in _face_tables(store, labels, of_faces):
+                writer.write_table(pa.table(_face_columns(pa, arrays, of_faces), schema))
+    for stage in widths.keys() - of_faces.keys():
+        _write_sound_table(pa, pq, folder / f"{stage}.parquet", store, labels, stage, widths[stage])
     return len(store)
+
+
+def _write_sound_table(
+    pa: Any, pq: Any, path: Path, store: FeatureStore, labels: Labels, stage: str, width: int
+) -> None:
+    """Write a row per piece of sound: when it begins, and what a network makes of it."""
+    schema = pa.schema([*_label_fields(pa), ("time_seconds", pa.float64()), (stage, pa.list_(pa.float32(), width))])
+    with files.replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for name in store:
+            rows, times = read_rows(store[name], stage, "value"), read_rows(store[name], stage, "time")
+            if rows is None or times is None:
+                continue
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                block = slice(start, start + _ROWS_AT_ONCE)
+                count = len(times[block])
+                columns = {
+                    **_label_columns(pa, name, labels[name], count),
+                    "time_seconds": pa.array(times[block], pa.float64()),
+                    stage: _list_array(pa, rows[block], count, width),
+                }
+                writer.write_table(pa.table(columns, schema))
 
 
 def _rows(store: FeatureStore) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -62,25 +90,42 @@ def _null(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _face_schema(pa: Any) -> Any:
-    number, label = pa.float32(), pa.float64()
+def _label_fields(pa: Any) -> list[tuple[str, Any]]:
+    return [
+        ("utterance", pa.string()),
+        ("split", pa.string()),
+        ("arousal", pa.float64()),
+        ("valence", pa.float64()),
+    ]
+
+
+def _label_columns(pa: Any, name: str, label: Label, count: int) -> dict[str, Any]:
+    """Give the columns of `_label_fields` for so many rows of one utterance."""
+    return {
+        "utterance": pa.array([name] * count, pa.string()),
+        "split": pa.array([label.split] * count, pa.string()),
+        "arousal": pa.array([_null(label.arousal)] * count, pa.float64()),
+        "valence": pa.array([_null(label.valence)] * count, pa.float64()),
+    }
+
+
+def _face_schema(pa: Any, features: Mapping[str, int]) -> Any:
+    number = pa.float32()
     return pa.schema(
         [
-            ("utterance", pa.string()),
-            ("split", pa.string()),
-            ("arousal", label),
-            ("valence", label),
+            *_label_fields(pa),
             ("frame_index", pa.int32()),
             ("time_seconds", pa.float64()),
             ("score", number),
             ("box", pa.list_(number, 4)),
             ("landmarks", pa.list_(number, 10)),
             ("embedding", pa.list_(number, 512)),
+            *((stage, pa.list_(number, width)) for stage, width in features.items()),
         ]
     )
 
 
-def _face_tables(store: FeatureStore, labels: Labels) -> Iterator[dict[str, Any]]:
+def _face_tables(store: FeatureStore, labels: Labels, features: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of all faces in blocks: names, labels and arrays."""
     for name in store:
         clip, label = store[name], labels[name]
@@ -94,7 +139,8 @@ def _face_tables(store: FeatureStore, labels: Labels) -> Iterator[dict[str, Any]
                 ("landmarks", "landmarks"),
             )
         }
-        embeddings = read_rows(clip, "embeddings", "embedding")
+        found["embedding"] = read_rows(clip, "embeddings", "embedding")
+        found |= {stage: read_rows(clip, stage, "value") for stage in features}
         if found["score"] is None:
             continue
         count = len(found["score"])
@@ -104,28 +150,27 @@ def _face_tables(store: FeatureStore, labels: Labels) -> Iterator[dict[str, Any]
                 "utterance": name,
                 "label": label,
                 **{key: None if rows is None else rows[block] for key, rows in found.items()},
-                "embedding": None if embeddings is None else embeddings[block],
             }
 
 
-def _face_columns(pa: Any, arrays: dict[str, Any]) -> dict[str, Any]:
-    label, count = arrays["label"], len(arrays["score"])
+def _face_columns(pa: Any, arrays: dict[str, Any], features: Mapping[str, int]) -> dict[str, Any]:
+    count = len(arrays["score"])
     return {
-        "utterance": pa.array([arrays["utterance"]] * count, pa.string()),
-        "split": pa.array([label.split] * count, pa.string()),
-        "arousal": pa.array([_null(label.arousal)] * count, pa.float64()),
-        "valence": pa.array([_null(label.valence)] * count, pa.float64()),
+        **_label_columns(pa, arrays["utterance"], arrays["label"], count),
         "frame_index": pa.array(arrays["frame_index"], pa.int32()),
         "time_seconds": pa.array(arrays["time_seconds"], pa.float64()),
         "score": pa.array(arrays["score"], pa.float32()),
         **{
             key: _list_array(pa, arrays[key], count, width)
-            for key, width in (("box", 4), ("landmarks", 10), ("embedding", 512))
+            for key, width in {"box": 4, "landmarks": 10, "embedding": 512, **features}.items()
         },
     }
 
 
 def _list_array(pa: Any, rows: np.ndarray | None, count: int, width: int) -> Any:
-    if rows is None:
-        return pa.nulls(count, pa.list_(pa.float32(), width))
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(rows, np.float32).ravel()), width)
+    """Give rows as lists; those that are not there, as where a feature broke off, are null."""
+    found = np.zeros((count, width), np.float32)
+    is_missing = np.arange(count) >= (0 if rows is None else len(rows))
+    if rows is not None:
+        found[: len(rows)] = rows.reshape(len(rows), width)
+    return pa.FixedSizeListArray.from_arrays(pa.array(found.ravel()), width, mask=pa.array(is_missing))

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.catalog import Clip
+from store.catalog import Clip, FeatureStore
+from store.errors import StoreError
+from store.features import find_width
 from store.labels import Label
 from store.text import guard_cell
 
@@ -21,6 +23,26 @@ def read_rows(clip: Clip, stage: str, dataset: str) -> np.ndarray | None:
     """Give an utterance's rows; None where there are none."""
     shard = clip.find_shard(stage)
     return None if shard is None or shard.fact(clip.name, "length") == 0 else shard.rows(clip.name, dataset)
+
+
+def find_feature_width(store: FeatureStore, stage: str) -> int:
+    """Give how many numbers a row of a declared feature has in all clips of a store; 0 where no clip has its stage.
+
+    Raises:
+        StoreError: Two runs have made it of different widths.
+    """
+    first: dict[int, str] = {}
+    for name in store:
+        shard = store[name].find_shard(stage)
+        if shard is not None:
+            first.setdefault(find_width(shard.schema), name)
+    if len(first) > 1:
+        (one, name), (other, second) = list(first.items())[:2]
+        raise StoreError(
+            f"{stage} has {one} numbers a row for {name} and {other} for {second}: two runs declare it differently; "
+            "run `valar features` with the older run's settings, too, or give one of the two another name"
+        )
+    return next(iter(first), 0)
 
 
 def list_label_columns(labels: Labels) -> list[str]:

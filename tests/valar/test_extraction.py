@@ -19,7 +19,9 @@ else:
     shapes = {name: getattr(clip, name).shape for name in ("stft", "faces", "embeddings", "boxes", "landmarks")}
     times = [clip.stft_times[1].item(), clip.stft_times[-1].item(), len(clip.face_times)]
     peak = int(abs(clip.stft[50]).sum(axis=1).argmax())
-    print(json.dumps({"repr": repr(clip), "status": clip.status, "shapes": shapes, "times": times, "peak": peak}))
+    declared = {name: [rows.tolist(), clip.feature_times[name].tolist()] for name, rows in clip.features.items()}
+    found = {"repr": repr(clip), "status": clip.status, "shapes": shapes, "times": times, "peak": peak}
+    print(json.dumps({**found, "declared": declared}))
 """
 
 
@@ -53,6 +55,19 @@ def test_features_of_one_video(folder):
     assert found["peak"] == 64  # 2000 Hz of 16 000 in 512 points
     assert sorted(path.name for path in folder.iterdir()) == ["a.mkv", "not", "valar.cfg"]
     assert not list((folder / "not" / "there" / "yet").iterdir())
+
+
+def test_declared_features_come_along(folder):
+    (folder / "made.py").write_text(
+        "def open(device):\n    return lambda batch: (batch**2).mean(axis=1, keepdims=True)\n"
+    )
+    settings = "[embeddings]\nweights = random\n[features.loud]\ninput = waveform\nmodel = made:open\n"
+    (folder / "valar.cfg").write_text(settings + "window_seconds = 0.5\nhop_seconds = 0.25\n", encoding="utf-8")
+    found = extract_in(folder, "a.mkv")
+    rows, times = found["declared"]["loud"]
+    assert times == [0.0, 0.25, 0.5]
+    assert [row[0] for row in rows] == pytest.approx([0.125**2 / 2] * 3, rel=0.02)  # lavfi's sine has 1/8 of full scale
+    assert found["status"]["sound_loud"] == "ok"
 
 
 def test_what_has_to_be_mended_is_said(folder):
