@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
 from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
-from pipeline.runs.failures import clear_failures, write_failures
+from pipeline.runs.failures import clear_failures, forget_failure, read_failures, write_failure
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.locking import open_locked
 from pipeline.runs.plan import advise_shard_size
@@ -108,7 +109,8 @@ class Session:
 
     def _open_log(self, is_idle: bool) -> None:
         try:
-            clear_failures(self.run.folder)
+            if config.is_scheduler_local():  # else other hosts may be at work, whose failures these are
+                clear_failures(self.run.folder)
             self._log = open_log(self.run.folder / "logs", self.progress.console)
         except OSError as error:
             if not is_idle or error.errno not in FORBIDDEN:
@@ -127,6 +129,7 @@ class Session:
                 stages.work_on(stage, stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
         finally:
             self.run.close_shards(shard)
+        self.forget_failure(f"{stage} of {shard}")
 
     def _tell_scheduling(self) -> None:
         """Say, before the first of many shards, how long it took to find out what is to be done."""
@@ -136,15 +139,31 @@ class Session:
             )
         self._begun = None
 
-    def note_failure(self, failure: str) -> None:
-        """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`."""
+    def note_failure(self, key: str, failure: str) -> None:
+        """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`.
+
+        Args:
+            key: What failed, the same on each host; a failed stage of a shard is forgotten when it is done.
+            failure: The sentence.
+        """
         self.failures.append(failure)
         if self.hindrance:
             return
+        host = "" if config.is_scheduler_local() else socket.gethostname()
         try:
-            write_failures(self.run.folder, self.failures)
+            write_failure(self.run.folder, key, failure, host=host)
         except OSError as error:  # the disk is full, which may be what failed; it is told at the end all the same
             logger.warning("what failed cannot be kept for `status`: %s", describe_failure(error, name_folders()))
+
+    def forget_failure(self, key: str) -> None:
+        """Forget what had failed, on this host or another, since it is done."""
+        if not self.hindrance:
+            forget_failure(self.run.folder, key)
+
+    def forget_failures(self) -> None:
+        """Forget all that had failed, since the whole is done."""
+        if not self.hindrance:
+            clear_failures(self.run.folder)
 
     @functools.cached_property
     def data(self) -> TrainingData:
@@ -286,7 +305,7 @@ class Session:
             self._note_rates()
             for title, state in self.progress.stages.items():
                 logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
-            for failure in self.failures:
+            for failure in [*self.failures, *self._read_others_failures()]:
                 console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
             if is_finished:
                 self._print_results()
@@ -294,6 +313,12 @@ class Session:
             seconds = format_seconds(time.monotonic() - self._started)
             log = f"; log: {self._log}" if self._log else ""
             console.print(f"{seconds} in all{log}", highlight=False, soft_wrap=True)
+
+    def _read_others_failures(self) -> list[str]:
+        """Read what failed on other hosts: for its sake this one may have ended before the whole was done."""
+        if config.is_scheduler_local():
+            return []
+        return [failure for failure in read_failures(self.run.folder) if not failure.endswith(tuple(self.failures))]
 
     def _note_rates(self) -> None:
         """Keep what this run's steps took; a training's pace is in its metrics.jsonl."""

@@ -86,7 +86,8 @@ class ShardTask(luigi.Task):
                     failed += 1
                     task = type(make_task(stage, shard)).__name__
                     logger.exception("%s of shard %s failed", task, shard)
-                    session.note_failure(f"{task} of shard {shard}: {describe_failure(error, name_folders())}")
+                    why = describe_failure(error, name_folders())
+                    session.note_failure(f"{stage} of {shard}", f"{task} of shard {shard}: {why}")
                     break
         if failed:
             raise SomeShardsError(f"{failed} of {len(self.shards)} shards failed; what each said is above")
@@ -103,7 +104,24 @@ def note_failure(task: luigi.Task, error: BaseException) -> None:
         return
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
     sentence = describe_failure(error, name_folders(), network=getattr(task, "network", ""))
-    current_session().note_failure(f"{type(task).__name__}{shard}: {sentence}")
+    current_session().note_failure(_find_key(task), f"{type(task).__name__}{shard}: {sentence}")
+
+
+@luigi.Task.event_handler(luigi.Event.SUCCESS)
+def forget_failure(task: luigi.Task) -> None:
+    """Forget that a task had failed; stages of shards are forgotten one by one as they are done."""
+    if isinstance(task, ShardTask):
+        return
+    if type(task).__name__ == "FullRun":
+        current_session().forget_failures()
+    else:
+        current_session().forget_failure(_find_key(task))
+
+
+def _find_key(task: luigi.Task) -> str:
+    if isinstance(task, ShardTask):
+        return f"{task.stage} of {task.shard}"
+    return f"{type(task).__name__} {getattr(task, 'fingerprint', '')}"
 
 
 class ExtractWav(ShardTask):

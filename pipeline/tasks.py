@@ -180,7 +180,10 @@ class Predict(StoreTask):
     """Arousal and valence of clips without labels."""
 
     videos = luigi.Parameter(default="", description="folder of clips, or of folders of clips")
-    checkpoint = luigi.Parameter(default="", description="folders of trained networks; Joint of the newest report")
+    checkpoint = luigi.Parameter(
+        default="",
+        description="folders of trained networks, commas between them or a JSON list; Joint of the newest report",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,6 +1,7 @@
 """`valar predict`: one video at once, or a folder of clips as a Luigi run."""
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             return WRONG_USE
     words = ["--videos", str(arguments.video)]
     if arguments.checkpoint:
-        words += ["--checkpoint", ",".join(map(str, arguments.checkpoint))]
+        words += ["--checkpoint", json.dumps([str(path) for path in arguments.checkpoint])]
     code = run_task("Predict", words)
     if code == 0 and arguments.output:
         _copy_predictions(arguments.output)

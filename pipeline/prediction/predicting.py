@@ -1,5 +1,6 @@
 """A folder of clips without labels, and a checkpoint, become a submission."""
 
+import contextlib
 import functools
 import json
 from dataclasses import dataclass
@@ -99,8 +100,7 @@ def open_predictor(videos: str, checkpoint: str) -> Ensemble:
 
     Args:
         videos: the folder.
-        checkpoint: a trained network's folder; several with commas between them for their mean; "" for Joint of the
-            newest report.
+        checkpoint: see `split_checkpoints`; "" for Joint of the newest report.
 
     Raises:
         UserError: Settings, clips or checkpoint have to be mended first, or do not fit each other.
@@ -115,7 +115,25 @@ def open_predictor(videos: str, checkpoint: str) -> Ensemble:
 
 
 def split_checkpoints(text: str) -> list[Path]:
-    """Read the paths between commas; what exists as a whole is one path."""
-    if text and Path(text).exists():
-        return [Path(text)]
-    return [Path(part.strip()) for part in text.split(",") if part.strip()]
+    """Read the folders of trained networks: one path, several with commas between them, or a list of JSON.
+
+    What exists as a whole is one path. A list of JSON, such as '["a,b", "c"]', says it where paths have commas.
+
+    Raises:
+        UserError: A list of JSON holds anything but paths.
+    """
+    with contextlib.suppress(OSError):  # as a whole it may be longer than any path
+        if text and Path(text).exists():
+            return [Path(text)]
+    if not text.startswith("["):
+        return [Path(part.strip()) for part in text.split(",") if part.strip()]
+    try:
+        parts = json.loads(text)
+    except (ValueError, RecursionError):
+        parts = None
+    if not (isinstance(parts, list) and parts and all(isinstance(part, str) and part for part in parts)):
+        raise UserError(
+            f"--checkpoint {text:.200} is neither a path nor a list of paths; write several with commas between them "
+            """or, where a path holds a comma, as '["a,b", "c"]'"""
+        )
+    return [Path(part) for part in parts]

@@ -182,6 +182,42 @@ def test_a_luigid_that_ends_in_the_middle_loses_nothing(scheduler, workplace, nu
     assert ledger.exists()
 
 
+#: Each host fails the stage of the shard that comes first, and says so in its own words.
+FAIL_FIRST_SHARD = """
+import os
+from pipeline import stages
+work_on = stages.work_on
+def work_or_fail(stage, job):
+    if stage == "wav" and job.shard == min(job.run.plan.shards):
+        raise MemoryError(f"process {os.getpid()}")
+    work_on(stage, job)
+stages.work_on = work_or_fail
+"""
+
+
+@pytest.mark.slow
+def test_what_failed_on_one_host_is_told_until_it_is_done_whoever_ends_or_begins(scheduler, workplace):
+    share(workplace, scheduler)
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda _: workplace.run(task="Features", code=FAIL_FIRST_SHARD), range(2)))
+    for end in ended:
+        assert end.returncode != 0, end.stderr
+        # Also a host on which nothing has failed says why it has ended.
+        assert "failed: " in end.stderr
+        assert "ExtractWav of shard" in end.stderr
+    failed = [line for line in workplace.command("status").stdout.splitlines() if line.startswith("failed in the last")]
+    assert len(failed) == 1
+    assert failed[0].startswith(f"failed in the last run: on {socket.gethostname()}: ExtractWav of shard ")
+    # Luigid gives the task out no more for a while: a host that comes now has nothing to do and forgets nothing.
+    late = workplace.run(task="Features")
+    assert late.returncode != 0
+    assert "ExtractWav of shard" in late.stderr
+    assert failed[0] in workplace.command("status").stdout
+    workplace.configure("[core]\nscheduler_host =\n")
+    assert workplace.run(task="Features").returncode == 0
+    assert "failed in the last run" not in workplace.command("status").stdout
+
+
 class Clock:
     """What Luigi's scheduler takes for the time: it stands but for a microsecond a look, and is set by hand."""
 

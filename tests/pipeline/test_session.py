@@ -1,11 +1,11 @@
 """One session a process: opened when the run starts, closed whatever happens, and nothing lasting left to the end."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 
+from pipeline.runs.failures import read_failures
 from store.lock import locked
 from tests.pipeline.conftest import ROOT
 
@@ -19,8 +19,8 @@ KILL_AFTER_A_FAILURE = """
 import os, signal
 from pipeline.session import Session
 note = Session.note_failure
-def note_and_die(self, failure):
-    note(self, failure)
+def note_and_die(self, *words):
+    note(self, *words)
     os.kill(os.getpid(), signal.SIGKILL)
 Session.note_failure = note_and_die
 """
@@ -98,12 +98,12 @@ def test_what_failed_is_written_at_once(workplace):
     for part in ("stft", "frames"):
         (workplace.folder / "store" / part).write_text("in the way")
     assert workplace.run(task="Features", code=KILL_AFTER_A_FAILURE).returncode == -9
-    failures = json.loads((workplace.folder / "runs" / "failures.json").read_text())
+    failures = read_failures(workplace.folder / "runs")
     assert len(failures) == 1
     assert "of shard" in failures[0]
     ended = workplace.run(task="Features")
     assert ended.returncode == 30
-    assert len(json.loads((workplace.folder / "runs" / "failures.json").read_text())) >= 2, "the last run's are gone"
+    assert len(read_failures(workplace.folder / "runs")) >= 2, "the last run's are gone"
 
 
 def test_a_report_of_before_is_the_newest_again_when_the_settings_are_back(finished):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +145,16 @@ def test_checkpoints_are_named_between_commas(tmp_path):
     assert split_checkpoints("") == []
     (tmp_path / "a,b").mkdir()
     assert split_checkpoints(f"{tmp_path}/a,b") == [tmp_path / "a,b"]
+    # Where there are several, of which one has a comma, a list of JSON says which belong together.
+    assert split_checkpoints('["x/a,b", "c"]') == [Path("x/a,b"), Path("c")]
+    many = [f"{tmp_path}/runs/checkpoints/joint-{number:016x}" for number in range(200)]
+    assert split_checkpoints(",".join(many)) == list(map(Path, many))
+
+
+@pytest.mark.parametrize("text", ["[", "[]", "[1]", '["a", ""]', '[["a"]]', "[" * 100_000])
+def test_a_list_of_checkpoints_that_is_none_is_one_sentence(text):
+    with pytest.raises(UserError, match="is neither a path nor a list of paths; write several with commas between"):
+        split_checkpoints(text)
 
 
 KILL_WITHIN_VNET = """
