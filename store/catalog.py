@@ -34,7 +34,7 @@ class Clip:
 
     def __repr__(self) -> str:
         """Say whose rows these are, how many, and what is not ok."""
-        rows = ", ".join(f"{stage} {shard.fact(self.name, 'length')}" for stage, shard in self._shards.items())
+        rows = ", ".join(f"{stage} {shard.fact(self.name, 'length')}" for stage, shard in self.shards.items())
         bad = "".join(f"; {stage}: {status}" for stage, status in self.status.items() if status != "ok")
         return f"<Clip {self.name}: rows of {rows or 'no stage'}{bad}>"
 
@@ -60,7 +60,8 @@ class Clip:
         return rows if rows is None or self.name in rows else None
 
     @cached_property
-    def _shards(self) -> dict[str, Shard]:
+    def shards(self) -> dict[str, Shard]:
+        """The files of the stages that have been there, opened: stage to file."""
         found = {stage: self.find_shard(stage) for stage in self.stages}
         return {stage: rows for stage, rows in found.items() if rows is not None}
 
@@ -118,18 +119,18 @@ class Clip:
     @property
     def status(self) -> dict[str, str]:
         """Status by stage."""
-        return {stage: shard.fact(self.name, "status") for stage, shard in self._shards.items()}
+        return {stage: shard.fact(self.name, "status") for stage, shard in self.shards.items()}
 
     @property
     def messages(self) -> dict[str, str]:
         """Message by stage, where there is one."""
-        messages = {stage: shard.fact(self.name, "message") for stage, shard in self._shards.items()}
+        messages = {stage: shard.fact(self.name, "message") for stage, shard in self.shards.items()}
         return {stage: message for stage, message in messages.items() if message}
 
     @property
     def source_sha256(self) -> str:
         """Digest of the clip's file, "" where no stage has read it."""
-        digests = (shard.fact(self.name, "source_sha256") for shard in self._shards.values())
+        digests = (shard.fact(self.name, "source_sha256") for shard in self.shards.values())
         return next((digest for digest in digests if digest), "")
 
 
@@ -243,6 +244,11 @@ class FeatureStore:
             with contextlib.suppress(KeyError):  # another thread was first
                 self._shards.popitem(last=False)
         return found
+
+    def close_shard(self, shard: str, listing: Listing) -> None:
+        """Let go of a shard's files of all stages: each is unmapped when nobody holds a view of it any more."""
+        for stage, fingerprint in listing.fingerprints.items():
+            self._shards.pop((stage, fingerprint, shard), None)
 
     def __repr__(self) -> str:
         """Say where it is, how much there is, and of which run."""

@@ -113,8 +113,9 @@ def write_soon(target: Path, data: bytes) -> None:
     try:
         partial.write_bytes(data)
         partial.replace(target)
-    finally:
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(target: Path, value: Any) -> None:

@@ -22,7 +22,7 @@ from store.catalog import FeatureStore
 from store.errors import StoreError
 from store.labels import Label, read_labels
 from store.layout import is_own_folder, shard_path
-from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json, render_clip, shrink
+from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json, render_clip
 from store.looking.face_map import map_faces
 from store.looking.quality import Quality
 from store.looking.results import RESULTS_NAME, ClipResult, Results, read_results
@@ -145,17 +145,31 @@ def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def _write_clips(store: FeatureStore, folder: Path, names: list[str]) -> Iterator[tuple[str, list[Any]]]:
-    def write(name: str) -> tuple[str, list[Any]]:
-        number = page_number(name)
-        page, face, quality = render_clip(store, name, number, folder / "clips")
-        files.write_soon(folder / "clips" / f"{number}.html", page.encode())
-        if face is not None:
-            files.write_soon(folder / "clips" / f"{number}.jpg", shrink(face))
-        return name, _as_row(quality, has_face=face is not None)
+    """Write the pages of these clips, shard by shard: each file is opened once, and let go of."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        listing = store.find_listing(name) or store.listing
+        groups.setdefault((listing.shards[name], listing.run), []).append(name)
 
-    # Threads: reading, JPEG and PNG run without the interpreter's lock.
+    def write(group: list[str]) -> list[tuple[str, list[Any]]]:
+        written = [(name, _write_clip(store, folder, name)) for name in group]
+        clip = store[group[0]]
+        store.close_shard(clip.shard, clip.listing)
+        return written
+
+    # Threads: reading, digests and compression run without the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(write, names)
+        for written in pool.map(write, groups.values()):
+            yield from written
+
+
+def _write_clip(store: FeatureStore, folder: Path, name: str) -> list[Any]:
+    number = page_number(name)
+    page, face, quality = render_clip(store, name, number, folder / "clips")
+    files.write_soon(folder / "clips" / f"{number}.html", page.encode())
+    if face is not None:
+        files.write_soon(folder / "clips" / f"{number}.jpg", face)
+    return _as_row(quality, has_face=face is not None)
 
 
 #: Statuses and numbers of a `Quality`, its notes, and whether there is a picture of a face.

@@ -3,8 +3,11 @@
 import base64
 import functools
 import io
+import itertools
 import json
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,10 +52,11 @@ def render_clip(store: FeatureStore, name: str, number: str, folder: Path) -> tu
     sound = read_sound(store, clip)
     quality = rate_clip(clip, sound)
     track = _describe_track(clip)
-    frames = clip.find_shard("frames")
+    frames = clip.shards.get("frames")
     times = frames.rows(name, "time") if frames is not None else np.zeros(0)
     seconds = max(sound.seconds if sound else 0.0, float(times[-1]) if len(times) else 0.0, 1e-3)
     rows, faces = _pick_faces(clip)
+    moments = clip.face_times[rows].tolist() if faces else []
     size, changed = clip.listing.sources[name]
     page = _load_template().render(
         data=_as_script({"number": number, "seconds": seconds, **track}),
@@ -65,7 +69,7 @@ def render_clip(store: FeatureStore, name: str, number: str, folder: Path) -> tu
         waveform_width=len(sound.outline) if sound else 0,
         sound_share=100 * sound.seconds / seconds if sound else 0.0,
         spectrogram=_draw_spectrogram(clip),
-        faces=[(_as_uri(face, "jpeg"), f"{clip.face_times[row]:.2f}") for row, face in zip(rows, faces, strict=False)],
+        faces=[(_as_uri(face, "jpeg"), f"{moment:.2f}") for moment, face in zip(moments, faces, strict=True)],
         height=_HEIGHT,
         seconds=seconds,
         frame=track["frame"],
@@ -76,7 +80,7 @@ def render_clip(store: FeatureStore, name: str, number: str, folder: Path) -> tu
 
 def _pick_faces(clip: Clip) -> tuple[np.ndarray, list[bytes]]:
     """Pick faces evenly over a clip: their rows and their JPEG images; none where the store keeps no crops of it."""
-    raw, kept = clip.find_shard("crops"), clip.find_shard("crops_jpeg")
+    raw, kept = clip.shards.get("crops"), clip.shards.get("crops_jpeg")
     found = kept or raw
     rows = pick_rows(0 if found is None else found.fact(clip.name, "length"))
     if kept is not None:
@@ -118,24 +122,29 @@ def as_json(value: Any) -> str:
 def _draw_waveform(sound: Sound) -> str:
     """Give the waveform's outline as points of a polygon, one unit wide for each position."""
     heights = np.rint((1 - sound.outline) * (_HEIGHT / 2)).astype(int)  # (P, 2) lowest, highest
-    across = np.arange(len(heights))
-    upper = np.stack([across, heights[:, 1]], axis=1)
-    lower = np.stack([across, heights[:, 0]], axis=1)[::-1]
-    return " ".join(map(str, np.concatenate([upper, lower]).ravel().tolist()))
+    texts = _make_number_texts(max(len(heights), _HEIGHT + 1))
+    lowest, highest = heights.T.tolist()
+    upper = zip(texts, map(texts.__getitem__, highest), strict=False)
+    lower = zip(texts[len(heights) - 1 :: -1], map(texts.__getitem__, reversed(lowest)), strict=True)
+    return " ".join(itertools.chain.from_iterable([*upper, *lower]))
 
 
 @functools.cache
-def _make_palette() -> list[int]:
+def _make_number_texts(count: int) -> list[str]:
+    """Give the numbers from 0 on as text: a waveform has 1600 of them."""
+    return [str(number) for number in range(count)]
+
+
+@functools.cache
+def _make_palette() -> bytes:
     stops = np.linspace(0, len(_COLOURS) - 1, 256)
     colours = [np.interp(stops, np.arange(len(_COLOURS)), _COLOURS[:, channel]) for channel in range(3)]
-    return [int(value) for value in np.stack(colours, axis=-1).astype(np.uint8).ravel()]
+    return np.stack(colours, axis=-1).astype(np.uint8).tobytes()
 
 
 def _draw_spectrogram(clip: Clip) -> str:
     """Give the spectrogram as a picture in a URI, "" where there is none."""
-    from PIL import Image
-
-    shard = clip.find_shard("stft")
+    shard = clip.shards.get("stft")
     if shard is None or shard.fact(clip.name, "length") == 0:
         return ""
     levels = compute_decibels(clip.stft)
@@ -143,20 +152,34 @@ def _draw_spectrogram(clip: Clip) -> str:
     step = -(-levels.shape[1] // _MOST_COLUMNS)
     if step > 1:
         levels = np.maximum.reduceat(levels, np.arange(0, levels.shape[1], step), axis=1)
-    picture = Image.fromarray(((levels[::-1] / 80 + 1) * 255).astype(np.uint8), "P")
-    picture.putpalette(_make_palette())
-    data = io.BytesIO()
-    picture.save(data, "PNG", compress_level=3)
-    return _as_uri(data.getvalue(), "png")
+    return _as_uri(_encode_png(((levels[::-1] / 80 + 1) * 255).astype(np.uint8)), "png")
 
 
-def _as_uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _encode_png(picture: np.ndarray) -> bytes:
+    """Give a picture (H, W) of numbers of the palette as PNG: a tenth of the time that Pillow takes to get ready."""
+    height, width = picture.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each behind a byte that says that it is not filtered
+    rows[:, 1:] = picture
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        (b"PLTE", _make_palette()),
+        (b"IDAT", zlib.compress(rows.data, 3)),
+        (b"IEND", b""),
+    )
+    parts = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _as_uri(data: bytes, kind: str) -> Any:
+    """Give an image as a URI; it has no character that HTML would have to escape."""
+    from markupsafe import Markup
+
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
 
 
 def _describe_track(clip: Clip) -> dict[str, Any]:
     """Give where the faces are, as columns: seconds, score, box and landmarks in pixels of the upright frame."""
-    frames, faces = clip.find_shard("frames"), clip.find_shard("faces")
+    frames, faces = clip.shards.get("frames"), clip.shards.get("faces")
     length = 0 if faces is None else faces.fact(clip.name, "length")
     frame = None
     if frames is not None:
@@ -167,7 +190,7 @@ def _describe_track(clip: Clip) -> dict[str, Any]:
     return {
         "frame": frame,
         "times": np.round(clip.face_times[::step], 3).tolist(),
-        "scores": [round(float(score), 3) for score in faces.rows(clip.name, "score")[::step]],
+        "scores": [round(score, 3) for score in faces.rows(clip.name, "score")[::step].tolist()],
         "boxes": np.rint(clip.boxes[::step]).astype(int).tolist(),
         "landmarks": np.rint(clip.landmarks[::step]).astype(int).reshape(-1, 10).tolist(),
     }
@@ -176,31 +199,18 @@ def _describe_track(clip: Clip) -> dict[str, Any]:
 def _describe_stages(clip: Clip) -> list[dict[str, Any]]:
     """Say what each stage holds of the clip."""
     found = []
-    for stage in clip.stages:
-        shard = clip.find_shard(stage)
-        if shard is not None:
-            length = shard.fact(clip.name, "length")
-            found.append(
-                {
-                    "name": stage,
-                    "status": shard.fact(clip.name, "status"),
-                    "message": shard.fact(clip.name, "message"),
-                    "length": length,
-                    "rows": [
-                        (column.name, " x ".join(map(str, (length, *column.shape))), column.unit)
-                        for column in shard.schema.rows
-                    ],
-                }
-            )
+    for stage, shard in clip.shards.items():
+        length = shard.fact(clip.name, "length")
+        found.append(
+            {
+                "name": stage,
+                "status": shard.fact(clip.name, "status"),
+                "message": shard.fact(clip.name, "message"),
+                "length": length,
+                "rows": [
+                    (column.name, " x ".join(map(str, (length, *column.shape))), column.unit)
+                    for column in shard.schema.rows
+                ],
+            }
+        )
     return found
-
-
-def shrink(image: bytes) -> bytes:
-    """Give a face's JPEG image at half its size, for an index."""
-    from PIL import Image
-
-    picture = Image.open(io.BytesIO(image))
-    picture.draft("RGB", (picture.width // 2, picture.height // 2))  # decodes no more than is shown
-    data = io.BytesIO()
-    picture.save(data, "JPEG", quality=75)
-    return data.getvalue()

@@ -127,7 +127,7 @@ def rate_clip(clip: Clip, sound: Sound | None, split: str = "") -> Quality:
 
 
 def _rate_track(clip: Clip) -> tuple[float, float]:
-    faces = clip.find_shard("faces")
+    faces = clip.shards.get("faces")
     if faces is None or faces.fact(clip.name, "length") == 0:
         return np.nan, np.nan
     decoded = faces.fact(clip.name, "num_frames")
