@@ -23,6 +23,14 @@ CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
 FaceInput = Literal["embeddings", "crops"]
 FACE_INPUTS: tuple[FaceInput, ...] = get_args(FaceInput)
 
+#: What ANet hears: both parts of the transform, or how strong each frequency is, on a logarithmic scale.
+SoundInput = Literal["stft", "log_magnitude"]
+SOUND_INPUTS: tuple[SoundInput, ...] = get_args(SoundInput)
+
+#: By what a map is normalised: by itself, or also each of its frequencies over the training split.
+Normalisation = Literal["map", "frequency"]
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+
 #: How Joint puts sound and picture together.
 Fusion = Literal["concat", "attention"]
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)

@@ -61,7 +61,15 @@ ANET_NUM_EVALUATION_MAPS = 3
 # divided by its largest value, and speech has high peaks), and the gradients of VGG are too small to learn from then
 # (factor 1 to 3). Made up for in full (factor 50), the features are so large that the first steps at the paper's rate
 # throw tanh to its ends. Published weights are left as they are, as in the paper.
-RANDOM_MAP_GAIN = 5.0
+# What else ANet may hear varies more, and gets a factor that brings it to about the same size.
+RANDOM_MAP_GAINS = {
+    ("stft", "map"): 5.0,
+    ("stft", "frequency"): 0.2,
+    ("log_magnitude", "map"): 1.0,
+    ("log_magnitude", "frequency"): 0.2,
+}
+# Powers of ten below a map's largest magnitude that its logarithm tells apart: 80 dB. A recording of 16 bits has 96.
+LOG_DECADES = 4
 # Standard deviation of the last layers' weights in ANet and Joint, as VGG's own: tanh starts in its straight part,
 # whatever the size of the features below. (VNet's is orthogonal with the rest of it.)
 HEAD_STD = 0.01

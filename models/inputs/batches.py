@@ -159,7 +159,7 @@ def prepare_inputs(gathered: Gathered, plan: InputPlan, device: str) -> tuple[to
     moved = {name: getattr(gathered, name).to(device, non_blocking=True) for name in Gathered.__dataclass_fields__}
     inputs: tuple[torch.Tensor, ...] = ()
     if plan.num_maps:
-        maps = normalise_maps(moved["maps"], moved["map_lengths"])
+        maps = normalise_maps(moved["maps"], moved["map_lengths"], plan.sound)
         if len(moved["masks"]):
             maps = mask_maps(maps, moved["masks"])
         inputs += (maps.contiguous(memory_format=torch.channels_last), moved["map_index"])

@@ -1,20 +1,23 @@
 """What a network looks at in an utterance; without torch, since settings are checked against it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from models.choices import CHANNEL_ORDERS, FACE_INPUTS, ChannelOrder, FaceInput
+from models.choices import CHANNEL_ORDERS, FACE_INPUTS, SOUND_INPUTS, ChannelOrder, FaceInput, SoundInput
 from models.inputs.clips import Clips, count_rows
 from models.paper import MAP_FRAMES, NUM_FREQUENCIES
 
 #: Of an utterance: 3072 s of sound, and more faces than VNet could learn from.
 MOST_MAPS, MOST_FRAMES = 1024, 4096
+#: What came after checkpoints had been made without it, and what it then was.
+_LATER = {"sound": "stft"}
 
 
 @dataclass(frozen=True)
 class InputPlan:
-    """What a network looks at in an utterance. The last four matter in training only.
+    """What a network looks at in an utterance. From `random_starts` to `mirror` it matters in training only.
 
     Attributes:
         num_maps: STFT maps per utterance; 0 for a network without sound.
@@ -25,6 +28,7 @@ class InputPlan:
         mask_frequencies: widest band of frequencies set to zero in each map (see `mask_maps`); 0 for none.
         mask_frames: most STFT frames in a row set to zero in each map; 0 for none.
         mirror: mirror the crops of every second utterance, drawn at random.
+        sound: what the maps hold (see `normalise_maps`).
     """
 
     num_maps: int
@@ -35,6 +39,7 @@ class InputPlan:
     mask_frequencies: int = 0
     mask_frames: int = 0
     mirror: bool = False
+    sound: SoundInput = "stft"
 
     def __post_init__(self) -> None:
         """Refuse what no network looks at; a plan may come out of any file.
@@ -56,10 +61,16 @@ class InputPlan:
             ("channel_order", CHANNEL_ORDERS),
             ("random_starts", (True, False)),
             ("mirror", (True, False)),
+            ("sound", SOUND_INPUTS),
         ):
             value = getattr(self, name)
             if type(value) is not type(choices[0]) or value not in choices:
                 raise ValueError(f"{name} ({value!r}) must be one of {', '.join(map(str, choices))}")
+
+    def describe(self) -> dict[str, Any]:
+        """Give it as plain data; what came later is left out where it is as it always was."""
+        silent = {name for name, usual in _LATER.items() if getattr(self, name) == usual}
+        return {name: value for name, value in asdict(self).items() if name not in silent}
 
     def find_visible(self, clips: Clips) -> np.ndarray:
         """Tell which utterances have all that the network looks at: (U,) bool."""

@@ -2,7 +2,8 @@
 
 VGG-16 (Simonyan & Zisserman 2015, configuration D) with another first convolution and other fully connected layers.
 
-Letters: M maps, B utterances, N maps per utterance, F = 257 frequencies, T = 300 STFT frames.
+Letters: M maps, B utterances, N maps per utterance, C channels (2, real and imaginary part; 1 for the log magnitude),
+F = 257 frequencies, T = 300 STFT frames.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.choices import ArousalOutput
+from models.choices import NORMALISATIONS, SOUND_INPUTS, ArousalOutput, Normalisation, SoundInput
 from models.loading import build_empty, load_strictly
 from models.networks.outputs import check_arousal_output, squash
 from models.paper import (
@@ -19,10 +20,12 @@ from models.paper import (
     DROPOUT,
     FEATURE_SIZE,
     HEAD_STD,
+    LOG_DECADES,
     MAP_GRID,
     NUM_DIMENSIONS,
+    NUM_FREQUENCIES,
     NUM_PARTS,
-    RANDOM_MAP_GAIN,
+    RANDOM_MAP_GAINS,
     VGG16_CHANNELS,
 )
 from models.seeding import seeded
@@ -37,17 +40,31 @@ class AcousticFeature(nn.Module):
     `features` counts its layers as torchvision's VGG-16 does, so that its published keys fit.
     """
 
-    def __init__(self, channel_scale: float = 1.0) -> None:
+    frequency_mean: torch.Tensor | None
+    frequency_scale: torch.Tensor | None
+
+    def __init__(
+        self, channel_scale: float = 1.0, input: SoundInput = "stft", normalise: Normalisation = "map"
+    ) -> None:
         """Build the layers.
 
         Args:
             channel_scale: scales VGG's channels and the 4096 of the first fully connected layer; 1 is the paper's.
+            input: what the maps hold (see `normalise_maps`).
+            normalise: "frequency" also shifts and scales each frequency of a map (see `set_frequencies`).
         """
         super().__init__()
+        for name, value, choices in (("input", input, SOUND_INPUTS), ("normalise", normalise, NORMALISATIONS)):
+            if value not in choices:
+                raise ValueError(f"{name} ({value!r}) must be one of {', '.join(choices)}")
         if not 0 < channel_scale <= 1:
             raise ValueError(f"channel_scale ({channel_scale}) must be above 0 and at most 1, the paper's width")
         layers: list[nn.Module] = []
-        channels = NUM_PARTS
+        channels = count_channels(input)
+        # Not there by the paper's normalisation: its checkpoints hold no such tensors.
+        shape = (channels, NUM_FREQUENCIES, 1)
+        self.register_buffer("frequency_mean", torch.zeros(shape) if normalise == "frequency" else None)
+        self.register_buffer("frequency_scale", torch.ones(shape) if normalise == "frequency" else None)
         for block in VGG16_CHANNELS:
             for width in block:
                 scaled = max(1, round(width * channel_scale))
@@ -70,26 +87,50 @@ class AcousticFeature(nn.Module):
         """Compute the mean of each utterance's maps' penultimate outputs (III-C).
 
         Args:
-            maps: (M, 2, 257, 300) float32, normalised (see `normalise_maps`).
+            maps: (M, C, 257, 300) float32, normalised (see `normalise_maps`).
             index: (B, N) int64 in [0, M): the maps of each utterance. A short utterance names its only map N times:
                 the convolutions run once, dropout still differs.
 
         Returns:
             (B, 512).
         """
-        x = self.features(maps).flatten(1)  # (M, 512 * 7 * 9)
+        x = self.features(self._normalise_frequencies(maps)).flatten(1)  # (M, 512 * 7 * 9)
         x = self.fc(x[index.flatten()])  # (B * N, 512)
         return x.unflatten(0, index.shape).mean(1)
+
+    def set_frequencies(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
+        """Have maps arrive at the convolutions as (map - mean) * scale (not in the paper; see `ANetSettings`).
+
+        Args:
+            mean: (C, 257) float32.
+            scale: (C, 257) float32, above 0.
+        """
+        assert self.frequency_mean is not None, "only a network that normalises frequencies is told how"
+        assert self.frequency_scale is not None, "likewise"
+        self.frequency_mean.copy_(mean[..., None])
+        self.frequency_scale.copy_(scale[..., None])
+
+    def _normalise_frequencies(self, maps: torch.Tensor) -> torch.Tensor:
+        if self.frequency_mean is None or self.frequency_scale is None:
+            return maps
+        # Padding, masked bands and silence are exactly 0, and stay so: 0 is then the mean of the training split.
+        return torch.where(maps == 0, maps, (maps - self.frequency_mean) * self.frequency_scale)
 
 
 class ANet(nn.Module):
     """The network of the sound alone."""
 
-    def __init__(self, channel_scale: float = 1.0, arousal_output: ArousalOutput = "tanh") -> None:
+    def __init__(
+        self,
+        channel_scale: float = 1.0,
+        arousal_output: ArousalOutput = "tanh",
+        input: SoundInput = "stft",
+        normalise: Normalisation = "map",
+    ) -> None:
         super().__init__()
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.feature = AcousticFeature(channel_scale)
+        self.feature = AcousticFeature(channel_scale, input, normalise)
         self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -98,7 +139,13 @@ class ANet(nn.Module):
 
 
 def build_anet(
-    weights: Path | None, *, channel_scale: float = 1.0, arousal_output: ArousalOutput = "tanh", seed: int
+    weights: Path | None,
+    *,
+    channel_scale: float = 1.0,
+    arousal_output: ArousalOutput = "tanh",
+    input: SoundInput = "stft",
+    normalise: Normalisation = "map",
+    seed: int,
 ) -> ANet:
     """Build ANet with VGG-16's ImageNet weights below, or with random ones.
 
@@ -107,6 +154,8 @@ def build_anet(
             random weights (Kaiming). The fully connected layers are random in both cases, as in the paper.
         channel_scale: see `AcousticFeature`; must be 1 with weights.
         arousal_output: see `squash`.
+        input: see `AcousticFeature`.
+        normalise: see `AcousticFeature`; frequencies stay as they are until `set_frequencies` is called.
         seed: of the random weights.
 
     Raises:
@@ -117,19 +166,23 @@ def build_anet(
             f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
         )
     state = None if weights is None else load_state_dict(weights)
-    network = build_empty(lambda: ANet(channel_scale, arousal_output))
+    network = build_empty(lambda: ANet(channel_scale, arousal_output, input, normalise))
     with seeded(seed):
-        _initialise(network)
+        _initialise(network, RANDOM_MAP_GAINS[input, normalise])
+    if normalise == "frequency":
+        size = (count_channels(input), NUM_FREQUENCIES)
+        network.feature.set_frequencies(torch.zeros(size), torch.ones(size))
     if state is not None:
         load_vgg16(network.feature, state, source=str(weights))
     return network
 
 
 def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, source: str) -> None:
-    """Fill the convolutions with torchvision's VGG-16, the first one adapted from 3 input channels to 2.
+    """Fill the convolutions with torchvision's VGG-16, the first one adapted from 3 input channels to 2, or to 1.
 
     Adapted: both channels get the mean over R, G and B times 3/2, so a map whose two parts are equal meets the filters
-    that a grey image of the same values would. (The paper says only that the layer was changed.)
+    that a grey image of the same values would. (The paper says only that the layer was changed.) One channel alone
+    gets their sum, for the same reason.
 
     Args:
         feature: is changed.
@@ -140,9 +193,9 @@ def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, s
         ValueError: keys are missing or unknown, or a shape is wrong.
     """
     kept = {key.removeprefix("features."): value for key, value in state.items() if not key.startswith("classifier.")}
-    outputs, _, *size = feature.features.state_dict()[FIRST_KEY].shape
+    outputs, channels, *size = feature.features.state_dict()[FIRST_KEY].shape
     if FIRST_KEY in kept and kept[FIRST_KEY].shape == (outputs, 3, *size) and kept[FIRST_KEY].is_floating_point():
-        kept[FIRST_KEY] = kept[FIRST_KEY].mean(1, keepdim=True).mul(3 / NUM_PARTS).repeat(1, NUM_PARTS, 1, 1)
+        kept[FIRST_KEY] = kept[FIRST_KEY].mean(1, keepdim=True).mul(3 / channels).repeat(1, channels, 1, 1)
     load_strictly(
         feature.features,
         kept,
@@ -151,19 +204,28 @@ def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, s
     )
 
 
-def normalise_maps(raw: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+def count_channels(input: SoundInput) -> int:
+    """Count the channels of a map: both parts, or one magnitude."""
+    return NUM_PARTS if input == "stft" else 1
+
+
+def normalise_maps(raw: torch.Tensor, lengths: torch.Tensor, input: SoundInput = "stft") -> torch.Tensor:
     """Normalise each STFT map by itself over its real frames, then pad it with zeros at its end.
 
-    (x - mean) / max(|min|, |max|), all three over frames, frequencies and both parts, before the mean is removed
+    (x - mean) / max(|min|, |max|), all three over frames, frequencies and parts, before the mean is removed
     (the notebooks' formula). Silence gives zeros.
 
     Args:
         raw: (M, T, 257, 2) float32 as stored, time first; frames from `lengths` on must be 0.
         lengths: (M,) int64, the real frames of each map, in [1, T].
+        input: "stft" for both parts; "log_magnitude" (not in the paper) for x = 1 + log10(|X| / max |X|) / 4, which is
+            1 at the map's loudest place and 0 from 80 dB below it on.
 
     Returns:
-        (M, 2, 257, T) float32.
+        (M, C, 257, T) float32.
     """
+    if input == "log_magnitude":
+        raw = _compute_log_magnitude(raw)
     scale = raw.abs().amax((1, 2, 3))  # padding is 0 and so never the largest
     mean = raw.sum((1, 2, 3)) / (lengths * raw.shape[2] * raw.shape[3])
     is_real = torch.arange(raw.shape[1], device=raw.device) < lengths[:, None]  # (M, T)
@@ -172,7 +234,15 @@ def normalise_maps(raw: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return (x * is_real[:, :, None, None]).permute(0, 3, 2, 1)  # (M, T, F, 2) -> (M, 2, F, T)
 
 
-def _initialise(network: ANet) -> None:
+def _compute_log_magnitude(raw: torch.Tensor) -> torch.Tensor:
+    """Map (M, T, 257, 2) to (M, T, 257, 1) in [0, 1]; silence and padding are 0."""
+    magnitude = raw.square().sum(3, keepdim=True).sqrt()
+    loudest = magnitude.amax((1, 2, 3), keepdim=True)
+    share = magnitude / torch.where(loudest > 0, loudest, 1)
+    return 1 + share.clamp(min=10.0**-LOG_DECADES).log10() / LOG_DECADES
+
+
+def _initialise(network: ANet, map_gain: float) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
@@ -180,5 +250,5 @@ def _initialise(network: ANet) -> None:
             nn.init.zeros_(module.bias)
     first = network.feature.features.get_submodule("0")
     assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
-    first.weight.data.mul_(RANDOM_MAP_GAIN)
+    first.weight.data.mul_(map_gain)
     nn.init.normal_(network.head.weight, std=HEAD_STD)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion
+from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Normalisation, SoundInput
 from models.loading import build_empty
 from models.networks.anet import AcousticFeature, ANet
 from models.networks.outputs import check_arousal_output, squash
@@ -22,13 +22,15 @@ class Joint(nn.Module):
         arousal_output: ArousalOutput = "tanh",
         face_size: int = FEATURE_SIZE,
         fusion: Fusion = "concat",
+        input: SoundInput = "stft",
+        normalise: Normalisation = "map",
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion ({fusion!r}) must be one of {', '.join(FUSIONS)}")
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.acoustic = AcousticFeature(channel_scale)
+        self.acoustic = AcousticFeature(channel_scale, input, normalise)
         self.visual = VisualFeature(backbone, face_size)
         #: What each of the two says for itself; None puts them side by side, as the paper does.
         self.attention = nn.Linear(FEATURE_SIZE, 1) if fusion == "attention" else None
@@ -38,7 +40,7 @@ class Joint(nn.Module):
         """Predict (B, 2), arousal and valence in [-1, 1].
 
         Args:
-            maps: (M, 2, 257, 300), see `AcousticFeature.forward`.
+            maps: (M, C, 257, 300), see `AcousticFeature.forward`.
             index: (B, N_A), see there.
             faces: (B, N_V, ...), see `VisualFeature.forward`.
         """
@@ -60,6 +62,8 @@ def build_joint(
     arousal_output: ArousalOutput = "tanh",
     face_size: int = FEATURE_SIZE,
     fusion: Fusion = "concat",
+    input: SoundInput = "stft",
+    normalise: Normalisation = "map",
     seed: int,
 ) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
@@ -72,9 +76,11 @@ def build_joint(
         arousal_output: see `squash`; its own, whatever the two had.
         face_size: VNet's.
         fusion: side by side, or a mean whose weights begin equal.
+        input: ANet's.
+        normalise: ANet's.
         seed: of the head's weights (small and normal; zero biases).
     """
-    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output, face_size, fusion))
+    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output, face_size, fusion, input, normalise))
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         TypeError: something in it is neither a tensor nor plain data, which `weights_only` could not load.
     """
     content = {"format": FORMAT, **{name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}}
-    content["inputs"] = asdict(checkpoint.inputs)
+    content["inputs"] = checkpoint.inputs.describe()
     content["state"] = {key: value.detach().cpu() for key, value in checkpoint.state.items()}
     for name, value in content.items():
         if name != "state":
@@ -195,6 +195,9 @@ def _check_plan(checkpoint: Checkpoint) -> None:
     for what, count, is_needed in looked_at:
         if bool(count) != is_needed:
             raise ValueError(f"{kind} {'needs' if is_needed else 'takes no'} {what}, and its inputs have {count} of it")
+    heard = checkpoint.architecture.get("input", "stft")
+    if kind != "vnet" and plan.sound != heard:
+        raise ValueError(f"its inputs are {plan.sound}, and its layers are made for {make_printable(repr(heard))}")
     crops = checkpoint.architecture.get("backbone", "frozen") == "finetune"
     if kind != "anet" and crops != (plan.faces == "crops"):
         raise ValueError(f"its inputs are {plan.faces}, which do not go with its backbone")

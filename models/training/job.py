@@ -88,7 +88,7 @@ class Job:
             "kind": self.kind,
             "architecture": self.architecture,
             "settings": self._describe_settings(),
-            "plans": [asdict(self.train_plan), asdict(self.evaluation_plan)],
+            "plans": [self.train_plan.describe(), self.evaluation_plan.describe()],
             "weights": self.weights,
             "parents": self.parents,
             "seed": seed,

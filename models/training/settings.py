@@ -17,12 +17,16 @@ from models.choices import (
     CHANNEL_ORDERS,
     FUSIONS,
     LOSSES,
+    NORMALISATIONS,
+    SOUND_INPUTS,
     Arithmetic,
     ArousalOutput,
     Backbone,
     ChannelOrder,
     Fusion,
     Loss,
+    Normalisation,
+    SoundInput,
 )
 from models.inputs.plan import MOST_FRAMES, MOST_MAPS, InputPlan
 
@@ -181,8 +185,32 @@ class TrainingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ANetSettings(TrainingSettings):
-    """How ANet is trained (told nowhere; see models/paper.py)."""
+    """How ANet is trained (told nowhere; see models/paper.py).
 
+    Attributes:
+        normalise: with `frequency` each of a map's 257 frequencies has mean 0 and deviation 1 over the training split's
+            maps, once each map has been normalised by itself. A map divided by its largest value has a deviation of
+            .02 to .03 and next to nothing above 2 kHz, from which VGG is slow to learn.
+    """
+
+    input: SoundInput = field(
+        default="stft",
+        metadata=declare(
+            "What ANet hears of the transform: stft (real and imaginary part, the paper's) | log_magnitude (how strong "
+            "each frequency is, in decibels below the loudest).",
+            choices=SOUND_INPUTS,
+            later=True,
+        ),
+    )
+    normalise: Normalisation = field(
+        default="map",
+        metadata=declare(
+            "How a map of 3 s is normalised: map (by its own mean and largest value, the paper's) | frequency (then "
+            "each frequency also by its mean and deviation over the training split).",
+            choices=NORMALISATIONS,
+            later=True,
+        ),
+    )
     channel_scale: float = field(
         default=1.0,
         metadata=declare(
@@ -217,6 +245,7 @@ class ANetSettings(TrainingSettings):
             random_starts=self.random_starts,
             mask_frequencies=self.mask_frequencies,
             mask_frames=self.mask_frames,
+            sound=self.input,
         )
 
 
@@ -327,7 +356,7 @@ class JointSettings(TrainingSettings):
         if self.mirror and backbone != "finetune":
             raise ValueError(f"mirror (true) needs a VNet of backbone = finetune, not {backbone}")
 
-    def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder) -> InputPlan:
+    def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder, sound: SoundInput = "stft") -> InputPlan:
         """Say what the network looks at, in training and evaluation alike; raises as `check_backbone` does."""
         self.check_backbone(backbone)
         return InputPlan(
@@ -339,6 +368,7 @@ class JointSettings(TrainingSettings):
             mask_frequencies=self.mask_frequencies,
             mask_frames=self.mask_frames,
             mirror=self.mirror,
+            sound=sound,
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from models.inputs.clips import Clips, measure_embeddings
+from models.inputs.spread import measure_frequencies
 from models.networks.anet import ANet, build_anet
 from models.networks.joint import build_joint
 from models.networks.vnet import VNet, build_vnet
@@ -55,14 +56,22 @@ def train_anet(
         start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
     """
     architecture: dict[str, Any] = {"channel_scale": settings.channel_scale, "arousal_output": settings.arousal_output}
+    # Left out otherwise: trainings of before are known again.
+    if settings.input != "stft":
+        architecture["input"] = settings.input
+    if settings.normalise != "map":
+        architecture["normalise"] = settings.normalise
     network = build_anet(weights, **architecture, seed=options.seed)
+    plans = [settings.plan_inputs(evaluation=evaluation) for evaluation in (False, True)]
+    if settings.normalise == "frequency":
+        network.feature.set_frequencies(*measure_frequencies(train, plans[1]))
     job = Job(
         kind="anet",
         network=network,
         architecture=architecture,
         settings=settings,
-        train_plan=settings.plan_inputs(evaluation=False),
-        evaluation_plan=settings.plan_inputs(evaluation=True),
+        train_plan=plans[0],
+        evaluation_plan=plans[1],
         weights={"vgg16": describe_weights(weights)},
         parents=_go_on(network, start, "anet", architecture),
         provenance=provenance or {},
@@ -151,7 +160,11 @@ def train_joint(
     }
     if settings.fusion != "concat":  # left out otherwise: trainings of before are known again
         architecture["fusion"] = settings.fusion
-    plan = settings.plan_inputs(backbone=architecture["backbone"], channel_order=vnet_checkpoint.inputs.channel_order)
+    plan = settings.plan_inputs(
+        backbone=architecture["backbone"],
+        channel_order=vnet_checkpoint.inputs.channel_order,
+        sound=anet_checkpoint.inputs.sound,
+    )
     network = build_joint(anet_network, vnet_network, **architecture, seed=options.seed)
     job = Job(
         kind="joint",

@@ -147,6 +147,12 @@ class TrainingData:
         scale = self.run.settings.anet.channel_scale
         if scale != 1:
             notes.append(f"VGG-16 has {scale:g} times the paper's channels")
+        heard = self.run.settings.anet
+        if (heard.input, heard.normalise) != ("stft", "map"):
+            notes.append(
+                f"ANet and Joint hear [anet] input = {heard.input}, normalise = {heard.normalise}; the paper's are "
+                "stft, map"
+            )
         if self.face_stages != ("embeddings",):
             faces = [row for row in self.ledger.values() if row.has_face]
             lacking = sum(not self.sees_face(row) for row in faces)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Settings
+from pipeline.config import Settings, find_default
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.training.record import DONE, find_records
 from store import files
@@ -20,9 +20,13 @@ DECISION = "start.json"
 BEST = "best.pt"
 #: The settings that make a network's layers, by section.
 _LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "anet": {"anet": ("channel_scale", "arousal_output")},
+    "anet": {"anet": ("channel_scale", "arousal_output", "input", "normalise")},
     "vnet": {"vnet": ("backbone", "arousal_output", "standardise")},
-    "joint": {"anet": ("channel_scale",), "vnet": ("backbone", "standardise"), "joint": ("arousal_output", "fusion")},
+    "joint": {
+        "anet": ("channel_scale", "input", "normalise"),
+        "vnet": ("backbone", "standardise"),
+        "joint": ("arousal_output", "fusion"),
+    },
 }
 
 
@@ -74,10 +78,17 @@ def find_start(
     if (checkpoints / f"{network}-{begun}" / DONE).exists():
         return None  # trained already
     for record in find_records(checkpoints, network):
-        fits = record.architecture == architecture and _may_go_on(record.made_of, made_of, test)
+        fits = _has_layers(record.architecture, architecture) and _may_go_on(record.made_of, made_of, test)
         if fits and (record.folder / BEST).exists():
             return Start(record.fingerprint, record.folder)
     return None
+
+
+def _has_layers(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether a network was made of the same layers; a setting that came later was then at its default."""
+    if not before or not now:  # a record of before there were any
+        return dict(before) == dict(now)
+    return {**{name: find_default(name) for name in now}, **before} == dict(now)
 
 
 def write_decision(folder: Path, made_of: Mapping[str, Any]) -> None:

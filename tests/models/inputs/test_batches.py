@@ -102,6 +102,7 @@ def test_networks_get_what_their_plan_names(clips):
     for plan, shapes in (
         (BOTH, [(5, 2, 257, 300), (2, 4), (2, 16, 512)]),
         (InputPlan(num_maps=2, num_frames=0), [(3, 2, 257, 300), (2, 2)]),
+        (InputPlan(num_maps=2, num_frames=0, sound="log_magnitude"), [(3, 1, 257, 300), (2, 2)]),
         (InputPlan(num_maps=0, num_frames=3), [(2, 3, 512)]),
     ):
         gathered = gather_rows(clips, draw_rows(clips, members, plan, None), plan)

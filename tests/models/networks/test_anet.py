@@ -123,6 +123,60 @@ def test_random_start_tells_maps_apart_and_is_not_saturated():
     assert predicted.abs().max() < 0.9
 
 
+def test_one_channel_meets_the_filters_of_a_grey_picture():
+    state = vgg16_state()
+    network = AcousticFeature(input="log_magnitude")
+    load_vgg16(network, state, source="test")
+    grey = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(1))
+    of_picture = nn.functional.conv2d(grey.repeat(1, 3, 1, 1), state["features.0.weight"], state["features.0.bias"])
+    torch.testing.assert_close(network.features[0](grey), of_picture, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("input", "channels"), [("stft", 2), ("log_magnitude", 1)])
+def test_frequencies_are_normalised_and_what_is_nothing_stays_nothing(input, channels):
+    network = build_anet(None, channel_scale=SCALE, input=input, normalise="frequency", seed=0).feature
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(channels, 257)).astype(np.float32)
+    scale = rng.uniform(1, 3, size=(channels, 257)).astype(np.float32)
+    network.set_frequencies(torch.from_numpy(mean), torch.from_numpy(scale))
+    maps = torch.from_numpy(rng.normal(size=(2, channels, 257, 300)).astype(np.float32))
+    maps[0, :, :, 200:] = 0  # padding
+    maps[1, :, 30:40] = 0  # a masked band
+    seen = []
+    network.features[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network(maps, torch.tensor([[0], [1]]))
+    expected = np.where(maps == 0, 0, (maps.numpy() - mean[:, :, None]) * scale[:, :, None])
+    np.testing.assert_allclose(seen[0].numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_papers_input_has_no_tensors_of_its_own():
+    assert not [key for key in ANet(SCALE).state_dict() if "frequency" in key]
+
+
+@pytest.mark.parametrize("options", [{"input": "mel"}, {"normalise": "batch"}])
+def test_other_inputs_are_refused(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"{name} \('{value}'\) must be one of"):
+        AcousticFeature(SCALE, **options)
+
+
+def test_log_magnitude_by_hand():
+    raw = torch.zeros(2, 3, 257, 2)
+    raw[0, 0, 0] = torch.tensor([3.0, -4.0])  # 5, the loudest
+    raw[0, 1, 256] = torch.tensor([0.0, 0.05])  # 40 dB below it
+    raw[0, 1, 7] = torch.tensor([1e-7, 0.0])  # below all that is told apart
+    out = normalise_maps(raw, torch.tensor([2, 3]), "log_magnitude")
+    assert out.shape == (2, 1, 257, 3)
+    mean = 1.5 / (2 * 257)
+    assert out[0, 0, 0, 0].item() == pytest.approx(1 - mean)
+    assert out[0, 0, 256, 1].item() == pytest.approx(0.5 - mean)
+    assert out[0, 0, 7, 1].item() == pytest.approx(-mean)
+    assert (out[0, :, :, 2] == 0).all()
+    assert (out[1] == 0).all(), "silence"
+    louder = normalise_maps(1000 * raw, torch.tensor([2, 3]), "log_magnitude")
+    torch.testing.assert_close(louder, out)
+
+
 def test_published_convolutions_load(tmp_path):
     torch.save(vgg16_state(), tmp_path / "vgg16.pth")
     state = build_anet(tmp_path / "vgg16.pth", seed=0).feature.features.state_dict()

@@ -179,6 +179,7 @@ def multiply(levels):
         ({"inputs": {"num_maps": 0, "num_frames": 10**12}}, r"num_frames \(10{12}\) must be .* from 0 to 4096"),
         ({"inputs": {"num_maps": 0, "num_frames": 16, "faces": "masks"}}, r"faces \('masks'\) must be one of"),
         ({"inputs": {"num_maps": 0, "num_frames": 16, "mirror": 2}}, r"mirror \(2\) must be one of True, False"),
+        ({"inputs": {"num_maps": 1, "num_frames": 0, "sound": "mel"}}, r"sound \('mel'\) must be one of stft, log_"),
         ({"settings": {"precision": "float16"}}, r"settings.precision \('float16'\) must be one of"),
         ({"settings": {"precision": torch.zeros(2)}}, r"settings.precision \(.*\) is Tensor"),
         ({"scores": {"selected_by": 3}}, "selected_by must be a text"),
@@ -225,6 +226,13 @@ def change_state(**changes):
 def test_weights_that_are_not_the_networks_are_refused(tmp_path, changes, message):
     save_changed(tmp_path / "x.pt", **changes)
     with pytest.raises(CheckpointError, match=rf"x\.pt holds no vnet that can be rebuilt: .*{message}"):
+        load_network(tmp_path / "x.pt")
+
+
+def test_layers_for_one_input_are_not_given_another(tmp_path):
+    inputs = {"num_maps": 1, "num_frames": 0}
+    save_changed(tmp_path / "x.pt", kind="anet", architecture={"input": "log_magnitude"}, inputs=inputs)
+    with pytest.raises(CheckpointError, match="its inputs are stft, and its layers are made for 'log_magnitude'"):
         load_network(tmp_path / "x.pt")
 
 

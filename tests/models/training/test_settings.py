@@ -27,6 +27,8 @@ def test_nothing_beyond_the_paper_is_on():
         assert (settings.arousal_output, settings.patience, settings.average_last) == ("tanh", 0, 1)
         assert settings.precision == "float32"
         assert getattr(settings, "random_starts", True)
+        assert getattr(settings, "input", "stft") == "stft"
+        assert getattr(settings, "normalise", "map") == "map"
         for name in ("mirror", "mask_frequencies", "mask_frames"):
             assert not getattr(settings, name, 0)
 

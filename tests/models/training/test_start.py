@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.inputs.plan import InputPlan
+from models.inputs.spread import measure_frequencies
 from models.networks.anet import build_anet
 from models.networks.vnet import VNet, build_vnet
 from models.scores.ccc import compute_ccc
@@ -381,6 +382,46 @@ def test_standardised_embeddings(tmp_path):
     for name, split in (("a", clips), ("b", moved)):
         train_vnet(split, split, replace(VNET, standardise=True), RunOptions(tmp_path / name, seed=0))
     np.testing.assert_allclose(predict(tmp_path / "a", clips), predict(tmp_path / "b", moved), atol=1e-3)
+
+
+def test_other_inputs_of_sound_reach_joint_and_predictions(trained, tmp_path):
+    train, validation = make_clips(8), make_clips(6, seed=1)
+    settings = replace(ANET, input="log_magnitude", normalise="frequency")
+    train_anet(train, validation, settings, RunOptions(tmp_path / "anet", seed=0), weights=None)
+    train_joint(
+        train, validation, JOINT, RunOptions(tmp_path / "joint", seed=0), anet=tmp_path / "anet", vnet=trained / "vnet"
+    )
+    mean, scale = measure_frequencies(train, settings.plan_inputs(evaluation=True))
+    for kind, part in (("anet", "feature"), ("joint", "acoustic")):
+        checkpoint = load_checkpoint(tmp_path / kind)
+        assert (checkpoint.inputs.sound, checkpoint.architecture["normalise"]) == ("log_magnitude", "frequency")
+        torch.testing.assert_close(checkpoint.state[f"{part}.frequency_mean"][..., 0], mean, rtol=0, atol=0)
+        torch.testing.assert_close(checkpoint.state[f"{part}.frequency_scale"][..., 0], scale, rtol=0, atol=0)
+        predicted = predict(tmp_path / kind, validation)
+        louder = replace(validation, stft=[array * 8 for array in validation.stft])
+        np.testing.assert_allclose(predict(tmp_path / kind, louder), predicted, atol=1e-5)
+        np.testing.assert_allclose(predict(tmp_path / kind, validation, batch_size=1), predicted, atol=1e-5)
+    # Going on from it, what it was normalised by stays; to go on from another input's layers is refused.
+    more = make_clips(12, seed=5)
+    train_anet(more, validation, settings, RunOptions(tmp_path / "on", seed=0), weights=None, start=tmp_path / "anet")
+    torch.testing.assert_close(load_checkpoint(tmp_path / "on").state["feature.frequency_mean"][..., 0], mean)
+    with pytest.raises(CheckpointError, match="has the layers"):
+        train_anet(more, validation, ANET, RunOptions(tmp_path / "x", seed=0), weights=None, start=tmp_path / "anet")
+
+
+def test_trainings_of_the_papers_input_are_described_as_they_always_were(trained):
+    kept = torch.load(trained / "anet" / "best.pt", weights_only=True)
+    assert kept["inputs"] == {
+        "num_maps": 1,
+        "num_frames": 0,
+        "faces": "embeddings",
+        "channel_order": "bgr",
+        "random_starts": True,
+        "mask_frequencies": 0,
+        "mask_frames": 0,
+        "mirror": False,
+    }
+    assert kept["architecture"] == {"channel_scale": 1 / 64, "arousal_output": "tanh"}
 
 
 @pytest.mark.parametrize("loss", ["mse", "ccc"])
