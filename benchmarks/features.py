@@ -2,9 +2,9 @@
 
 For each clip, and for all of them as one shard: seconds of the stages as FullRun calls them, by what factor the recipe
 takes longer (one image a call of the detector, or several), and which share of the bound is reached: decoding alone and
-embedding alone on all cores, in seconds ("bound") and in core seconds ("cores"), and in seconds again were PyTorch to
-embed ("torch"), which is the same bound where our own kernel does not run. SphereFace's weights come from a file even
-where they are random, since tracks are then joined by their embeddings, as with the published ones. What a process
+embedding alone on all cores, in seconds ("bound") and in core seconds ("cores"), and in seconds with PyTorch's
+embedding ("torch"), which is the same bound where our own kernel does not run. SphereFace's weights come from a file
+even where they are random, since tracks are then joined by their embeddings, as with the published ones. What a process
 does once is done on the first clip before anything is measured, as TensorFlow's preparations for the recipe do not
 count either.
 """
@@ -154,7 +154,7 @@ def save_random_weights(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class EmbeddingRates:
-    """Faces a second on all cores, faces a core second, and faces a second were PyTorch to embed."""
+    """Faces a second on all cores, faces a core second, and faces a second where PyTorch embeds."""
 
     per_second: float
     per_core_second: float

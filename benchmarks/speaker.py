@@ -1,9 +1,9 @@
 """How often the one who speaks is chosen, of two clips side by side with the sound of one: by both rules.
 
 Every clip speaks beside several others, at first those next in the order of names, which are of the same collection,
-often of the same sentence. Variations: `talks` (the other talks too, to be heard by nobody), `half` (likewise, and the
-speaker's picture is half as large), `rests` (the other's quietest half second, to and fro), and `photo` (a still of the
-other, half as large again as the speaker, without asking the sound). All are encoded, decoded and followed.
+often of the same sentence. Variations: `talks` (the other talks too, to be heard by nobody), `half` (as `talks`, and
+the speaker's picture is half as large), `rests` (the other's quietest half second, to and fro), and `photo` (a still of
+the other, half as large again as the speaker, without asking the sound). All are encoded, decoded and followed.
 """
 
 import argparse

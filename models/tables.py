@@ -1,4 +1,4 @@
-"""Tables of plain text; the store has its own helper, since neither package imports the other."""
+"""Tables and counts in plain text; the store has its own helpers, since neither package imports the other."""
 
 from collections.abc import Collection, Sequence
 
@@ -17,3 +17,12 @@ def render_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> 
         cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def format_count(count: int, one: str, many: str = "") -> str:
+    """Give a number with the words behind it; `many` is `one` with an s where it is left out.
+
+    >>> format_count(1, "step"), format_count(2, "step"), format_count(0, "loss", "losses")
+    ('1 step', '2 steps', '0 losses')
+    """
+    return f"{count} {one}" if count == 1 else f"{count} {many or f'{one}s'}"

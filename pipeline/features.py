@@ -45,7 +45,7 @@ class Feature:
         name: What the user calls it.
         size: (width, height) in pixels.
         mean: One number, or three.
-        deviation: Likewise.
+        deviation: One number, or three.
         packages: Distributions whose versions count.
     """
 

@@ -363,7 +363,7 @@ FEATURE_OPTIONS: dict[str, Any] = {
     "colours": _choice("rgb", ["rgb", "bgr"], "Order in which the network sees the colours."),
     "layout": _choice("nchw", ["nchw", "nhwc"], "Order of the pictures' dimensions: colours first, or last."),
     "mean": _text("127.5", "Subtracted from the pixels (0 to 255): one number, or one per colour in the order above."),
-    "deviation": _text("128", "What they are then divided by; likewise."),
+    "deviation": _text("128", "What the pixels are then divided by: one number, or one per colour in the order above."),
     "sample_rate": _integer(16000, 1000, 192000, "Samples a second that the network hears, Hz."),
     "window_seconds": _number(0.0, 0.0, 600.0, "Sound of a row, s; 0 gives the network a clip's whole sound at once."),
     "hop_seconds": _number(0.0, 0.0, 600.0, "Seconds from one row to the next."),

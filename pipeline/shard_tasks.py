@@ -10,6 +10,7 @@ from pipeline.progress import logger
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.run import Run
 from pipeline.session import current_session
+from store.text import format_count
 
 #: Shards that have tasks of their own. Luigi looks at all tasks each time it is asked for one, so its work grows with
 #: their square: more shards than these share tasks by the beginning of their ids, 256 groups whatever their number.
@@ -90,7 +91,9 @@ class ShardTask(luigi.Task):
                     session.note_failure(f"{stage} of {shard}", f"{task} of shard {shard}: {why}")
                     break
         if failed:
-            raise SomeShardsError(f"{failed} of {len(self.shards)} shards failed; what each said is above")
+            raise SomeShardsError(
+                f"{failed} of {format_count(len(self.shards), 'shard')} failed; what each said is above"
+            )
 
 
 class SomeShardsError(TransientError):

@@ -18,6 +18,7 @@ from store.layout import check_is_readable, listings_folder, shard_path
 from store.listings import PREDICTION, Listing, find_listings
 from store.shard.images import Images
 from store.shard.reader import Shard
+from store.text import format_count
 
 #: Files of shards of which a store keeps table and mappings: those of 100 000 clips in two stages.
 _MOST_OPEN = 4096
@@ -205,7 +206,9 @@ class FeatureStore:
         if listing is None:
             near = difflib.get_close_matches(name, self._names, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
-            raise UtteranceNotFoundError(f"{name!r} is not among the {len(self)} utterances of {self.folder}{hint}")
+            raise UtteranceNotFoundError(
+                f"{name!r} is not among the {format_count(len(self), 'utterance')} of {self.folder}{hint}"
+            )
         return Clip(self, name, listing)
 
     def find_name(self, name: str) -> str:
@@ -254,7 +257,8 @@ class FeatureStore:
         """Say where it is, how much there is, and of which run."""
         stages = ", ".join(sorted(self.listing.fingerprints))
         more = f" and {len(self._other_paths)} more" if self._other_paths else ""
-        return f"<FeatureStore {self.folder}: {len(self)} utterances of the run {self.listing.run}{more}; {stages}>"
+        count = format_count(len(self), "utterance")
+        return f"<FeatureStore {self.folder}: {count} of the run {self.listing.run}{more}; {stages}>"
 
     def list_labels(self) -> dict[str, Label]:
         """Give every utterance's split and labels, as its run's CSV files had them when it last ran.

@@ -25,7 +25,7 @@ class Label:
     Args:
         split: train, validation or test, unlabelled for what was only predicted, "" where it is not known.
         arousal: From -1 to 1, NaN where there is none.
-        valence: Likewise.
+        valence: From -1 to 1, NaN where there is none.
         more: Further columns of the CSV file, by name; empty cells are left out.
     """
 

@@ -11,7 +11,7 @@ from store.layout import StageSet, check_is_readable, find_stage_sets
 from store.listings import Listing, read_listings
 from store.shard.reader import Shard
 from store.tables import Counts, list_shards, read_counts, stamp_of
-from store.text import escape, format_bytes, format_time, render_table
+from store.text import escape, format_bytes, format_count, format_time, render_table
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,17 @@ def render_stage_sets(summaries: Iterable[StageSetSummary]) -> str:
 
 
 def _note(summary: StageSetSummary) -> str:
-    settings = ", ".join(f"{name} {value}" for name, value in _flatten(summary.settings))
-    unreadable = f"{summary.unreadable} shards cannot be read: see verify" if summary.unreadable else ""
+    settings = ", ".join(describe_setting(name, value) for name, value in _flatten(summary.settings))
+    bad = format_count(summary.unreadable, "shard")
+    unreadable = f"{bad} cannot be read: `valar store verify` says why" if summary.unreadable else ""
     return "".join(f"\n    {escape(note)}" for note in (settings, unreadable) if note)
+
+
+def describe_setting(name: str, value: Any) -> str:
+    """Write one setting that made a stage; the word is the file's own, except where that says too little."""
+    if (name, value) == ("joined_by", "looks"):
+        return "tracks joined by what the faces look like (SphereFace is random)"
+    return f"tracks joined by the embeddings of {value}" if name == "joined_by" else f"{name} {value}"
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

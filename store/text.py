@@ -33,9 +33,18 @@ def escape_json(text: str) -> str:
     return re.sub(rf"(?!\n){_UNSAFE.pattern}", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def format_count(count: int, noun: str) -> str:
-    """Give a number with its noun: "1 clip", "2 clips"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def format_count(count: int, one: str, many: str = "") -> str:
+    """Give a number with the words behind it.
+
+    Args:
+        count: The number.
+        one: The words behind 1: a noun, perhaps with its verb.
+        many: The words behind any other number; "" for `one` with an s.
+
+    >>> format_count(1, "clip"), format_count(2, "clip"), format_count(0, "clip is", "clips are")
+    ('1 clip', '2 clips', '0 clips are')
+    """
+    return f"{count} {one}" if count == 1 else f"{count} {many or f'{one}s'}"
 
 
 def _as_number(found: re.Match[str]) -> str:

@@ -86,7 +86,7 @@ def evaluate(truth: str | Path, predictions: str | Path) -> dict[str, Any]:
 
     Args:
         truth: CSV file with video, utterance, arousal, valence.
-        predictions: Likewise.
+        predictions: CSV file with the same columns.
 
     Returns:
         Plain data: `arousal` and `valence` (each with `ccc`, its interval, `pearson` and `mse`), `total_ccc`, `listed`,

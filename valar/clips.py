@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from store import Clip, FeatureStore, StoreError
 from store.export.rows import find_feature_width, read_rows
 from store.features import is_feature, name_of
+from store.text import format_count
 
 
 class ClipDataset(Dataset[dict[str, Any]]):
@@ -88,7 +89,9 @@ class ClipDataset(Dataset[dict[str, Any]]):
         """Say how many there are and how many have labels."""
         labelled = int((~np.isnan(self.labels).any(axis=1)).sum())
         split = f"split {self.split}" if self.split else "all splits"
-        return f"<ClipDataset of {self.store.folder}, {split}: {len(self)} clips, {labelled} with labels>"
+        return (
+            f"<ClipDataset of {self.store.folder}, {split}: {format_count(len(self), 'clip')}, {labelled} with labels>"
+        )
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip = self.store[self.names[index]]

@@ -12,6 +12,7 @@ from pipeline.commands.predict import answer_video, extract_features, find_predi
 from pipeline.errors import UserError
 from store.features import is_feature, name_of, order_stages
 from store.schema import SCHEMAS
+from store.text import format_count
 from valar.settings import SettingsError, use_settings
 
 
@@ -53,7 +54,8 @@ class Extraction:
         """Say how much there is, and what is not ok."""
         bad = "".join(f", {stage} {status}" for stage, status in self.status.items() if status != "ok")
         seconds = len(self.stft) * STFT_HOP_SECONDS
-        return f"<Extraction of {self.video}: {seconds:.1f} s of sound, {len(self.embeddings)} frames with a face{bad}>"
+        frames = format_count(len(self.embeddings), "frame")
+        return f"<Extraction of {self.video}: {seconds:.1f} s of sound, {frames} with a face{bad}>"
 
 
 @dataclass(frozen=True)

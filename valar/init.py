@@ -10,6 +10,7 @@ from models.weights.table import DEFAULT_FOLDER, WEIGHTS
 from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
+from store.text import format_count
 from valar.inventory import Inventory, look_into
 from valar.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
 from valar.settings import FILE_NAME
@@ -96,8 +97,9 @@ def take_recordings(folder: Path, inventory: Inventory, tables: list[Table]) -> 
         return inventory, []
     if not inventory.is_flat:
         raise UserError(
-            f"rows name parts of {len(recordings)} files by start and end, and {folder} holds folders: put whole "
-            "recordings into one folder; or, where each file is one utterance already, remove those two columns"
+            f"rows name parts of {format_count(len(recordings), 'file')} by start and end, and {folder} holds folders: "
+            "put whole recordings into one folder; or, where each file is one utterance already, remove those two "
+            "columns"
         )
     parts = {(video, name) for table in tables for video, name, *_ in table.rows}
     whole = [
@@ -106,8 +108,9 @@ def take_recordings(folder: Path, inventory: Inventory, tables: list[Table]) -> 
     if whole:
         raise UserError(f"{whole[0][1]} is named by a row without start and end, and other files are cut by theirs")
     rest = len(inventory.clips) - len(recordings)
-    unused = f"; {rest} files are named by no row" if rest else ""
-    line = f"{len(parts)} clips are parts of {len(recordings)} whole recordings, cut by start and end{unused}"
+    unused = f"; {format_count(rest, 'file')} without a row" if rest else ""
+    clips = format_count(len(parts), "clip is cut", "clips are cut")
+    line = f"{clips} by start and end from {format_count(len(recordings), 'whole recording')}{unused}"
     return dataclasses.replace(inventory, videos=folder, clips=tuple(sorted(parts)), is_flat=False), [line]
 
 
@@ -136,7 +139,7 @@ def read_tables(
             raise UserError(fault)
         tables.append(table)
         labels = "with labels" if table.is_labelled else "without labels"
-        lines.append(f"{path}: {len(table.rows)} clips, {labels}")
+        lines.append(f"{path}: {format_count(len(table.rows), 'clip')}, {labels}")
         lines += [f"  left out: {problem}" for problem in table.problems]
     check_once(tables)
     return tables, lines
@@ -159,10 +162,11 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
         lines = ["no CSV file lists them: there are no labels, so there will be features but no training"]
         return named, {named["test"]: as_csv((), inventory.clips)}, lines
     splits, columns, rule = assign_splits(tables)
-    lines = [f"{split}: {len(rows)} clips" for split, rows in splits.items() if rows]
+    lines = [f"{split}: {format_count(len(rows), 'clip')}" for split, rows in splits.items() if rows]
     unlisted = list(find_unlisted(inventory, splits))
     if unlisted:
-        lines.append(f"{len(unlisted)} clips are in no CSV file and are left out (the first: {unlisted[0]})")
+        left_out = format_count(len(unlisted), "clip is in no CSV file and is", "clips are in no CSV file and are")
+        lines.append(f"{left_out} left out (the first: {unlisted[0]})")
     by_split = {table.names_split: table for table in tables}
     if (
         "" not in by_split
@@ -181,10 +185,11 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
 def describe(inventory: Inventory) -> str:
     """Say what the folder holds."""
     videos = len({video for video, _ in inventory.clips})
-    how = "in one folder" if inventory.is_flat else f"in {videos} folders of {inventory.videos}"
-    line = f"{len(inventory.clips)} clips {how}"
+    how = "in one folder" if inventory.is_flat else f"in {format_count(videos, 'folder')} of {inventory.videos}"
+    line = f"{format_count(len(inventory.clips), 'clip')} {how}"
     if inventory.others:
-        line += f"; {len(inventory.others)} other files are left out (the first: {inventory.others[0]})"
+        others = format_count(len(inventory.others), "other file is", "other files are")
+        line += f"; {others} left out (the first: {inventory.others[0]})"
     return line
 
 

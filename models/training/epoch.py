@@ -14,6 +14,7 @@ from models.inputs.feeding import Feed, Source
 from models.inputs.sampling import split_batches
 from models.networks.precision import computing_in
 from models.seeding import mix_seed, seeded
+from models.tables import format_count
 from models.training.job import Job, TrainingError
 from models.training.losses import LOSSES
 from models.training.parallel import Group
@@ -229,4 +230,5 @@ def _describe_shortage(setup: Setup, size: int, fitting: int, reason: str) -> st
         if fitting
         else "not even a batch of 1 fits: try fewer num_maps or num_frames, or a device with more memory"
     )
-    return f"{setup.job.kind}: {setup.device} is out of memory with batches of {size} utterances; {advice} ({reason})"
+    batches = f"batches of {format_count(size, 'utterance')}"
+    return f"{setup.job.kind}: {setup.device} is out of memory with {batches}; {advice} ({reason})"

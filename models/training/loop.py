@@ -15,6 +15,7 @@ from models.inputs.clips import Clips
 from models.inputs.feeding import choose_source
 from models.loading import place_network
 from models.scores.ccc import compute_ccc
+from models.tables import format_count
 from models.training.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, save_checkpoint
 from models.training.epoch import Losses, Setup, train_epoch
 from models.training.inference import BATCH_SIZE, predict_members
@@ -130,14 +131,15 @@ def _find_members(job: Job, train: Clips, group: Group) -> np.ndarray:
     members = np.flatnonzero(train.find_labelled() & job.train_plan.find_visible(train))
     if not len(members):
         raise TrainingError(
-            f"{job.kind} has nothing to train on: of {len(train)} training utterances {train.find_labelled().sum()} "
-            f"have both labels and {job.train_plan.find_visible(train).sum()} what the network looks at; see their "
-            "statuses with `valar status`"
+            f"{job.kind} has nothing to train on: of {format_count(len(train), 'training utterance')} "
+            f"{train.find_labelled().sum()} have both labels, and {job.train_plan.find_visible(train).sum()} have what "
+            "the network looks at; see their statuses with `valar status`"
         )
     smallest = len(members) // -(-len(members) // job.settings.batch_size)
     if smallest < group.size:
         raise TrainingError(
-            f"{job.kind}: {group.size} processes cannot share a batch of {smallest} utterances ({len(members)} in all, "
+            f"{job.kind}: {group.size} processes cannot share a batch of {format_count(smallest, 'utterance')} "
+            f"({len(members)} in all, "
             f"batch_size {job.settings.batch_size}); start fewer processes or raise batch_size"
         )
     return members

@@ -73,7 +73,7 @@ def declare(
 
 
 EPOCHS = declare("Passes over the training split.", 1, 10_000)
-BATCH_SIZE = declare("Utterances per step; all batches have equal sizes, but for one utterance.", 1, 4096)
+BATCH_SIZE = declare("Utterances per step; batches differ in size by one utterance at most.", 1, 4096)
 PAIRS = declare("Utterances per step; a CCC needs two.", 2, 4096)
 LEARNING_RATE = declare("Learning rate of SGD in the first epoch.", 1e-9, 10)
 LEARNING_RATE_STEPS = declare("Epochs, counted from 0, at whose start the rate is divided by ten.")

@@ -18,6 +18,7 @@ from torch import nn
 
 from models.inputs.clips import FEATURES, Clips, count_rows
 from models.loading import check_state
+from models.tables import format_count
 from models.tensor_files import check_plain, make_printable, write_tensors, writing_whole
 from models.training.checkpoints import CheckpointError, read_content
 from models.training.metrics import EpochMetrics
@@ -120,9 +121,13 @@ def _check_progress(state: TrainingState) -> None:
         if not isinstance(getattr(state, name), wanted):
             raise TypeError(f"{name} is {type(getattr(state, name)).__name__}: it must be {wanted.__name__}")
     if [metrics.epoch for metrics in state.history] != list(range(state.epoch)):
-        raise ValueError(f"it names {len(state.history)} finished epochs and goes on with epoch {state.epoch}")
+        raise ValueError(
+            f"it names {format_count(len(state.history), 'finished epoch')} and goes on with epoch {state.epoch}"
+        )
     if len(state.losses) != state.step or not all(isinstance(loss, float) for loss in state.losses):
-        raise ValueError(f"it has {len(state.losses)} losses of {state.step} steps")
+        raise ValueError(
+            f"it has {format_count(len(state.losses), 'loss', 'losses')} of {format_count(state.step, 'step')}"
+        )
 
 
 def compute_identity(description: Mapping[str, Any], splits: Mapping[str, Clips]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from models.tables import format_count
 from models.weights.digests import compute_git_blob, compute_sha256, record_digest
 from models.weights.table import (
     WeightsEntry,
@@ -275,7 +276,9 @@ def _unpack(archive: Path, entry: WeightsEntry, target: Path) -> None:
         with py7zr.SevenZipFile(archive) as packed:
             members = [name for name in packed.getnames() if Path(name).name == entry.file_name]
             if len(members) != 1:
-                raise WeightsError(f"{archive} holds {len(members)} files named {entry.file_name}; it must hold one")
+                raise WeightsError(
+                    f"{archive} holds {format_count(len(members), 'file')} named {entry.file_name}; it must hold one"
+                )
             packed.extract(path=folder, targets=members)
         unpacked = Path(folder) / members[0]
         with unpacked.open("rb") as file:

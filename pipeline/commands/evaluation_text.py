@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_number, format_score
 from pipeline.report.tables import format_rows
-from store.text import render_table
+from store.text import format_count, render_table
 
 MOST_PROBLEMS_SHOWN = 20
 
@@ -13,7 +13,7 @@ MOST_PROBLEMS_SHOWN = 20
 def format_result(result: dict[str, Any]) -> str:
     """Return the evaluation as text."""
     share = result["scored"] / result["listed"] if result["listed"] else 0.0
-    lines = [f"scored {result['scored']} of {result['listed']} listed utterances ({share:.1%})", ""]
+    lines = [f"scored {result['scored']} of {format_count(result['listed'], 'listed utterance')} ({share:.1%})", ""]
     others = ("pearson", "mse", "ccc_per_video")
     rows = [
         [name, format_score(result[name]), *(format_number(result[name][key]) for key in others)] for name in DIMENSIONS
@@ -22,7 +22,10 @@ def format_result(result: dict[str, Any]) -> str:
     lines.append(render_table(["", "CCC [95 % interval]", "Pearson", "MSE", "per video"], rows, right=(2, 3, 4)))
     lines += _format_problems(result["problems"])
     if result.get("warnings"):
-        lines += ["", f"{len(result['warnings'])} rows of the truth file have warnings (--json lists them)"]
+        rows_with = format_count(
+            len(result["warnings"]), "row of the truth file has a warning", "rows of the truth file have warnings"
+        )
+        lines += ["", f"{rows_with} (--json lists them)"]
     return "\n".join(lines)
 
 
@@ -34,7 +37,7 @@ def format_side_by_side(result: dict[str, Any]) -> str:
         ["file", "arousal", "valence", "total", "scored/listed"],
         [[found["predictions"], *_ccc_cells(found), f"{found['scored']}/{found['listed']}"] for found in files],
     )
-    lines += ["", f"on the {common['scored']} utterances that all files have"]
+    lines += ["", f"on the {format_count(common['scored'], 'utterance')} that all files have"]
     lines += format_rows(
         ["file", "arousal", "valence", "total"],
         [[found["predictions"], *_ccc_cells(scores)] for found, scores in zip(files, common["files"], strict=True)],
@@ -57,7 +60,11 @@ def _ccc_cells(scores: dict[str, Any]) -> list[str]:
 def _format_problems(problems: Sequence[str]) -> list[str]:
     if not problems:
         return []
-    lines = ["", f"{len(problems)} problems:", *(f"  {problem}" for problem in problems[:MOST_PROBLEMS_SHOWN])]
+    lines = [
+        "",
+        f"{format_count(len(problems), 'problem')}:",
+        *(f"  {problem}" for problem in problems[:MOST_PROBLEMS_SHOWN]),
+    ]
     if len(problems) > MOST_PROBLEMS_SHOWN:
         lines.append(f"  ... and {len(problems) - MOST_PROBLEMS_SHOWN} more (--json lists all)")
     return lines

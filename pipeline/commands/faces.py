@@ -18,6 +18,7 @@ from pipeline import config
 from pipeline.dataset.overrides import Override, parse_rotation, parse_speaker
 from pipeline.errors import UserError
 from pipeline.progress import show_steps
+from store.text import format_count
 
 if TYPE_CHECKING:
     from pipeline import media
@@ -117,7 +118,8 @@ def _draw(arguments: argparse.Namespace) -> str:
             scratch=Path(scratch),
         )
         text = describe(faces)
-        head = f"{arguments.video.name}; smallest face {smallest} px, detected every {every} frames"
+        how_often = "every frame" if every == 1 else f"one of {every} frames"
+        head = f"{arguments.video.name}; smallest face {smallest} px, detected in {how_often}"
         sheet = draw_sheet([head, text], faces, pictures, table)
     done, data = cv2.imencode(ending, sheet)
     assert done, "OpenCV always has these"
@@ -168,9 +170,10 @@ def describe(faces: "SpeakerFaces") -> str:
         return f"no face in {faces.looked_at}" if faces.num_faces == 0 else "no face where the speaker is said"
     missing = 1 - len(faces.frame_indices) / faces.num_frames
     return (
-        f"{faces.num_frames} frames, {faces.num_faces} faces of all people, {faces.num_tracks} tracks, "
-        f"{faces.num_cuts} cuts; the speaker is track {', '.join(map(str, faces.tracks))}, "
-        f"{missing:.1%} of the frames are without"
+        f"{format_count(faces.num_frames, 'frame')}, {format_count(faces.num_faces, 'face')} of all people, "
+        f"{format_count(faces.num_tracks, 'track')}, {format_count(faces.num_cuts, 'cut')}; "
+        f"the speaker is track {', '.join(map(str, faces.tracks))}, "
+        f"who is missing in {missing:.1%} of the frames"
     )
 
 

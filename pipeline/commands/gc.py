@@ -17,7 +17,7 @@ from pipeline.runs.old_checkpoints import (
 )
 from store.errors import StoreError
 from store.lock import locked
-from store.text import escape_json, escape_lines, format_bytes
+from store.text import escape_json, escape_lines, format_bytes, format_count
 
 HELP = "remove checkpoints that no report and not the last run names; reports stay, and so does the history"
 
@@ -66,4 +66,6 @@ def render(found: Sequence[OldCheckpoints], *, is_removed: bool) -> str:
     if not found:
         return "nothing to remove: reports or the last run name all checkpoints (--newest N lets older reports' go)"
     total = format_bytes(sum(item.num_bytes for item in found))
-    return "\n".join([*lines, f"{len(found)} folders, {total} {'removed' if is_removed else 'would be removed'}"])
+    return "\n".join(
+        [*lines, f"{format_count(len(found), 'folder')}, {total} {'removed' if is_removed else 'would be removed'}"]
+    )

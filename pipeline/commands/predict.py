@@ -26,6 +26,7 @@ from pipeline.training.combining import MEAN
 from pipeline.training.data import TrainingData
 from pipeline.training.windows import cut_windows, measure_seconds, place_windows, read_face_times
 from store.files import replacing, write_text
+from store.text import format_count
 
 if TYPE_CHECKING:
     from pipeline.prediction.predictors import Ensemble
@@ -102,7 +103,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         windows = place_windows(seconds, step, arguments.window)
         cut = cut_windows(clips, read_face_times(data, row), windows)
         with show_steps(1) as steps:
-            steps.start(f"predicting {len(windows)} windows")
+            steps.start(f"predicting {format_count(len(windows), 'window')}")
             answers = answer_windows(predictor, cut, windows, steps.advance)
     return _write_answers(answers, arguments.output or Path(f"{video.stem}-over-time.csv"), arguments.json)
 
@@ -208,7 +209,8 @@ def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) ->
     elif answer.rests_on:
         print(
             f"{video}: arousal {answer.arousal:.4f}, valence {answer.valence:.4f} "
-            f"({title_of(answer.rests_on)}; {answer.end_seconds:.1f} s, {row.num_faces} frames with a face)"
+            f"({title_of(answer.rests_on)}; {answer.end_seconds:.1f} s, "
+            f"{format_count(row.num_faces, 'frame')} with a face)"
         )
         if own := _say_own_scale(answer):
             print(own)
@@ -244,7 +246,7 @@ def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(answer) for answer in answers]))
     else:
-        print(f"{path} and {picture}: {len(answers)} windows, {seen} with something to see or hear")
+        print(f"{path} and {picture}: {format_count(len(answers), 'window')}, {seen} with something to see or hear")
     return 0 if seen else 1
 
 

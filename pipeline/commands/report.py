@@ -17,6 +17,7 @@ from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow, parse_details
 from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both
 from pipeline.report.tables import format_rows, print_tables, title_of
+from store.text import format_count
 
 HELP = "show a report's tables, or set two reports side by side"
 HEADER = ("", "arousal", "valence", "total", "scored")
@@ -120,7 +121,10 @@ def format_found(found: Mapping[str, Any], names: list[str]) -> str:
     for letter, notes in zip("AB", found["notes"], strict=True):
         lines += [f"! {letter}: {note}" for note in notes]
     if found["relabelled"]:
-        lines.append(f"! {found['relabelled']} utterances have other labels in B and are not compared")
+        others = format_count(
+            found["relabelled"], "utterance has other labels in B and is", "utterances have other labels in B and are"
+        )
+        lines.append(f"! {others} not compared")
     for split in dict.fromkeys(result["split"] for result in found["results"]):
         rows: list[tuple[str, ...]] = []
         for result in found["results"]:

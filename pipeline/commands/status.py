@@ -19,7 +19,7 @@ from pipeline.training.forecast import forecast_data
 from pipeline.training.outlook import look_ahead
 from store.errors import StoreError
 from store.layout import stage_folder
-from store.text import render_table
+from store.text import format_count, render_table
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
 #: Exit code when a run would do something.
@@ -142,9 +142,11 @@ def format_status(status: Status) -> str:
     ]
     lines = [render_table(("stage", "done", "waiting", "about", ""), rows, right=(1, 2, 3))]
     if status.missing:
-        lines.append(f"{status.missing} listed utterances have no file")
+        lines.append(format_count(status.missing, "listed utterance has", "listed utterances have") + " no file")
     if status.vanished:
-        lines.append(f"{status.vanished} files are gone; their features are kept")
+        lines.append(
+            format_count(status.vanished, "file is gone; its features", "files are gone; their features") + " are kept"
+        )
     lines += [f"failed in the last run: {failure}" for failure in status.failed]
     lines.append("nothing to do" if status.is_settled else _format_end(status))
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from pipeline.dataset.names import compose, rank_as_clip, show, strip_ending
 from pipeline.dataset.near_names import NearNames
 from pipeline.dataset.omg import is_called_as_theirs
 from pipeline.dataset.utterances import DatasetError, Utterance
+from store.text import format_count
 
 NO_CLIP = 3
 _SOUND = 1
@@ -58,13 +59,19 @@ class FoundClips:
         told = []
         if self.hindered:
             name, sentence = next(iter(self.hindered.items()))
-            text = f"{len(self.hindered)} listed utterances have no file that can be used, though something is there"
+            text = format_count(len(self.hindered), "listed utterance has", "listed utterances have")
+            text += " no file that can be used, though something is there"
             told.append(f"{text} (the first: {name}: {sentence}); the ledger tells of each")
         if self.uncut:
-            text = f"{len(self.uncut)} rows have start or end, and their clips a file of their own in a folder of the"
+            text = format_count(
+                len(self.uncut),
+                "row has start or end, and its clip has",
+                "rows have start or end, and their clips have",
+            )
             told.append(
-                f"{text} video, which is taken as cut already (the first: {self.uncut[0]}). A whole recording lies in "
-                "the folder of videos itself, named after its video"
+                f"{text} a file in a folder of the video. Such a file is taken as cut already, and start and end are "
+                f"not used (the first: {self.uncut[0]}). A whole recording lies in the folder of videos itself, named "
+                "after its video"
             )
         return tuple(told)
 

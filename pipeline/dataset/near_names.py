@@ -41,7 +41,7 @@ class NearNames:
         near = self._by_skeleton.get(_skeleton(name))
         if near is None:
             return ""
-        if near.casefold() == name.casefold():
+        if near.lower() == name.lower():  # `casefold` would take a ligature for its letters
             return f"{show(near)} is there, which differs in upper and lower case"
         for one, whose in ((name, "the CSV file's name"), (near, "its name")):
             hidden = sorted({c for c in one if _is_invisible(c) and c != " "})

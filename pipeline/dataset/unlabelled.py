@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.dataset.names import find_fault, is_media, rank_as_clip, show, strip_ending
 from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
+from store.text import format_count
 
 #: Name of the split that they make up.
 UNLABELLED = "unlabelled"
@@ -117,7 +118,7 @@ def _tell_left_out(folder: Path, names: list[str]) -> list[str]:
     if not names:
         return []
     first = ", ".join(show(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
-    what = "1 file that is" if len(names) == 1 else f"{len(names)} files that are"
+    what = format_count(len(names), "file that is", "files that are")
     return [f"{folder}: left out {what} neither video nor sound: {first}"]
 
 

@@ -16,6 +16,7 @@ from pipeline.dataset.csv_files import find_columns, read_rows
 from pipeline.dataset.groups import Grouping, group_utterances
 from pipeline.dataset.names import compose, strip_ending
 from pipeline.errors import UserError
+from store.text import format_count
 
 REQUIRED_COLUMNS = ("video", "utterance")
 LABEL_COLUMNS = ("arousal", "valence")
@@ -238,7 +239,9 @@ def _read_row(
         warnings.append(f"{path}:{line}: row left out: it names no video and no utterance")
         return None
     if any(cells[width:]):
-        warnings.append(f"{path}:{line}: row left out: it has {len(cells)} fields, the header {width}")
+        warnings.append(
+            f"{path}:{line}: row left out: it has {format_count(len(cells), 'field')}, the header has {width}"
+        )
         return None
     faults = [_name_fault(name, values[name]) for name in REQUIRED_COLUMNS]
     labels, label_fault = _read_labels(values, label_range)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from store.text import format_count
+
 VERSION = 1
 """Of the synthesis: to be raised by whatever changes the clips or the labels."""
 
@@ -221,5 +223,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     total = sum(1 for _ in plan_clips(options.seed))
-    print(f"{options.folder}: {made} clips made, {total - made} were there")
+    print(f"{options.folder}: {format_count(made, 'clip')} made, {total - made} there already")
     return 0

@@ -15,6 +15,7 @@ from pipeline.faces.speaker import Wish, choose_speaker
 from pipeline.faces.tracking import FaceTracker
 from pipeline.faces.turned import TurnedLook
 from pipeline.media.pages import release_pages
+from store.text import format_count
 
 CROP_SHAPE = (CROP_HEIGHT, CROP_WIDTH, 3)
 # Rows copied at a time from the crops of all faces to the speaker's: 2 MiB.
@@ -83,8 +84,8 @@ class SpeakerFaces:
     def looked_at(self) -> str:
         """Where a face could have been seen, in words: "20 frames", or how many of them were looked at."""
         if self.num_skipped == 0:
-            return f"{self.num_frames} frames"
-        return f"the {self.num_frames - self.num_skipped} frames looked at of {self.num_frames}"
+            return format_count(self.num_frames, "frame")
+        return f"the {format_count(self.num_frames - self.num_skipped, 'frame')} looked at of {self.num_frames}"
 
 
 def find_speaker(

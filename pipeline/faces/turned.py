@@ -6,6 +6,7 @@ import numpy as np
 
 from models.mtcnn.detector import Mtcnn
 from pipeline.faces.tracking import TrackedFace
+from store.text import format_count
 
 # Faces of upright clips have a mean score of .988 and more; what is found on its side or its head less than .98.
 _SURE_SCORE = 0.985
@@ -61,8 +62,9 @@ class TurnedLook:
         if num_surer < _SURER_SHARE * len(samples) or turned[turn].mean() < _LEAST_MEAN_SCORE:
             return ""
         return (
-            f"the picture seems to be turned: {num_surer} of {len(samples)} frames show a surer face when turned "
-            f"clockwise by {turn} degrees (mean score {turned[turn].mean():.2f} against {upright.mean():.2f}); "
+            f"the picture seems to be turned: in {num_surer} of {format_count(len(samples), 'frame')} the face is "
+            f"clearer when the frame is turned clockwise by {turn} degrees (mean score {turned[turn].mean():.2f} "
+            f"against {upright.mean():.2f}); "
             f"rotation = {turn} in the overrides turns them"
         )
 

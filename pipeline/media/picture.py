@@ -14,6 +14,7 @@ from pipeline.media.container import MediaError, opened, origin_seconds, reason,
 from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames, limit_pixels
 from pipeline.media.shapes import Shape, ShapeReader
 from pipeline.media.timeline import Timeline, read_timeline
+from store.text import format_count
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
 SAME_TIME_SECONDS = 1e-5
@@ -154,10 +155,17 @@ class FrameReader(Iterator[Frame]):
         """Return "" or a sentence about what could not be decoded; complete when the iteration is."""
         total = len(self._table.times_seconds)
         missing = total - self.num_frames
-        parts = [f"{missing} of {total} frames could not be decoded"] if missing > 0 else []
-        parts += [f"{self.num_bad_packets} broken packets ({self.last_error})"] if self.num_bad_packets else []
-        parts += [f"{self.num_corrupt} frames damaged in part"] if self.num_corrupt else []
-        parts += [f"{self.num_untimed} frames at times that the table lacks"] if self.num_untimed else []
+        parts = [f"{missing} of {format_count(total, 'frame')} could not be decoded"] if missing > 0 else []
+        parts += (
+            [f"{format_count(self.num_bad_packets, 'broken packet')} ({self.last_error})"]
+            if self.num_bad_packets
+            else []
+        )
+        parts += [f"{format_count(self.num_corrupt, 'frame')} damaged in part"] if self.num_corrupt else []
+        if self.num_untimed:
+            parts.append(
+                format_count(self.num_untimed, "frame is", "frames are") + " shown at times that the table lacks"
+            )
         return "; ".join(parts)
 
     def _read(self, source: Path, threads: int) -> Generator[Frame, None, None]:
@@ -169,7 +177,7 @@ class FrameReader(Iterator[Frame]):
         if self.num_frames == 0:
             detail = f": {self.last_error}" if self.last_error else ""
             total = len(self._table.times_seconds)
-            raise MediaError("decode_error", f"not one of {total} frames could be decoded{detail}")
+            raise MediaError("decode_error", f"not one of {format_count(total, 'frame')} could be decoded{detail}")
 
     def _decode(self, source: Path, threads: int) -> Generator[Frame, None, None]:
         """Give the frames after the newest given one; a part of a clip is sought, and else what precedes it decoded."""

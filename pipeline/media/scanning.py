@@ -21,6 +21,7 @@ from pipeline.media.decoding import (
 from pipeline.media.picture import FrameTable
 from pipeline.media.shapes import Shape, ShapeReader, describe_shapes, largest_size, square_size
 from pipeline.media.timeline import Timeline, goes_back, has_jumps, read_timeline
+from store.text import format_count
 
 # Of the key frames among so many packets (2 s of most films) one is looked at: a change of size begins with one.
 PACKETS_PER_LOOK = 50
@@ -58,7 +59,8 @@ def scan_frames(
         )
         listed = film.frames or -1
         if listed > len(times) + num_hidden and not _is_trimmed(film, times, origin):
-            notes.append(f"the container lists {listed} frames, {len(times)} are there")
+            there = format_count(len(times), "is there", "are there")
+            notes.append(f"the container lists {format_count(listed, 'frame')}, {there}")
         if looks.is_interlaced:
             notes.append("interlaced, fields are not separated")
         width, height = largest_size(looks.shapes)
@@ -136,7 +138,7 @@ def _scan_packets(container: Any, stream: Any, looks: "_Looks") -> tuple[list[in
     if not looks.shapes:
         errors += looks.errors
         detail = f": {reason(errors[-1])}" if errors else ""
-        raise MediaError("decode_error", f"not one of {len(pts)} frames can be decoded{detail}")
+        raise MediaError("decode_error", f"not one of {format_count(len(pts), 'frame')} can be decoded{detail}")
     return pts, dts, num_hidden
 
 
@@ -224,5 +226,6 @@ def _describe_steps_back(clock: Clock) -> str:
         return ""
     at, by = clock.steps_back[0]
     often = f", {len(clock.steps_back)} times in all" if len(clock.steps_back) > 1 else ""
-    lost = f"; {clock.num_left_out} frames that overlap are left out" if clock.num_left_out else ""
+    left_out = format_count(clock.num_left_out, "frame that overlaps is", "frames that overlap are")
+    lost = f"; {left_out} left out" if clock.num_left_out else ""
     return f"times go back by {by:.3f} s at {at:.2f} s{often}{lost}"

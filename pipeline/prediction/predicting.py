@@ -19,6 +19,7 @@ from pipeline.runs.opening import open_run
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.device import describe_machine
 from pipeline.training.data import TrainingData
+from store.text import format_count
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Predictions:
         for note in content["notes"]:
             print(f"! {note}")
         entry = content["models"][self.predictor.kind][UNLABELLED]
-        print(f"{entry['predicted']} of {entry['listed']} clips predicted; the rest are given the training mean")
+        print(
+            f"{entry['predicted']} of {format_count(entry['listed'], 'clip')} predicted; the rest get the training mean"
+        )
         print(f"predictions: {self.folder / 'predictions.csv'}", flush=True)
 
 

@@ -5,6 +5,7 @@ from pipeline.report.opensmile_baseline import check_packages
 from pipeline.runs.ledger import find_bad
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import make_folds
+from store.text import format_count
 
 
 def check_features(data: TrainingData) -> None:
@@ -21,8 +22,8 @@ def check_features(data: TrainingData) -> None:
         row = ledger[lost[0]]
         why = row.sound_message if row.sound == "missing_file" else row.picture_message
         raise TransientError(
-            f"{len(lost)} clips that are there could not be read (the first: {lost[0]}: {why}); mend or remove them, "
-            "and run again"
+            f"{format_count(len(lost), 'clip that is', 'clips that are')} there could not be read (the first: "
+            f"{lost[0]}: {why}); mend or remove what is named, and run again"
         )
     bad, limit = find_bad(ledger.values()), run.settings.run.max_bad_fraction
     if len(bad) > limit * len(run.clips):

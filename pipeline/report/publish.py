@@ -90,7 +90,8 @@ def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
     for split, found in count_coverage(rows).items():
         missing = found["sound"].get("missing_file", 0)
         if missing:
-            yield f"PARTIAL DATA: {missing} of the {found['listed']} listed {split} utterances have no file"
+            listed = format_count(found["listed"], f"listed {split} utterance")
+            yield f"PARTIAL DATA: {missing} of {listed} {'has' if missing == 1 else 'have'} no file"
 
 
 def describe_data(data: TrainingData) -> str:
@@ -121,9 +122,10 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
         if any(listing.shared):
             of = {group for group, shared in zip(listing.groups, listing.shared, strict=True) if shared}
             recordings = format_count(len(of), "recording")
+            listed = format_count(len(listing.names), f"{listing.split} utterance")
             yield (
-                f"SHARED RECORDINGS: {sum(listing.shared)} of the {len(listing.names)} {listing.split} utterances are "
-                f"parts of {recordings} that the networks were trained or chosen on; the rest is scored apart"
+                f"SHARED RECORDINGS: {sum(listing.shared)} of {listed} come from {recordings} that the networks were "
+                "trained or chosen on; the rest is scored apart"
             )
 
 

@@ -6,6 +6,7 @@ from models.features.voice_activity import THRESHOLD
 from models.paper import STFT_HOP_SECONDS
 from pipeline.features import Feature
 from pipeline.training.data import TrainingData
+from store.text import format_count
 
 
 def describe_speech(data: TrainingData) -> Iterator[str]:
@@ -33,5 +34,6 @@ def _describe_split(data: TrainingData, feature: Feature, split: str) -> str:
         # The last row may reach beyond the sound's end.
         speech += min(seconds, float((values[:, 0] >= THRESHOLD).sum()) * feature.hop_seconds)
         sound += seconds
-    missing = f"; {lacking} clips with sound lack the feature" if lacking else ""
+    lack = format_count(lacking, "clip with sound lacks", "clips with sound lack")
+    missing = f"; {lack} the feature" if lacking else ""
     return f"{split}: scored on {speech:.1f} s of speech in {sound:.1f} s of sound ({feature.name}){missing}"

@@ -19,7 +19,7 @@ class ClipFacts:
     Attributes:
         split: train, validation or test.
         arousal: its label, None where there is none.
-        valence: likewise.
+        valence: its label, None where there is none.
         content: what its rows are made of: the digest of its file, and what was said of it behind a space; "" where it
             is not known.
         state: of its sound and its picture, "" where that is not compared.

@@ -19,8 +19,8 @@ class FeatureChange:
     Attributes:
         stage: the stage's name.
         key: of its provenance: "version", or a setting.
-        before: its value.
-        now: likewise.
+        before: its value in the earlier run.
+        now: its value now.
     """
 
     stage: str
@@ -36,7 +36,15 @@ class FeatureChange:
         """
         if self.key == "version":
             return f"{STAGE_TITLES.get(self.stage, self.stage)}: version {self.before} to {self.now}"
+        if self.key == "joined_by":
+            ways = [_name_way(value) for value in (self.before, self.now)]
+            return f"{STAGE_TITLES['faces']}: tracks joined by {ways[0]}, now by {ways[1]}"
         return f"[{self.stage}] {self.key} {format_value(self.before)} to {format_value(self.now)}"
+
+
+def _name_way(joined_by: Any) -> str:
+    """Say how tracks were joined to persons: by a network's embeddings, or without one that is trained."""
+    return "what the faces look like" if joined_by == "looks" else f"embeddings of {format_value(joined_by)}"
 
 
 def compare_features(
@@ -46,7 +54,7 @@ def compare_features(
 
     Args:
         before: stage to what made up its bytes (see `fingerprints.describe_stages`).
-        now: likewise.
+        now: the same, of today.
         stages: those that are compared.
     """
     for stage in stages:

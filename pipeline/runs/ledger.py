@@ -49,7 +49,7 @@ class LedgerRow:
         shard: Id of the shard that holds its rows, or "".
         source_sha256: Digest of its file, or "".
         arousal: Its label in the CSV file, None where there is none.
-        valence: Likewise.
+        valence: Its label in the CSV file, None where there is none.
         override: What was said of it that changes its rows (`pipeline.dataset.overrides`), or "".
         more: Its cells in the CSV file's further columns, by the column's name.
         features: Of each declared feature, by its stage, what became of it.

@@ -18,6 +18,7 @@ from pipeline.runs.run import Run
 from store.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
+from store.text import format_count
 
 #: The message of a clip that was not there to be read.
 GONE = "the file was gone, or another one than planned, when it was to be read"
@@ -142,7 +143,7 @@ class ShardJob:
         statuses = list(found)
         if statuses and all(status == "missing_file" for status, _ in statuses):
             raise TransientError(
-                f"not one of the {len(statuses)} clips of shard {self.shard} could be read (the first: "
+                f"not one of {format_count(len(statuses), 'clip')} of shard {self.shard} could be read (the first: "
                 f"{self.members[0].name}: {statuses[0][1]}); mend or remove them, and run again"
             )
 

@@ -14,7 +14,7 @@ from store.export.mmsa import OWN_AUDIO, OWN_VISION, SPLITS, export_mmsa
 from store.export.rows import Labels
 from store.labels import Label
 from store.looking.browse import write_pages
-from store.text import escape
+from store.text import escape, format_count
 
 
 class Export(Command):
@@ -65,13 +65,17 @@ class Export(Command):
                 vision=arguments.vision or (OWN_VISION,),
             )
             if count < len(store):
-                told = f"{len(store) - count} of {len(store)} utterances have no labels, or no split that MMSA knows"
-                print(f"{told}, and are left out", file=sys.stderr)
+                told = f"left out: {len(store) - count} of {format_count(len(store), 'utterance')}"
+                print(f"{told}, without labels or without a split that MMSA knows", file=sys.stderr)
         else:
             count = EXPORTERS[arguments.to](store, arguments.folder, labels)
         found = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
         value = {"utterances": count, "files": len(found), "bytes": sum(path.stat().st_size for path in found)}
-        show(arguments, value, f"{count} utterances in {len(found)} files in {arguments.folder}")
+        show(
+            arguments,
+            value,
+            f"{format_count(count, 'utterance')} in {format_count(len(found), 'file')} in {arguments.folder}",
+        )
         return 0
 
     @classmethod
@@ -86,9 +90,8 @@ class Export(Command):
         if len(absent) == len(found):
             raise StoreError(f"{', '.join(map(str, paths.values()))}: {store.folder} has none of these utterances")
         if absent:
-            warnings.append(
-                f"{len(absent)} of {len(found)} listed utterances are not in the store (the first: {absent[0]})"
-            )
+            listed = format_count(len(found), "listed utterance")
+            warnings.append(f"not in the store: {len(absent)} of {listed} (the first: {absent[0]})")
         for warning in warnings:
             print(escape(warning), file=sys.stderr)
         return {name: found.get(name, Label()) for name in store}
@@ -126,6 +129,7 @@ class Browse(Command):
         written = write_pages(store, arguments.output, arguments.ledger, arguments.results)
         index = arguments.output / "index.html"
         value = {"clips": written.num_clips, "written": written.num_written, "index": str(index)}
-        told = f"{written.num_clips} clips, {written.num_written} of their pages new: open {index}"
+        pages = format_count(written.num_written, "page")
+        told = f"{format_count(written.num_clips, 'clip')}, {pages} written anew: open {index}"
         show(arguments, value, told)
         return 0

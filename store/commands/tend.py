@@ -14,7 +14,7 @@ from store.tending.erase import Erasure, erase, find_erasure, render_erasure
 from store.tending.garbage import find_garbage, remove_garbage, render_garbage
 from store.tending.repair import Repaired, set_aside
 from store.tending.verify import Checked, verify_store
-from store.text import escape, escape_lines, format_bytes
+from store.text import escape, escape_lines, format_bytes, format_count
 
 
 class Verify(Command):
@@ -57,8 +57,8 @@ def _render_verified(checked: Checked, faults: list[Fault], repaired: Repaired) 
     lines = [escape(f"set aside: {path}") for path in repaired.moved]
     lines += [escape(f"left as it is: {path}: {reason}") for path, reason in repaired.left]
     files = len({fault.path for fault in faults})
-    found = f"{len(faults)} faults in {files} files" if faults else "no fault"
-    lines.append(f"{checked.shards} shards, {format_bytes(checked.num_bytes)}: {found}")
+    found = f"{format_count(len(faults), 'fault')} in {format_count(files, 'file')}" if faults else "no fault"
+    lines.append(f"{format_count(checked.shards, 'shard')}, {format_bytes(checked.num_bytes)}: {found}")
     if repaired.moved:
         lines.append("the next run makes them again")
     return "\n".join(lines)
@@ -113,7 +113,7 @@ class Compact(Command):
         value = [{"shard": merge.plan.shard, "supersedes": list(merge.plan.supersedes)} for merge in merges]
         count = sum(len(merge.plan.supersedes) for merge in merges)
         verb = "would become" if arguments.dry_run else "became"
-        summary = f"{count} shards {verb} {len(merges)}" if merges else "nothing to merge"
+        summary = f"{format_count(count, 'shard')} {verb} {len(merges)}" if merges else "nothing to merge"
         show(arguments, value, "\n".join([*map(str, merges), summary]))
         return 0
 

@@ -14,11 +14,12 @@ from store.errors import StoreError
 from store.features import order_stages
 from store.layout import find_stage_sets, plans_folder, shard_path
 from store.listings import Listing
+from store.overview import describe_setting
 from store.plans import StoredPlan, plan_path
 from store.schema import UTTERANCE_COLUMNS
 from store.shard.reader import Shard
 from store.tending.garbage import find_garbage
-from store.text import escape, format_time, render_table
+from store.text import escape, format_count, format_time, render_table
 
 _COMMON = {column.name for column in UTTERANCE_COLUMNS}
 
@@ -109,7 +110,7 @@ def render_description(description: dict[str, Any]) -> str:
         if table:
             titles = ("dataset", "shape", "type", "unit", "min", "max", "mean", "std")
             lines += [f"  {line}" for line in render_table(titles, table, right=range(4, 8)).splitlines()]
-        settings = ", ".join(f"{name} {value}" for name, value in found["provenance"].get("settings", {}).items())
+        settings = ", ".join(describe_setting(*pair) for pair in found["provenance"].get("settings", {}).items())
         if settings:
             lines.append(f"  settings: {escape(settings)}")
         lines.append(f"  {found['file']}")
@@ -190,7 +191,7 @@ class _Garbage:
         if dead == len(files):
             return f"gc removes the shard {shard}"
         runs = ", ".join(sorted(each.run for each in self._listings if shard in each.shards.values()))
-        what = f"{dead} of its {len(files)} files" if dead else "nothing of it"
+        what = f"{dead} of its {format_count(len(files), 'file')}" if dead else "nothing of it"
         return f"the shard {shard} has other clips of {runs}; gc removes {what}"
 
     def explain_set(self, path: Path) -> str:
@@ -219,7 +220,11 @@ def _explain_stage(store: FeatureStore, stage: str, listing: Listing, name: str,
     if not is_in:
         return [f"{stage}: {rows.path} has no such utterance; run verify"]
     status, message, length, offset = (rows.fact(name, fact) for fact in ("status", "message", "length", "offset"))
-    return [escape(f"{stage}: {status}{f' ({message})' if message else ''}, {length} rows from row {offset}")]
+    return [
+        escape(
+            f"{stage}: {status}{f' ({message})' if message else ''}, {format_count(length, 'row')} from row {offset}"
+        )
+    ]
 
 
 def _is_member(path: Path, name: str) -> bool:

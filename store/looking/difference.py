@@ -8,7 +8,7 @@ import numpy as np
 from store.catalog import FeatureStore
 from store.features import order_stages
 from store.shard.reader import Shard
-from store.text import escape
+from store.text import escape, format_count
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def compare_stores(first: FeatureStore, second: FeatureStore) -> list[Difference
 
 
 def _missing(stage: str, name: str, in_first: bool) -> Difference:
-    return Difference(stage, name, "missing", *(("there", "missing") if in_first else ("missing", "there")))
+    words = ("it is there", "it is missing")
+    return Difference(stage, name, "missing", *(words if in_first else words[::-1]))
 
 
 def _compare_rows(stage: str, name: str, one: Shard, two: Shard) -> list[Difference]:
@@ -65,7 +66,7 @@ def _compare_rows(stage: str, name: str, one: Shard, two: Shard) -> list[Differe
     if one.schema.bytes_of:
         images = one.images(name)
         differing = sum(a != b for a, b in zip(images, two.images(name), strict=True))
-        same = f"{differing} of {len(images)} images"
+        same = f"{differing} of {format_count(len(images), 'image')}"
         return [Difference(stage, name, "bytes", same, "differ")] if differing else []
     found = []
     for column in one.schema.rows:
@@ -76,7 +77,7 @@ def _compare_rows(stage: str, name: str, one: Shard, two: Shard) -> list[Differe
         if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             differing = int((a != b).reshape(len(a), -1).any(axis=1).sum())
             largest = np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)))
-            counts = f"{differing} of {len(a)} rows"
+            counts = f"{differing} of {format_count(len(a), 'row')}"
             found.append(Difference(stage, name, column.name, counts, f"by at most {largest:.3g} {column.unit}"))
     return found
 
@@ -86,5 +87,5 @@ def render_differences(found: list[Difference], num_common: int) -> str:
     lines = [str(difference) for difference in found]
     stages = list(dict.fromkeys(difference.stage for difference in found))
     counts = [f"{sum(d.stage == stage for d in found)} in {stage or 'the listing'}" for stage in stages]
-    summary = f"{len(found)} differences ({', '.join(counts)})" if found else "no difference"
-    return "\n".join([*lines, f"{summary}; {num_common} utterances in both"])
+    summary = f"{format_count(len(found), 'difference')} ({', '.join(counts)})" if found else "no difference"
+    return "\n".join([*lines, f"{summary}; {format_count(num_common, 'utterance')} in both"])

@@ -23,7 +23,7 @@ class Curve:
     Args:
         seconds: Middle of each window.
         arousal: One value per window; None where nothing could be seen or heard.
-        valence: One value per window, likewise None.
+        valence: One value per window, None where nothing could be predicted.
     """
 
     seconds: list[float]

@@ -9,6 +9,7 @@ from store.listings import read_listings
 from store.plans import StoredPlan, plan_of, read_stored_plans
 from store.tending.removal import check_no_links
 from store.tending.rewrite import remove_shard, rewrite_listings, snapshot_sets, write_merged
+from store.text import format_count
 
 #: New shards that are written before the listings name them, and the old ones go: the room that compacting takes.
 _MERGES_AT_ONCE = 64
@@ -22,7 +23,8 @@ class Merge:
     origins: Mapping[str, str]
 
     def __str__(self) -> str:
-        return f"{', '.join(self.plan.supersedes)} -> {self.plan.shard} ({len(self.plan.members)} utterances)"
+        count = format_count(len(self.plan.members), "utterance")
+        return f"{', '.join(self.plan.supersedes)} -> {self.plan.shard} ({count})"
 
 
 def plan_merges(root: Path, shard_size: int) -> list[Merge]:

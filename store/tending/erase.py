@@ -18,6 +18,7 @@ from store.shard.reader import Shard
 from store.tables import forget
 from store.tending.removal import check_no_links, check_removable, parts_of_shard, remove, remove_empty
 from store.tending.rewrite import files_of_shard, remove_shard, rewrite_listings, snapshot_sets, write_merged
+from store.text import format_count
 
 #: Files of a run in which names stand as text; everything else in it is a checkpoint or a log.
 _TEXT = {".csv", ".json", ".html", ".js", ".log", ".txt", ".jsonl"}
@@ -105,7 +106,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
     Args:
         root: The store's folder; its lock must be held.
         names: As `find_erasure` takes them.
-        runs: Likewise.
+        runs: Folders of runs, as `find_erasure` takes them.
 
     Raises:
         StoreError: As `find_erasure` raises; then nothing was erased.
@@ -199,7 +200,8 @@ def _search_run(folder: Path, names: set[str], result: Erasure) -> None:
 def render_erasure(result: Erasure, *, erased: bool = True) -> str:
     """Say what was erased, or would be, and what the user has to see to."""
     verb = "erased" if erased else "would erase"
-    lines = [f"{verb} {len(result.utterances)} utterances from {len(result.shards)} shards: later runs refuse them"]
+    names, shards = format_count(len(result.utterances), "utterance"), format_count(len(result.shards), "shard")
+    lines = [f"{verb} {names} from {shards}; later runs refuse what is erased"]
     for title, found in (
         ("damaged files that are removed whole; the next run makes them again", result.unreadable),
         ("pages that are removed; `browse` makes them again", result.pages),

@@ -12,7 +12,7 @@ from store.listings import Listing, read_listings
 from store.plans import plan_path, read_stored_plans
 from store.tables import forget_removed
 from store.tending.removal import check_no_links, measure, parts_of_shard, remove, remove_empty
-from store.text import format_bytes
+from store.text import format_bytes, format_count
 
 
 @dataclass(frozen=True)
@@ -113,5 +113,10 @@ def render_garbage(garbage: list[Garbage], *, removed: bool) -> str:
     total = format_bytes(sum(item.num_bytes for item in garbage))
     verb = "removed" if removed else "would be removed"
     return "\n".join(
-        [*lines, f"{len(garbage)} files, {total} {verb}" if garbage else "nothing to remove: a run needs every file"]
+        [
+            *lines,
+            f"{format_count(len(garbage), 'file')}, {total} {verb}"
+            if garbage
+            else "nothing to remove: a run needs every file",
+        ]
     )

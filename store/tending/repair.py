@@ -13,6 +13,7 @@ from store.layout import damaged_folder, find_stage_sets
 from store.listings import Listing, find_listings
 from store.tending.check import Fault
 from store.tending.removal import check_no_links, parts_of_shard
+from store.text import format_count
 
 #: What is made from a stage's rows: it is set aside with them, since the damage may have been there when it was made,
 #: and since a run makes a stage again only when something that needs it is missing.
@@ -66,8 +67,11 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
         gone = vanished.get(shard, [])
         if gone:
             names = ", ".join(gone[:3])
-            reason = f"{len(gone)} clips of this shard cannot be read again, their files are gone (the first: {names})"
-            repaired.left.append((fault.path, f"{reason}; bring them back, or restore this file from a backup"))
+            clips = format_count(
+                len(gone), "clip of this shard has lost its file and", "clips of this shard have lost their files and"
+            )
+            reason = f"{clips} cannot be read again (the first: {names})"
+            repaired.left.append((fault.path, f"{reason}; bring the clips back, or restore this file from a backup"))
             continue
         if fault.kind == "orphan" and shard and parts[-1] == f"{shard}.h5":
             for part in parts_of_shard(root / fault.path):

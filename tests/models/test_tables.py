@@ -4,4 +4,4 @@ from models import tables
 
 
 def test_example_in_docstring():
-    assert doctest.testmod(tables) == (0, 1)
+    assert doctest.testmod(tables) == (0, 2)

@@ -47,7 +47,7 @@ def test_splits_are_those_of_the_run(folder):
     clips = valar.dataset(valar.open(folder), split="validation")
     assert clips.names == ["v/c"]
     assert clips[0]["stft"].shape == (0, 257, 2)
-    assert repr(clips) == f"<ClipDataset of {folder}, split validation: 1 clips, 1 with labels>"
+    assert repr(clips) == f"<ClipDataset of {folder}, split validation: 1 clip, 1 with labels>"
     with pytest.raises(StoreError, match="no clip in the split 'test'; it must be one of train, validation"):
         valar.dataset(folder, split="test")
 

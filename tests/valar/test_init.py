@@ -82,7 +82,7 @@ def test_one_csv_of_file_names_and_labels_is_split_by_video(folder, capsys):
     printed = capsys.readouterr().out
     assert "labels.csv: 20 clips, with labels" in printed
     assert "left out: labels.csv:22: speaker9/lost.mp4 is not there" in printed
-    assert "1 clips are in no CSV file and are left out (the first: speaker0/extra)" in printed
+    assert "1 clip is in no CSV file and is left out (the first: speaker0/extra)" in printed
     assert "2 of the videos are held out for validation" in printed
     train, validation = read_rows("valar-train.csv"), read_rows("valar-validation.csv")
     assert train[0] == validation[0] == ["video", "utterance", "arousal", "valence", "comment"]
@@ -235,7 +235,7 @@ def test_rows_with_start_and_end_are_parts_of_whole_recordings(folder, capsys):
     assert main(["init", "clips"]) == 0
     printed = capsys.readouterr().out
     assert "3 clips in one folder" in printed
-    assert "3 clips are parts of 2 whole recordings, cut by start and end; 1 files are named by no row" in printed
+    assert "3 clips are cut by start and end from 2 whole recordings; 1 file without a row" in printed
     settings = read_settings()["dataset"]
     assert settings["videos"] == "clips"
     kept = [*read_rows(settings["train"])[1:], *read_rows(settings["validation"])[1:]]
@@ -254,7 +254,7 @@ def test_recordings_listed_by_video_and_utterance_are_known_too(folder, capsys):
     make(folder, "clips/talk.mp4")
     (folder / "train.csv").write_text("video,utterance,start,end,arousal,valence\ntalk,1,0,2,.1,.2\n")
     assert main(["init", "clips"]) == 0
-    assert "1 clips are parts of 1 whole recordings" in capsys.readouterr().out
+    assert "1 clip is cut by start and end from 1 whole recording" in capsys.readouterr().out
     assert read_settings()["dataset"]["videos"] == "clips"
 
 

@@ -12,6 +12,7 @@ import av
 from pipeline.media.container import is_of_system, packets, reason
 from pipeline.media.sound.resampling import frame_values, with_values
 from pipeline.media.timeline import LONGEST_GAP_SECONDS, RESTART_SECONDS, Restarts, Timeline
+from store.text import format_count
 
 LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
 MOST_TIME_LIMIT_SECONDS = 24 * 3600.0
@@ -120,7 +121,8 @@ class SoundDecoder:
         if not self.num_bad and not self.first_error:
             return []
         detail = f" ({self.first_error})" if self.first_error else ""
-        what = f"{self.num_bad} of {self.num_packets} packets could not be decoded" if self.num_bad else "it breaks off"
+        packets = format_count(self.num_packets, "packet")
+        what = f"{self.num_bad} of {packets} could not be decoded" if self.num_bad else "it breaks off"
         return [f"the sound is damaged: {what}{detail}"]
 
     def _packets(self) -> Iterator[Any]:

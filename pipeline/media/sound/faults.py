@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.media.sound.resampling import frame_values, full_scale
+from store.text import format_count
 
 CLIPPED_SHARE = 0.001  # of the samples of a channel; loud but sound recordings have a few in a million
 FINEST_STEP = 1 / 32768  # of full scale; what is louder than full scale less one step has no number in PCM-16
@@ -82,7 +83,8 @@ class SoundMeter:
         if clipped > CLIPPED_SHARE:
             notes.append(f"{100 * clipped:.2g} % of the samples are clipped: it was recorded too loud")
         if self.num_not_finite:
-            notes.append(f"{self.num_not_finite} samples are no numbers (NaN or infinite) and count as silence")
+            bad = format_count(self.num_not_finite, "sample is no number", "samples are no numbers")
+            notes.append(f"{bad} (NaN or infinite): taken as silence")
         offset = self._sum / max(1, self._num_mixed) / 32768
         if abs(offset) > OFFSET_SHARE:
             notes.append(f"the sound has a constant offset (DC) of {100 * offset:.2g} % of full scale")

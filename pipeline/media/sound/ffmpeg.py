@@ -18,6 +18,7 @@ import soundfile
 from pipeline.errors import UserError
 from pipeline.media.container import LOCAL_FILES_ONLY, MediaError, has_room, input_url, is_readable
 from pipeline.media.sound.wav_files import write_wav
+from store.text import format_count
 
 LINES = 3  # how many of ffmpeg's lines an error quotes: the first ones, which name the cause
 MOST_WORDS = 1 << 16  # bytes of what ffmpeg says that are kept
@@ -184,7 +185,7 @@ def run_ffmpeg(command: list[str], source: Path, limit_seconds: float) -> list[s
 
 def first_lines(lines: list[str]) -> str:
     """Return the first of ffmpeg's lines as the end of a sentence."""
-    more = f" | and {len(lines) - LINES} lines more" if len(lines) > LINES else ""
+    more = f" | and {format_count(len(lines) - LINES, 'more line')}" if len(lines) > LINES else ""
     return f": {' | '.join(lines[:LINES])}{more}" if lines else ""
 
 

@@ -20,7 +20,7 @@ def test_a_sheet_of_two_speakers(media, tmp_path, capsys):
         assert draw(clip, tmp_path / name, "--speaker", "540 170 @1.0") == 0
     text = capsys.readouterr().out
     assert "75 frames, 150 faces of all people, 2 tracks, 0 cuts" in text
-    assert "0.0% of the frames are without" in text
+    assert "who is missing in 0.0% of the frames" in text
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     sheet = cv2.imread(str(tmp_path / "one.png"))
     assert sheet.shape[1] == 1440
@@ -61,7 +61,7 @@ def test_a_call_that_starts_small_has_a_face_in_every_frame(media, tmp_path, cap
     (tmp_path / "call.ts").write_bytes(content)
     assert draw(tmp_path / "call.ts", tmp_path / "sheet.png") == 0
     text = capsys.readouterr().out
-    assert "0.0% of the frames are without" in text
+    assert "who is missing in 0.0% of the frames" in text
     assert "the pictures change their size (320 x 180, 1280 x 720)" in text
 
 

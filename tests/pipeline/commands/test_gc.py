@@ -49,7 +49,7 @@ def test_what_nothing_names_goes(root, capsys):
     assert gc(root) == 0
     assert capsys.readouterr().out == (
         f"checkpoints/{E}: its training was stopped, and the last run does not ask for it (1.0 kB)\n"
-        "1 folders, 1.0 kB removed\n"
+        "1 folder, 1.0 kB removed\n"
     )
     assert left(root) == [A, B, C, D]
     assert (root / "tensorboard" / "of E" / "events.out.tfevents.valar").is_file()

@@ -86,7 +86,7 @@ def test_a_start_that_is_not_used_is_told_save_where_the_names_are_the_organiser
     assert find(tmp_path, row).warnings == ()
     touch(tmp_path / "videos" / "anna" / "monday.mp4")
     (told,) = find(tmp_path, row, "anna,monday.mp4,10,20").warnings
-    assert told.startswith("1 rows have start or end, and their clips a file of their own in a folder of the video")
+    assert told.startswith("1 row has start or end, and its clip has a file in a folder of the video")
     assert "(the first: anna/monday). A whole recording lies in the folder of videos itself" in told
 
 

@@ -77,7 +77,7 @@ def test_line_numbers_count_lines_of_the_file_not_rows(tmp_path):
 def test_a_row_with_more_fields_than_the_header_is_left_out(tmp_path):
     data = read(tmp_path, HEADER + "a,b,0,1,v,1.mp4,0.1,0.2,3\nl,0,1,v,2.mp4,0.1,0.2,3,,\n")
     assert [u.utterance for u in data.utterances] == ["2.mp4"]
-    assert data.warnings == (f"{tmp_path / 'train.csv'}:2: row left out: it has 9 fields, the header 8",)
+    assert data.warnings == (f"{tmp_path / 'train.csv'}:2: row left out: it has 9 fields, the header has 8",)
 
 
 def test_an_unlabelled_row_among_labelled_ones_is_kept_with_a_warning(tmp_path):

@@ -140,9 +140,9 @@ def test_command_makes_then_leaves_alone_then_refuses(tmp_path, capsys, monkeypa
     monkeypatch.setattr(demo, "plan_clips", lambda seed, sizes=SMALL: plan_clips(seed, sizes))
     folder = tmp_path / "new" / "demo"
     assert main([str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder}: 4 clips made, 0 were there\n"
+    assert capsys.readouterr().out == f"{folder}: 4 clips made, 0 there already\n"
     assert main([str(folder), "--seed", "0"]) == 0
-    assert capsys.readouterr().out == f"{folder}: 0 clips made, 4 were there\n"
+    assert capsys.readouterr().out == f"{folder}: 0 clips made, 4 there already\n"
     assert main([str(folder), "--seed", "1"]) == 1
     assert "'seed': 1" in capsys.readouterr().err
 

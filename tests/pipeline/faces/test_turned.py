@@ -45,7 +45,9 @@ def look(images: list[np.ndarray], detector: Mtcnn) -> str:
 def test_it_is_said_by_how_much_the_picture_is_turned(detector, picture, turn):
     stored = np.ascontiguousarray(np.rot90(picture, turn // 90))  # counter-clockwise: `turn` clockwise mends it
     text = look([stored] * 40, detector)
-    assert text.startswith("the picture seems to be turned: 8 of 8 frames show a surer face when turned clockwise by")
+    assert text.startswith(
+        "the picture seems to be turned: in 8 of 8 frames the face is clearer when the frame is turned clockwise by"
+    )
     assert f"by {turn} degrees (mean score 1.00 against " in text
     assert text.endswith(f"rotation = {turn} in the overrides turns them")
 

@@ -347,7 +347,7 @@ def test_frames_outside_the_table_are_left_out_and_counted(clip):
     reader = read_frames(clip, short, threads=1)
     assert [frame.index for frame in reader] == list(range(15))
     assert reader.num_untimed == 10
-    assert reader.message == "10 frames at times that the table lacks"
+    assert reader.message == "10 frames are shown at times that the table lacks"
 
 
 def test_a_missing_file_and_a_failing_disk_are_no_statuses(clip, tmp_path, monkeypatch):

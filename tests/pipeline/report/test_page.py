@@ -187,7 +187,7 @@ def test_the_same_report_is_the_same_page(page):
 def test_missing_files_are_a_note():
     rows = [LedgerRow(f"v/{i}", "test", "missing_file", "missing_file") for i in range(3)]
     rows.append(LedgerRow("v/4", "test", "ok", "no_face", 3))
-    assert list(note_missing_files(rows)) == ["PARTIAL DATA: 3 of the 4 listed test utterances have no file"]
+    assert list(note_missing_files(rows)) == ["PARTIAL DATA: 3 of 4 listed test utterances have no file"]
     assert list(note_missing_files(rows[-1:])) == []
     assert count_coverage(rows) == {
         "test": {"listed": 4, "sound": {"missing_file": 3, "ok": 1}, "picture": {"missing_file": 3, "no_face": 1}}

@@ -138,7 +138,7 @@ def test_clips_of_recordings_met_before_are_also_left_out():
     assert "apart" not in build(given).content["models"]["vnet"]["validation"]
     few, shared = note_recordings([one])
     assert few.startswith("NO INTERVALS on validation: its utterances are parts of 3 recordings")
-    assert shared.startswith("SHARED RECORDINGS: 4 of the 12 validation utterances are parts of 1 recording that")
+    assert shared.startswith("SHARED RECORDINGS: 4 of 12 validation utterances come from 1 recording that")
 
 
 def test_names_with_commas_and_quotes_survive_the_files():

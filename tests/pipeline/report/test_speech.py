@@ -36,7 +36,7 @@ def make_data(features):
 
 def test_speech_is_counted_on_what_is_scored():
     (note,) = describe_speech(make_data({"sound_talk": FEATURE}))
-    assert note == "train: scored on 0.1 s of speech in 1.0 s of sound (talk); 1 clips with sound lack the feature"
+    assert note == "train: scored on 0.1 s of speech in 1.0 s of sound (talk); 1 clip with sound lacks the feature"
 
 
 def test_without_such_a_feature_nothing_is_said():

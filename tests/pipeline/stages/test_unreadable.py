@@ -118,7 +118,10 @@ def test_a_disk_that_fails_under_one_file_is_told_with_its_name(videos, tmp_path
 def test_a_shard_of_which_nothing_can_be_read_fails_and_leaves_no_file(videos, tmp_path, stage):
     job = make_job(tmp_path, "a")
     (videos / "v" / "a.mp4").chmod(0)
-    with modes_obeyed(), pytest.raises(TransientError, match=r"not one of the 1 clips .* v/a: .*a.mp4 cannot be read"):
+    with (
+        modes_obeyed(),
+        pytest.raises(TransientError, match=r"not one of 1 clip of shard .* v/a: .*a.mp4 cannot be read"),
+    ):
         STAGES[stage](job)
     assert not job.run.path(stage, job.shard).exists()
     (videos / "v" / "a.mp4").chmod(0o600)

@@ -74,7 +74,7 @@ def test_ls_of_dead_and_damaged_sets(store, command):
     path.write_bytes(path.read_bytes()[:-1])
     out = command("ls")[1]
     assert next(line for line in out.splitlines() if line.startswith("stft")).endswith("  none: gc removes it")
-    assert "\n    1 shards cannot be read: see verify\n" in out
+    assert "\n    1 shard cannot be read: `valar store verify` says why\n" in out
 
 
 def test_show(store, command):
@@ -191,9 +191,7 @@ def test_verify(store, command):
     code, out, _ = command("verify")
     name = wav.relative_to(store[0])
     assert code == 1
-    assert (
-        out == f"{name}: wav: it is not what was written: w/a\n12 shards, {size / 1000:.1f} kB: 1 faults in 1 files\n"
-    )
+    assert out == f"{name}: wav: it is not what was written: w/a\n12 shards, {size / 1000:.1f} kB: 1 fault in 1 file\n"
     value = json.loads(command("verify", "--json")[1])
     assert value["faults"][0]["utterances"] == ["w/a"]
 
@@ -247,8 +245,8 @@ def test_diff(store, command, tmp_path):
     code, out, _ = command("diff", copy)
     assert code == 1
     assert out.splitlines()[-4:] == [
-        "v/b: missing: there / missing",
-        "stft: w/a: missing: there / missing",
+        "v/b: missing: it is there / it is missing",
+        "stft: w/a: missing: it is there / it is missing",
         "embeddings: v/a: embedding: 2 of 5 rows / by at most 0.5 1",
         "3 differences (1 in the listing, 1 in stft, 1 in embeddings); 2 utterances in both",
     ]

@@ -33,7 +33,7 @@ def pages(store, tmp_path, capsys):
     (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,train\nv/b,test\nw/a,train\n")
     arguments = ["browse", str(root), "-o", str(tmp_path / "pages"), "--ledger", str(tmp_path / "ledger.csv")]
     assert main(arguments) == 0
-    told = f"3 clips, 3 of their pages new: open {tmp_path / 'pages' / 'index.html'}\n"
+    told = f"3 clips, 3 pages written anew: open {tmp_path / 'pages' / 'index.html'}\n"
     assert capsys.readouterr().out == told
     return tmp_path / "pages"
 

@@ -219,7 +219,7 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     assert result.reports == [str(runs / "reports" / "r" / file) for file in ("ledger.csv", "predictions.csv")]
     text = render_erasure(result)
     assert "checkpoints that may have been trained on them; remove them and train again:\n  " in text
-    assert text.startswith("erased 1 utterances from 1 shards: later runs refuse them\n")
+    assert text.startswith("erased 1 utterance from 1 shard; later runs refuse what is erased\n")
 
 
 def snapshot_of(root, name):

@@ -234,7 +234,7 @@ def test_repair_leaves_what_cannot_be_made_again(store):
     assert repaired.moved == []
     [(path, reason)] = repaired.left
     assert path == f"stft/b1/{assigned['w/a']}.h5"
-    assert reason.startswith("1 clips of this shard cannot be read again, their files are gone (the first: w/a)")
+    assert reason.startswith("1 clip of this shard has lost its file and cannot be read again (the first: w/a)")
     assert path_of(store, "stft", "w/a").exists()
 
 
@@ -250,7 +250,7 @@ def test_repair_leaves_rows_that_cannot_be_made_again_without_their_plan_too(sto
         plan.unlink()
     repaired = set_aside(root, list(verify_store(root)))
     assert repaired.moved == ["roots/runs-1.json"]
-    assert {reason.partition(",")[0] for _, reason in repaired.left} == {"1 clips of this shard cannot be read again"}
+    assert {reason.partition(" and ")[0] for _, reason in repaired.left} == {"1 clip of this shard has lost its file"}
     stages = [f"{stage}/{fingerprint}/{plan.stem}.h5" for stage, fingerprint in FINGERPRINTS.items()]
     stages.remove(f"pixels/0/{plan.stem}.h5")
     assert sorted(path for path, _ in repaired.left) == sorted([*stages, *[f"shards/{plan.name}"] * is_damaged])

@@ -114,7 +114,7 @@ def test_true_is_no_ffmpeg():
         (
             "for w in one two three four five; do echo $w >&2; done; exit 1",
             MediaError,
-            r"sound: one \| two \| three \| and 2 lines more$",
+            r"sound: one \| two \| three \| and 2 more lines$",
         ),
         ("exit 0", MediaError, "ffmpeg makes not one sample of the sound"),
         ("exec tail -f /dev/null", TimeoutError, "ffmpeg did not finish the sound of .*clip.mp4 within 1 s"),

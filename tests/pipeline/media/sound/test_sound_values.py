@@ -409,7 +409,7 @@ def test_samples_that_are_no_numbers_are_silence_and_told(tmp_path):
     samples, message = extract(write(tmp_path / "a.wav", odd, subtype="FLOAT"))
     odd[100:110] = odd[5000] = 0
     np.testing.assert_allclose(samples, odd, atol=1e-4)
-    assert message == "11 samples are no numbers (NaN or infinite) and count as silence"
+    assert message == "11 samples are no numbers (NaN or infinite): taken as silence"
 
 
 def test_a_constant_offset_is_told(tmp_path):

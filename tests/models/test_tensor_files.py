@@ -1,0 +1,116 @@
+"""Files of tensors and plain data: written whole, and read as something that anyone may have made."""
+
+import errno
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from models.tensor_files import (
+    LONGEST_REASON,
+    MOST_VALUES,
+    TensorFileError,
+    check_plain,
+    make_printable,
+    naming_full_disk,
+    read_tensors,
+    remove_unfinished,
+    write_tensors,
+    writing_whole,
+)
+
+
+def test_tensors_and_plain_data_come_back(tmp_path):
+    content = {"weights": {"a": torch.arange(3.0)}, "epochs": 2, "rates": [0.1, None]}
+    write_tensors(tmp_path / "x.pt", content)
+    found = read_tensors(tmp_path / "x.pt")
+    torch.testing.assert_close(found.pop("weights"), content["weights"])
+    assert found == {"epochs": 2, "rates": [0.1, None]}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_a_file_that_fails_leaves_the_former_one(tmp_path):
+    path = tmp_path / "x.pt"
+    path.write_text("former")
+
+    def write_half():
+        with writing_whole(path, 10) as beside:
+            beside.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert path.read_text() == "former"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    for name in (".x.pt.123.tmp", "x.pt", ".hidden", "y.tmp"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "x.pt", "y.tmp"]
+
+
+def test_a_full_disk_is_named_also_where_torch_hides_it(tmp_path):
+    path = tmp_path / "x.pt"
+
+    def fail():
+        try:
+            raise OSError(errno.ENOSPC, "full")
+        except OSError as error:
+            raise RuntimeError("unexpected pos 64 vs 0") from error
+
+    said = r"No space left on device, 5,000,000 bytes needed: .*x\.pt"
+    with pytest.raises(OSError, match=said), naming_full_disk(path, 5_000_000):
+        fail()
+    with pytest.raises(RuntimeError, match="of another kind"), naming_full_disk(path, 1):
+        raise RuntimeError("of another kind")
+
+
+class Runs:
+    """What a pickle would call."""
+
+    def __reduce__(self):
+        return print, ("run",)
+
+
+@pytest.mark.parametrize("content", [b"", b"no file of tensors", pickle.dumps(Runs())])
+def test_anything_else_is_refused_and_nothing_of_it_runs(tmp_path, capsys, content):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(TensorFileError):
+        read_tensors(tmp_path / "x.pt")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_packed_file_that_would_fill_the_memory_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data/0", bytes(1 << 22))
+    with pytest.raises(TensorFileError, match="its parts claim 4194304 bytes, more than the "):
+        read_tensors(tmp_path / "x.pt")
+
+
+def test_plain_data_is_texts_numbers_and_nothing_else():
+    check_plain({"a": [1, 2.5, "x", None, True], "b": {"c": ()}}, where="settings")
+    with pytest.raises(TypeError, match=r"settings\.b\[1\] \(tensor\(1\.\)\) is Tensor: a checkpoint holds"):
+        check_plain({"b": [1, torch.tensor(1.0)]}, where="settings")
+    with pytest.raises(TypeError, match=r"a key of settings \(b'x'\) is bytes"):
+        check_plain({b"x": 1}, where="settings")
+
+
+def test_a_small_file_that_names_many_values_is_refused():
+    doubled = [0] * 10
+    for _ in range(6):
+        doubled = [doubled] * 10
+    with pytest.raises(TypeError, match=f"settings holds more than {MOST_VALUES} values, or more than 20 levels"):
+        check_plain(doubled, where="settings")
+    deep = []
+    for _ in range(30):
+        deep = [deep]
+    with pytest.raises(TypeError, match="more than 20 levels"):
+        check_plain(deep, where="settings")
+
+
+def test_reasons_are_short_and_steer_no_terminal():
+    assert make_printable("a\x1b[2Jb") == "a?[2Jb"
+    assert make_printable("a" * 500) == "a" * LONGEST_REASON + " ..."
