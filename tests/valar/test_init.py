@@ -169,7 +169,7 @@ def test_what_a_report_says_of_clips_is_no_label_unless_it_is_named(folder, caps
     assert main(["init", "clips"]) == 0
     assert sorted(path.name for path in folder.glob("valar-*.csv")) == ["valar-train.csv"]
     assert main(["init", "clips", "--force", "--csv", f"{name}.csv"]) == 0
-    assert f"{name}.csv: 1 clips, with labels" in capsys.readouterr().out
+    assert f"{name}.csv: 1 clip, with labels" in capsys.readouterr().out
 
 
 def test_few_videos_are_split_by_clip_and_it_is_said_what_that_means(folder, capsys):

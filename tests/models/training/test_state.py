@@ -258,7 +258,7 @@ def with_momentum(content, momentum):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: {"epoch": 2}, "names 1 finished epochs and goes on with epoch 2"),
+        (lambda c: {"epoch": 2}, "names 1 finished epoch and goes on with epoch 2"),
         (lambda c: {"step": 2}, "has 0 losses of 2 steps"),
         (lambda c: {"history": [{"epoch": 0}]}, "missing 13 required"),
         (lambda c: {"history": 3}, "'int' object is not iterable"),

@@ -95,7 +95,7 @@ def test_files_that_could_each_be_it_cost_their_utterance_alone(tmp_path):
     assert found.hindered == {
         "v/u": f"2 files in {videos}/v could be it: u.avi, u.webm; keep one, or write its whole name into the CSV file"
     }
-    assert found.warnings[0].startswith("1 listed utterances have no file that can be used, though something is there")
+    assert found.warnings[0].startswith("1 listed utterance has no file that can be used, though something is there")
 
 
 @pytest.mark.parametrize(
