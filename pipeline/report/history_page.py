@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from pipeline.report import plots
 from pipeline.report.history import HISTORY, HistoryEntry, HistoryScore, collect_history, format_history
 from pipeline.report.page import make_environment
@@ -43,12 +45,13 @@ def render_history(entries: Sequence[HistoryEntry], there: Collection[str]) -> s
     """
     series = {split: _collect(entries, split) for split in ("validation", "test")}
     series = {split: models for split, models in series.items() if models}
+    place = plots.Place("history", "Total CCC of each model on validation and test, report by report")
     return (
         make_environment()
         .get_template("history.html.j2")
         .render(
             entries=[_describe(entry, entry.report in there) for entry in reversed(entries)],
-            picture=plots.draw_history(series, len(entries)) if series and len(entries) > 1 else None,
+            picture=Markup(plots.draw_history(series, len(entries), place)) if series and len(entries) > 1 else None,
         )
     )
 

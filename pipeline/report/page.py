@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from pipeline.dataset.utterances import utterance_name
 from pipeline.progress import format_seconds
@@ -32,6 +33,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 #: Rows shown of lists that may be long; the files beside the page have all.
 MOST_MISSING = 300
 USABLE = ("ok", "source_missing")
+#: What the plots of a split show.
+PICTURES = {
+    "scatter": "Predicted against true arousal and valence on {split}, a column per model",
+    "plane": "Truth and predictions on {split} in the valence-arousal plane, a panel per model",
+    "videos": "CCC of each video of {split}, sorted",
+    "errors": "Distance of prediction and truth on {split} against the share of frames with a face and against length",
+}
 
 
 def render_page(report: Report, *, has_pages: bool = False) -> str:
@@ -52,8 +60,8 @@ def render_page(report: Report, *, has_pages: bool = False) -> str:
         notes=content["notes"],
         data=content.get("data", ""),
         headlines=_make_headlines(content),
-        splits=[_describe_split(report, split) for split in list_splits(content)],
-        curves=plots.draw_curves(curves, content.get("ensemble", {}).get("curves")) if curves else None,
+        splits=[_describe_split(report, split, has_pages=has_pages) for split in list_splits(content)],
+        curves=_draw_curves(curves, content) if curves else None,
         seeds=make_seed_rows(content),
         seed_title=seed_title(content) if "ensemble" in content else "",
         first_seed=content["ensemble"]["seeds"][0] if "ensemble" in content else None,
@@ -107,7 +115,12 @@ def _make_headlines(content: Mapping[str, Any]) -> list[dict[str, str]]:
     return found
 
 
-def _describe_split(report: Report, split: str) -> dict[str, Any]:
+def _draw_curves(curves: Mapping[str, Any], content: Mapping[str, Any]) -> Markup:
+    place = plots.Place("learning-curves", "Loss and validation CCC of each network over the epochs")
+    return Markup(plots.draw_curves(curves, place, content.get("ensemble", {}).get("curves")))
+
+
+def _describe_split(report: Report, split: str, *, has_pages: bool) -> dict[str, Any]:
     """Return all that the page says of one split."""
     content = report.content
     models = {model: report.rows[model, split] for model in content["models"] if (model, split) in report.rows}
@@ -115,11 +128,16 @@ def _describe_split(report: Report, split: str) -> dict[str, Any]:
     points = {model: found for model, found in points.items() if len(found.truth)}
     videos = {model: content["models"][model][split].get("videos", {}) for model in points}
     best = find_best_model(points)
-    pictures = {"scatter": plots.draw_scatter(points)} if points else {}
+
+    def place(name: str) -> plots.Place:
+        link = _link_page if has_pages else plots.Place.link
+        return plots.Place(f"{name}-{split}", PICTURES[name].format(split=split), link)
+
+    pictures = {"scatter": Markup(plots.draw_scatter(points, place("scatter")))} if points else {}
     if points and split != "train":
-        pictures["plane"] = plots.draw_plane(points)
-        pictures["videos"] = plots.draw_videos(videos)
-        pictures["errors"] = plots.draw_errors(points)
+        pictures["plane"] = Markup(plots.draw_plane(points, place("plane")))
+        pictures["videos"] = Markup(plots.draw_videos(videos, place("videos")))
+        pictures["errors"] = Markup(plots.draw_errors(points, place("errors")))
     return {
         "name": split,
         "is_training": split == "train",
@@ -130,6 +148,10 @@ def _describe_split(report: Report, split: str) -> dict[str, Any]:
         "worst_videos": _find_worst_videos(videos[best]) if best else [],
         "worst": _find_worst(models[best]) if best else [],
     }
+
+
+def _link_page(name: str) -> str:
+    return f"browse/clips/{page_number(name)}.html"
 
 
 def _describe_result(row: ResultRow) -> dict[str, Any]:

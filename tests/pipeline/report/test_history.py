@@ -76,7 +76,8 @@ def test_the_files_are_written_and_read_again(root):
     assert (
         re.sub(r"\s+", " ", page).count("<td>0.3000 [0.20, 0.40]</td><td>0.1500</td><td>0.4500 [0.35, 0.55]</td>") == 1
     )
-    assert "data:image/svg+xml" in page
+    assert page.count("<svg") == 1
+    assert page.count(", report 2: ") >= 1
     before = {name: (root / name).read_bytes() for name in (HISTORY, PAGE)}
     keep_history(root)
     assert {name: (root / name).read_bytes() for name in (HISTORY, PAGE)} == before

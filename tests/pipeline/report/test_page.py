@@ -1,4 +1,3 @@
-import base64
 import doctest
 import re
 import shutil
@@ -87,7 +86,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.addresses += [value for name, value in attrs if name in ("src", "href")]
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -117,14 +116,38 @@ def test_texts_of_the_data_are_shown_as_text(page):
 
 def test_is_one_file_that_asks_for_nothing(page):
     addresses = Reader(page).addresses
-    assert len([a for a in addresses if a.startswith("data:image/svg+xml;base64,")]) == 10
+    assert page.count("<svg") == 10
     assert [a for a in addresses if not a.startswith(("#", "data:"))] == []
-    for address in addresses:
-        if address.startswith("data:"):
-            svg = base64.b64decode(address.partition(",")[2]).decode()
-            assert "<svg" in svg
-            assert re.findall(r'href="(?!#|data:)', svg) == []
-            assert "<script" not in svg
+    assert re.findall(r'href="(?!#|data:)', page) == []
+    assert "<script" not in page
+
+
+def test_points_say_which_clip_they_are_and_lead_to_its_page():
+    page = render_page(make_report(("validation",), unseen=()))
+    name, (arousal, valence) = NAMES[7], LABELS[7]
+    values = 0.5 * LABELS + np.random.default_rng(2).normal(0, 0.2, (U, 2))  # Joint's
+    title = (
+        f"<title>{name}: predicted {values[7][0]:.2f} / {values[7][1]:.2f}, true {arousal:.2f} / {valence:.2f}</title>"
+    )
+    assert page.count(title) == 5  # prediction against truth twice, the plane, and the errors twice
+    assert "<title>Joint, " in page  # the videos
+    assert page.count("<title>ANet, epoch 2: ") == 4
+    assert "epoch 0: CCC, arousal" not in page  # it has none
+    linked = render_page(make_report(("validation",), unseen=()), has_pages=True)
+    assert linked.count(f'<a href="browse/clips/{page_number(name)}.html"><title>{name}: ') == 15
+
+
+def test_plots_take_the_page_s_colours_and_share_no_name(page):
+    plots = re.findall("<svg.*?</svg>", page, re.DOTALL)
+    assert len(plots) == 10
+    for plot in plots:
+        assert not re.search("#(000000|e6e6e6|ffffff|0072b2)", plot)
+        names = set(re.findall(r' id="([^"]*)"', plot))
+        used = set(re.findall(r'url\(#([^)]*)\)|href="#([^"]*)"', plot))
+        assert {a or b for a, b in used} <= names
+        assert len(names) > 20
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
 
 
 def test_shows_warnings_first_then_scores_beside_the_papers(page):
@@ -159,7 +182,7 @@ def test_little_or_nothing_to_show_is_no_error(given):
 
 
 def test_the_worst_clips_are_linked_to_their_pages():
-    reader = Reader(render_page(make_report(("test",)), has_pages=True))
+    reader = Reader(re.sub("<svg.*?</svg>", "", render_page(make_report(("test",)), has_pages=True), flags=re.DOTALL))
     links = [address for address in reader.addresses if address.startswith("browse/")]
     pages = {f"browse/clips/{page_number(name)}.html" for name in NAMES}
     assert len([link for link in links if link in pages]) == 10 + 2  # the worst, and those without sound or picture
