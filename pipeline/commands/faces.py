@@ -7,6 +7,7 @@ with gaps and cuts, and the speaker's aligned crops.
 import argparse
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,8 @@ def _draw(arguments: argparse.Namespace) -> str:
     stream, turn = arguments.video_stream, parse_rotation(arguments.rotation) or 0
     most_pixels = settings.frames.max_pixels
     table = media.scan_frames(arguments.video, stream=stream, most_pixels=most_pixels, turn_degrees=turn)
-    frames = media.read_frames(arguments.video, table, threads=0, stream=stream, turn_degrees=turn)
+    stopping = threading.Event()
+    frames = media.read_frames(arguments.video, table, threads=0, stream=stream, turn_degrees=turn, stopping=stopping)
     num_frames = len(table.times_seconds)
     shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
     pictures: dict[int, Picture] = {}
@@ -103,7 +105,9 @@ def _draw(arguments: argparse.Namespace) -> str:
     ):
         steps.start("finding faces")
         faces = find_speaker(
-            media.prefetch(_keep_shown(frames, shown, pictures, lambda at: steps.advance(at / num_frames)), 8),
+            media.prefetch(
+                _keep_shown(frames, shown, pictures, lambda at: steps.advance(at / num_frames)), 8, stopping
+            ),
             Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device(settings)),
             detect_every=every,
             smallest_face_px=smallest,

@@ -4,6 +4,7 @@ import errno
 import mmap
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,11 +177,20 @@ def video_stream(container: Any, ordinal: int | None = None) -> Any:
     return chosen
 
 
-def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> Iterator[Any]:
+def packets(
+    container: Any, streams: Any, note: Callable[[Exception], None], stopping: threading.Event | None = None
+) -> Iterator[Any]:
     """Yield the packets of a stream, or a list of them, and at their end None, which makes a decoder give the rest.
+
+    Args:
+        container: an opened clip.
+        streams: of it.
+        note: is given the error that ends them early.
+        stopping: looked at before each packet: Ctrl-C reaches the main thread alone.
 
     Raises:
         MediaError: decode_error when there are more than a file of its size can hold.
+        InterruptedError: `stopping` was set.
         OSError: when the system cannot read the file.
 
     """
@@ -188,6 +198,8 @@ def packets(container: Any, streams: Any, note: Callable[[Exception], None]) -> 
     packets_left = container.size + SPARE_PACKETS
     bytes_left = MOST_TIMES_ITS_SIZE * container.size + SPARE_BYTES
     while True:
+        if stopping is not None and stopping.is_set():
+            raise InterruptedError(errno.EINTR, "the work was stopped", container.name.removeprefix("file:"))
         try:
             packet = next(demuxed, None)
         except av.FFmpegError as error:

@@ -1,6 +1,7 @@
 """Decoding: packets to pictures, their times, and their pixels made upright and square."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ def decode_frames(
     threads: int,
     note: Callable[[Exception], None],
     repeat: Callable[[Any], None] = lambda packet: None,
+    stopping: threading.Event | None = None,
 ) -> Iterator[Any]:
     """Yield the decoder's frames in order of presentation; errors go to `note` and what follows them is tried.
 
@@ -34,13 +36,14 @@ def decode_frames(
     in the file before them are given.
 
     Raises:
+        InterruptedError: `stopping` was set.
         OSError: when the system cannot read the file.
 
     """
     context = stream.codec_context
     context.thread_type = ThreadType.AUTO if threads != 1 else ThreadType.SLICE
     context.thread_count = threads
-    for packet in packets(container, stream, note):
+    for packet in packets(container, stream, note, stopping):
         if is_repeat(packet):
             repeat(packet)
             continue

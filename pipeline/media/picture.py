@@ -1,6 +1,6 @@
 """The pictures of a clip: when each is shown, and their pixels, upright and square."""
 
-import functools
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.media.container import MediaError, opened, origin_seconds, reason, video_stream
 from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames, limit_pixels
 from pipeline.media.shapes import Shape, ShapeReader
-from pipeline.media.timeline import Timeline, read_timeline
+from pipeline.media.timeline import timeline_of
 from store.text import format_count
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
@@ -82,6 +82,7 @@ def read_frames(
     stream: int | None = None,
     turn_degrees: int = 0,
     start_seconds: float | None = None,
+    stopping: threading.Event | None = None,
 ) -> "FrameReader":
     """Decode a clip's frames in order, in constant memory.
 
@@ -92,6 +93,7 @@ def read_frames(
         stream: the one that `scan_frames` was told.
         turn_degrees: as `scan_frames` was told.
         start_seconds: when in the clip the table's times begin, where the table is of a part of it (`cut_table`).
+        stopping: when it is set, the iteration ends with an InterruptedError at the next packet.
 
     Returns:
         An iterator of Frame, indices strictly ascending. It also counts what went wrong: see FrameReader. Its `close`
@@ -102,7 +104,7 @@ def read_frames(
         OSError: while iterating, when the system cannot read the file.
 
     """
-    return FrameReader(source, table, threads, stream, turn_degrees, start_seconds)
+    return FrameReader(source, table, threads, stream, turn_degrees, start_seconds, stopping)
 
 
 class FrameReader(Iterator[Frame]):
@@ -130,6 +132,7 @@ class FrameReader(Iterator[Frame]):
         stream: int | None = None,
         turn_degrees: int = 0,
         start_seconds: float | None = None,
+        stopping: threading.Event | None = None,
     ) -> None:
         self.num_frames = self.num_bad_packets = self.num_corrupt = self.num_untimed = 0
         self.last_error = ""
@@ -140,6 +143,7 @@ class FrameReader(Iterator[Frame]):
         self._turn_degrees = turn_degrees
         self._previous = -1
         self._damaged = False
+        self._stopping = stopping
         self._frames = self._read(source, threads)
 
     def __next__(self) -> Frame:
@@ -192,7 +196,7 @@ class FrameReader(Iterator[Frame]):
         is_far = self._times[0] > SEEK_EARLIER_SECONDS
         if not is_far or SEEKABLE_FORMATS.isdisjoint(container.format.name.split(",")):
             return False
-        timeline = _read_timeline(source)
+        timeline = timeline_of(source, self._stopping)
         if timeline.message or timeline.going_back:
             return False
         try:
@@ -207,12 +211,13 @@ class FrameReader(Iterator[Frame]):
         with opened(source) as container:
             stream = video_stream(container, self._stream)
             limit_pixels(stream, max(MOST_PIXELS, self._table.width * self._table.height))
-            clock = Clock(container, stream, origin_seconds(container), lambda: _read_timeline(source))
+            clock = Clock(container, stream, origin_seconds(container), lambda: timeline_of(source, self._stopping))
             convert = Converter(self._table.width, self._table.height)
             shapes = ShapeReader(stream, self._turn_degrees)
             repeats: deque[int] = deque()
             sought = may_seek and self._seek(source, container, stream, clock)
-            pictures = decode_frames(container, stream, threads, self._note, self._noting(repeats, container, stream))
+            repeat = self._noting(repeats, container, stream)
+            pictures = decode_frames(container, stream, threads, self._note, repeat, self._stopping)
             shown: tuple[Any, Shape] | None = None
             for picture in pictures if threads == 1 else self._until_damage(pictures):
                 shape, time = shapes.read(picture), clock.time_of(picture.pts)
@@ -292,14 +297,3 @@ class FrameReader(Iterator[Frame]):
 
 class _SoughtTooFarError(Exception):
     """Seeking failed, or what was found begins behind the first frame wanted."""
-
-
-def _read_timeline(source: Path) -> Timeline:
-    """Read a clip's timeline, once for all parts of a recording."""
-    status = source.stat()
-    return _timeline_of(source, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=64)
-def _timeline_of(source: Path, size: int, mtime_ns: int) -> Timeline:
-    return read_timeline(source)

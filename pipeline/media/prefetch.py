@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int, stopping: threading.Event | None = None) -> Iterator[Item]:
     """Yield the items in order while a thread already makes the next ones.
 
     The items are made in one other thread only. An exception of theirs is raised here, after the items before it.
@@ -18,6 +18,8 @@ def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
     Args:
         items: what to iterate over.
         depth: how many finished items may wait, at least 1.
+        stopping: is set at the end, for an iterable that looks at it while it makes an item: the next frame may be far
+            away.
 
     Raises:
         ValueError: when depth is below 1.
@@ -25,7 +27,7 @@ def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
     """
     if depth < 1:
         raise ValueError(f"depth is {depth} items; it must be at least 1")
-    return _consume(items, depth)
+    return _consume(items, depth, stopping)
 
 
 class _Waiting(Generic[Item]):
@@ -69,7 +71,7 @@ class _Waiting(Generic[Item]):
             self._emptied.notify()
 
 
-def _consume(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def _consume(items: Iterable[Item], depth: int, stopping: threading.Event | None) -> Iterator[Item]:
     """Start the thread at the first request and hand over what it makes."""
     waiting: _Waiting[Item] = _Waiting(depth)
     thread = threading.Thread(target=_produce, args=(items, waiting), name="prefetch", daemon=True)
@@ -86,6 +88,8 @@ def _consume(items: Iterable[Item], depth: int) -> Iterator[Item]:
             del value  # its memory may be used again
     finally:
         waiting.stop()
+        if stopping is not None:
+            stopping.set()
         thread.join()
 
 

@@ -1,6 +1,7 @@
 """One clock for sound and picture where a container's times jump or start again, as in recordings that were joined."""
 
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ LONGEST_PAUSE_SECONDS = 3600.0
 RECORDERS_FORMAT = "matroska"  # of WebM too: its times are a recorder's clock, parts joined in it run on
 MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
 LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
+
+MOST_KNOWN = 64  # timelines kept; parts of one recording follow each other
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class Timeline:
         times = "once" if len(self.pieces) == 2 else f"{len(self.pieces) - 1} times"
         at = after.start_seconds - after.shift_seconds
         return f"the container's times jump {times}, first after {at:.2f} s; sound and picture are closed up there"
+
+
+_known: dict[tuple[Path, int, int], Timeline] = {}
+_reading = threading.Lock()
 
 
 class Restarts:
@@ -162,11 +169,12 @@ def find_pieces(
     return tuple(pieces)
 
 
-def read_timeline(source: Path) -> Timeline:
+def read_timeline(source: Path, stopping: threading.Event | None = None) -> Timeline:
     """Read the times of all sound and picture streams.
 
     Raises:
         MediaError: decode_error when they jump too often to mean anything.
+        InterruptedError: `stopping` was set meanwhile.
         OSError: when the system cannot read the file.
 
     """
@@ -174,7 +182,8 @@ def read_timeline(source: Path) -> Timeline:
         origin = origin_seconds(container)
         spans: dict[int, list[tuple[float, float, float]]] = {}
         key_frames: dict[int, list[bool]] = {}
-        for packet in packets(container, [*film_streams(container), *container.streams.audio], lambda error: None):
+        streams = [*film_streams(container), *container.streams.audio]
+        for packet in packets(container, streams, lambda error: None, stopping):
             if packet is not None and packet.dts is not None and not packet.is_discard:
                 start = packet.dts if packet.pts is None else packet.pts
                 base = float(packet.time_base)
@@ -195,6 +204,21 @@ def read_timeline(source: Path) -> Timeline:
         )
     going_back = [index for index, given in spans.items() if goes_back(decoded for decoded, _, _ in given)]
     return Timeline(pieces, tuple(going_back))
+
+
+def timeline_of(source: Path, stopping: threading.Event | None = None) -> Timeline:
+    """Read a clip's timeline as `read_timeline` does, but once for all parts of a recording."""
+    status = source.stat()
+    key = source, status.st_size, status.st_mtime_ns
+    with _reading:
+        timeline = _known.get(key)
+    if timeline is None:
+        timeline = read_timeline(source, stopping)
+        with _reading:
+            if len(_known) >= MOST_KNOWN:
+                del _known[next(iter(_known))]
+            _known[key] = timeline
+    return timeline
 
 
 class Pauses:
@@ -240,11 +264,14 @@ def _duration(packet: Any, base: float) -> float:
     return seconds if is_plain else min(seconds, LONGEST_PACKET_SECONDS)
 
 
-def copy_sound(source: Path, ordinal: int, timeline: Timeline, target: Path) -> None:
+def copy_sound(
+    source: Path, ordinal: int, timeline: Timeline, target: Path, stopping: threading.Event | None = None
+) -> None:
     """Copy a sound stream's packets to a file in which its times run on, LEAD_SECONDS later than in the clip.
 
     Raises:
         MediaError: decode_error when the stream cannot be copied.
+        InterruptedError: `stopping` was set meanwhile.
         OSError: when the system cannot read the file or write the copy.
 
     """
@@ -253,7 +280,7 @@ def copy_sound(source: Path, ordinal: int, timeline: Timeline, target: Path) -> 
         try:
             with av.open(f"file:{target.absolute()}", "w", format="nut") as output:
                 copy = output.add_stream_from_template(stream)
-                for packet in _straightened(container, stream, timeline):
+                for packet in _straightened(container, stream, timeline, stopping):
                     packet.stream = copy
                     output.mux(packet)
         except av.FFmpegError as error:
@@ -263,10 +290,10 @@ def copy_sound(source: Path, ordinal: int, timeline: Timeline, target: Path) -> 
             raise MediaError("decode_error", f"{text}; convert the clip so that they run on") from error
 
 
-def _straightened(container: Any, stream: Any, timeline: Timeline) -> Iterable[Any]:
+def _straightened(container: Any, stream: Any, timeline: Timeline, stopping: threading.Event | None) -> Iterable[Any]:
     """Yield a stream's packets with the clip's times, each later than the one before."""
     restarts, last, base = Restarts(), -1, Fraction(stream.time_base)
-    for packet in packets(container, stream, lambda error: None):
+    for packet in packets(container, stream, lambda error: None, stopping):
         if packet is None or packet.dts is None:
             continue
         seconds = float(packet.dts * base)

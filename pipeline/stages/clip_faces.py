@@ -1,6 +1,7 @@
 """The speaker's faces of one clip (paper II-B), from plain values alone, so that any process can look for them."""
 
 import contextlib
+import errno
 import functools
 import tempfile
 import threading
@@ -97,7 +98,7 @@ def find_clip_faces(
     Args:
         request: the clip.
         detector: for its frames.
-        stopping: looked at before each frame, since a clip may take minutes.
+        stopping: looked at before each packet and frame, since a clip may take minutes.
         seen: called with the share of the clip's frames after each.
 
     Raises:
@@ -105,7 +106,7 @@ def find_clip_faces(
         OSError: Scratch cannot be written.
         ShardError: The kept pixels are damaged.
     """
-    pictures = _open_pictures(request)
+    pictures = _open_pictures(request, stopping)
     frames = pictures if stopping is None else _until(stopping, pictures, seen, len(request.table.times_seconds))
     folder = Path(tempfile.mkdtemp(dir=request.scratch))
     try:
@@ -117,7 +118,7 @@ def find_clip_faces(
             scratch=folder,
             likeness=load_likeness(request.weights, request.device),
             wish=choose_wish(request.override, request.table.times_seconds),
-            evidence=_choose_evidence(request, folder),
+            evidence=_choose_evidence(request, folder, stopping),
         )
     except media.MediaError as error:
         return ClipFaces(error.status, str(error))
@@ -135,7 +136,7 @@ def _until(
     with contextlib.closing(pictures):
         for picture in pictures:
             if stopping.is_set():
-                raise InterruptedError("stopped")
+                raise InterruptedError(errno.EINTR, "the work was stopped")
             yield picture
             seen((picture.index + 1) / count)
 
@@ -148,7 +149,7 @@ def choose_wish(override: Override, times: np.ndarray) -> Wish | None:
     return Wish(override.point, frame_index)
 
 
-def _choose_evidence(request: ClipRequest, folder: Path) -> Evidence | None:
+def _choose_evidence(request: ClipRequest, folder: Path, stopping: threading.Event | None = None) -> Evidence | None:
     listen = functools.partial(
         read_sound_change,
         request.source,
@@ -158,6 +159,7 @@ def _choose_evidence(request: ClipRequest, folder: Path) -> Evidence | None:
         stream=request.override.audio_stream,
         channel=request.override.audio_channel,
         cut=request.override.cut,
+        stopping=stopping,
     )
     times = request.table.times_seconds
     return choose_evidence(times, speaker=request.speaker, still_faces=request.still_faces, listen=listen)
@@ -187,6 +189,7 @@ def read_sound_change(
     stream: int | None = None,
     channel: int | None = None,
     cut: tuple[float, float] | None = None,
+    stopping: threading.Event | None = None,
 ) -> SoundChange | None:
     """Read how a clip's sound changes; None where there is no sound to be had.
 
@@ -198,6 +201,7 @@ def read_sound_change(
         stream: which of the sound streams, from 0; None for the one ffmpeg thinks best.
         channel: which of its channels, from 0; None for all of them mixed.
         cut: from when to when the clip goes, in seconds, where its file is a whole recording.
+        stopping: when it is set, the reading ends with an InterruptedError.
     """
     if wav is None or not wav.is_file():
         if source is None:
@@ -216,10 +220,11 @@ def read_sound_change(
         return measure_sound_change(sound.blocks(_SOUND_BLOCK, dtype="float32"))
 
 
-def _open_pictures(request: ClipRequest) -> Any:
+def _open_pictures(request: ClipRequest, stopping: threading.Event | None) -> Any:
     """Open the clip's frames: from the clip, else from the kept pixels."""
     if request.source is not None:
-        return open_frames(request.source, request.table, request.override, threads=request.decoder_threads)
+        threads = request.decoder_threads
+        return open_frames(request.source, request.table, request.override, threads=threads, stopping=stopping)
     assert request.pixels is not None, "one of the two is there"
     return read_kept_frames(Shard(request.pixels), request.name, request.table)
 

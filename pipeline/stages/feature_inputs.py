@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -129,9 +130,10 @@ def _open_frames(job: ShardJob, member: Member) -> Iterator[Iterator[media.Frame
     table, override = read_table(job.rows("frames"), member.name), parse_text(member.override)
     with job.reading(member) as source:
         if source is not None:
-            frames = open_frames(source, table, override, threads=job.run.settings.num_threads)
+            stopping = threading.Event()
+            frames = open_frames(source, table, override, threads=job.run.settings.num_threads, stopping=stopping)
             with contextlib.closing(frames):
-                yield media.prefetch(frames, FRAMES_AHEAD)
+                yield media.prefetch(frames, FRAMES_AHEAD, stopping)
             return
         pixels = job.run.shard("pixels", job.shard)
         is_kept = pixels is not None and member.name in pixels and pixels.fact(member.name, "length") > 0

@@ -1,6 +1,7 @@
 """ExtractFrames: when each frame is shown, and on demand its pixels (paper II-B)."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -138,9 +139,10 @@ def _keep_pixels(
     if source is None:
         raise TransientError(f"{images.name}: {GONE}; run again")
     quality = settings.faces.jpeg_quality
-    frames = open_frames(source, table, override, threads=settings.num_threads)
+    stopping = threading.Event()
+    frames = open_frames(source, table, override, threads=settings.num_threads, stopping=stopping)
     try:
-        for frame in media.prefetch(frames, FRAMES_AHEAD):
+        for frame in media.prefetch(frames, FRAMES_AHEAD, stopping):
             missing = frame.index - images.length
             images.append_bytes([b""] * missing + [encode_jpeg(frame.image, quality=quality)])
     except media.MediaError as error:
@@ -148,7 +150,14 @@ def _keep_pixels(
     images.append_bytes([b""] * (len(table.times_seconds) - images.length))
 
 
-def open_frames(source: Path, table: media.FrameTable, override: Override, *, threads: int) -> media.FrameReader:
+def open_frames(
+    source: Path,
+    table: media.FrameTable,
+    override: Override,
+    *,
+    threads: int,
+    stopping: threading.Event | None = None,
+) -> media.FrameReader:
     """Open the frames of a clip's table, as the user has said of it: which stream, how it is turned, which part."""
     return media.read_frames(
         source,
@@ -157,6 +166,7 @@ def open_frames(source: Path, table: media.FrameTable, override: Override, *, th
         stream=override.video_stream,
         turn_degrees=override.rotation or 0,
         start_seconds=override.cut[0] if override.cut else None,
+        stopping=stopping,
     )
 
 

@@ -26,7 +26,7 @@ GONE = "the file was gone, or another one than planned, when it was to be read"
 ROWS_AT_ONCE = 1024
 
 # What says that this process or the store's disk is short of something, whatever was read at the time.
-_NOT_OF_THE_SOURCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+_NOT_OF_THE_SOURCE = frozenset({errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
 _BLOCK_BYTES = 1 << 20
 
 Item = TypeVar("Item")

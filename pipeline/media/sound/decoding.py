@@ -1,5 +1,6 @@
 """A sound stream's decoded frames on the clip's time, and what was damaged on the way."""
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -111,6 +112,11 @@ class SoundDecoder:
         for _ in self._packets():
             pass
 
+    def check_stopping(self) -> None:
+        """Raise an InterruptedError when the work is to stop: silence that is filled in comes without packets."""
+        if self._stopping is not None and self._stopping.is_set():
+            raise InterruptedError(errno.EINTR, "the work was stopped", str(self._source))
+
     def note_bad(self, error: Exception) -> None:
         """Count something that could not be used; raise what is of the system."""
         self.num_bad += 1
@@ -127,7 +133,7 @@ class SoundDecoder:
 
     def _packets(self) -> Iterator[Any]:
         started, last = time.monotonic(), self._origin
-        for packet in packets(self._container, self._stream, self._note):
+        for packet in packets(self._container, self._stream, self._note, self._stopping):
             if packet is not None:
                 self.num_packets += 1
                 self.num_bad += packet.is_corrupt
@@ -156,8 +162,6 @@ class SoundDecoder:
         return seconds
 
     def _check_time(self, seconds: float) -> None:
-        if self._stopping is not None and self._stopping.is_set():
-            raise InterruptedError(f"the sound of {self._source} was not finished: the work was stopped")
         limit = time_limit(self.span_seconds)
         if seconds > limit:
             raise TimeoutError(

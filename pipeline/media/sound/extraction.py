@@ -163,7 +163,7 @@ def _write_stream(job: _Job, ordinal: int, partial: Path, container: Any = None)
             return _decode(job, container, ordinal, partial, None, may_jump=True)
         except TimesJumpError:
             pass
-    timeline = read_timeline(job.source)
+    timeline = read_timeline(job.source, job.stopping)
     with opened(job.source) as container:
         return _decode(job, container, ordinal, partial, timeline if timeline.message else None, may_jump=False)
 
@@ -207,6 +207,7 @@ def _mixed(decoder: SoundDecoder, meter: SoundMeter, resampler: MonoResampler) -
             for block in resampler.push(with_values(frame, values) if is_mended else frame, values):
                 meter.take_mixed(block)
                 yield block
+                decoder.check_stopping()
         except (av.FFmpegError, ValueError, OverflowError) as error:
             decoder.note_bad(error)
     for block in resampler.finish():
@@ -274,7 +275,7 @@ def _extract_by_program(job: _Job, partial: Path, ffmpeg: str) -> Sound:
         try:
             decoder.scan()
         except TimesJumpError:
-            timeline = read_timeline(job.source)
+            timeline = read_timeline(job.source, job.stopping)
     span = decoder.span_seconds if timeline is None else 0.0
     options: dict[str, Any] = {"channel": job.channel, "most_seconds": span + SPARE_SECONDS if span else None}
     with contextlib.ExitStack() as stack:
@@ -282,7 +283,7 @@ def _extract_by_program(job: _Job, partial: Path, ffmpeg: str) -> Sound:
             command = sound_command(job.source, partial, ordinal, origin, job.sample_rate, ffmpeg, **options)
         else:
             copy = stack.enter_context(temporary_folder(partial.parent, partial.name)) / "sound.nut"
-            copy_sound(job.source, ordinal, timeline, copy)
+            copy_sound(job.source, ordinal, timeline, copy, job.stopping)
             command = sound_command(copy, partial, 0, LEAD_SECONDS, job.sample_rate, ffmpeg, **options)
         complaints = run_ffmpeg(command, job.source, time_limit(span))
     num_samples = count_samples(partial)

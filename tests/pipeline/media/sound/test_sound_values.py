@@ -201,7 +201,7 @@ def test_the_work_stops_when_it_is_told_to(tmp_path):
     path = write(tmp_path / "a.wav", tones(20, 440))
     stopping = threading.Event()
     stopping.set()
-    with pytest.raises(InterruptedError, match=r"the sound of .*a.wav was not finished"):
+    with pytest.raises(InterruptedError, match=r"the work was stopped: .*a.wav"):
         extract_wav(path, tmp_path / "out.wav", stopping=stopping)
     assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
 
