@@ -16,8 +16,6 @@ from pipeline.report.scoring import compare_both, score_both, score_videos
 from pipeline.training.combining import MEAN
 from store.files import flush_file, flush_folder, naming_full_disk
 
-MODELS = ("anet", "vnet", "joint")
-
 
 @dataclass(frozen=True)
 class SplitListing:
