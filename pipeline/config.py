@@ -15,11 +15,13 @@ import luigi
 import luigi.configuration
 from luigi.task_register import Register
 
-from models.training.settings import SPHEREFACE, TRAININGS, find_silent, split_names
+from models.training.declarations import find_silent
+from models.training.settings import SPHEREFACE, TRAININGS, split_names
 from pipeline import sections
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
 from pipeline.features import SECTION, Feature, read_feature
+from pipeline.parameters import say_limits
 from pipeline.sections import (
     FEATURE_OPTIONS,
     SECTIONS,
@@ -31,7 +33,6 @@ from pipeline.sections import (
     frames,
     joint,
     run,
-    say_limits,
     store,
     vnet,
 )

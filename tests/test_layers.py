@@ -27,7 +27,8 @@ FLOORS = {
     ],
     "pipeline": [
         {"errors", "contradictions", "chain"},
-        {"settings_files", "sections"},
+        {"parameters", "settings_files"},
+        {"sections"},
         {"features"},
         {"config", "process", "progress", "waiting"},
         {"dataset", "media"},

@@ -7,7 +7,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from pipeline.sections import FEATURE_OPTIONS, SECTIONS, say_limits, say_meaning, say_value
+from pipeline.parameters import say_limits, say_meaning, say_value
+from pipeline.sections import FEATURE_OPTIONS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, TASKS_CFG = ROOT / "docs" / "settings.md", ROOT / "tasks.cfg"
