@@ -6,11 +6,8 @@ joined by name, and whatever does not fit is told: such a file would not be scor
 
 import argparse
 import json
-import math
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,38 +15,20 @@ import numpy as np
 
 from pipeline.commands.evaluation_text import format_result, format_side_by_side
 from pipeline.commands.label_range import add_label_range, read_label_range
-from pipeline.dataset.csv_files import find_columns, read_rows
+from pipeline.commands.prediction_file import Prediction, choose_scored, find_problems, read_predictions
 from pipeline.dataset.utterances import (
     USUAL_RANGE,
     Dataset,
     DatasetError,
     Utterance,
     read_dataset,
-    utterance_name,
 )
 from pipeline.errors import UserError
-from pipeline.report.scoring import DIMENSIONS, compare_both, score_both, score_videos
-from store.text import read_cell
+from pipeline.report.scoring import compare_both, score_both, score_videos
 
 HELP = "score a file of predictions as the OMG-Emotion challenge does"
-COLUMNS = ("video", "utterance", *DIMENSIONS)
 Resample = Literal["recordings", "videos", "utterances"]
 RESAMPLE: tuple[Resample, ...] = get_args(Resample)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A row of a file of predictions: where it is, its name, and (arousal, valence), NaN for what is no number."""
-
-    line: int
-    video: str
-    utterance: str
-    values: tuple[float, float]
-
-    @property
-    def name(self) -> str:
-        """The utterance's identity."""
-        return utterance_name(self.video, self.utterance)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -195,37 +174,7 @@ def _evaluate(
         "problems": problems + found["problems"],
         "warnings": list(dataset.warnings),
     }
-    return result, {row.name: values for row, values in _choose_scored(dataset.utterances, predictions)}
-
-
-def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
-    """Read a file of predictions; rows that name nothing go to `problems`.
-
-    Raises:
-        DatasetError: the file cannot be read, or a column is missing or doubled.
-
-    """
-    faults: list[str] = []
-    rows = read_rows(path, faults)
-    header = next(rows, None)
-    if header is None:
-        raise DatasetError(faults or [f"{path}: the file is empty; expected a header with {', '.join(COLUMNS)}"])
-    columns = find_columns(path, header[1], required=COLUMNS, optional=(), problems=faults)
-    if columns is None:
-        raise DatasetError(faults)
-    predictions = []
-    for line, cells in rows:
-        values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
-        if not values["video"] or not values["utterance"]:
-            problems.append(f"{path}:{line}: the row names no video or no utterance")
-            continue
-        arousal, valence = (_as_number(values[name]) for name in DIMENSIONS)
-        predictions.append(
-            Prediction(line, read_cell(values["video"]), read_cell(values["utterance"]), (arousal, valence))
-        )
-    if faults:
-        raise DatasetError(faults)
-    return predictions
+    return result, {row.name: values for row, values in choose_scored(dataset.utterances, predictions)}
 
 
 def evaluate_predictions(
@@ -249,7 +198,7 @@ def evaluate_predictions(
         Plain data: "listed", "scored", the scores (see `score_both`), "videos" (CCC of each), and "problems",
             sentences.
     """
-    scored = _choose_scored(truth, predictions)
+    scored = choose_scored(truth, predictions)
     labels = np.array([[row.arousal, row.valence] for row, _ in scored], dtype=np.float64).reshape(-1, 2)
     values = np.array([pair for _, pair in scored], dtype=np.float64).reshape(-1, 2)
     videos = [row.video for row, _ in scored]
@@ -258,74 +207,5 @@ def evaluate_predictions(
         "listed": len(truth),
         **score_both(labels, values, videos, groups=groups),
         "videos": score_videos(labels, values, videos),
-        "problems": _find_problems(truth, predictions, source),
+        "problems": find_problems(truth, predictions, source),
     }
-
-
-def _group_by_name(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
-    by_name: dict[str, list[Prediction]] = {}
-    for prediction in predictions:
-        by_name.setdefault(prediction.name, []).append(prediction)
-    return by_name
-
-
-def _choose_scored(
-    truth: Sequence[Utterance], predictions: Sequence[Prediction]
-) -> list[tuple[Utterance, tuple[float, float]]]:
-    """Return every labelled utterance with exactly one prediction, of two finite numbers, and that prediction."""
-    by_name = _group_by_name(predictions)
-    return [
-        (row, by_name[row.name][0].values)
-        for row in truth
-        if row.arousal is not None
-        and len(by_name.get(row.name, [])) == 1
-        and all(map(math.isfinite, by_name[row.name][0].values))
-    ]
-
-
-def _find_problems(truth: Sequence[Utterance], predictions: Sequence[Prediction], source: str) -> list[str]:
-    """Return a sentence for everything in the predictions that does not fit the truth."""
-    place, by_name = {row.name: index for index, row in enumerate(truth)}, _group_by_name(predictions)
-    problems = []
-    latest = -1
-    in_order = True
-    for row in predictions:
-        index = place.get(row.name)
-        if index is None:
-            problems.append(f"{source}:{row.line}: unknown utterance {row.video}/{row.utterance}, not in the truth")
-            continue
-        if index < latest and in_order:
-            in_order = False
-            problems.append(
-                f"{source}:{row.line}: wrong order: {row.name} comes after {truth[latest].name}; the official script "
-                "compares by position and would score it wrongly; here rows are joined by name"
-            )
-        latest = max(latest, index)
-        listed = truth[index]
-        if not _same_text((row.video, row.utterance), (listed.video, listed.utterance)):
-            problems.append(f"{source}:{row.line}: {row.utterance} is written {listed.utterance} in the truth file")
-        if not all(map(math.isfinite, row.values)):
-            problems.append(f"{source}:{row.line}: {row.name} has a prediction that is no finite number; not scored")
-    for name, rows in by_name.items():
-        if len(rows) > 1 and name in place:
-            lines = ", ".join(str(row.line) for row in rows)
-            problems.append(f"{source}: {name} is there {len(rows)} times (lines {lines}); not scored")
-    problems += [
-        f"{source}: missing utterance {row.video}/{row.utterance} (truth line {row.line}); not scored"
-        for row in truth
-        if row.name not in by_name
-    ]
-    return problems
-
-
-def _as_number(text: str) -> float:
-    """Return the number a cell holds; NaN for what is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _same_text(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Compare names in composed form."""
-    return [unicodedata.normalize("NFC", part) for part in one] == [unicodedata.normalize("NFC", p) for p in other]

@@ -1,27 +1,23 @@
 """Reading one shard of one stage: a file mapped into memory, rows as views."""
 
 import itertools
-import math
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5s
+from h5py import h5a, h5g
 
 from store.errors import ShardError, UtteranceNotFoundError, check_version
 from store.features import ANY_WIDTH, find_schema, with_width
 from store.json_files import check_object, parse_json
 from store.names import check_utterance
-from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS, Column
+from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS
 from store.shard.images import Images
 from store.shard.mapped import map_rows
+from store.shard.parts import Parts, decode_text
 from store.shard.sidecar import Sidecar, read_sidecar
-
-#: Bytes; a table of utterances is read whole, and one of 4096 clips with long messages has 2 MB.
-_LARGEST_COLUMN = 256 << 20
 
 
 class Shard:
@@ -73,102 +69,34 @@ class Shard:
             )
 
     def _read(self, file: h5py.File) -> None:
-        root = h5g.open(file.id, b"/")
-        product = self._read_text(root, "format") if h5a.exists(root, b"format") else ""
+        root, parts = h5g.open(file.id, b"/"), Parts(self.path, self._size)
+        product = parts.read_text(root, "format") if h5a.exists(root, b"format") else ""
         if product != FORMAT:
             raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
-        check_version(self.path, int(self._read_attribute(root, "format_version", "iu")), FORMAT_VERSION)
-        self.stage = self._read_text(root, "stage")
-        self.shard = self._read_text(root, "shard")
-        self.fingerprint = self._read_text(root, "fingerprint")
-        self.provenance = parse_json(self._read_text(root, "provenance"))
+        check_version(self.path, int(parts.read_attribute(root, "format_version", "iu")), FORMAT_VERSION)
+        self.stage = parts.stage = parts.read_text(root, "stage")
+        self.shard = parts.read_text(root, "shard")
+        self.fingerprint = parts.read_text(root, "fingerprint")
+        self.provenance = parse_json(parts.read_text(root, "provenance"))
         check_object(self.provenance.get("settings", {}), "settings in the provenance")
         schema = find_schema(self.stage)
         if schema is None:
             raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
-        utterances = self._inside(root, "utterances")
+        utterances = parts.open_part(root, "utterances")
         if not isinstance(utterances, h5g.GroupID):
             raise ShardError(f"{self.path}: utterances is no group")
         self._columns: dict[str, np.ndarray] = {}
         for column in (*UTTERANCE_COLUMNS, *schema.facts):
             # A fact that a later release has added is not in earlier files.
             if column in UTTERANCE_COLUMNS or column.name.encode() in utterances:
-                self._columns[column.name] = self._read_column(utterances, column)
+                self._columns[column.name] = parts.read_column(utterances, column)
         if len({len(values) for values in self._columns.values()}) > 1:
             raise ShardError(f"{self.path}: the columns of /utterances have different lengths")
         columns = [*schema.rows, BYTES] if schema.bytes_of else [*schema.rows]
-        self._places = {column.name: self._place(root, column) for column in columns}
+        self._places = {column.name: parts.place(root, column) for column in columns}
         widths = [self._places[column.name][1][1] for column in schema.rows if ANY_WIDTH in column.shape]
         #: What the file keeps, with the width that it says.
         self.schema = with_width(schema, widths[0]) if widths else schema
-
-    def _inside(self, group: Any, name: str) -> Any:
-        """Open a part of a group, unless it is somewhere else."""
-        key = name.rpartition("/")[2].encode()
-        if key not in group:
-            raise ShardError(f"{self.path} has no dataset {name}, which the stage {self.stage} must have")
-        kind = group.links.get_info(key).type
-        if kind != h5l.TYPE_HARD:
-            target = f" to {os.fsdecode(group.links.get_val(key)[0])}" if kind == h5l.TYPE_EXTERNAL else ""
-            raise ShardError(f"{self.path}: {name} is a link{target}; a shard must hold its data itself")
-        return h5o.open(group, key)
-
-    def _dataset_inside(self, group: Any, name: str) -> Any:
-        """Open a dataset, unless it or its data are somewhere else."""
-        dataset = self._inside(group, name)
-        if not isinstance(dataset, h5d.DatasetID):
-            raise ShardError(f"{self.path}: {name} is no dataset")
-        layout = dataset.get_create_plist()
-        if layout.get_layout() == h5d.VIRTUAL or layout.get_external_count():
-            raise ShardError(f"{self.path}: the data of {name} lie in another file; a shard must hold its data itself")
-        return dataset
-
-    def _read_attribute(self, place: Any, name: str, kinds: str) -> Any:
-        attribute = h5a.open(place, name.encode())
-        if attribute.shape != () or attribute.dtype.kind not in kinds or attribute.dtype.itemsize > self._size:
-            raise ShardError(f"{self.path}: the attribute {name} is {attribute.shape} {attribute.dtype}")
-        value = np.empty((), attribute.dtype)
-        attribute.read(value)
-        return value[()]
-
-    def _read_text(self, place: Any, name: str) -> str:
-        return _text(self._read_attribute(place, name, "S"))
-
-    def _read_column(self, utterances: Any, column: Column) -> np.ndarray:
-        """Read a column of the table of utterances, which must lie in the file as it is: nothing is unpacked."""
-        dataset = self._dataset_inside(utterances, f"utterances/{column.name}")
-        shape, dtype = dataset.shape, dataset.dtype
-        kind = np.dtype(column.dtype).kind
-        if len(shape) != 1 or dtype.kind != kind or (kind != "S" and dtype.itemsize > 8):
-            raise ShardError(f"{self.path}: utterances/{column.name} is {shape} {dtype}, it must be ({kind}) a column")
-        size = shape[0] * dtype.itemsize
-        if size > _LARGEST_COLUMN:
-            raise ShardError(
-                f"{self.path}: utterances/{column.name} has {size} bytes, {_LARGEST_COLUMN} at most are read"
-            )
-        self._check_contiguous(dataset, f"utterances/{column.name}", size)
-        values = np.empty(shape, dtype)
-        if values.size:
-            dataset.read(h5s.ALL, h5s.ALL, values)
-        return values
-
-    def _check_contiguous(self, dataset: Any, name: str, size: int) -> int | None:
-        """Give a dataset's place in the file, and refuse one that is packed, in pieces, or larger than the file."""
-        offset = dataset.get_offset()
-        is_contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
-        if size and (not is_contiguous or offset is None or offset + size > self._size):
-            raise ShardError(f"{self.path}: {name} is not one piece of this file; it must be contiguous")
-        return offset
-
-    def _place(self, root: Any, column: Column) -> tuple[int | None, tuple[int, ...], np.dtype]:
-        dataset = self._dataset_inside(root, column.name)
-        shape, dtype = dataset.shape, dataset.dtype
-        if len(shape) < 1 or not _fits(shape[1:], column.shape) or dtype != np.dtype(column.dtype):
-            raise ShardError(
-                f"{self.path}: {column.name} has rows {shape[1:]} {dtype}, they must be {column.shape} "
-                f"{np.dtype(column.dtype)}"
-            )
-        return self._check_contiguous(dataset, column.name, math.prod(shape) * dtype.itemsize), shape, dtype
 
     def num_rows(self, dataset: str) -> int:
         """Give the number of rows of one dataset, of all utterances."""
@@ -182,7 +110,7 @@ class Shard:
             ShardError: One is not UTF-8, or no name of an utterance.
         """
         try:
-            return [check_utterance(_text(name)) for name in self._columns["id"]]
+            return [check_utterance(decode_text(name)) for name in self._columns["id"]]
         except ValueError as error:
             raise ShardError(
                 f"{self.path}: utterances/id: {error}; remove it, and the next run makes it again"
@@ -216,7 +144,7 @@ class Shard:
         if not isinstance(value, bytes):
             return value.item()
         try:
-            return _text(value)
+            return decode_text(value)
         except ValueError as error:
             raise ShardError(f"{self.path}: {fact} of {name} is not UTF-8; run verify") from error
 
@@ -307,14 +235,3 @@ class Shard:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}
-
-
-def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
-    """Tell whether a row's shape is the declared one; where that leaves the width open, whether there is one."""
-    return len(shape) == len(declared) and all(
-        size == wanted or (wanted == ANY_WIDTH and size > 0) for size, wanted in zip(shape, declared, strict=True)
-    )
-
-
-def _text(value: Any) -> str:
-    return bytes(value).rstrip(b"\0").decode()
