@@ -1,6 +1,6 @@
 """The HDF5 feature store; knows nothing of videos, Luigi or torch."""
 
-from store.catalog import Clip, FeatureStore
+from store.catalog.feature_store import Clip, FeatureStore
 from store.errors import ShardError, StoreError, UtteranceNotFoundError
 
 __all__ = ["Clip", "FeatureStore", "ShardError", "StoreError", "UtteranceNotFoundError"]

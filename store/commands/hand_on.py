@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.commands.command import Command, show
 from store.errors import StoreError
 from store.export.formats import EXPORTERS, check_target

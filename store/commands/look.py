@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.commands.command import Command, show
 from store.looking.description import describe_utterance, explain_utterance, render_description
 from store.looking.difference import compare_stores, render_differences

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.catalog import Clip, FeatureStore
+from store.catalog.feature_store import Clip, FeatureStore
 from store.errors import StoreError
 from store.export.csd import export_csd
 from store.export.parquet import export_parquet

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError
 from store.export.rows import Labels, find_feature_width, list_label_columns, read_rows
 from store.features import is_feature, is_of_faces

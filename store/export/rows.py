@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.catalog import Clip, FeatureStore
+from store.catalog.feature_store import Clip, FeatureStore
 from store.errors import StoreError
 from store.features import find_width
 from store.labels import Label

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError
 from store.labels import Label, read_labels
 from store.layout import is_own_folder, shard_path

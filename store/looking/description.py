@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.erased import read_erased
 from store.errors import StoreError
 from store.features import order_stages

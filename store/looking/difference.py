@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.features import order_stages
 from store.shard.reader import Shard
 from store.text import escape, format_count

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 
 #: Clips on the map; of more, as many are taken evenly.
 MOST_CLIPS = 2000

@@ -131,7 +131,7 @@ def test_the_table_of_utterances(tmp_path):
 def test_finding_a_clip_opens_no_file(tmp_path, monkeypatch):
     make_store(tmp_path)
     store = FeatureStore(tmp_path)
-    monkeypatch.setattr("store.catalog.Shard", None)
+    monkeypatch.setattr("store.catalog.feature_store.Shard", None)
     assert store["v/a"].shard == "51"
 
 
@@ -144,7 +144,7 @@ def test_a_store_of_copies_reads_the_same(tmp_path):
 
 def test_a_bounded_number_of_shards_stays_open_and_views_stay_valid(tmp_path, monkeypatch):
     make_store(tmp_path)
-    monkeypatch.setattr("store.catalog._MOST_OPEN", 1)
+    monkeypatch.setattr("store.catalog.feature_store._MOST_OPEN", 1)
     store = FeatureStore(tmp_path)
     first = store["v/b"].stft
     assert len(store["w/a"].stft) == 3

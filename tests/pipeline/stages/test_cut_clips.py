@@ -11,7 +11,7 @@ import soundfile
 from pipeline import media
 from pipeline.demo.acting import FRAME_RATE
 from pipeline.demo.dataset import SplitSize, plan_clips, write_demo_clip
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from tests.pipeline.conftest import settle
 
 RATE = 16000

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.export.rows import label_cells, list_label_columns, read_rows, write_csv, write_labels
 from store.labels import Label
 

@@ -2,7 +2,7 @@
 
 import shutil
 
-from store.catalog import FeatureStore
+from store.catalog.feature_store import FeatureStore
 from store.layout import shard_path
 from store.looking.difference import Difference, compare_stores, render_differences
 from tests.store.stores import FINGERPRINTS, make_store, write_shard
