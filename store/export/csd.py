@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 
 from store import files
-from store.catalog.feature_store import Clip, FeatureStore
+from store.catalog.clip import Clip
+from store.catalog.feature_store import FeatureStore
 from store.export.rows import Labels, read_rows, write_labels
 from store.features import is_feature, name_of
 from store.labels import Label

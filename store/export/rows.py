@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from store import files
-from store.catalog.feature_store import Clip, FeatureStore
+from store.catalog.clip import Clip
+from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError
 from store.features import find_width
 from store.labels import Label

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from store.catalog.feature_store import Clip, FeatureStore
+from store.catalog.clip import Clip
+from store.catalog.feature_store import FeatureStore
 from store.looking.plots import compute_decibels, pick_rows
 from store.looking.quality import Quality, Sound, rate_clip, read_sound
 from store.text import format_time

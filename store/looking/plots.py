@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from store.catalog.feature_store import Clip
+from store.catalog.clip import Clip
 from store.errors import StoreError
 
 #: STFT frames a second.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from store.catalog.feature_store import Clip, FeatureStore
+from store.catalog.clip import Clip
+from store.catalog.feature_store import FeatureStore
 from store.layout import wav_path
 
 #: A sample this close to full scale counts as clipped.

@@ -10,7 +10,7 @@ import pytest
 from store import FeatureStore, StoreError
 from store.listings import Listing
 from store.looking.description import describe_utterance, explain_utterance
-from tests.store.test_catalog import make_store
+from tests.store.catalog.test_feature_store import make_store
 
 LEDGER = "utterance,split,sound,picture,arousal,valence\nv/a,train,ok,ok,0.5,-1.0\nv/b,test,ok,ok,,\n"
 
