@@ -1,7 +1,7 @@
 """Whether the features can be what the user wants, asked before hours of training."""
 
 from pipeline.errors import TransientError, UserError
-from pipeline.report.opensmile_baseline import check_packages
+from pipeline.report.baselines.opensmile_baseline import check_packages
 from pipeline.runs.ledger import find_bad
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import make_folds

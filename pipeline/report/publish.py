@@ -9,12 +9,12 @@ from typing import Any
 from models import paper
 from pipeline.chain import NETWORKS, STAGES
 from pipeline.dataset.omg import NAME, find_official_splits
-from pipeline.report.baselines import make_baselines
+from pipeline.report.baselines.closed_form import make_baselines
+from pipeline.report.baselines.opensmile_baseline import make_opensmile_baselines
 from pipeline.report.clip_pages import collect_results
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
 from pipeline.report.history_page import keep_history
-from pipeline.report.opensmile_baseline import make_opensmile_baselines
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
 from pipeline.report.speech import describe_speech

@@ -10,7 +10,7 @@ import pytest
 from pipeline.dataset import groups
 from pipeline.dataset.groups import group_utterances
 from pipeline.dataset.utterances import DatasetError, read_dataset
-from pipeline.report.baselines import split_folds
+from pipeline.report.baselines.closed_form import split_folds
 
 HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from models.scores.ccc import compute_ccc
-from pipeline.report import baselines
-from pipeline.report.baselines import fit_fusion, fit_ridge, pool_embeddings
+from pipeline.report.baselines import closed_form
+from pipeline.report.baselines.closed_form import fit_fusion, fit_ridge, pool_embeddings
 
 NAN = float("nan")
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(baselines).failed == 0
+    assert doctest.testmod(closed_form).failed == 0
 
 
 def test_pooling_is_mean_and_deviation_of_the_faces():
@@ -49,7 +49,7 @@ def test_ridge_learns_nothing_from_noise():
 
 def test_one_penalty_equals_the_normal_equations():
     features, labels, _ = make_data(50, noise=0.1)
-    ((_, apply),) = baselines._solve(features, labels, [0.5])
+    ((_, apply),) = closed_form._solve(features, labels, [0.5])
     inputs = (features - features.mean(0)) / features.std(0)
     penalty = 0.5 * np.trace(inputs.T @ inputs) / 30
     weights = np.linalg.solve(inputs.T @ inputs + penalty * np.eye(30), inputs.T @ (labels - labels.mean(0)))

@@ -5,8 +5,8 @@ import pytest
 
 from models.scores.ccc import compute_ccc
 from pipeline.errors import UserError
-from pipeline.report import opensmile_baseline
-from pipeline.report.opensmile_baseline import (
+from pipeline.report.baselines import opensmile_baseline
+from pipeline.report.baselines.opensmile_baseline import (
     check_packages,
     fit_support_vectors,
     load_functionals,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.report.baselines import NUM_FOLDS, spread_like, total_ccc
+from pipeline.report.baselines.closed_form import NUM_FOLDS, spread_like, total_ccc
 from pipeline.report.report_files import ModelPredictions, SplitListing
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import split_folds
