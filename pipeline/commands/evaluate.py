@@ -63,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         }
         if len(arguments.predictions) == 1:
             result = evaluate_files(arguments.truth, arguments.predictions[0], **how)
-            text, problems = format_result(result), result["problems"]
+            text, problems = format_result(result, arguments.resample), result["problems"]
         else:
             result = evaluate_side_by_side(arguments.truth, arguments.predictions, **how)
-            text = format_side_by_side(result)
+            text = format_side_by_side(result, arguments.resample)
             problems = [problem for found in result["files"] for problem in found["problems"]]
     except UserError as error:
         print(error, file=sys.stderr)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from models.paper import FEWEST_GROUPS
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_number, format_score
 from pipeline.report.tables import format_rows
 from store.text import format_count, render_table
@@ -10,8 +11,13 @@ from store.text import format_count, render_table
 MOST_PROBLEMS_SHOWN = 20
 
 
-def format_result(result: dict[str, Any]) -> str:
-    """Return the evaluation as text."""
+def format_result(result: dict[str, Any], resample: str = "recordings") -> str:
+    """Return the evaluation as text.
+
+    Args:
+        result: what `evaluate_files` gives.
+        resample: what intervals draw.
+    """
     share = result["scored"] / result["listed"] if result["listed"] else 0.0
     lines = [f"scored {result['scored']} of {format_count(result['listed'], 'listed utterance')} ({share:.1%})", ""]
     others = ("pearson", "mse", "ccc_per_video")
@@ -20,6 +26,7 @@ def format_result(result: dict[str, Any]) -> str:
     ]
     rows.append(["total", format_number(result["total_ccc"]), "", "", ""])
     lines.append(render_table(["", "CCC [95 % interval]", "Pearson", "MSE", "per video"], rows, right=(2, 3, 4)))
+    lines += _explain_no_interval(result, resample)
     lines += _format_problems(result["problems"])
     if result.get("warnings"):
         rows_with = format_count(
@@ -29,8 +36,8 @@ def format_result(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def format_side_by_side(result: dict[str, Any]) -> str:
-    """Return the evaluation of several files as text."""
+def format_side_by_side(result: dict[str, Any], resample: str = "recordings") -> str:
+    """Return the evaluation of several files as text; the arguments are those of `format_result`."""
     files, common = result["files"], result["common"]
     lines = ["each file on its own"]
     lines += format_rows(
@@ -50,11 +57,24 @@ def format_side_by_side(result: dict[str, Any]) -> str:
             for found, compared in zip(files[1:], common["comparisons"], strict=True)
         ],
     )
+    lines += _explain_no_interval(common["files"][0], resample)
     return "\n".join(lines + _format_problems([problem for found in files for problem in found["problems"]]))
 
 
 def _ccc_cells(scores: dict[str, Any]) -> list[str]:
     return [*(format_score(scores[dimension]) for dimension in DIMENSIONS), format_number(scores["total_ccc"])]
+
+
+def _explain_no_interval(scores: dict[str, Any], resample: str) -> list[str]:
+    """Say why there is no interval, where what is scored is of too few units."""
+    count = scores["groups"]
+    if count >= FEWEST_GROUPS or not scores["scored"]:
+        return []
+    of = f"the scored utterances are of {format_count(count, resample.removesuffix('s'))}"
+    if resample == "utterances":
+        of = f"{format_count(count, 'utterance')} scored"
+    hint = "" if resample == "utterances" else "; --group names another column, --resample draws smaller units"
+    return ["", f"no interval: {of}, and it takes {FEWEST_GROUPS}{hint}"]
 
 
 def _format_problems(problems: Sequence[str]) -> list[str]:

@@ -176,6 +176,19 @@ def test_a_truth_on_another_scale_has_the_score_of_the_usual_one(tmp_path, rows,
     assert "--label-range 9 x: it must be two numbers, the lower end" in capsys.readouterr().err
 
 
+def test_without_an_interval_it_says_how_many_units_there_were_and_how_many_it_takes(tmp_path, rows, capsys):
+    files = [str(path) for path in write(tmp_path, rows)]
+    assert main(["evaluate", *files]) == 0
+    assert "no interval: the scored utterances are of 3 recordings, and it takes 10; --group" in capsys.readouterr().out
+    assert main(["evaluate", *files, "--resample", "videos"]) == 0
+    assert "no interval: the scored utterances are of 3 videos, and it takes 10" in capsys.readouterr().out
+    assert main(["evaluate", *files, "--resample", "utterances"]) == 0
+    assert "no interval" not in capsys.readouterr().out, "there are twelve"
+    files = [str(path) for path in write(tmp_path, rows[:2])]
+    assert main(["evaluate", *files, "--resample", "utterances"]) == 0
+    assert "no interval: 2 utterances scored, and it takes 10\n" in capsys.readouterr().out
+
+
 def test_text_shows_twenty_problems_and_counts_the_rest(tmp_path, capsys):
     rows = [("v", f"{i}.mp4", [i / 40, i / 40], [0, 0]) for i in range(40)]
     truth, predicted = write(tmp_path, rows, ["v,0.mp4,0,0"])
@@ -226,6 +239,7 @@ def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
     assert "9/12" in printed
     assert "on the 9 utterances that all files have" in printed
     assert "+0.0000, p = 1" in printed, "three recordings give no interval"
+    assert "no interval: the scored utterances are of 3 recordings, and it takes 10; --group" in printed
     assert "3 problems:" in printed
 
 
