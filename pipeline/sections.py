@@ -84,6 +84,13 @@ class run(luigi.Config):
         "At the paper's width that writes 1.2 GB each time. Where an epoch takes seconds, 0.1 saves time, and a kill "
         "costs ten savings at most.",
     )
+    select_on = choice(
+        "validation",
+        ["validation", "train"],
+        "Whose score chooses the epoch: validation (the split, and with folds the fold, that is then scored: "
+        "optimistic) | train (about a fifth of the training recordings, which are held out for that: what is scored is "
+        "then free of the choice, and a fifth less is learnt from).",
+    )
     folds = integer(
         0,
         0,

@@ -228,12 +228,13 @@ class Session:
         title = NETWORK_TITLES[network]
         trainings = self.experiment.find_trainings(network, fingerprint)
         which = f"seed {trainings.seed}: " if len(self.experiment.trainings) > 1 else ""
+        on = "validation CCC" if self.run.settings.run.select_on == "validation" else "CCC on what is held out"
         with self.progress.working(title):
             trainings.train(
                 network,
                 lambda m: self.progress.tick(
                     title,
-                    f"{which}loss {m.loss:.4f}, validation CCC {m.total_ccc:.3f}, "
+                    f"{which}loss {m.loss:.4f}, {on} {m.total_ccc:.3f}, "
                     f"{m.num_train / m.train_seconds:.3g} utterances/s",
                 ),
             )

@@ -36,6 +36,7 @@ class RunOptions:
         saving_share: of the training's time, what saving after epochs may take at most; an epoch that is not saved is
             trained again after a kill. 1 saves after every epoch.
         curves: folder of TensorBoard's file, by whose name TensorBoard calls the training; None for `folder`.
+        selected_by: said of the best checkpoint: which score chose it.
 
     Raises:
         ValueError: `saving_share` not above 0 and at most 1.
@@ -49,6 +50,7 @@ class RunOptions:
     save_every_steps: int = 0
     saving_share: float = 1.0
     curves: Path | None = None
+    selected_by: str = "total validation CCC"
 
     def __post_init__(self) -> None:
         """Refuse a share that cannot be kept."""

@@ -68,7 +68,7 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
     optimiser = torch.optim.SGD(
         job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
-    keeper = Keeper(job, optimiser, folder, options.curves or folder, group, share=options.saving_share)
+    keeper = Keeper(job, optimiser, group, options)
     state = keeper.start(identity, overwrite=options.overwrite)
     setup = Setup(
         job=job,

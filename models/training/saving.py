@@ -15,7 +15,7 @@ import torch
 
 from models.tensor_files import remove_unfinished
 from models.training.checkpoints import BEST, LAST, load_checkpoint, save_checkpoint
-from models.training.job import Job
+from models.training.job import Job, RunOptions
 from models.training.metrics import find_best
 from models.training.parallel import Group
 from models.training.state import STATE, TrainingState, check_state_fits, load_state, write_metrics
@@ -24,7 +24,6 @@ from models.training.tensorboard import append_epoch, describe_settings, write_e
 
 METRICS = "metrics.jsonl"
 AVERAGE = "average.pt"
-BY_TOTAL = "total validation CCC"
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +60,15 @@ class Keeper:
     Args:
         job: what is trained.
         optimiser: of its weights.
-        folder: of its files.
-        curves: folder of TensorBoard's file.
         group: of processes.
-        share: see `Pace`.
+        options: of the training.
     """
 
-    def __init__(
-        self, job: Job, optimiser: torch.optim.Optimizer, folder: Path, curves: Path, group: Group, *, share: float
-    ) -> None:
-        self._job, self._optimiser, self._folder, self._group = job, optimiser, folder, group
-        self._events = curves / EVENTS
-        self._pace = Pace(share)
+    def __init__(self, job: Job, optimiser: torch.optim.Optimizer, group: Group, options: RunOptions) -> None:
+        self._job, self._optimiser, self._folder, self._group = job, optimiser, options.folder, group
+        self._events = (options.curves or options.folder) / EVENTS
+        self._selected_by = options.selected_by
+        self._pace = Pace(options.saving_share)
         self._copy: dict[str, torch.Tensor] = {}
 
     def start(self, identity: str, *, overwrite: bool) -> TrainingState:
@@ -156,7 +152,7 @@ class Keeper:
         is_now = best is not None and best.epoch == state.epoch - 1 and not state.step
         weights = state.best or (state.network if is_now else {})
         if best is not None and weights:
-            checkpoint = self._job.make_checkpoint(best, identity=state.identity, selected_by=BY_TOTAL)
+            checkpoint = self._job.make_checkpoint(best, identity=state.identity, selected_by=self._selected_by)
             save_checkpoint(self._folder / BEST, replace(checkpoint, state=weights))
 
 

@@ -94,16 +94,20 @@ class Dataset:
         warnings: a sentence for each row that was left out.
         group_column: the column that tells recordings apart; "" for links or names.
         label_range: from where to where the labels of the files go.
+        whole: the data set that these are a part of, which knows the recordings; None where they are all there is.
     """
 
     utterances: tuple[Utterance, ...]
     warnings: tuple[str, ...]
     group_column: str = ""
     label_range: tuple[float, float] = USUAL_RANGE
+    whole: "Dataset | None" = field(default=None, repr=False)
 
     @functools.cached_property
     def grouping(self) -> Grouping:
-        """The recording of each utterance."""
+        """The recording of each utterance; a part's are those of the whole, whose other rows may join two."""
+        if self.whole is not None:
+            return self.whole.grouping
         return group_utterances(self.utterances, column=self.group_column)
 
 

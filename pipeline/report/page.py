@@ -17,12 +17,16 @@ from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_interval, format_number
 from pipeline.report.tables import (
+    CHOICE_TITLE,
     ResultRow,
     fold_title,
+    is_free_of_choice,
     list_splits,
+    make_choice_rows,
     make_fold_rows,
     make_rows,
     make_seed_rows,
+    name_held_out,
     seed_title,
     title_of,
 )
@@ -55,18 +59,22 @@ def render_page(report: Report, *, has_pages: bool = False) -> str:
     """
     content = report.content
     environment = make_environment()
-    curves = {network: lines for network, lines in content.get("curves", {}).items() if lines}
     return environment.get_template("report.html.j2").render(
         notes=content["notes"],
         data=content.get("data", ""),
         headlines=_make_headlines(content),
         splits=[_describe_split(report, split, has_pages=has_pages) for split in list_splits(content)],
-        curves=_draw_curves(curves, content) if curves else None,
+        curves=_draw_curves(content),
+        is_free_of_choice=is_free_of_choice(content),
+        chosen_on=name_held_out(content) if is_free_of_choice(content) else "the validation split",
+        choices=make_choice_rows(content),
+        choice_title=CHOICE_TITLE,
         seeds=make_seed_rows(content),
         seed_title=seed_title(content) if "ensemble" in content else "",
         first_seed=content["ensemble"]["seeds"][0] if "ensemble" in content else None,
         folds=make_fold_rows(content),
         fold_title=fold_title(content) if "cross_validation" in content else "",
+        is_fold_free=content.get("cross_validation", {}).get("chosen_on") == "train",
         coverage=content.get("coverage", {}),
         missing=_list_missing(report.files.get("ledger.csv", "")),
         most_missing=MOST_MISSING,
@@ -115,9 +123,13 @@ def _make_headlines(content: Mapping[str, Any]) -> list[dict[str, str]]:
     return found
 
 
-def _draw_curves(curves: Mapping[str, Any], content: Mapping[str, Any]) -> Markup:
-    place = plots.Place("learning-curves", "Loss and validation CCC of each network over the epochs")
-    return Markup(plots.draw_curves(curves, place, content.get("ensemble", {}).get("curves")))
+def _draw_curves(content: Mapping[str, Any]) -> Markup | None:
+    """Draw the learning curves; None where there are none."""
+    curves = {network: lines for network, lines in content.get("curves", {}).items() if lines}
+    chosen_on = "held-out" if is_free_of_choice(content) else "validation"
+    place = plots.Place("learning-curves", f"Loss and {chosen_on} CCC of each network over the epochs")
+    others = content.get("ensemble", {}).get("curves")
+    return Markup(plots.draw_curves(curves, place, others, chosen_on=chosen_on)) if curves else None
 
 
 def _describe_split(report: Report, split: str, *, has_pages: bool) -> dict[str, Any]:

@@ -166,12 +166,15 @@ def draw_curves(
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     place: Place,
     others: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] | None = None,
+    *,
+    chosen_on: str = "validation",
 ) -> str:
-    """Draw loss and validation CCC over the epochs, a column per network; the chosen epoch is marked.
+    """Draw loss and CCC over the epochs, a column per network; the chosen epoch is marked.
 
     Args:
         curves: network to the lines of its metrics.jsonl.
         others: network to those of its other seeds, drawn faintly; of the CCC only the total.
+        chosen_on: what the CCC is of.
     """
     with _figure(2, len(curves), height=4.6, share_y=False) as (figure, axes):
         for column, (network, lines) in enumerate(curves.items()):
@@ -199,7 +202,7 @@ def draw_curves(
                 panel.xaxis.set_major_locator(MaxNLocator(integer=True))
                 for epoch in best:
                     panel.axvline(epoch, color=OTHER_COLOUR, linewidth=0.8, linestyle="--")
-            ccc.set(title="validation CCC", xlabel="epoch")
+            ccc.set(title=f"{chosen_on} CCC", xlabel="epoch")
             ccc.legend(fontsize=7)
         return place.render(figure)
 

@@ -17,6 +17,7 @@ from pipeline.report.ensemble import Members, score_members
 from pipeline.report.history_page import keep_history
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
+from pipeline.report.selection import describe_selection
 from pipeline.report.speech import describe_speech
 from pipeline.runs.fingerprints import describe_packages
 from pipeline.runs.ledger import LedgerRow, count_statuses, format_ledger
@@ -64,6 +65,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             "data": describe_data(data),
             "changed": settings.find_changed(),
             "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
+            "selection": describe_selection(data, _predict_by_other_choice(experiment, listings), listings),
             **({"cross_validation": _describe_folds(folds)} if folds else {}),
             **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if settings.run.seeds > 1 else {}),
         },
@@ -180,9 +182,9 @@ def list_split(data: TrainingData, split: str) -> SplitListing:
 
 def _find_learnt(data: TrainingData, split: str) -> set[str]:
     """Give the recordings that the networks were trained or chosen on before they meet a split."""
-    before = {"train": (), "validation": ("train",)}.get(split, ("train", "validation"))
-    grouping = data.run.dataset.grouping
-    return {group for other in before for group in grouping.take(u.name for u in data.utterances(other))}
+    dataset = data.run.dataset
+    used = (u for u in dataset.utterances if u.split == "train" or (split != "validation" and data.find_part(u)))
+    return set() if split == "train" else set(dataset.grouping.take(u.name for u in used))
 
 
 def _measure_seconds(run: Run, row: LedgerRow) -> float | None:
@@ -217,10 +219,20 @@ def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPre
     yield ModelPredictions("joint", listing.split, names, *fall_back(values))
 
 
+def _predict_by_other_choice(experiment: Experiment, listings: Sequence[SplitListing]) -> list[ModelPredictions]:
+    """Predict what is scored with the networks whose epochs the other clips chose; nothing where there are none."""
+    other = experiment.find_other_choice()
+    scored = [listing for listing in listings if listing.split != "train" and listing.labels is not None]
+    if other is None:
+        return []
+    return [each for listing in scored for each in _average_split(_predict_split(other, listing.split), listing)]
+
+
 def _describe_folds(folds: Sequence[Experiment]) -> dict[str, Any]:
-    """Give the folds' scores, and the names of their folders of checkpoints."""
+    """Give the folds' scores, what chose their epochs, and the names of their folders of checkpoints."""
     folders = [each.folder(network).name for fold in folds for each in fold.trainings for network in NETWORKS]
-    return {**score_folds(folds, seed=0), "checkpoints": folders}
+    chosen_on = folds[0].data.run.settings.run.select_on
+    return {**score_folds(folds, seed=0), "chosen_on": chosen_on, "checkpoints": folders}
 
 
 def _describe_ensemble(

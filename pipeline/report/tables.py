@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipeline.dataset.omg import SIZES
 from pipeline.report.scoring import DIMENSIONS, format_interval, format_number, format_score
-from store.text import render_table
+from store.text import format_count, render_table
 
 TITLES = {
     "anet": "ANet",
@@ -89,13 +89,26 @@ def title_of(model: str) -> str:
     return TITLES.get(model, model)
 
 
-def title_of_split(split: str) -> str:
+def title_of_split(content: Mapping[str, Any], split: str) -> str:
     """Return the title of a split's table."""
     caution = {
         "train": ", which the networks have learnt",
         "validation": ", on which the checkpoints were chosen: optimistic",
     }
+    if is_free_of_choice(content):
+        caution["validation"] = f", free of choice: the checkpoints were chosen on {name_held_out(content)}"
     return f"CCC on {split}{caution.get(split, '')}"
+
+
+def is_free_of_choice(content: Mapping[str, Any]) -> bool:
+    """Tell whether the validation split was left out of the choice of epochs; in a report of before it never was."""
+    return bool(content.get("selection", {}).get("split") == "train")
+
+
+def name_held_out(content: Mapping[str, Any]) -> str:
+    """Name the clips that chose the epochs instead of the validation split."""
+    found = content["selection"]
+    return f"{found['clips']} training clips of {format_count(found['recordings'], 'recording')}, held out for that"
 
 
 def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False) -> list[ResultRow]:
@@ -148,7 +161,8 @@ def format_tables(content: Mapping[str, Any]) -> str:
     lines = [f"! {note}" for note in content["notes"]]
     for split in list_splits(content):
         rows = [row.cells() for row in make_rows(content, split)]
-        lines += ["", title_of_split(split)] if lines else [title_of_split(split)]
+        title = title_of_split(content, split)
+        lines += ["", title] if lines else [title]
         lines += format_rows(HEADER, rows)
     for title, cells in _make_further_tables(content):
         lines += ["", title, *format_rows(cells[0], cells[1:])]
@@ -187,7 +201,15 @@ def format_spread(scores: Mapping[str, Any], name: str) -> str:
 def fold_title(content: Mapping[str, Any]) -> str:
     """Say what the rows of cross-validation are."""
     num_folds = content["cross_validation"]["num_folds"]
-    return f"CCC over {num_folds} folds of the training and validation recordings: mean ± deviation of the folds"
+    of = f"{num_folds} folds of the training and validation recordings ({say_choice_of_folds(content)})"
+    return f"CCC over {of}: mean ± deviation of the folds"
+
+
+def say_choice_of_folds(content: Mapping[str, Any]) -> str:
+    """Say whether the figures of the folds are free of the choice of epochs."""
+    if content["cross_validation"].get("chosen_on") == "train":
+        return "free of choice: epochs chosen on other recordings"
+    return "epochs chosen on the fold that is scored: optimistic"
 
 
 def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -204,9 +226,42 @@ def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
+def make_choice_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return header and rows of the table of both choices of epochs; none where there is one."""
+    other = content.get("selection", {}).get("other")
+    if other is None:
+        return []
+    rows: list[tuple[str, ...]] = [("", "epoch chosen on", "arousal", "valence", "total", "scored")]
+    for split, model in ((split, model) for split in list_splits(content) for model in other["models"]):
+        if split in other["models"][model]:
+            of = {
+                content["selection"]["split"]: content["models"][model][split],
+                other["split"]: other["models"][model][split],
+            }
+            for choice, scores in sorted(of.items(), reverse=True):
+                name = "held-out training clips" if choice == "train" else "validation"
+                is_optimistic = choice == split
+                rows.append(
+                    (
+                        f"{title_of(model)} on {split}",
+                        f"{name}{' (optimistic)' if is_optimistic else ''}",
+                        *(format_score(scores[dimension]) for dimension in DIMENSIONS),
+                        format_interval(scores["total_ccc"], scores["total_ccc_low"], scores["total_ccc_high"]),
+                        str(scores["scored"]),
+                    )
+                )
+    return rows
+
+
+#: Title of that table.
+CHOICE_TITLE = "CCC with the epochs chosen on validation, and on held-out training clips"
+
+
 def _make_further_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     """Give title and rows, header first, of each table below those of the splits."""
-    seeds, folds = make_seed_rows(content), make_fold_rows(content)
+    seeds, folds, choices = make_seed_rows(content), make_fold_rows(content), make_choice_rows(content)
+    if choices:
+        yield CHOICE_TITLE, choices
     if seeds:
         yield seed_title(content), seeds
     if folds:
@@ -228,7 +283,7 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
     for note in content["notes"]:
         console.print(Text(f"! {note}", style="bold yellow"))
     for split in list_splits(content):
-        table = Table(title=title_of_split(split), title_justify="left")
+        table = Table(title=title_of_split(content, split), title_justify="left")
         for name in HEADER:
             table.add_column(name)
         for row in make_rows(content, split):

@@ -11,6 +11,7 @@ from pipeline import config
 from pipeline.chain import KEPT_CROPS, STAGES
 from pipeline.config import Settings
 from pipeline.dataset.clip_files import FoundClips, find_clips
+from pipeline.dataset.holding_out import HoldingOutError, hold_out
 from pipeline.dataset.overrides import Override, read_overrides
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
@@ -55,6 +56,9 @@ def open_run(unlabelled: Path | None = None, *, store: Path | None = None, train
             raise UserError(untrainable)
         section = settings.dataset
         dataset = read_dataset(_csv_paths(settings), group_column=section.group, label_range=section.label_range)
+        untrainable = untrainable or _find_nothing_to_choose_on(settings, dataset)
+        if trains and untrainable:
+            raise UserError(untrainable)
         overrides = _read_overrides(settings, dataset)
         name = _name_run(Path(settings.run.root))
         run = _plan_run(settings, dataset, weights, Path(section.videos), store, name, overrides)
@@ -73,6 +77,17 @@ def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -
         weights["vgg16"] = _resolve("vgg16", "[anet] vgg_weights", settings.anet.vgg_weights)
     except UserError as error:
         return str(error)
+    return ""
+
+
+def _find_nothing_to_choose_on(settings: Settings, dataset: Dataset) -> str:
+    """Say why no part of the training split can be held out where one is to be; "" otherwise."""
+    if settings.run.select_on == "validation":
+        return ""
+    try:
+        hold_out(dataset)
+    except HoldingOutError as error:
+        return f"[run] select_on = train: {error}"
     return ""
 
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from models.inputs.clips import Clips
 from models.training.settings import SPHEREFACE, split_names
+from pipeline.dataset.holding_out import hold_out
 from pipeline.dataset.utterances import Utterance, tell_label_range
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import find_crops
 from pipeline.runs.ledger import LedgerRow, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.clips import SplitRows
+
+#: The part of the training split that chooses the epoch (`[run] select_on = train`).
+SELECTION = "selection"
 
 
 def name_face_stages(features: str) -> tuple[str, ...]:
@@ -23,6 +28,15 @@ def name_face_stages(features: str) -> tuple[str, ...]:
     ('embeddings', 'face_mini')
     """
     return tuple("embeddings" if name == SPHEREFACE else f"face_{name}" for name in split_names(features))
+
+
+def name_other_choice(select_on: str) -> str:
+    """Give the other value of `[run] select_on`.
+
+    >>> name_other_choice("train")
+    'validation'
+    """
+    return "train" if select_on == "validation" else "validation"
 
 
 @dataclass(frozen=True)
@@ -53,13 +67,31 @@ class TrainingData:
         """Names of the splits that have a CSV file."""
         return list(dict.fromkeys(utterance.split for utterance in self.run.dataset.utterances))
 
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """Names of the training clips that are not trained on, but choose the epoch; none by default."""
+        return frozenset() if self.run.settings.run.select_on == "validation" else hold_out(self.run.dataset)
+
+    def find_part(self, utterance: Utterance) -> str:
+        """Say what a clip is to a training.
+
+        Returns:
+            "train"; where it helps to choose the epoch "validation", or of the training split `SELECTION`; "" where
+            it is nothing to it.
+        """
+        if utterance.split == "train":
+            return SELECTION if utterance.name in self.held_out else "train"
+        is_chosen_on = utterance.split == "validation" and self.run.settings.run.select_on == "validation"
+        return "validation" if is_chosen_on else ""
+
+    def list_part(self, *, chooses: bool) -> list[Utterance]:
+        """Give the clips that are trained on, or those that choose the epoch."""
+        parts = ("validation", SELECTION) if chooses else ("train",)
+        return [utterance for utterance in self.run.dataset.utterances if self.find_part(utterance) in parts]
+
     def labels(self, split: str) -> np.ndarray | None:
         """Give a split's labels as in its CSV file: (U, 2) float64, NaN where there is none; None without any."""
-        pairs = [
-            [np.nan if label is None else label for label in (u.arousal, u.valence)] for u in self.utterances(split)
-        ]
-        labels = np.array(pairs, np.float64).reshape(-1, 2)
-        return None if np.isnan(labels).all() else labels
+        return _read_labels(self.utterances(split))
 
     def training_mean(self) -> np.ndarray:
         """Give the mean arousal and valence of the training split, (2,)."""
@@ -86,7 +118,13 @@ class TrainingData:
             finetune: Whether crops are needed; by default as the settings say.
             faces: The stages whose rows are seen of each face; by default as the settings say.
         """
-        utterances, labels = self.utterances(split), self.labels(split)
+        return self.locate_rows(self.utterances(split), finetune=finetune, faces=faces)
+
+    def locate_rows(
+        self, utterances: Sequence[Utterance], *, finetune: bool | None = None, faces: Sequence[str] | None = None
+    ) -> SplitRows:
+        """Say where the rows of any utterances lie; see `locate`."""
+        labels = _read_labels(utterances)
         if finetune is None:
             finetune = self.run.settings.vnet.backbone == "finetune"
         rows = [self.ledger[u.name] for u in utterances]
@@ -112,7 +150,7 @@ class TrainingData:
         Raises:
             UserError: No utterance of the training split has sound, or none has a face.
         """
-        rows = [self.ledger[u.name] for u in self.utterances("train") if u.arousal is not None]
+        rows = [self.ledger[u.name] for u in self.list_part(chooses=False) if u.arousal is not None]
         for what, count in (("sound", sum(r.has_sound for r in rows)), ("a face", sum(map(self.sees_face, rows)))):
             if count == 0:
                 raise UserError(
@@ -161,3 +199,9 @@ class TrainingData:
         if self.run.settings.vnet.backbone == "frozen":
             notes.append("VNet and Joint train on cached face embeddings (frozen); the paper trains SphereFace along")
         return notes
+
+
+def _read_labels(utterances: Sequence[Utterance]) -> np.ndarray | None:
+    pairs = [[np.nan if label is None else label for label in (u.arousal, u.valence)] for u in utterances]
+    labels = np.array(pairs, np.float64).reshape(-1, 2)
+    return None if np.isnan(labels).all() else labels

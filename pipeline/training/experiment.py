@@ -1,6 +1,7 @@
 """The trainings of each seed, and the report on them: which utterances, under which fingerprints."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.chain import NETWORKS
+from pipeline.dataset.holding_out import HoldingOutError
 from pipeline.errors import UserError
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.old_checkpoints import write_needed
 from pipeline.runs.run import Run
 from pipeline.training.combining import average
-from pipeline.training.data import TrainingData
+from pipeline.training.data import TrainingData, name_other_choice
 from pipeline.training.seed_trainings import Trainings
 from store import files
 
@@ -103,6 +105,18 @@ class Experiment:
                     f"WARM START: the training of {network} went on from the best weights of {', '.join(starts)}; its "
                     "result depends on the trainings before it"
                 )
+
+    def find_other_choice(self) -> "Experiment | None":
+        """Find the same trainings with their epochs chosen on other clips (`[run] select_on`), where all are over."""
+        data = self.data
+        select_on = name_other_choice(data.run.settings.run.select_on)
+        settings = data.run.settings.replace("run", select_on=select_on)
+        try:
+            other = plan_trainings(dataclasses.replace(data, run=dataclasses.replace(data.run, settings=settings)))
+            is_there = all(trainings.is_done(network) for trainings in other.trainings for network in NETWORKS)
+        except HoldingOutError:
+            return None
+        return other if is_there else None
 
     def predict(self, network: str, split: str) -> np.ndarray:
         """Predict a split: (U, 2), NaN where the network can see nothing; of several seeds the mean."""

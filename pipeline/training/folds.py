@@ -17,7 +17,8 @@ from pipeline.training.seed_trainings import Trainings
 def make_folds(run: Run, num_folds: int) -> list[Experiment]:
     """Make an experiment for each fold, in which the fold's recordings are validated on and all others trained on.
 
-    The test split is in none of them, and no recording is in two.
+    The test split is in none of them, and no recording is in two. With `[run] select_on = train` the epochs of a fold
+    are chosen on a part of its own training recordings, as those of any training (nested cross-validation).
 
     Args:
         run: on the splits as they are.
@@ -47,6 +48,7 @@ def make_folds(run: Run, num_folds: int) -> list[Experiment]:
                     ),
                     (),
                     dataset.group_column,
+                    whole=dataset,
                 ),
             ),
             is_fold=True,

@@ -75,7 +75,7 @@ def _find_places(data: TrainingData) -> dict[str, str]:
             for part, status in (("sound", row.sound), ("picture", row.picture))
             if status not in ("ok", "source_missing")
         ]
-        is_used = utterance.split in ("train", "validation")
+        is_used = bool(data.find_part(utterance))
         places[utterance.name] = (" and ".join(lacks) or utterance.split) if is_used else utterance.split
     return places
 

@@ -11,6 +11,7 @@ from pipeline.chain import NETWORK_TITLES
 from pipeline.config import find_default
 from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.feature_changes import compare_features, format_value
+from pipeline.training.data import SELECTION
 from store import files
 
 #: Its name in a folder of checkpoints; it appears when the training is over.
@@ -108,10 +109,20 @@ def explain(last: TrainingRecord, now: TrainingRecord, gone_to: Mapping[str, str
     others = {name: value for name, value in now.made_of.items() if name != "members"}
     before, after = last.made_of, {**json.loads(json.dumps(others)), "members": now.made_of["members"]}
     try:
+        if before.get("select_on") != after.get("select_on"):
+            before, after = _leave_the_choice_aside(before), _leave_the_choice_aside(after)
         data = _find_data(last, now, before, after, gone_to)
         return [*data, *_find_differences(last.network, before, after)]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         return ["the record of the last training cannot be read"]
+
+
+def _leave_the_choice_aside(made_of: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a training is made of with the training split alone, as if all of it were trained on."""
+    members = [
+        [*member[:4], "train", *member[5:]] for member in made_of["members"] if member[4] in ("train", SELECTION)
+    ]
+    return {**made_of, "members": members}
 
 
 def _find_data(
@@ -148,6 +159,9 @@ def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[st
         pair = [made.get(name, find_default(f"[{network}] {name}")) for made in (one, other)]
         if pair[0] != pair[1]:
             yield f"[{network}] {name} {format_value(pair[0])} to {format_value(pair[1])}"
+    choices = [made.get("select_on", find_default("[run] select_on")) for made in (before, after)]
+    if choices[0] != choices[1]:
+        yield f"[run] select_on {choices[0]} to {choices[1]}"
     for name in ("seed", "precision", "processes"):
         if before[name] != after[name]:
             yield f"[run] {name} {before[name]} to {after[name]}"

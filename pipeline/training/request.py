@@ -10,6 +10,9 @@ from models.training.metrics import EpochMetrics
 from pipeline.training.clips import SplitRows
 from store.shard.reader import Shard
 
+#: Said of a checkpoint that was chosen so.
+BY_HELD_OUT = "total CCC on training recordings that were held out"
+
 
 @dataclass(frozen=True)
 class TrainingRequest:
@@ -28,8 +31,9 @@ class TrainingRequest:
         weights: file of the pretrained weights it starts from; None for random ones, and for Joint.
         parents: Joint's single networks, by name the folder of their checkpoints.
         provenance: recorded with the checkpoints.
-        train: training split.
-        validation: validation split.
+        train: what is trained on.
+        validation: what chooses the epoch.
+        chosen_on: `[run] select_on`.
         start: folder of the earlier training's checkpoints that it goes on from; None where it begins from the start.
     """
 
@@ -47,6 +51,7 @@ class TrainingRequest:
     provenance: Mapping[str, Any]
     train: SplitRows
     validation: SplitRows
+    chosen_on: str = "validation"
     start: str | None = None
 
     def write(self, path: Path) -> None:
@@ -87,6 +92,7 @@ def train(
         save_every_steps=request.save_every_steps,
         saving_share=request.saving_share,
         curves=Path(request.curves),
+        selected_by=BY_HELD_OUT if request.chosen_on == "train" else training.RunOptions.selected_by,
     )
     splits = request.train.open(open_file), request.validation.open(open_file)
     weights = None if request.weights is None else Path(request.weights)

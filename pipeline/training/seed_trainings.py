@@ -103,9 +103,12 @@ class Trainings:
         # A fold holds out what any other training has learnt from.
         if self.is_fold or not self.data.run.settings.run.warm_start:
             return made_of
-        test = frozenset(u.name for u in self.data.run.dataset.utterances if u.split == "test")
+        scored = frozenset(u.name for u in self.data.run.dataset.utterances if not self.data.find_part(u))
         start = find_start(
-            self.data.run.folder / "checkpoints", made_of, describe_architecture(network, self.data.run.settings), test
+            self.data.run.folder / "checkpoints",
+            made_of,
+            describe_architecture(network, self.data.run.settings),
+            scored,
         )
         if start is None:
             return made_of
@@ -120,12 +123,14 @@ class Trainings:
         weights: dict[str, Any],
     ) -> dict[str, Any]:
         members = [
-            [u.name, row.identity, u.arousal, u.valence, u.split, *self._describe_crops(stages, row.shard)]
+            [u.name, row.identity, u.arousal, u.valence, part, *self._describe_crops(stages, row.shard)]
             for u in self.data.run.dataset.utterances
-            for row in [self.data.ledger[u.name]]
-            if u.split in ("train", "validation") and all(is_there(row) for is_there in needs)
+            for part, row in [(self.data.find_part(u), self.data.ledger[u.name])]
+            if part and all(is_there(row) for is_there in needs)
         ]
         settings = self.data.run.settings
+        # Left out at its default: trainings of before the setting are known again.
+        select_on = settings.run.select_on
         return {
             "network": network,
             "version": TRAINING_VERSION,
@@ -136,6 +141,7 @@ class Trainings:
             "precision": settings.run.precision,
             "processes": settings.run.processes,
             "weights": weights,
+            **({} if select_on == "validation" else {"select_on": select_on}),
         }
 
     def _describe_crops(self, stages: dict[str, str], shard: str) -> list[str]:
@@ -206,8 +212,9 @@ class Trainings:
             parents={parent: str(self.folder(parent)) for parent in ("anet", "vnet") if network == "joint"},
             start=None if start is None else str(start.folder),
             provenance={**self.describe(), **({} if start is None else {"warm_start": start.fingerprint})},
-            train=self.data.locate("train"),
-            validation=self.data.locate("validation"),
+            train=self.data.locate_rows(self.data.list_part(chooses=False)),
+            validation=self.data.locate_rows(self.data.list_part(chooses=True)),
+            chosen_on=everything.run.select_on,
         )
 
     def _title(self, network: str) -> str:

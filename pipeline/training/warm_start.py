@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.config import Settings, find_default
 from pipeline.runs.fingerprints import compute_fingerprint
+from pipeline.training.data import SELECTION
 from pipeline.training.record import DONE, find_records
 from store import files
 
@@ -53,19 +54,20 @@ def describe_architecture(network: str, settings: Settings) -> dict[str, Any]:
 
 
 def find_start(
-    checkpoints: Path, made_of: Mapping[str, Any], architecture: Mapping[str, Any], test: frozenset[str]
+    checkpoints: Path, made_of: Mapping[str, Any], architecture: Mapping[str, Any], scored: frozenset[str]
 ) -> Start | None:
     """Find what a training goes on from; None where it begins from the start.
 
     It is the last one of the network and seed with the same layers and the same features, all of whose training clips
-    are trained on now, unchanged. So nothing is gone on with that has learnt from what is validated or tested on now,
-    or from a clip that has been taken out.
+    are trained on now, unchanged, and that was not chosen on a clip which is only scored now. So nothing is gone on
+    with that has learnt from what is validated or tested on now, or from a clip that has been taken out.
 
     Args:
         checkpoints: the folder of all checkpoints.
         made_of: what the training is made of, begun from the start.
         architecture: the settings that make the network's layers.
-        test: names of the clips that are tested on.
+        scored: names of the clips that are neither trained on nor choose the epoch: the test split's, and with
+            `[run] select_on = train` the validation split's.
     """
     network, begun = made_of["network"], compute_fingerprint(made_of)
     for path in checkpoints.glob(f"{network}-*/{DECISION}"):
@@ -78,7 +80,7 @@ def find_start(
     if (checkpoints / f"{network}-{begun}" / DONE).exists():
         return None  # trained already
     for record in find_records(checkpoints, network):
-        fits = _has_layers(record.architecture, architecture) and _may_go_on(record.made_of, made_of, test)
+        fits = _has_layers(record.architecture, architecture) and _may_go_on(record.made_of, made_of, scored)
         if fits and (record.folder / BEST).exists():
             return Start(record.fingerprint, record.folder)
     return None
@@ -107,17 +109,17 @@ def _read_decision(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _may_go_on(before: Mapping[str, Any], now: Mapping[str, Any], test: frozenset[str]) -> bool:
+def _may_go_on(before: Mapping[str, Any], now: Mapping[str, Any], scored: frozenset[str]) -> bool:
     """Tell whether a training may go on from one that was made of something else."""
     try:
         if any(before[name] != now[name] for name in ("seed", "stages")):
             return False
         learnt = set(_list_clips(before, "train"))
-        chosen_on = {name for name, _ in _list_clips(before, "validation")}
-        return learnt <= set(_list_clips(now, "train")) and not chosen_on & test
+        chosen_on = {name for part in ("validation", SELECTION) for name, _ in _list_clips(before, part)}
+        return learnt <= set(_list_clips(now, "train")) and not chosen_on & scored
     except (KeyError, TypeError, ValueError, IndexError):
         return False
 
 
-def _list_clips(made_of: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]:
-    return ((member[0], member[1]) for member in made_of["members"] if member[4] == split)
+def _list_clips(made_of: Mapping[str, Any], part: str) -> Iterator[tuple[str, str]]:
+    return ((member[0], member[1]) for member in made_of["members"] if member[4] == part)

@@ -101,6 +101,11 @@ def setting(section, line):
     return lambda place: place.configure(f"[{section}]\n{line}\n")
 
 
+def choose_on_train(place):
+    """Hold out one of the four training clips, each a recording of its own."""
+    place.configure("[dataset]\ngroup = utterance\n[run]\nselect_on = train\n")
+
+
 def nothing(place):
     pass
 
@@ -194,6 +199,18 @@ CASES = {
     "setting of VNet": Case(setting("vnet", "loss = ccc"), {}, ("vnet", "joint"), "[vnet] loss mse to ccc"),
     "setting of Joint": Case(setting("joint", "learning_rate = 0.5"), {}, ("joint",), "[joint] learning_rate "),
     "precision": Case(setting("run", "precision = tf32"), {}, NETWORKS, "[run] precision float32 to tf32"),
+    "epochs chosen on train": Case(choose_on_train, {}, NETWORKS, "[run] select_on validation to train"),
+    "and again on validation": Case(
+        setting("run", "select_on = validation"), before=choose_on_train
+    ),
+    "then a label of validation": Case(relabel("validation", 2, -0.5), before=choose_on_train),
+    "then a clip more in validation": Case(add_clip("validation", "new/1.mp4"), clips(1), before=choose_on_train),
+    "then a label of train": Case(
+        relabel("train", 2, 0.3), {}, NETWORKS, "1 label changed (train/2: arousal 0.2 to 0.3)", before=choose_on_train
+    ),
+    "then a clip moves to validation": Case(
+        move(1, "validation"), {}, NETWORKS, "1 clip left out (train/1: ", before=choose_on_train
+    ),
     "a seed more": Case(setting("run", "seeds = 2"), {}, NETWORKS, "not trained yet with seed 1"),
     "another seed": Case(setting("run", "seed = 1"), clips(9, "embeddings"), NETWORKS, "[run] seed 0 to 1"),
     "version of the sound": Case(nothing, clips(9, *SOUND), ("anet", "joint"), code=raise_version("wav"),

@@ -43,7 +43,7 @@ def make_baselines(
     chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
     groups = [train.group(i) for i in np.flatnonzero(chosen).tolist()]
     ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], groups)
-    fuse = _fit_fusion_on(by_split.get("validation"), of_networks)
+    fuse = _fit_fusion_on(data, by_split, of_networks)
     for split, listing in by_split.items():
         names, mean = listing.names, np.tile(data.training_mean(), (len(listing.names), 1))
         yield ModelPredictions("mean", split, names, mean, ["mean"] * len(names))
@@ -53,14 +53,17 @@ def make_baselines(
 
 
 def _fit_fusion_on(
-    validation: SplitListing | None, of_networks: Mapping[tuple[str, str], np.ndarray]
+    data: TrainingData, by_split: Mapping[str, SplitListing], of_networks: Mapping[tuple[str, str], np.ndarray]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Fit late fusion where the networks have not learnt by heart; without labels there, take their mean."""
+    """Fit late fusion to the clips that chose the epochs, which were not learnt by heart; without labels: the mean."""
     nothing = np.zeros((0, 2))
-    if validation is None or validation.labels is None:
+    listing = by_split.get(data.run.settings.run.select_on)
+    if listing is None or listing.labels is None:
         return fit_fusion(nothing, nothing, nothing)
-    anet, vnet = (of_networks[network, "validation"] for network in ("anet", "vnet"))
-    return fit_fusion(anet, vnet, np.asarray(validation.labels, np.float64))
+    chosen = {u.name for u in data.list_part(chooses=True)}
+    rows = [i for i, name in enumerate(listing.names) if name in chosen]
+    anet, vnet = (of_networks[network, listing.split][rows] for network in ("anet", "vnet"))
+    return fit_fusion(anet, vnet, np.asarray(listing.labels, np.float64)[rows])
 
 
 def pool_embeddings(embeddings: Sequence[Any], *, size: int = FEATURE_SIZE) -> np.ndarray:

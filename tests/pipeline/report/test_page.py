@@ -12,6 +12,7 @@ from pipeline.report import scoring
 from pipeline.report.page import render_page
 from pipeline.report.publish import count_coverage, note_missing_files, read_curve
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
+from pipeline.report.tables import format_tables
 from pipeline.runs.ledger import LedgerRow, format_ledger
 from store.pages_mark import page_number
 
@@ -205,6 +206,29 @@ def test_many_points_are_drawn_as_pixels():
 
 def test_the_same_report_is_the_same_page(page):
     assert render_page(make_report()) == page
+
+
+@pytest.mark.parametrize("chosen_on", ["train", "validation"])
+def test_folds_and_learning_curves_say_what_chose_the_epochs(chosen_on):
+    report = make_report(("train", "validation"))
+    score = {name: report.content["models"]["anet"]["validation"][name] for name in ("total_ccc", "scored")}
+    pooled = {**score, "total_ccc_low": None, "total_ccc_high": None}
+    spread = {part: dict.fromkeys(("arousal", "valence", "total"), 0.1) for part in ("mean", "spread")}
+    folds = {"num_folds": 3, "chosen_on": chosen_on, "models": {"anet": {"folds": [], "pooled": pooled, **spread}}}
+    held_out = {"clips": 488, "recordings": 25} if chosen_on == "train" else {}
+    report.content.update(cross_validation=folds, selection={"split": chosen_on, **held_out})
+    text = " ".join(Reader(render_page(report)).text.split())
+    is_free = chosen_on == "train"
+    assert ("numbers are free of the choice of epochs" in text) is is_free
+    assert ("these numbers are as optimistic as the validation split's" in text) is not is_free
+    assert ("so its scores are optimistic" in text) is not is_free
+    held = "488 training clips of 25 recordings, held out for that"
+    where = held if is_free else "the validation split"
+    assert f"the highest total CCC on {where}" in text
+    assert f"Late fusion's weights are fitted on {where}, the other" in text
+    tables = format_tables(report.content)
+    assert (f"CCC on validation, free of choice: the checkpoints were chosen on {held}" in tables) is is_free
+    assert ("epochs chosen on the fold that is scored: optimistic" in tables) is not is_free
 
 
 def test_missing_files_are_a_note():

@@ -1,4 +1,5 @@
 import doctest
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from models.scores.ccc import compute_ccc
 from pipeline.report.baselines import closed_form
 from pipeline.report.baselines.closed_form import fit_fusion, fit_ridge, pool_embeddings
+from pipeline.report.report_files import SplitListing
 
 NAN = float("nan")
 
@@ -73,6 +75,32 @@ def test_fusion_weighs_the_better_network_more_and_falls_back():
     assert compute_ccc(labels[200:, 0], fused[:, 0]) > max(alone)
     given = fuse(np.array([[0.1, 0.2], [NAN, NAN], [NAN, NAN]]), np.array([[NAN, NAN], [0.3, 0.4], [NAN, NAN]]))
     np.testing.assert_array_equal(given, [[0.1, 0.2], [0.3, 0.4], [NAN, NAN]])
+
+
+@pytest.mark.parametrize("select_on", ["train", "validation"])
+def test_fusion_is_fitted_to_the_clips_that_chose_the_epochs(select_on):
+    """On the others of the training split, the networks know the answers."""
+    rng = np.random.default_rng(3)
+    labels = rng.uniform(-1, 1, (300, 2))
+    names = [f"{'held' if i < 100 else 'v'}{i}/1" for i in range(300)]
+    by_split = {
+        split: SplitListing(split, names, ["v"] * 300, ["1.mp4"] * 300, labels, ["ok"] * 300, ["ok"] * 300)
+        for split in ("train", "validation")
+    }
+    # ANet knows the training split by heart and is worthless elsewhere; VNet is good everywhere.
+    anet, vnet = rng.uniform(-1, 1, (300, 2)), labels + rng.normal(0, 0.3, (300, 2))
+    learnt = np.where(np.arange(300)[:, None] < 100, anet, labels)
+    of = {
+        ("anet", "train"): learnt,
+        ("vnet", "train"): vnet,
+        ("anet", "validation"): anet,
+        ("vnet", "validation"): vnet,
+    }
+    chosen = [SimpleNamespace(name=name) for name in (names[:100] if select_on == "train" else names)]
+    run = SimpleNamespace(settings=SimpleNamespace(run=SimpleNamespace(select_on=select_on)))
+    data = SimpleNamespace(run=run, list_part=lambda *, chooses: chosen if chooses else None)
+    fused = closed_form._fit_fusion_on(data, by_split, of)(anet, vnet)
+    assert compute_ccc(labels[:, 0], fused[:, 0]) > 0.8
 
 
 def test_fusion_with_little_to_fit_to_is_the_mean():
