@@ -255,7 +255,7 @@ def log_to(console: Console, to_file: logging.Handler) -> None:
     to_console.setLevel(logging.WARNING)
     to_console.setFormatter(_BriefFormatter())
     to_console.addFilter(_Wanted())
-    for name in ("valar", "luigi", "luigi-interface"):
+    for name in ("valar", "models", "luigi", "luigi-interface"):
         log = logging.getLogger(name)
         log.setLevel(logging.DEBUG if name == "valar" else logging.INFO)
         log.handlers = [to_file, to_console]

@@ -17,6 +17,7 @@ from models.loading import place_network
 from models.scores.ccc import compute_ccc
 from models.tables import format_count
 from models.training.checkpoints import BEST, LAST, CheckpointError, load_checkpoint, save_checkpoint
+from models.training.constant import FEWEST_CONSTANT, count_constant, describe_constant
 from models.training.epoch import Losses, Setup, train_epoch
 from models.training.inference import BATCH_SIZE, predict_members
 from models.training.job import Job, RunOptions, TrainingError
@@ -169,6 +170,9 @@ def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, kee
         weights = setup.job.network.state_dict()
         state.average = add_to_average(state.average, weights, metrics.epoch - first_averaged)
     state.history.append(metrics)
+    if setup.group.is_first and count_constant(state.history) == FEWEST_CONSTANT:
+        chosen = {name: getattr(settings, name) for name in ("loss", "learning_rate", "gradient_clip")}
+        log.warning("%s", describe_constant(state.history, **chosen))
     state.epoch, state.step, state.losses = metrics.epoch + 1, 0, []
     keeper.save_epoch(state, is_last=_is_over(state.history, settings))
 
@@ -222,16 +226,22 @@ def _make_validation(job: Job, validation: Clips, device: str, group: Group) -> 
             batch_size=BATCH_SIZE,
             precision=job.settings.precision,
         )
-        ccc = np.full(2, math.nan)
+        ccc = spread = mean = np.full(2, math.nan)
         if len(members):
             assert validation.labels is not None, "some have been found to have labels"
             predicted = group.join(own.to(device), len(members)).cpu().numpy()
             ccc = np.array([compute_ccc(validation.labels[members, d], predicted[:, d]) for d in range(2)])
+            # In double precision: of equal numbers, the deviation is then 0 and not their rounding.
+            spread, mean = predicted.std(axis=0, dtype=np.float64), predicted.mean(axis=0, dtype=np.float64)
         return {
             "ccc_arousal": float(ccc[0]),
             "ccc_valence": float(ccc[1]),
             "total_ccc": float(np.nansum(ccc)) if np.isfinite(ccc).any() else math.nan,
             "num_validation": len(members),
+            "spread_arousal": float(spread[0]),
+            "spread_valence": float(spread[1]),
+            "mean_arousal": float(mean[0]),
+            "mean_valence": float(mean[1]),
         }
 
     return validate

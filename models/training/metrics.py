@@ -24,6 +24,11 @@ class EpochMetrics:
         seconds: wall time of the epoch, validation included.
         train_seconds: wall time of its steps.
         wait_seconds: of these, what the loop stood waiting for data.
+        spread_arousal: standard deviation of what the network says of arousal on the validation split; NaN where it
+            sees nothing there, and in what an earlier version wrote.
+        spread_valence: likewise of valence.
+        mean_arousal: mean of the same; NaN likewise.
+        mean_valence: likewise of valence.
     """
 
     kind: str
@@ -40,6 +45,10 @@ class EpochMetrics:
     seconds: float
     train_seconds: float
     wait_seconds: float
+    spread_arousal: float = math.nan
+    spread_valence: float = math.nan
+    mean_arousal: float = math.nan
+    mean_valence: float = math.nan
 
     def as_plain(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold: undefined values are None."""

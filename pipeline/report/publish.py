@@ -12,6 +12,7 @@ from pipeline.dataset.omg import NAME, find_official_splits
 from pipeline.report.baselines.closed_form import make_baselines
 from pipeline.report.baselines.opensmile_baseline import make_opensmile_baselines
 from pipeline.report.clip_pages import collect_results
+from pipeline.report.constant import note_constant
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
 from pipeline.report.history_page import keep_history
@@ -55,6 +56,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             *data.notes(),
             *describe_speech(data),
             *experiment.notes(),
+            *note_constant(experiment, folds),
             *note_missing_files(data.ledger.values()),
             *note_recordings(listings),
         ],

@@ -12,7 +12,7 @@ from typing import Any
 
 from models.training.metrics import EpochMetrics
 from pipeline.training.request import TrainingRequest
-from pipeline.training.worker import MARK
+from pipeline.training.worker import MARK, WARNING_MARK
 
 logger = logging.getLogger("valar")
 
@@ -48,6 +48,8 @@ def train_in_processes(request: TrainingRequest, count: int, on_epoch: Callable[
                 for line in process.stdout:
                     if line.startswith(MARK):
                         on_epoch(EpochMetrics.from_plain(json.loads(line.removeprefix(MARK))))
+                    elif line.startswith(WARNING_MARK):
+                        logger.warning("%s", line.removeprefix(WARNING_MARK).rstrip())
                     elif line.strip():
                         logger.info("%s", line.rstrip())
                         said.append(line.rstrip())

@@ -4,6 +4,7 @@ It is told everything in a file of plain values; it reads no settings and opens 
 """
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -16,6 +17,8 @@ from store.shard.reader import Shard
 
 #: Begins the lines that the tasks' process reads: the numbers of an epoch follow.
 MARK = "epoch: "
+#: Begins the lines of what a training warns of.
+WARNING_MARK = "warning: "
 
 
 def end_with_parent() -> None:
@@ -33,6 +36,16 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True, name="end with parent").start()
 
 
+def pass_warnings_on() -> None:
+    """Print what the training warns of, for the tasks' process to tell."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter(f"{WARNING_MARK}%(message)s"))
+    log = logging.getLogger("models")
+    log.addHandler(handler)
+    log.propagate = False
+
+
 def main(argv: Sequence[str]) -> None:
     """Be one of the processes."""
     from models.training.parallel import find_group, grouped
@@ -42,6 +55,8 @@ def main(argv: Sequence[str]) -> None:
     request = TrainingRequest.read(Path(path))
     with grouped(request.device) as device:
         is_first = find_group().is_first
+        if is_first:
+            pass_warnings_on()
 
         def report(metrics: EpochMetrics) -> None:
             if is_first:

@@ -1,6 +1,7 @@
 """A training shared by processes: what they are told, what they say, and how they end."""
 
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -77,6 +78,21 @@ def test_epochs_of_the_first_process_are_passed_on(launcher):
     assert " ".join(words) == "-m torch.distributed.run --standalone --nproc-per-node=3 -m pipeline.training.worker"
     assert not Path(path).exists(), "it was for the processes alone"
     assert TrainingRequest.read(arguments.with_name("request")).folder == "runs/checkpoints/vnet-abc"
+
+
+def test_what_the_first_process_warns_of_is_told_as_a_warning(launcher, caplog):
+    launcher("a line of torchrun's\nwarning: anet: constant predictions: in epochs 0 to 2 ...\n", 0)
+    with caplog.at_level(logging.INFO, "valar"):
+        train_in_processes(REQUEST, 3, lambda metrics: None)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == ["anet: constant predictions: in epochs 0 to 2 ..."]
+
+
+def test_a_process_prints_what_its_training_warns_of():
+    code = "import logging; from pipeline.training.worker import pass_warnings_on\n"
+    code += "pass_warnings_on(); logging.getLogger('models.training.loop').warning('%s: told', 'vnet')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("warning: vnet: told\n", "")
 
 
 def test_a_request_is_read_as_it_was_written(tmp_path):
