@@ -31,6 +31,7 @@ from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
 from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, forget_failure, read_failures, write_failure
+from pipeline.runs.known_content import describe_taken
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.locking import open_locked
 from pipeline.runs.plan import advise_shard_size
@@ -84,7 +85,7 @@ class Session:
             changes_store: False leaves the store as it is: this process may not write to it.
             is_idle: Whether the store has all that is asked for; then `[run] root` may be read-only, too.
         """
-        num_again = len(self.run.sound_again)
+        num_again, taken = len(self.run.sound_again), self.run.taken
         self._is_listed = changes_store
         if changes_store:
             self.run = begin(self.run)
@@ -97,12 +98,15 @@ class Session:
             waiting = {shard for shard, stages in work.items() if stage in stages}
             self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
             self._reused[title] = sum(shard not in waiting for shard in run.plan.assigned.values())
-        clips = sum(len(run.plan.shards[shard].members) for shard in run.plan.new)
-        advice = advise_shard_size(len(run.plan.new), clips, run.settings.store.shard_size)
+        if taken:
+            self.progress.say(describe_taken(taken))
+        new = run.plan.new - taken.keys()
+        clips = sum(len(run.plan.shards[shard].members) for shard in new)
+        advice = advise_shard_size(len(new), clips, run.settings.store.shard_size)
         for warning in filter(None, (*run.dataset.warnings, advice)):
             logger.warning("%s", warning)
-        if run.plan.new:
-            logger.info("%d new or changed clips in %d new shards", clips, len(run.plan.new))
+        if new:
+            logger.info("%d new or changed clips in %d new shards", clips, len(new))
         self._num_pending, self._begun = sum(map(bool, work.values())), time.monotonic()
         if num_again:
             logger.info("the sound of %d shards is made again: an earlier version's ffmpeg failed on it", num_again)

@@ -47,6 +47,16 @@ class Table:
         names = tuple(shard.names)
         return cls(names, {fact: tuple(shard.fact(name, fact) for name in names) for fact in _COLUMNS[1:]})
 
+    @classmethod
+    def join(cls, rows: Mapping[str, tuple["Table", str]]) -> "Table":
+        """Make one of rows of others.
+
+        Args:
+            rows: Name of an utterance to a table, and the name that it has there.
+        """
+        columns = {fact: tuple(table.fact(name, fact) for table, name in rows.values()) for fact in _COLUMNS[1:]}
+        return cls(tuple(rows), columns)
+
     @functools.cached_property
     def _index(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.names)}

@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.progress import format_seconds
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.failures import read_failures
+from pipeline.runs.known_content import describe_taken
 from pipeline.runs.opening import open_run
 from pipeline.runs.rates import Rate, read_rates
 from pipeline.runs.run import Run
@@ -54,17 +55,19 @@ class Status:
         missing: Utterances that never had a file.
         vanished: Utterances whose file is gone and whose rows are kept.
         failed: What failed in the last run, as one sentence each.
+        known: Which clips are known under other names: a run takes their rows over; one sentence, or "".
     """
 
     stages: list[StageStatus] = field(default_factory=list)
     missing: int = 0
     vanished: int = 0
     failed: list[str] = field(default_factory=list)
+    known: str = ""
 
     @property
     def is_settled(self) -> bool:
         """Whether a run would have nothing to do."""
-        return not any(stage.waiting for stage in self.stages)
+        return not any(stage.waiting for stage in self.stages) and not self.known
 
     @property
     def seconds(self) -> float:
@@ -74,7 +77,12 @@ class Status:
 
 def read_status(run: Run) -> Status:
     """Look at the files that a run would leave."""
-    status = Status(missing=len(run.plan.missing), vanished=len(run.plan.vanished), failed=read_failures(run.folder))
+    status = Status(
+        missing=len(run.plan.missing),
+        vanished=len(run.plan.vanished),
+        failed=read_failures(run.folder),
+        known=describe_taken(run.taken),
+    )
     present = {name: shard for name, shard in run.plan.assigned.items() if name not in run.plan.vanished}
     work = {shard: run.find_work(shard) for shard in run.plan.shards}
     rates = read_rates(run.folder)
@@ -147,6 +155,8 @@ def format_status(status: Status) -> str:
         lines.append(
             format_count(status.vanished, "file is gone; its features", "files are gone; their features") + " are kept"
         )
+    if status.known:
+        lines.append(status.known)
     lines += [f"failed in the last run: {failure}" for failure in status.failed]
     lines.append("nothing to do" if status.is_settled else _format_end(status))
     return "\n".join(lines)

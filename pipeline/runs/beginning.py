@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from pipeline.runs.known_content import take_over
 from pipeline.runs.run import Run
 from pipeline.runs.sound_again import remove_mistrusted
 from store import files
@@ -22,6 +23,7 @@ def begin(run: Run) -> Run:
     Returns:
         The run to work on.
     """
+    take_over(run)
     for shard in run.plan.new:
         run.plan.shards[shard].write(run.store)
     plan, folder = run.plan, str(run.folder.resolve())
@@ -34,7 +36,7 @@ def begin(run: Run) -> Run:
     else:
         listing.write(run.store)
     remove_mistrusted(run)
-    run = dataclasses.replace(run, sound_again=frozenset())
+    run = dataclasses.replace(run, sound_again=frozenset(), taken={})
     pending = run.pending
     if not pending:
         return run

@@ -54,6 +54,8 @@ def describe_clip_changes(
     ['1 clip added (v/b)', '1 label changed (v/a: arousal 0.2 to 0.3)']
     """
     gone_to = gone_to or {}
+    renamed = _find_renamed(before, now, gone_to)
+    before = {renamed.get(name, name): facts for name, facts in before.items()}
     both = [name for name in now if name in before]
     removed = [name for name in before if name not in now]
     found = [
@@ -64,6 +66,7 @@ def describe_clip_changes(
             "clip",
             "left out",
         ),
+        _phrase([f"{old} to {new}" for old, new in renamed.items()], "clip", "renamed"),
         _phrase(_compare(both, before, now, lambda facts: facts.split), "clip", "moved"),
         _phrase(_compare_labels(both, before, now), "label", "changed"),
         _phrase([name for name in both if _is_other_file(before[name], now[name])], "clip", "with other content"),
@@ -73,6 +76,18 @@ def describe_clip_changes(
         _phrase(_compare(both, before, now, lambda facts: facts.state), "clip", "in another state"),
     ]
     return [phrase for phrase in found if phrase]
+
+
+def _find_renamed(
+    before: Mapping[str, ClipFacts], now: Mapping[str, ClipFacts], gone_to: Mapping[str, str]
+) -> dict[str, str]:
+    """Find clips that have another name now: their old name to a new one of the same content."""
+    new: dict[str, list[str]] = {}
+    for name in now:
+        if name not in before and now[name].content not in ("", UNREAD):
+            new.setdefault(now[name].content, []).append(name)
+    gone = [name for name in before if name not in now and name not in gone_to]
+    return {old: found.pop(0) for old in gone if (found := new.get(before[old].content))}
 
 
 def _phrase(names: Iterable[str], noun: str, verb: str) -> str:

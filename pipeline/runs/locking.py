@@ -37,6 +37,6 @@ def open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: 
         refused = error
     is_new = not any((store / name).exists() for name in OWN_FOLDERS)
     run = found if found is not None and is_new else open_run(unlabelled, trains=trains)
-    if refused is not None and run.pending:
+    if refused is not None and (run.pending or run.taken):
         raise refused
     return run, refused is None

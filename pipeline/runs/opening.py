@@ -175,7 +175,7 @@ def _plan_run(
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
     before = read_listing(store, name)
     plan, sound_again = plan_clips(settings.store.shard_size, dataset, clips, before, stage_files, videos)
-    stage_files = dataclasses.replace(stage_files, sound_again=sound_again)
+    stage_files = dataclasses.replace(stage_files, sound_again=sound_again, taken=plan.taken)
     run = Run(
         **{each.name: getattr(stage_files, each.name) for each in dataclasses.fields(stage_files)},
         settings=settings,

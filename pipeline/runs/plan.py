@@ -7,6 +7,8 @@ from store.plans import Member, StoredPlan
 
 #: New shards from which on larger ones are advised: each is up to seven files, and a plan.
 _TOO_MANY_SHARDS = 2000
+#: Where an utterance's rows are: the id of a shard, and the name that they have in it.
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Plan:
         new: Ids of the shards that were made now.
         overrides: Utterance to what was said of it when its rows were made (who speaks, which part of a recording it
             is); those of whom nothing was said are not in it.
+        taken: Those of the new shards whose members are all known by their content: member to where its rows are.
     """
 
     shards: dict[str, StoredPlan]
@@ -31,6 +34,7 @@ class Plan:
     stamps: dict[str, tuple[int, int]]
     new: frozenset[str] = field(default_factory=frozenset)
     overrides: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, Mapping[str, Place]] = field(default_factory=dict)
     _groups: dict[int, dict[str, list[str]]] = field(default_factory=dict, repr=False, compare=False)
 
     def group_shards(self, digits: int) -> dict[str, list[str]]:
@@ -53,6 +57,7 @@ def make_plan(
     holds: Callable[[str, str], bool],
     was_made: Callable[[str, str], bool],
     same_content: Callable[[str, Member], bool],
+    find_content: Callable[[Sequence[Member]], Mapping[str, Place]],
     shard_size: int,
 ) -> Plan:
     """Give every new or changed utterance to a new shard and find the shard of every other one.
@@ -68,6 +73,7 @@ def make_plan(
         was_made: (shard id, name) -> whether there are features of it in the shard, under whatever settings: one that
             was planned, never read, and is gone has never had a file as far as anybody can tell.
         same_content: (shard id, clip) -> whether the clip's digest equals that of the shard's rows; reads the clip.
+        find_content: New clips -> of those that are known by their content under another name where their rows are.
         shard_size: Most utterances in a new shard.
     """
     plans = {plan.shard: plan for plan in known}
@@ -100,7 +106,8 @@ def make_plan(
         elif clip is not None:
             fresh.append(clip)
 
-    return _complete_plan(listed, clips, plans, assigned, fresh, frozenset(vanished), seen, shard_size)
+    places = find_content(fresh)
+    return _complete_plan(listed, clips, plans, assigned, fresh, places, frozenset(vanished), seen, shard_size)
 
 
 def _complete_plan(
@@ -109,14 +116,15 @@ def _complete_plan(
     plans: dict[str, StoredPlan],
     assigned: dict[str, str],
     fresh: Sequence[Member],
+    places: Mapping[str, Place],
     vanished: frozenset[str],
     seen: Mapping[str, tuple[str, tuple[int, int]]],
     shard_size: int,
 ) -> Plan:
     """Give the clips that no shard has to new ones, and put the plan together."""
-    fresh = sorted(fresh)
-    new = [StoredPlan(tuple(fresh[i : i + shard_size])) for i in range(0, len(fresh), shard_size)]
-    fresh_plans = {plan.shard: plan for plan in new}
+    # Clips that are known have shards of their own, which have nothing to do.
+    known = _fill_shards([clip for clip in fresh if clip.name in places], shard_size)
+    fresh_plans = known | _fill_shards([clip for clip in fresh if clip.name not in places], shard_size)
     assigned = assigned | {member.name: shard for shard, plan in fresh_plans.items() for member in plan.members}
     plans = plans | fresh_plans
     needed = {shard for name, shard in assigned.items() if name not in vanished}
@@ -133,7 +141,14 @@ def _complete_plan(
             for member in plans[shard].members
             if member.override and assigned.get(member.name) == shard
         },
+        taken={shard: {name: places[name] for name in plan.names} for shard, plan in known.items()},
     )
+
+
+def _fill_shards(clips: Iterable[Member], shard_size: int) -> dict[str, StoredPlan]:
+    ordered = sorted(clips)
+    plans = [StoredPlan(tuple(ordered[i : i + shard_size])) for i in range(0, len(ordered), shard_size)]
+    return {plan.shard: plan for plan in plans}
 
 
 def _shard_of(

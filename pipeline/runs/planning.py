@@ -7,10 +7,12 @@ from pathlib import Path
 from pipeline.chain import FEATURE_STAGES
 from pipeline.dataset.utterances import Dataset
 from pipeline.errors import UserError
+from pipeline.runs.known_content import find_known_content
 from pipeline.runs.plan import Plan, make_plan
 from pipeline.runs.run import Run, compute_file_digest, has_rows
 from pipeline.runs.sound_again import MistrustedSound
 from pipeline.runs.stage_files import StageFiles
+from store.erased import read_erased
 from store.layout import listings_folder
 from store.listings import PREDICTION, Listing
 from store.plans import Member, read_stored_plans
@@ -54,6 +56,7 @@ def plan_clips(
         holds=lambda shard, name: not is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
+        find_content=lambda new: find_known_content(stage_files, stored, new, videos, read_erased(store).__contains__),
         shard_size=shard_size,
     )
     return plan, mistrusted.pick(plan)

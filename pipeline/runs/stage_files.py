@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.chain import STAGES, Stage, find_readers, find_work
+from pipeline.runs.plan import Place
 from store.layout import shard_path
 from store.shard.reader import Shard
 from store.tables import Stamp, Table, read_tables, remember, stamp_of
@@ -25,6 +26,8 @@ class StageFiles:
         kept: What the settings keep beside the features: crops, crops_jpeg, pixels.
         chain: The run's chain: what is always there, and the features that its user has declared.
         sound_again: Shards whose sound counts as not made (`pipeline.runs.sound_again`).
+        taken: Shards that count as made: each member's rows are there in another shard, under another name
+            (`pipeline.runs.known_content`).
     """
 
     store: Path
@@ -32,6 +35,7 @@ class StageFiles:
     kept: frozenset[str]
     chain: Mapping[str, Stage] = field(default_factory=lambda: STAGES)
     sound_again: frozenset[str] = frozenset()
+    taken: Mapping[str, Mapping[str, Place]] = field(default_factory=dict)
     _opened: OrderedDict[Path, Shard] = field(default_factory=OrderedDict, repr=False, compare=False)
     _tables: dict[tuple[str, str], Table] = field(default_factory=dict, repr=False, compare=False)
     _remembered: dict[str, dict[str, tuple[Stamp, Table]]] = field(default_factory=dict, repr=False, compare=False)
@@ -88,6 +92,13 @@ class StageFiles:
             None when the file is not there.
         """
         key = (stage, shard)
+        if key not in self._tables and shard in self.taken:
+            places = self.taken[shard]
+            tables = {name: self.table(stage, other) for name, (other, _) in places.items()}
+            if None in tables.values():
+                return None
+            rows = {name: (table, places[name][1]) for name, table in tables.items() if table is not None}
+            self._tables[key] = Table.join(rows)
         if key not in self._tables:
             path = self.path(stage, shard)
             try:
@@ -114,7 +125,7 @@ class StageFiles:
 
     def find_work(self, shard: str) -> dict[str, tuple[str, ...]]:
         """Say what is to be done to a shard: stage to the files that it has to make; see `chain.find_work`."""
-        return self._find_work(shard, self.chain)
+        return {} if shard in self.taken else self._find_work(shard, self.chain)
 
     def _find_work(self, shard: str, stages: Mapping[str, Stage]) -> dict[str, tuple[str, ...]]:
         unmade = self.sound_stages if shard in self.sound_again else ()

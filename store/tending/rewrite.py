@@ -1,4 +1,4 @@
-"""Writing shards anew with other members: what `compact` and `erase` have in common. No feature is computed."""
+"""Writing shards of rows that others have: for `compact`, `erase` and renamed clips. No feature is computed."""
 
 import dataclasses
 import os
@@ -57,44 +57,78 @@ def write_merged(root: Path, sets: Sets, plan: StoredPlan, origins: Mapping[str,
             except StoreError:
                 unreadable.append(paths[shard])
         if not set(unreadable) & {paths[shard] for shard in shards}:
-            _write_stage(root, stage_set, plan, {name: sources[shard] for name, shard in origins.items()})
+            _write_stage(root, stage_set, plan, {name: (sources[shard], name) for name, shard in origins.items()})
     return unreadable
 
 
-def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Mapping[str, Shard]) -> None:
+def write_copied(
+    root: Path,
+    stage_set: StageSet,
+    plan: StoredPlan,
+    places: Mapping[str, tuple[str, str]],
+    digests: Mapping[str, str],
+) -> None:
+    """Write a planned shard of one stage set from rows that other shards have under other names.
+
+    Nothing is done where it is there already, or where the stage set has not got all of those rows.
+
+    Args:
+        root: The store's folder.
+        stage_set: The stage set.
+        plan: The new shard.
+        places: Member to the id of the shard whose rows are taken, and the name that they have there.
+        digests: Member to the digest of the file that they must have been made of.
+
+    Raises:
+        StoreError: A shard cannot be read.
+    """
+    paths = {shard: stage_set.folder / f"{shard}.h5" for shard, _ in places.values()}
+    if (stage_set.folder / f"{plan.shard}.h5").exists() or not all(path.exists() for path in paths.values()):
+        return
+    shards = {shard: Shard(path) for shard, path in paths.items()}
+    rows_of = {name: (shards[shard], old) for name, (shard, old) in places.items()}
+    for source, old in rows_of.values():
+        source.check_rows(old)
+    if all(source.fact(old, "source_sha256") == digests[name] for name, (source, old) in rows_of.items()):
+        _write_stage(root, stage_set, plan, rows_of)
+
+
+def _write_stage(root: Path, stage_set: StageSet, plan: StoredPlan, rows_of: Mapping[str, tuple[Shard, str]]) -> None:
+    """Write a shard: each member's rows come from a shard, and have a name there."""
     path = stage_set.folder / f"{plan.shard}.h5"
-    provenance = _merge_provenance(list(rows_of.values()))
+    provenance = _merge_provenance([source for source, _ in rows_of.values()])
     with ShardWriter(
         path,
         stage=stage_set.stage,
         shard=plan.shard,
         fingerprint=stage_set.fingerprint,
         provenance=provenance,
-        width=find_width(next(iter(rows_of.values())).schema),
+        width=find_width(next(iter(rows_of.values()))[0].schema),
     ) as writer:
         for name in plan.names:
-            source = rows_of[name]
-            with writer.utterance(name, source_sha256=source.fact(name, "source_sha256")) as rows:
-                rows.set_status(source.fact(name, "status"), source.fact(name, "message"))
+            source, old = rows_of[name]
+            with writer.utterance(name, source_sha256=source.fact(old, "source_sha256")) as rows:
+                rows.set_status(source.fact(old, "status"), source.fact(old, "message"))
                 facts = [column.name for column in source.schema.facts if column.name in source.fact_names]
-                rows.facts = {fact: source.fact(name, fact) for fact in facts}
+                rows.facts = {fact: source.fact(old, fact) for fact in facts}
                 if stage_set.stage == "wav":
-                    rows.length = source.fact(name, "length")
-                    _link_wav(root, stage_set.fingerprint, source.path.stem, plan.shard, name)
+                    rows.length = source.fact(old, "length")
+                    places = ((source.path.stem, old), (plan.shard, name))
+                    _link_wav(*(wav_path(root, stage_set.fingerprint, *place) for place in places))
                 else:
-                    _copy_rows(source, rows)
+                    _copy_rows(source, old, rows)
 
 
-def _copy_rows(source: Shard, rows: UtteranceRows) -> None:
+def _copy_rows(source: Shard, name: str, rows: UtteranceRows) -> None:
     schema = source.schema
     if schema.bytes_of:
-        images = source.images(rows.name)
+        images = source.images(name)
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             rows.append_bytes(list(images[start : start + _IMAGES_AT_ONCE]))
         return
-    arrays = {column.name: source.rows(rows.name, column.name) for column in schema.rows}
-    for start in range(0, source.fact(rows.name, "length"), _ROWS_AT_ONCE):
-        rows.append(**{name: array[start : start + _ROWS_AT_ONCE] for name, array in arrays.items()})
+    arrays = {column.name: source.rows(name, column.name) for column in schema.rows}
+    for start in range(0, source.fact(name, "length"), _ROWS_AT_ONCE):
+        rows.append(**{column: array[start : start + _ROWS_AT_ONCE] for column, array in arrays.items()})
 
 
 def _merge_provenance(sources: list[Shard]) -> dict[str, Any]:
@@ -107,13 +141,14 @@ def _merge_provenance(sources: list[Shard]) -> dict[str, Any]:
     return {**first, "merged_with": others} if others else dict(first)
 
 
-def _link_wav(root: Path, fingerprint: str, old: str, new: str, name: str) -> None:
-    source, target = wav_path(root, fingerprint, old, name), wav_path(root, fingerprint, new, name)
+def _link_wav(source: Path, target: Path) -> None:
     # A name too long for the file system has no sound; Path.exists would fail on it.
     if os.path.exists(source) and not target.exists():  # noqa: PTH110
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             target.hardlink_to(source)
+        except FileExistsError:  # another host that does the same was first
+            pass
         except OSError:  # a file system without hard links
             shutil.copy2(source, target)
 

@@ -92,6 +92,27 @@ def rename(place):
     place.write_rows("train", [place.row("train/11.mp4", 0.1), *place.rows("train")[1:]])
 
 
+def rename_and_override(place):
+    rename(place)
+    (place.folder / "overrides.csv").write_text("video,utterance,audio_stream\ntrain,11.mp4,0\n", encoding="utf-8")
+    place.configure("[dataset]\noverrides = overrides.csv\n")
+
+
+def swap(place):
+    one, two = (place.folder / "videos/train" / name for name in ("1.mp4", "2.mp4"))
+    one.rename(one.with_name("aside"))
+    two.rename(one)
+    one.with_name("aside").rename(two)
+
+
+def copy_of(name, content):
+    def change(place):
+        add_row("train", name)(place)
+        place.write_clip(name, content)
+
+    return change
+
+
 def override(place):
     (place.folder / "overrides.csv").write_text("video,utterance,audio_stream\ntrain,1.mp4,0\n", encoding="utf-8")
     place.configure("[dataset]\noverrides = overrides.csv\n")
@@ -171,8 +192,20 @@ CASES = {
         NETWORKS,
         "1 clip with other content (train/1), features first",
     ),
-    "renamed": Case(
-        rename, clips(1), NETWORKS, "1 clip added (train/11), 1 clip removed (train/1), features first"
+    "renamed": Case(rename, {}, NETWORKS, "1 clip renamed (train/1 to train/11)"),
+    "renamed, and told otherwise": Case(
+        rename_and_override,
+        clips(1),
+        NETWORKS,
+        "1 clip added (train/11), 1 clip removed (train/1), features first",
+    ),
+    "two names swapped": Case(swap, {}, NETWORKS, "2 clips with other content (train/1, train/2)"),
+    "copied under another name": Case(copy_of("new/1.mp4", "train/1.mp4"), {}, NETWORKS, "1 clip added (new/1)"),
+    "two equal clips added": Case(
+        lambda place: [copy_of(name, "a new one")(place) for name in ("new/1.mp4", "new/2.mp4")],
+        clips(2),
+        NETWORKS,
+        "2 clips added (new/1, new/2), features first",
     ),
     "override": Case(override, clips(1), NETWORKS, "1 clip with other content (train/1), features first"),
     "setting of frames": Case(

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from pipeline.runs.clip_changes import ClipFacts, describe_clip_changes
+from pipeline.runs.clip_changes import UNREAD, ClipFacts, describe_clip_changes
 from pipeline.runs.ledger import LedgerRow, format_ledger, parse_ledger
 
 FACTS = ClipFacts("train", 0.2, 0.1, "ab")
@@ -31,6 +31,22 @@ def test_of_many_the_first_are_named_and_all_counted():
         "3 clips removed (v/0, v/1, v/2)",
         "2 clips left out (v/3: train to picture no_face, v/4: train to test)",
     ]
+
+
+def test_a_clip_of_the_same_content_under_another_name_is_renamed():
+    new = {"v/x": replace(FACTS, arousal=0.3)}
+    assert describe_clip_changes({"v/a": FACTS}, new) == [
+        "1 clip renamed (v/a to v/x)",
+        "1 label changed (v/x: arousal 0.2 to 0.3)",
+    ]
+    equal = {"v/a": FACTS, "v/b": FACTS}
+    assert describe_clip_changes(equal, {"v/x": FACTS}) == ["1 clip removed (v/b)", "1 clip renamed (v/a to v/x)"]
+    assert describe_clip_changes({"v/a": FACTS}, {"v/x": FACTS}, {"v/a": "test"}) == [
+        "1 clip added (v/x)",
+        "1 clip left out (v/a: train to test)",
+    ], "the old name is still there"
+    unread = {"v/x": replace(FACTS, content=UNREAD)}
+    assert describe_clip_changes(unread, {"v/y": unread["v/x"]}) == ["1 clip added (v/y)", "1 clip removed (v/x)"]
 
 
 def test_what_is_not_known_is_no_change():

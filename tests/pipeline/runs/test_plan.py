@@ -20,6 +20,7 @@ def plan_of(listed, clips, known=(), **kwargs):
         "holds": lambda shard, name: True,
         "was_made": lambda shard, name: True,
         "same_content": lambda shard, clip: False,
+        "find_content": lambda clips: {},
         "shard_size": 2,
     }
     return make_plan(listed, {c.name: c for c in clips}, known, **{**defaults, **kwargs})
@@ -47,6 +48,22 @@ def test_new_clips_go_to_shards_in_sorted_order():
     assert members == [("v/a", "v/b"), ("v/c",)]
     assert plan.new == set(plan.shards)
     assert plan.stamps == dict.fromkeys(ABC, (100, 1))
+
+
+def test_clips_that_are_known_by_their_content_get_shards_of_their_own():
+    known = {"v/b": ("0" * 16, "w/b"), "v/c": ("1" * 16, "w/x")}
+    plan = plan_of(ABC, [clip(name) for name in ABC], find_content=lambda clips: known)
+    (taken,) = plan.taken
+    assert plan.taken[taken] == known
+    assert plan.shards[taken].names == ["v/b", "v/c"]
+    assert plan.assigned == {"v/a": plan.assigned["v/a"], "v/b": taken, "v/c": taken}
+    assert plan.assigned["v/a"] != taken
+    assert plan.new == set(plan.shards)
+    asked = []
+    again = plan_of(
+        ABC, [clip(name) for name in ABC], plan.shards.values(), find_content=lambda clips: asked.extend(clips) or {}
+    )
+    assert (again.taken, asked) == ({}, []), "what has a shard is not looked for"
 
 
 def test_machines_that_plan_the_same_get_the_same_ids():

@@ -124,7 +124,8 @@ def test_compact_merges_small_shards_and_changes_no_row(store):
 
 
 def test_compact_passes_by_a_name_too_long_to_have_a_sound(tmp_path):
-    _link_wav(tmp_path, "0a", "old", "new", "v/" + "b" * 252)
+    name = "v/" + "b" * 252
+    _link_wav(wav_path(tmp_path, "0a", "old", name), wav_path(tmp_path, "0a", "new", name))
     assert list(tmp_path.iterdir()) == []
 
 
