@@ -5,6 +5,7 @@ import errno
 import functools
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -124,9 +125,9 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
-    """Remove what killed processes of this host left half-written in `folder`, with `below` also in its folders.
+    """Remove what killed processes left half-written in `folder`, with `below` also in its folders.
 
-    What is at work is let alone.
+    What is at work is let alone; see `is_leftover`.
     """
     removed = []
     pattern = f".*{_MARK}*"
@@ -141,21 +142,27 @@ def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
 
 
 def is_leftover(path: Path) -> bool:
-    """Tell whether a file is what a process of this host had half-written when it was killed.
+    """Tell whether a file or a folder is what a process had half-written when it was killed.
 
-    Containers may share a host's name and see none of each other's processes: what one of another namespace writes
-    counts only when it has not been changed for a week.
+    The processes of another host are not seen from here, and containers may share a host's name and see none of each
+    other's: what they write counts only when nothing of it has been changed for a week.
     """
     owner, _, process = path.name.rpartition(_MARK)[2].rpartition("-")
-    ours = path.name.startswith(".") and _MARK in path.name and owner == socket.gethostname()
     number, start, _, namespace = [*process.split("."), "", "", ""][:4]
-    if not ours or not number.isdigit():
+    if not path.name.startswith(".") or _MARK not in path.name or not number.isdigit():
         return False
-    if namespace not in ("", _find_namespace()):
-        with contextlib.suppress(FileNotFoundError):
-            return time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS
-        return False
-    return not _is_running(int(number), start)
+    if owner == socket.gethostname() and namespace in ("", _find_namespace()):
+        return not _is_running(int(number), start)
+    return time.time() - _last_change(path) > _ABANDONED_SECONDS
+
+
+def _last_change(path: Path) -> float:
+    """Return when a file, or anything in a folder, was last changed; the time to come where it is gone by now."""
+    try:
+        inside = path.iterdir() if path.is_dir() and not path.is_symlink() else ()
+        return max([path.lstat().st_mtime, *map(_last_change, inside)])
+    except FileNotFoundError:
+        return math.inf
 
 
 def _unfinished_name(name: str) -> str:

@@ -68,6 +68,23 @@ def test_what_a_container_of_the_same_host_name_is_at_work_on_stays_for_a_week(t
     assert sorted(files.remove_leftovers(tmp_path)) == left
 
 
+def test_what_a_dead_host_left_goes_when_nothing_of_it_has_changed_for_a_week(tmp_path):
+    old = {}
+    for number, name in enumerate(["dead", "at work"]):
+        folder = tmp_path / f".0.partial-another-host-{number}.77.ab.4026531836"
+        (folder / "crops").mkdir(parents=True)
+        (folder / "crops" / "0").write_text("rows")
+        for path in (folder / "crops" / "0", folder / "crops", folder):
+            os.utime(path, (0, 0))
+        old[name] = folder
+    os.utime(old["at work"] / "crops" / "0")  # a file that grows leaves the times of its folders as they are
+    files_of_others = tmp_path / ".0.partial-another-host-x.77.ab.4026531836"
+    files_of_others.touch()
+    os.utime(files_of_others, (0, 0))
+    assert files.remove_leftovers(tmp_path) == [old["dead"]]
+    assert sorted(tmp_path.iterdir()) == sorted([old["at work"], files_of_others])
+
+
 def test_a_process_with_the_number_of_a_killed_one_goes_on(tmp_path, monkeypatch):
     # In a container the run and the next one are both process 1; on a host numbers are used again.
     number = kill_while_it_writes(tmp_path)
