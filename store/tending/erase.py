@@ -1,5 +1,6 @@
 """Erasing a participant who withdraws: every row, sound, plan and listing of theirs; later runs refuse the clips."""
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterable
@@ -30,6 +31,7 @@ class Erasure:
 
     Args:
         utterances: The erased ones.
+        equal: Those of them that nobody named: they were made of the same content as one that was.
         shards: Ids of the shards that are written anew or removed.
         unreadable: Damaged files that were removed whole; the next run makes them again for the others.
         pages: Folders of pages in the store, whose pages are removed; `browse` makes them again.
@@ -39,6 +41,7 @@ class Erasure:
     """
 
     utterances: list[str] = field(default_factory=list)
+    equal: list[str] = field(default_factory=list)
     shards: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
@@ -53,6 +56,8 @@ class Erasure:
 def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
     """Find what is to be erased: an utterance by its full name, a video with all of its utterances.
 
+    What an earlier erasure that was interrupted has left is to be erased, too.
+
     Raises:
         UtteranceNotFoundError: A name is not in this store and was not erased before; names the nearest.
 
@@ -60,7 +65,7 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
     known = {name for plan in read_stored_plans(root).values() for name in plan.names}
     known |= {name for listing in read_listings(root) for name in listing.shards}
     erased = read_erased(root)
-    found: set[str] = set()
+    found = {name for name in known if name in erased}
     for wanted in names:
         matching = {name for name in known if name == wanted or name.startswith(f"{wanted.rstrip('/')}/")}
         if not matching and wanted not in erased:
@@ -69,6 +74,26 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
             raise UtteranceNotFoundError(f"{wanted!r} is no utterance and no video of {root}{hint}; nothing was erased")
         found |= matching
     return sorted(found)
+
+
+def _find_equal(root: Path, victims: set[str]) -> set[str]:
+    """Find utterances that were made of the same content as victims: a clip may have had another name once.
+
+    Parts of one recording are of one file, and differ in what was said of them.
+    """
+    overrides = {
+        (shard, member.name): member.override
+        for shard, plan in read_stored_plans(root).items()
+        for member in plan.members
+    }
+    names: dict[tuple[bytes, str], set[str]] = {}
+    for stage_set in find_stage_sets(root):
+        for shard, path in stage_set.shards.items():
+            with contextlib.suppress(ShardError):
+                rows = Shard(path)
+                for name, digest in zip(rows.names, rows.facts("source_sha256"), strict=True):
+                    names.setdefault((bytes(digest), overrides.get((shard, name), "")), set()).add(name)
+    return {name for (digest, _), equal in names.items() if digest and equal & victims for name in equal} - victims
 
 
 def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
@@ -86,11 +111,13 @@ def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Era
     """
     check_is_store(root)
     check_no_links(root)
-    victims = set(find_utterances(root, names))
+    named = set(find_utterances(root, names))
+    equal = _find_equal(root, named)
+    victims = named | equal
     sets = snapshot_sets(root)
     shards = sorted(_find_affected(root, victims))
     pages = find_pages(root)
-    result = Erasure(sorted(victims), shards, pages=[str(folder.relative_to(root)) for folder in pages])
+    result = Erasure(sorted(victims), sorted(equal), shards, pages=[str(folder.relative_to(root)) for folder in pages])
     removed = [*(path for shard in shards for path in files_of_shard(sets, root, shard)), *_find_aside(root, shards)]
     for path in [*removed, *(path for folder in pages for path in list_pages(folder))]:
         if os.path.lexists(path):
@@ -115,7 +142,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
     result = find_erasure(root, names, runs)
     victims = set(result.utterances)
     # The refusal comes first: whatever interrupts the rest, the wish is on record and can be given again.
-    read_erased(root).with_names([name.rstrip("/") for name in names]).write(root)
+    read_erased(root).with_names([*(name.rstrip("/") for name in names), *result.equal]).write(root)
     moved: dict[tuple[str, str], str] = {}
     affected = _find_affected(root, victims)
     sets = snapshot_sets(root)
@@ -203,6 +230,7 @@ def render_erasure(result: Erasure, *, erased: bool = True) -> str:
     names, shards = format_count(len(result.utterances), "utterance"), format_count(len(result.shards), "shard")
     lines = [f"{verb} {names} from {shards}; later runs refuse what is erased"]
     for title, found in (
+        ("of these nobody named the following; they have the content of one that was named", result.equal),
         ("damaged files that are removed whole; the next run makes them again", result.unreadable),
         ("pages that are removed; `browse` makes them again", result.pages),
         ("checkpoints that may have been trained on them; remove them and train again", result.checkpoints),

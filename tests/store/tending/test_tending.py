@@ -15,6 +15,7 @@ from store.layout import shard_path, wav_path
 from store.listings import Listing
 from store.pages_mark import PAGES_MARK
 from store.plans import StoredPlan, plan_of, read_stored_plans
+from store.shard.writer import ShardWriter
 from store.tending.compact import compact_store, plan_merges
 from store.tending.erase import erase, render_erasure
 from store.tending.garbage import find_garbage, remove_garbage, render_garbage
@@ -238,6 +239,34 @@ def test_the_erased_are_refused_by_name_and_by_video(store):
     assert next(iter(read_stored_plans(root).values())).names == ["v/b"]
     # Once more, as after an interruption.
     assert erase(root, ["v/a"]).utterances == []
+
+
+def write_rows(root, shard, clips):
+    """Write a shard's STFT: name of an utterance to the digest of what it was made of."""
+    path = shard_path(root, "stft", FINGERPRINTS["stft"], shard)
+    with ShardWriter(path, stage="stft", shard=shard, fingerprint=FINGERPRINTS["stft"], provenance={}) as writer:
+        for name, source_sha256 in clips.items():
+            with writer.utterance(name, source_sha256=source_sha256) as rows:
+                rows.append(stft=np.ones((2, 257, 2), np.float32))
+
+
+def test_whoever_had_another_name_once_is_erased_under_both(tmp_path):
+    root, one, other = tmp_path / "store", "1" * 64, "2" * 64
+    before, now = plan_of([member("v/old"), member("v/b")]), plan_of([member("z/new")])
+    parts = plan_of([member("r/1")._replace(override=said) for said in ('{"cut": [0, 1]}',)])
+    rest = plan_of([member("r/2")._replace(override='{"cut": [1, 2]}')])
+    contents = {before: [other, one], now: [one], parts: [other], rest: [other]}
+    for plan, digests in contents.items():
+        plan.write(root)
+        write_rows(root, plan.shard, dict(zip(plan.names, digests, strict=True)))
+    result = erase(root, ["z/new"])
+    assert (result.utterances, result.equal) == (["v/old", "z/new"], ["v/old"])
+    assert "of these nobody named the following; they have the content of one that was named:\n  v/old" in (
+        render_erasure(result)
+    )
+    assert {name for plan in read_stored_plans(root).values() for name in plan.names} == {"v/b", "r/1", "r/2"}
+    assert {"v/old", "z/new"} == {name for name in ("v/old", "v/b", "z/new") if name in read_erased(root)}
+    assert erase(root, ["r/1"]).equal == [], "another part of the recording is another clip"
 
 
 def test_an_unknown_name_erases_nothing(store):
