@@ -60,7 +60,9 @@ COMMANDS = {
     ),
     "run": Entry("features, three networks and the report", "valar.run", "valar run", is_free=True),
     "features": Entry("features only", "valar.features", "valar features", is_free=True),
-    "status": Entry("what is done, waiting and failed", "pipeline.commands.status", "valar status --json"),
+    "status": Entry(
+        "what is done, waiting and failed", "pipeline.commands.status", "valar status --json\nvalar status Features"
+    ),
     "report": Entry(
         "the newest report, or two side by side",
         "pipeline.commands.report",

@@ -23,6 +23,8 @@ from store.layout import stage_folder
 from store.text import format_count, render_table
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
+#: Luigi's task to the command that runs it.
+COMMANDS = {"FullRun": "valar run", "Features": "valar features"}
 #: Exit code when a run would do something.
 SOMETHING_TO_DO = 3
 
@@ -75,8 +77,13 @@ class Status:
         return sum(stage.seconds or 0.0 for stage in self.stages)
 
 
-def read_status(run: Run) -> Status:
-    """Look at the files that a run would leave."""
+def read_status(run: Run, *, features_only: bool = False) -> Status:
+    """Look at the files that a run would leave.
+
+    Args:
+        run: Opened.
+        features_only: Whether that run is of Features; trainings and report are left aside then.
+    """
     status = Status(
         missing=len(run.plan.missing),
         vanished=len(run.plan.vanished),
@@ -92,6 +99,8 @@ def read_status(run: Run) -> Status:
         status.stages.append(
             StageStatus(title, len(present) - len(waiting), len(waiting), _reason(run, stage, waiting), seconds)
         )
+    if features_only:
+        return status
     if run.untrainable:
         if run.settings.dataset.train:
             counts = {**dict.fromkeys(NETWORK_TITLES.values(), run.settings.run.seeds), "report": 1}
@@ -143,8 +152,13 @@ def _reason(run: Run, stage: str, waiting: list[str]) -> str:
     return ", ".join(reasons)
 
 
-def format_status(status: Status) -> str:
-    """Give the status as a table of plain text."""
+def format_status(status: Status, command: str = "valar run") -> str:
+    """Give the status as a table of plain text.
+
+    Args:
+        status: What is to be said.
+        command: What would go on.
+    """
     rows = [
         (stage.stage, str(stage.done), str(stage.waiting), _format_time(stage), stage.reason) for stage in status.stages
     ]
@@ -158,7 +172,7 @@ def format_status(status: Status) -> str:
     if status.known:
         lines.append(status.known)
     lines += [f"failed in the last run: {failure}" for failure in status.failed]
-    lines.append("nothing to do" if status.is_settled else _format_end(status))
+    lines.append("nothing to do" if status.is_settled else _format_end(status, command))
     return "\n".join(lines)
 
 
@@ -168,8 +182,8 @@ def _format_time(stage: StageStatus) -> str:
     return "?" if stage.seconds is None else format_seconds(stage.seconds)
 
 
-def _format_end(status: Status) -> str:
-    line = "`valar run` would go on"
+def _format_end(status: Status, command: str) -> str:
+    line = f"`{command}` would go on"
     unmeasured = [stage.stage for stage in status.stages if stage.waiting and stage.seconds is None]
     if status.seconds:
         line += f": about {format_seconds(status.seconds)} by the rates of earlier runs"
@@ -179,13 +193,20 @@ def _format_end(status: Status) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.add_argument(
+        "task",
+        nargs="?",
+        choices=tuple(COMMANDS),
+        default="FullRun",
+        help="Features: of the features alone, for those who train nothing here; FullRun (the default): of everything",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the status; 0: nothing to do, 3: something to do, 2: the settings or the data are at fault."""
     try:
-        status = read_status(open_run())
+        status = read_status(open_run(), features_only=arguments.task == "Features")
     except (UserError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -195,6 +216,6 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         json.dumps({**asdict(status), "settled": status.is_settled, "seconds": status.seconds}, indent=2)
         if arguments.json
-        else format_status(status)
+        else format_status(status, COMMANDS[arguments.task])
     )
     return 0 if status.is_settled else SOMETHING_TO_DO

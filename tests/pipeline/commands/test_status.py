@@ -3,6 +3,8 @@
 import json
 import shutil
 
+from pipeline.chain import STAGE_TITLES
+
 
 def stages(ended):
     return {stage["stage"]: stage for stage in json.loads(ended.stdout)["stages"]}
@@ -40,6 +42,26 @@ def test_what_other_settings_made_is_stale(finished):
     found = stages(finished.command("status", "--json"))
     assert found["train VNet"]["done"] == 1
     assert found["train Joint"]["reason"] == "[joint] epochs 2 to 3"
+
+
+def test_whoever_trains_nothing_asks_for_the_features_alone(finished):
+    shutil.rmtree(finished.folder / "runs" / "checkpoints")
+    shutil.rmtree(finished.folder / "runs" / "reports")
+    assert finished.command("status").returncode == 3
+    ended = finished.command("status", "Features")
+    assert ended.returncode == 0, ended.stdout
+    assert [line.split("  ")[0] for line in ended.stdout.splitlines()[1:]] == [*STAGE_TITLES.values(), "nothing to do"]
+    finished.configure("[faces]\ndetect_every = 5\n")
+    ended = finished.command("status", "Features")
+    assert ended.returncode == 3
+    assert "`valar features` would go on" in ended.stdout
+    assert {
+        stage for stage, found in stages(finished.command("status", "Features", "--json")).items() if found["waiting"]
+    } == {
+        "find faces",
+        "embed faces",
+    }
+    assert finished.command("status", "Training").returncode == 2
 
 
 def test_missing_and_vanished_files_are_counted(finished):
