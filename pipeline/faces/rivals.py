@@ -21,6 +21,11 @@ _MOST_RIVALS = 8
 # of many is good by chance.
 _LEAST_GAIN = 0.2
 _MOST_AGREEMENT = 0.999
+# Motion and sound, smoothed as they are, give some ten samples a second that do not depend on each other. A clip of
+# fewer frames gives one a frame, and misses syllables besides: it does not tell who speaks (docs/decisions/017).
+_INDEPENDENT_RATE = 10.0
+# Times are rounded, to milliseconds in Matroska.
+_RATE_MARGIN = 0.1
 # Of long clips so many pieces of so many frames, evenly spread, are compared: two minutes.
 _MOST_PIECES = 12
 _PIECE_FRAMES = 250
@@ -128,6 +133,12 @@ def prefer_speaking(
     if evidence.listen is None or not rivals:
         return chosen, []
     people = f"{len(rivals) + 1} people in sight together"
+    rate = 1.0 / float(np.median(np.diff(evidence.times_seconds)))
+    if rate < _INDEPENDENT_RATE - _RATE_MARGIN:
+        return chosen, [
+            f"of {people} the one seen longest and largest was chosen: {rate:.2g} frames/s are too few to tell whose "
+            f"mouth moves with the sound ({_INDEPENDENT_RATE:.0f} are needed)"
+        ]
     sound = evidence.listen()
     if sound is None or not sound.values.any():
         return chosen, [
@@ -165,7 +176,9 @@ def _compare(
     ]
     # A mouth that moves against the sound is no better than one that rests.
     levels = [math.atanh(min(max(agreement, 0.0), _MOST_AGREEMENT)) for agreement in agreements]
-    gain = (levels[0] - levels[1]) * math.sqrt(measure_seconds(frames, times))
+    # As chance goes: no more samples count than there are moments at which both moved.
+    seconds = min(measure_seconds(frames, times), (len(ends) + 1) / _INDEPENDENT_RATE)
+    gain = (levels[0] - levels[1]) * math.sqrt(seconds)
     return gain, agreements[0], agreements[1]
 
 

@@ -1,3 +1,6 @@
+import math
+import re
+
 import numpy as np
 import pytest
 
@@ -124,6 +127,52 @@ def test_of_a_long_clip_pieces_are_compared(monkeypatch):
     monkeypatch.setattr("pipeline.faces.rivals._MOST_PIECES", 2)
     monkeypatch.setattr("pipeline.faces.rivals._PIECE_FRAMES", 35)
     assert choose((1, ALL, 80), (4, ALL, 50), voice=4).tracks == (1,)
+
+
+@pytest.mark.parametrize(("rate", "is_asked"), [(25.0, True), (10.0, True), (9.0, False), (5.0, False)])
+def test_at_few_frames_a_second_the_largest_is_chosen_and_it_is_said(rate: float, is_asked: bool):
+    asked = []
+
+    def listen() -> SoundChange:
+        asked.append(True)
+        slowly = np.repeat(make_opening(4, FRAMES), 25)[:: round(rate)]  # the mouth of 75 frames over 75 / rate seconds
+        return measure_sound_change([make_voice(slowly)])
+
+    times = np.round(np.arange(FRAMES) / rate, 3)  # as Matroska keeps them
+    choice = choose_speaker(*make_clip((1, ALL, 80), (4, ALL, 50)), NO_CUTS, evidence=Evidence(times, False, listen))
+    assert bool(asked) == is_asked
+    if is_asked:
+        assert choice.tracks == (1,)
+        assert choice.notes[0].startswith("the speaker was chosen of 2 people")
+    else:
+        assert choice.tracks == (0,)
+        assert choice.notes == (
+            "of 2 people in sight together the one seen longest and largest was chosen: "
+            f"{rate:.0f} frames/s are too few to tell whose mouth moves with the sound (10 are needed)",
+        )
+
+
+def test_a_photograph_gives_way_at_any_rate():
+    evidence = Evidence(np.arange(FRAMES) / 5.0, True, lambda: None)
+    assert choose_speaker(*make_clip((STILL, ALL, 90), (4, ALL, 40)), NO_CUTS, evidence=evidence).tracks == (1,)
+
+
+def test_what_is_not_seen_from_frame_to_frame_counts_for_less(monkeypatch):
+    # Seen in two frames of three, a face moves in 25 of 50: at 10 independent ones a second 2.6 s, not 50 / 12 = 4.2 s.
+    clip = make_clip((STILL, ALL, 80), (4, [frame for frame in ALL if frame % 3 < 2], 50))
+    times = np.arange(FRAMES) / 12.0
+
+    def listen() -> SoundChange:
+        slowly = np.repeat(make_opening(4, FRAMES), 25)[::12]
+        return measure_sound_change([make_voice(slowly)])
+
+    choice = choose_speaker(*clip, NO_CUTS, evidence=Evidence(times, False, listen))
+    assert choice.tracks == (1,)
+    agreement, usual = map(float, re.findall(r"0\.\d\d", choice.notes[0]))
+    for seconds, tracks in ((2.3, (1,)), (2.9, (0,))):
+        gain = (math.atanh(agreement) - math.atanh(usual)) * math.sqrt(seconds)
+        monkeypatch.setattr("pipeline.faces.rivals._LEAST_GAIN", gain)
+        assert choose_speaker(*clip, NO_CUTS, evidence=Evidence(times, False, listen)).tracks == tracks
 
 
 def test_seconds_of_frames():
