@@ -64,6 +64,10 @@ class MediaError(Exception):
         return type(self), (self.status, str(self))
 
 
+class SoughtTooFarError(Exception):
+    """Seeking failed, or what was found begins behind what is wanted: it has to be read from its start."""
+
+
 def input_url(source: Path) -> str:
     """Return the name ffmpeg gets: absolute and with its protocol, so that nothing in it is taken for an option."""
     return f"file:{source.absolute()}"

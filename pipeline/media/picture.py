@@ -10,10 +10,10 @@ from typing import Any
 import av
 import numpy as np
 
-from pipeline.media.container import MediaError, opened, origin_seconds, reason, video_stream
+from pipeline.media.container import MediaError, SoughtTooFarError, opened, origin_seconds, reason, video_stream
 from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames, limit_pixels
 from pipeline.media.shapes import Shape, ShapeReader
-from pipeline.media.timeline import timeline_of
+from pipeline.media.timeline import can_seek, timeline_of
 from store.text import format_count
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
@@ -21,8 +21,6 @@ SAME_TIME_SECONDS = 1e-5
 # A picture may be made from ones shown later: usual encoders go up to 4 ahead, H.264 allows 16. Not converted yet, 8 of
 # 1080p are 25 MB.
 FRAMES_HELD_BACK = 8
-# Formats with an index of key frames and times of their own, in which a part of a long recording is sought.
-SEEKABLE_FORMATS = frozenset({"mov", "matroska"})
 # A key frame is found by when it is decoded, which is so long before it is shown at most.
 SEEK_EARLIER_SECONDS = 1.0
 
@@ -187,22 +185,19 @@ class FrameReader(Iterator[Frame]):
         """Give the frames after the newest given one; a part of a clip is sought, and else what precedes it decoded."""
         try:
             yield from self._decode_from(source, threads, may_seek=self._is_part)
-        except _SoughtTooFarError:
+        except SoughtTooFarError:
             yield from self._decode_from(source, threads, may_seek=False)
 
     def _seek(self, source: Path, container: Any, stream: Any, clock: Clock) -> bool:
         """Go to a key frame before the first frame wanted, where the container has an index and its times run on."""
         seconds = origin_seconds(container) + float(self._times[0]) - SEEK_EARLIER_SECONDS
         is_far = self._times[0] > SEEK_EARLIER_SECONDS
-        if not is_far or SEEKABLE_FORMATS.isdisjoint(container.format.name.split(",")):
-            return False
-        timeline = timeline_of(source, self._stopping)
-        if timeline.message or timeline.going_back:
+        if not is_far or not can_seek(container, source, self._stopping):
             return False
         try:
             container.seek(int(seconds / stream.time_base), stream=stream)
         except av.FFmpegError as error:
-            raise _SoughtTooFarError from error
+            raise SoughtTooFarError from error
         clock.resume(seconds)
         return True
 
@@ -223,7 +218,7 @@ class FrameReader(Iterator[Frame]):
                 shape, time = shapes.read(picture), clock.time_of(picture.pts)
                 if self._is_part and time is not None:
                     if sought and time > self._times[0] + SAME_TIME_SECONDS:
-                        raise _SoughtTooFarError
+                        raise SoughtTooFarError
                     sought = False
                     if time > self._times[-1] + SAME_TIME_SECONDS:
                         break  # what follows is shown later still
@@ -293,7 +288,3 @@ class FrameReader(Iterator[Frame]):
         """Count a packet that could not be read or decoded."""
         self.num_bad_packets += 1
         self.last_error = reason(error)
-
-
-class _SoughtTooFarError(Exception):
-    """Seeking failed, or what was found begins behind the first frame wanted."""

@@ -32,6 +32,8 @@ RECORDERS_FORMAT = "matroska"  # of WebM too: its times are a recorder's clock, 
 MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
 LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
 
+# Formats with an index and times of their own, in which a part of a long recording is sought.
+SEEKABLE_FORMATS = frozenset({"mov", "matroska"})
 MOST_KNOWN = 64  # timelines kept; parts of one recording follow each other
 
 
@@ -219,6 +221,14 @@ def timeline_of(source: Path, stopping: threading.Event | None = None) -> Timeli
                 del _known[next(iter(_known))]
             _known[key] = timeline
     return timeline
+
+
+def can_seek(container: Any, source: Path, stopping: threading.Event | None = None) -> bool:
+    """Tell whether a part of an opened clip may be sought: it has an index, and its times run on."""
+    if SEEKABLE_FORMATS.isdisjoint(container.format.name.split(",")):
+        return False
+    timeline = timeline_of(source, stopping)
+    return not timeline.message and not timeline.going_back
 
 
 class Pauses:

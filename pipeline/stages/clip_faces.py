@@ -209,9 +209,16 @@ def read_sound_change(
         wav = scratch / "sound.wav"
         try:
             sound = media.extract_wav(
-                source, wav, sample_rate=SAMPLE_RATE, ffmpeg=ffmpeg or None, stream=stream, channel=channel
+                source,
+                wav,
+                sample_rate=SAMPLE_RATE,
+                ffmpeg=ffmpeg or None,
+                stream=stream,
+                channel=channel,
+                part=None if ffmpeg else cut,
+                stopping=stopping,
             )
-            if cut is not None:
+            if cut is not None and ffmpeg:
                 whole, wav = wav, scratch / "part.wav"
                 media.cut_wav(whole, sound, wav, media.Cut(*cut), SAMPLE_RATE)
         except media.MediaError:

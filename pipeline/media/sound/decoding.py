@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from pipeline.media.container import is_of_system, packets, reason
+from pipeline.media.container import SoughtTooFarError, is_of_system, packets, reason
 from pipeline.media.sound.resampling import frame_values, with_values
 from pipeline.media.timeline import LONGEST_GAP_SECONDS, RESTART_SECONDS, Restarts, Timeline
 from store.text import format_count
@@ -49,6 +49,7 @@ class SoundDecoder:
         origin: float,
         timeline: Timeline | None,
         may_jump: bool = True,
+        begin_seconds: int = 0,
         stopping: threading.Event | None = None,
     ) -> None:
         """Get ready.
@@ -58,7 +59,8 @@ class SoundDecoder:
             stream: one of its sound streams, which has a decoder.
             origin: of the clip, in the container's time; not used with a timeline.
             timeline: of the clip, where its times are known to jump.
-            may_jump: without a timeline, take the times as they are.
+            may_jump: false without a timeline takes the times as they are.
+            begin_seconds: frames that begin before are left out: the container was sought in.
             stopping: when it is set, the work ends.
 
         """
@@ -77,6 +79,7 @@ class SoundDecoder:
         self._rate, self._tick = 0, Fraction(1)
         self._shift = 0.0  # samples between the container's time and the clip's
         self._at = 0  # where the newest frame starts in the container's time, in samples
+        self._begin_seconds, self._has_begun = begin_seconds, begin_seconds == 0
         stream.codec_context.thread_count = 1
 
     def frames(self) -> Iterator[Any]:
@@ -84,6 +87,7 @@ class SoundDecoder:
 
         Raises:
             TimesJumpError: where the times jump and no timeline was given.
+            SoughtTooFarError: when there is no frame before the one to begin with.
             OSError: when the system cannot read the file.
             TimeoutError: when it takes ten minutes longer than the sound lasts.
 
@@ -95,7 +99,7 @@ class SoundDecoder:
             for frame in self._decode(packet):
                 if held is not None:
                     yield held
-                held = frame if self._place(frame) else None
+                held = frame if self._place(frame) and self._begins(frame) else None
         if held is not None and "mov" in self._container.format.name.split(","):
             held = self._cut_at_end(held, end)
         if held is not None:
@@ -208,6 +212,18 @@ class SoundDecoder:
         self._next_seconds = (frame.pts + frame.samples) / rate
         self.decoded_seconds += frame.samples / rate
         return True
+
+    def _begins(self, frame: Any) -> bool:
+        """Tell whether a frame is one of those wanted."""
+        if self._has_begun:
+            return True
+        seconds = frame.samples / frame.sample_rate
+        self._has_begun = frame.pts >= self._begin_seconds * frame.sample_rate
+        if self._has_begun:
+            if self.decoded_seconds <= seconds:  # it is the first of all
+                raise SoughtTooFarError
+            self.decoded_seconds = seconds
+        return self._has_begun
 
     def _cut_at_end(self, frame: Any, last_packet_ticks: int) -> Any:
         """Leave off what the last packet of an MP4 file holds beyond the length that the file says.

@@ -27,7 +27,7 @@ class SoundMeter:
         self._held: list[np.ndarray] = []
         self._num_held = 0
         self._key: tuple[str, str] | None = None
-        self._num_mixed = 0
+        self.num_mixed = 0
         self._sum = 0
         self._sum_squares = 0.0
         self._is_silent = True
@@ -52,7 +52,7 @@ class SoundMeter:
     def take_mixed(self, samples: np.ndarray) -> None:
         """Note mixed samples, (n,) int16."""
         values = samples.astype(np.float64)
-        self._num_mixed += len(samples)
+        self.num_mixed += len(samples)
         self._sum += int(samples.sum(dtype=np.int64))
         self._sum_squares += float(np.dot(values, values))
         self._is_silent = self._is_silent and not samples.any()
@@ -60,7 +60,7 @@ class SoundMeter:
     @property
     def mixed_power(self) -> float:
         """Mean square of the mixed samples, full scale being 1."""
-        return self._sum_squares / max(1, self._num_mixed) / 32768.0**2
+        return self._sum_squares / max(1, self.num_mixed) / 32768.0**2
 
     def channel_powers(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Return the channels' names, as ffmpeg calls them ("FL", "LFE"), and the mean square of each (1: full scale).
@@ -77,7 +77,7 @@ class SoundMeter:
         """Return a clause for each thing that is odd."""
         self._look()
         notes = []
-        if self._is_silent and self._num_mixed:
+        if self._is_silent and self.num_mixed:
             notes.append("the sound is digital silence: every sample is 0")
         clipped = self._clipped.max(initial=0) / max(1, self._num_samples)
         if clipped > CLIPPED_SHARE:
@@ -85,7 +85,7 @@ class SoundMeter:
         if self.num_not_finite:
             bad = format_count(self.num_not_finite, "sample is no number", "samples are no numbers")
             notes.append(f"{bad} (NaN or infinite): taken as silence")
-        offset = self._sum / max(1, self._num_mixed) / 32768
+        offset = self._sum / max(1, self.num_mixed) / 32768
         if abs(offset) > OFFSET_SHARE:
             notes.append(f"the sound has a constant offset (DC) of {100 * offset:.2g} % of full scale")
         return notes

@@ -32,7 +32,7 @@ class MonoResampler:
     which is told how much has been written.
 
     Attributes:
-        num_samples: given so far.
+        num_samples: of the clip so far.
         num_formats: of the frames so far; a change back counts, too.
         equal_mixes: names of the layouts by which ffmpeg cannot mix.
         num_of_channel: frames that had the channel asked for.
@@ -42,10 +42,11 @@ class MonoResampler:
         sample_rate: of the result, in Hz.
         channel: which channel to take, from 0, of frames that have so many; by default ffmpeg mixes them by the weights
             of their layout, and those of no known layout count alike.
+        num_samples: of the clip that come before and are not wanted.
     """
 
-    def __init__(self, sample_rate: int, channel: int | None = None) -> None:
-        self.num_samples = 0
+    def __init__(self, sample_rate: int, channel: int | None = None, num_samples: int = 0) -> None:
+        self.num_samples = num_samples
         self.num_formats = 0
         self.equal_mixes: set[str] = set()
         self.num_of_channel = 0

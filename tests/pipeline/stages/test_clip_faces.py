@@ -93,7 +93,7 @@ def test_a_picture_on_its_head_is_told_and_the_overrides_turn_it(media, tmp_path
         turned = find_clip_faces(
             make_request(clip, tmp_path, override=Override(rotation=180)), load_detector(40, "cpu", 1)
         )
-    assert "when turned clockwise by 180 degrees" in found.message
+    assert "when the frame is turned clockwise by 180 degrees" in found.message
     assert "rotation = 180 in the overrides" in found.message
     assert found.faces.scores.mean() < 0.9
     assert (turned.status, turned.message, len(turned.faces.frame_indices)) == ("ok", "", 75)
