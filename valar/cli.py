@@ -52,10 +52,10 @@ class Entry:
 
 
 COMMANDS = {
-    "init": Entry("look at a folder of clips; write valar.cfg and CSV", "valar.init", "valar init clips"),
+    "init": Entry("look at a folder of clips; write valar.cfg and CSV", "valar.init.command", "valar init clips"),
     "fetch-omg": Entry(
         "fetch the recordings that OMG-Emotion's files link to",
-        "valar.fetch_omg",
+        "valar.fetching.fetch_omg",
         "valar fetch-omg omg_TrainVideos.csv omg_ValidationVideos.csv -o videos",
     ),
     "run": Entry("features, three networks and the report", "valar.run", "valar run", is_free=True),

@@ -17,8 +17,8 @@ from pipeline.errors import UserError
 from pipeline.progress import Steps, show_steps
 from store.text import escape, format_count
 from valar.cli import WRONG_USE
-from valar.downloading import Downloader, FetchError, Wishes, check_yt_dlp
-from valar.recordings import (
+from valar.fetching.downloading import Downloader, FetchError, Wishes, check_yt_dlp
+from valar.fetching.recordings import (
     DEAD,
     DeadLink,
     Folder,

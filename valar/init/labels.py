@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from pipeline.dataset.csv_files import read_rows
 from pipeline.dataset.utterances import USUAL_RANGE, utterance_name
 from pipeline.errors import UserError
-from valar.inventory import Inventory
+from valar.init.inventory import Inventory
 
 #: Columns that name a clip's file, the best first.
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "filepath", "file_path", "clip", "video_path", "name", "id")

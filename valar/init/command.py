@@ -11,8 +11,8 @@ from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
 from store.text import format_count
-from valar.inventory import Inventory, look_into
-from valar.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
+from valar.init.inventory import Inventory, look_into
+from valar.init.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
 from valar.settings import FILE_NAME
 
 HELP = (

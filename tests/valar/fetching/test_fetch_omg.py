@@ -20,11 +20,11 @@ import pytest
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.utterances import read_dataset
 from pipeline.errors import UserError
-from valar import downloading, fetch_omg
 from valar.cli import main
-from valar.downloading import Downloader, Wishes
-from valar.fetch_omg import MOST_SILENT, FetchJob
-from valar.recordings import Folder, plan_recordings
+from valar.fetching import downloading, fetch_omg
+from valar.fetching.downloading import Downloader, Wishes
+from valar.fetching.fetch_omg import MOST_SILENT, FetchJob
+from valar.fetching.recordings import Folder, plan_recordings
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("yt_dlp") is None, reason="pip install 'valar[fetch]'")
 
@@ -189,7 +189,7 @@ def test_each_recording_is_fetched_once_and_a_run_finds_the_parts(server, record
         "0a1b_3/utterance_1": (3.0, 4.0),
     }
     assert main(["init", "videos", "--csv", train, "--csv", validation]) == 0
-    assert "6 clips are parts of 4 whole recordings, cut by start and end" in capsys.readouterr().out
+    assert "6 clips are cut by start and end from 4 whole recordings" in capsys.readouterr().out
 
 
 def test_what_is_there_is_not_asked_for_again(server, tables, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from valar.inventory import look_into
+from valar.init.inventory import look_into
 
 
 def lay(folder, *names):

@@ -9,7 +9,7 @@ import pytest
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.utterances import read_dataset
 from valar.cli import main
-from valar.labels import choose_held_out, find_split
+from valar.init.labels import choose_held_out, find_split
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""`valar fetch-omg`: the recordings that the CSV files of OMG-Emotion link to."""
