@@ -57,18 +57,20 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline import media
 
     try:
-        text = _draw(arguments)
+        faces, notes = _draw(arguments)
     except (UserError, WeightsError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except media.MediaError as error:
         print(f"{arguments.video}: {error.status}: {error}", file=sys.stderr)
         return 1
-    print(f"{text}\n{arguments.output}")
-    return 1 if "no face" in text else 0
+    print("; ".join(filter(None, [describe(faces), *notes])))
+    print(arguments.output)
+    return 0 if len(faces.frame_indices) else 1
 
 
-def _draw(arguments: argparse.Namespace) -> str:
+def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
+    """Find the faces and write the sheet; give what was found, and what else is to be told of the clip."""
     import cv2
 
     from models.mtcnn.detector import Mtcnn
@@ -97,17 +99,11 @@ def _draw(arguments: argparse.Namespace) -> str:
     num_frames = len(table.times_seconds)
     shown = {int(i) for i in np.linspace(0, num_frames - 1, min(max(1, arguments.pictures), num_frames))}
     pictures: dict[int, Picture] = {}
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        torch_threads(1),
-        computing_exactly(),
-        show_steps(1) as steps,
-    ):
+    with tempfile.TemporaryDirectory() as scratch, torch_threads(1), computing_exactly(), show_steps(1) as steps:
         steps.start("finding faces")
+        kept = _keep_shown(frames, shown, pictures, lambda at: steps.advance(at / num_frames))
         faces = find_speaker(
-            media.prefetch(
-                _keep_shown(frames, shown, pictures, lambda at: steps.advance(at / num_frames)), 8, stopping
-            ),
+            media.prefetch(kept, 8, stopping),
             Mtcnn(load_networks(), smallest_face_px=smallest, device=find_faces_device(settings)),
             detect_every=every,
             smallest_face_px=smallest,
@@ -121,14 +117,13 @@ def _draw(arguments: argparse.Namespace) -> str:
             ),
             scratch=Path(scratch),
         )
-        text = describe(faces)
         how_often = "every frame" if every == 1 else f"one of {every} frames"
         head = f"{arguments.video.name}; smallest face {smallest} px, detected in {how_often}"
-        sheet = draw_sheet([head, text], faces, pictures, table)
+        sheet = draw_sheet([head, describe(faces)], faces, pictures, table)
     done, data = cv2.imencode(ending, sheet)
     assert done, "OpenCV always has these"
     arguments.output.write_bytes(data.tobytes())
-    return "; ".join(filter(None, [text, *faces.notes, table.message, frames.message]))
+    return faces, [*faces.notes, table.message, frames.message]
 
 
 def _read_setting(name: str, given: int | None, option: str) -> int:
