@@ -124,7 +124,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line above the bars, and write it to the log."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal)
         logger.info("%s", line)
 
     def stop(self) -> None:

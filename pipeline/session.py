@@ -311,13 +311,25 @@ class Session:
             for title, state in self.progress.stages.items():
                 logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
             for failure in [*self.failures, *self._read_others_failures()]:
-                console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=True)
+                as_is = not console.is_terminal
+                console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=as_is)
             if is_finished:
                 self._print_results()
                 self.remember()
             seconds = format_seconds(time.monotonic() - self._started)
             log = f"; log: {self._log}" if self._log else ""
-            console.print(f"{seconds} in all{log}", highlight=False, soft_wrap=True)
+            console.print(f"{seconds} in all{log}", highlight=False, soft_wrap=not console.is_terminal)
+            console.print(f"next: {self._choose_next(is_finished)}", highlight=False, markup=False)
+
+    def _choose_next(self, is_finished: bool) -> str:
+        """Say which command comes next."""
+        if not is_finished or self.failures:
+            return "valar status"
+        if self.predictor is not None:
+            return "valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"
+        if self.run.untrainable:
+            return "valar store ls, or valar store browse -o DIR"
+        return "valar predict VIDEO" if self.experiment.report_path.exists() else "valar run"
 
     def _read_others_failures(self) -> list[str]:
         """Read what failed on other hosts: for its sake this one may have ended before the whole was done."""

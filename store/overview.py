@@ -1,7 +1,7 @@
 """What a store holds, stage set by stage set."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,10 @@ def _summarise(
     )
 
 
-def render_stage_sets(summaries: Iterable[StageSetSummary]) -> str:
-    """Give the summaries as a table for a terminal."""
+def render_stage_sets(summaries: Sequence[StageSetSummary], *, verbose: bool = False) -> str:
+    """Give the summaries as a table for a terminal of 80 columns; with all there is to say in a wider one."""
+    if not verbose:
+        return _render_briefly(summaries)
     titles = ("stage", "fingerprint", "shards", "utterances", "not ok", "rows", "size", "made (UTC)", "runs")
     table = []
     for s in summaries:
@@ -123,11 +125,43 @@ def render_stage_sets(summaries: Iterable[StageSetSummary]) -> str:
     return "\n".join(line + _note(notes[k]) if k in notes else line for k, line in enumerate(lines))
 
 
+#: Characters of a stage's name in the brief table; the longest has 46.
+_WIDEST_STAGE = 18
+
+
+def _render_briefly(summaries: Sequence[StageSetSummary]) -> str:
+    titles = ("stage", "set", "utterances", "not ok", "rows", "size", "made", "runs")
+    table = [
+        (
+            s.stage if len(s.stage) <= _WIDEST_STAGE else f"{s.stage[: _WIDEST_STAGE - 1]}…",
+            s.fingerprint[:6],
+            *(f"{n}" for n in (s.utterances, s.not_ok, s.rows)),
+            format_bytes(s.num_bytes),
+            s.made[:10],
+            f"{len(s.runs)}" if s.runs else "none",
+        )
+        for s in summaries
+    ]
+    lines = [render_table(titles, table, right=range(2, 6))]
+    unreadable = sum(s.unreadable for s in summaries)
+    if unreadable:
+        lines.append(_tell_unreadable(unreadable))
+    dead = sum(not s.runs for s in summaries)
+    if dead:
+        lines.append(
+            f"no run needs {format_count(dead, 'set')}: `valar store gc` removes {'it' if dead == 1 else 'them'}"
+        )
+    return "\n".join([*lines, "-v tells settings, shards and runs of each set"])
+
+
 def _note(summary: StageSetSummary) -> str:
     settings = ", ".join(describe_setting(name, value) for name, value in _flatten(summary.settings))
-    bad = format_count(summary.unreadable, "shard")
-    unreadable = f"{bad} cannot be read: `valar store verify` says why" if summary.unreadable else ""
+    unreadable = _tell_unreadable(summary.unreadable) if summary.unreadable else ""
     return "".join(f"\n    {escape(note)}" for note in (settings, unreadable) if note)
+
+
+def _tell_unreadable(count: int) -> str:
+    return f"{format_count(count, 'shard')} cannot be read: `valar store verify` says why"
 
 
 def describe_setting(name: str, value: Any) -> str:

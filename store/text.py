@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 # What a terminal obeys, or what turns the order of what is read: control characters, lone surrogates, separators of
@@ -26,6 +27,29 @@ def escape(text: str) -> str:
 def escape_lines(text: str) -> str:
     """Escape each line of a text of several."""
     return "\n".join(map(escape, text.split("\n")))
+
+
+def wrap(line: str, width: int) -> str:
+    """Break a line between words where it is longer than a terminal is wide; what follows is set in below it.
+
+    A word that is longer, such as a path, stays whole, so that it can be copied.
+
+    >>> print(wrap("  a few short words", 12))
+      a few
+        short
+        words
+    """
+    if len(line) <= width:
+        return line
+    blanks = len(line) - len(line.lstrip(" "))
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * (blanks + 2 if blanks < width // 2 else 0),
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
 
 
 def escape_json(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from valar import __version__
 from valar.packages import check_packages
 from valar.settings import SettingsError, use_settings
+from valar.terminal import fitting_lines
 
 #: Wrong use, or input that cannot be used.
 WRONG_USE = 2
@@ -100,7 +101,11 @@ COMMANDS = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    words = list(sys.argv[1:] if words is None else words)
+    with fitting_lines():
+        return _main(list(sys.argv[1:] if words is None else words))
+
+
+def _main(words: list[str]) -> int:
     finder = argparse.ArgumentParser(prog="valar", add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
     found, words = finder.parse_known_args(words)

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model
         return 2
     options = parser.parse_args(words)
     if options.command == "list":
-        print(json.dumps(list_weights(options.folder), indent=2) if options.json else format_table(options.folder))
+        print(_format(options))
         return 0
     try:
         path = fetch_weights(options.name, options.folder, base_url=options.base_url, progress=_Progress(options.name))
@@ -54,6 +54,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model
     return 0
 
 
+def _format(options: argparse.Namespace) -> str:
+    if options.json:
+        return json.dumps(list_weights(options.folder), indent=2)
+    return format_details(options.folder) if options.verbose else format_table(options.folder)
+
+
 def list_weights(folder: Path) -> list[dict[str, str]]:
     """List the weights with the state of each file: verified, absent, wrong digest or origin unknown."""
     rows = []
@@ -65,9 +71,23 @@ def list_weights(folder: Path) -> list[dict[str, str]]:
 
 
 def format_table(folder: Path) -> str:
-    """Return `list_weights` as text."""
+    """Return what fits a terminal of `list_weights` as text, and how to fetch what is absent."""
     listed = list_weights(folder)
-    return render_table([tuple(listed[0]), *(tuple(row.values()) for row in listed)])
+    shown = ("name", "state", "licence", "for")
+    lines = [render_table([shown, *(tuple(row[column] for column in shown) for row in listed)])]
+    lines.append("-v tells files, digests and sources")
+    absent = [row["name"] for row in listed if row["state"] == "absent"]
+    if absent:
+        lines += ["next:", *(f"  valar weights fetch {name}" for name in absent)]
+    return "\n".join(lines)
+
+
+def format_details(folder: Path) -> str:
+    """Return all of `list_weights` as text, a fact a line."""
+    return "\n".join(
+        "\n".join([row["name"], *(f"  {fact}: {value}" for fact, value in row.items() if fact != "name")])
+        for row in list_weights(folder)
+    )
 
 
 def _examine(entry: WeightsEntry, folder: Path) -> tuple[str, str]:
@@ -112,6 +132,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="which weights there are and which of them are here")
     listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.add_argument("-v", "--verbose", action="store_true", help="also print files, digests and sources")
     fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
     fetching.add_argument("name", choices=list(WEIGHTS))
     fetching.add_argument(

@@ -27,6 +27,11 @@ class Command(ABC):
         """Do it and give the exit code."""
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Offer the details, which may be wider than a terminal."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="also print the details, such as settings")
+
+
 def show(arguments: argparse.Namespace, value: Any, text: str) -> None:
     """Print a result, as text or, where asked for, as JSON; nothing in it steers a terminal."""
     print(escape_json(json.dumps(value, indent=2, ensure_ascii=False)) if arguments.json else escape_lines(text))

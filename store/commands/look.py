@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from store.catalog.feature_store import FeatureStore
-from store.commands.command import Command, show
+from store.commands.command import Command, add_verbose, show
 from store.looking.description import describe_utterance, explain_utterance, render_description
 from store.looking.difference import compare_stores, render_differences
 from store.looking.plots import plot_utterance
@@ -14,13 +14,19 @@ from store.overview import list_stage_sets, render_stage_sets
 class List(Command):
     """`ls`."""
 
-    HELP = "stage sets with settings, shards, utterances, rows and bytes, the newest first"
+    HELP = "stage sets with utterances, rows and bytes, the newest first; -v: with shards, settings and runs"
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Offer the details."""
+        super().add_arguments(parser)
+        add_verbose(parser)
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """List the stage sets."""
         found = list_stage_sets(arguments.store)
-        show(arguments, [summary.as_dict() for summary in found], render_stage_sets(found))
+        show(arguments, [summary.as_dict() for summary in found], render_stage_sets(found, verbose=arguments.verbose))
         return 0
 
 
@@ -35,13 +41,14 @@ class Show(Command):
         super().add_arguments(parser)
         parser.add_argument("utterance", help="video/utterance, without the file's ending")
         parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw spectrogram, faces and their track")
+        add_verbose(parser)
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Describe the utterance."""
         store = FeatureStore(arguments.store)
         description = describe_utterance(store, arguments.utterance)
-        show(arguments, description, render_description(description))
+        show(arguments, description, render_description(description, verbose=arguments.verbose))
         if arguments.plot:
             plot_utterance(store[arguments.utterance], arguments.plot)
         return 0

@@ -91,8 +91,13 @@ def summarise_rows(shard: Shard, name: str, dataset: str) -> RowsSummary:
     return RowsSummary(dataset, rows.shape, str(rows.dtype), column.unit, *numbers)
 
 
-def render_description(description: dict[str, Any]) -> str:
-    """Give what `describe_utterance` found as text for a terminal."""
+def render_description(description: dict[str, Any], *, verbose: bool = False) -> str:
+    """Give what `describe_utterance` found as text for a terminal of 80 columns.
+
+    Args:
+        description: What was found.
+        verbose: Also say types and settings, in lines as long as they are.
+    """
     source = description["source"]
     gone = "; the file is gone" if source["gone"] else ""
     lines = [
@@ -109,9 +114,12 @@ def render_description(description: dict[str, Any]) -> str:
         table = [_row(summary) for summary in found["rows"]]
         if table:
             titles = ("dataset", "shape", "type", "unit", "min", "max", "mean", "std")
-            lines += [f"  {line}" for line in render_table(titles, table, right=range(4, 8)).splitlines()]
+            shown = [k for k, title in enumerate(titles) if verbose or title != "type"]
+            table = [tuple(row[k] for k in shown) for row in (titles, *table)]
+            numbers = range(len(shown) - 4, len(shown))
+            lines += [f"  {line}" for line in render_table(table[0], table[1:], right=numbers).splitlines()]
         settings = ", ".join(describe_setting(*pair) for pair in found["provenance"].get("settings", {}).items())
-        if settings:
+        if settings and verbose:
             lines.append(f"  settings: {escape(settings)}")
         lines.append(f"  {found['file']}")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.demo.dataset import SplitSize, write_demo
 from tests.conftest import ROOT
+from tests.valar.test_terminal import run_on_terminal
 
 #: Demo's speakers to the tutorial's names.
 PEOPLE = {"speaker00_1": "anna", "speaker01_1": "ben", "speaker02_1": "carla"}
@@ -94,6 +95,27 @@ assert len(clips) >= 4 and batch["stft"].shape[2:] == (257, 2) and scores["score
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.slow
+def test_what_the_commands_show_there_fits_a_terminal_of_80_columns(walked):
+    folder, _ = walked
+    clip = next((folder / "clips").iterdir())
+    for words, last in (
+        (["run"], "next: valar predict VIDEO"),
+        (["features"], "next: valar predict VIDEO"),
+        (["status"], "nothing to do"),
+        (["report"], ""),
+        (["predict", f"clips/{clip.name}"], ""),
+        (["predict", "clips"], "next: valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"),
+        (["faces", f"clips/{clip.name}", "-o", "again.png"], "again.png"),
+        (["store", "ls"], "-v tells settings, shards and runs of each set"),
+        (["store", "show", f"clips/{clip.stem}"], ""),
+        (["evaluate", "valar-validation.csv", "runs/latest/predictions/joint-validation.csv"], ""),
+    ):
+        code, lines = run_on_terminal(*words, cwd=folder)
+        assert (code, [line for line in lines if len(line) > 80]) == (0, []), (words, lines)
+        assert not last or [line.rstrip() for line in lines if line.strip()][-1] == last, (words, lines)
 
 
 def test_links_of_the_pages_for_newcomers_lead_somewhere():

@@ -169,6 +169,10 @@ def test_the_list_shows_what_is_here(vgg16, capsys):
     assert "verified" in lines["vgg16"]
     assert "absent" in lines["sphereface20"]
     assert "verified" in lines["mtcnn-pnet"]
+    assert "next:" in lines
+    assert max(map(len, lines.values())) <= 80
+    assert main(["list", "--folder", str(vgg16.parent), "-v"]) == 0
+    assert f"  digest: {WEIGHTS['vgg16'].published_digest}\n" in capsys.readouterr().out
     vgg16.write_bytes(b"x")
     torch.save({}, vgg16.parent / "sphere20a_20171020.pth")
     table = format_table(vgg16.parent)

@@ -42,7 +42,7 @@ def test_ls(store, command):
     for hour, stage_set in enumerate(find_stage_sets(store[0])):
         for path in stage_set.shards.values():
             os.utime(path, (3600 * hour, 3600 * hour))
-    code, out, _ = command("ls")
+    code, out, _ = command("ls", "-v")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
     assert out.splitlines()[0] == (
@@ -58,6 +58,10 @@ def test_ls(store, command):
     ]
     assert lines[1][8:] == ["1970-01-01", "05:00", "runs-1"]
     assert out.splitlines()[2] == "    of embeddings"
+    brief = command("ls")[1].splitlines()
+    assert brief[0] == "stage       set     utterances  not ok  rows      size  made        runs"
+    assert brief[1].split() == ["embeddings", "e4bed0", "3", "1", "8", *lines[1][6:8], "1970-01-01", "1"]
+    assert brief[7:] == ["-v tells settings, shards and runs of each set"]
 
 
 def test_ls_as_json(store, command):
@@ -72,7 +76,13 @@ def test_ls_of_dead_and_damaged_sets(store, command):
     (store[0] / "stft" / "b1").rename(store[0] / "stft" / "b0")
     path = shard_path(store[0], "faces", "d1", store[1]["w/a"])
     path.write_bytes(path.read_bytes()[:-1])
-    out = command("ls")[1]
+    brief = command("ls")[1].splitlines()
+    assert next(line for line in brief if line.startswith("stft")).endswith("  none")
+    assert brief[-3:-1] == [
+        "1 shard cannot be read: `valar store verify` says why",
+        "no run needs 1 set: `valar store gc` removes it",
+    ]
+    out = command("ls", "-v")[1]
     assert next(line for line in out.splitlines() if line.startswith("stft")).endswith("  none: gc removes it")
     assert "\n    1 shard cannot be read: `valar store verify` says why\n" in out
 
@@ -87,7 +97,9 @@ def test_show(store, command):
         file["stft"][31, 0, 0] = -0.25
 
     rewrite(stft, change)
-    code, out, _ = command("show", "v/b")
+    assert "  dataset  shape         unit    min  max       mean       std\n" in command("show", "v/b")[1]
+    assert "settings" not in command("show", "v/b")[1]
+    code, out, _ = command("show", "v/b", "-v")
     assert code == 0
     digest = "0" * 58 + "762f62"
     head = [

@@ -33,7 +33,9 @@ def loud(store):
     return root
 
 
-@pytest.mark.parametrize("arguments", [("show", "w/a"), ("why", "w/a"), ("ls",), ("verify",), ("why", "w/\x1b[2J")])
+@pytest.mark.parametrize(
+    "arguments", [("show", "w/a", "-v"), ("why", "w/a"), ("ls", "-v"), ("verify",), ("why", "w/\x1b[2J")]
+)
 @pytest.mark.parametrize("as_json", [True, False])
 def test_what_is_printed_steers_no_terminal(loud, capsys, arguments, as_json):
     _, out, err = run(capsys, arguments[0], loud, *arguments[1:], *(["--json"] if as_json else []))
