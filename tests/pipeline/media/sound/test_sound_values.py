@@ -451,3 +451,19 @@ def test_the_bytes_are_those_of_the_program(tmp_path, name, options):
     assert (tmp_path / "own.wav").read_bytes() == (tmp_path / "program.wav").read_bytes()
     assert sounds[0] == sounds[1] == Sound(sounds[0].num_samples, "")
     assert sounds[0].num_samples > 1.3 * RATE
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.mp4", ["-c:a", "libopus"]), ("a.3gp", ["-c:a", "libopencore_amrnb", "-ar", "8000", "-ac", "1"])],
+)
+def test_an_encoders_filling_is_left_off_where_the_program_keeps_it(tmp_path, name, options):
+    made = "aevalsrc=0.4*sin(900*t*t)|0.3*cos(2500*t):d=1.37:s=48000"
+    run_ffmpeg(tmp_path, "-f", "lavfi", "-i", made, *options, name)
+    samples, message = extract(tmp_path / name)
+    longer, _ = extract(tmp_path / name, ffmpeg=ffmpeg_binary())
+    assert len(samples) == round(1.37 * RATE)
+    assert message == ""
+    assert 0 < len(longer) - len(samples) < 0.02 * RATE
+    end = len(samples) - 30  # what follows is heard by the resampler
+    np.testing.assert_array_equal(samples[:end], longer[:end])
