@@ -5,7 +5,9 @@ at once, gathering happens ahead of time on the host or from tensors on the devi
 preparing happens on the device.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,9 +137,11 @@ def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
         part = _rows(clips.stft[owner])[start : start + MAP_FRAMES]
         values.numpy()[row, : len(part)] = part
         lengths[row] = len(part)
+    _release_pages(clips.stft, maps.owners)
     if plan.num_frames:
         arrays = getattr(clips, plan.faces)
         faces = np.stack([_rows(arrays[m])[rows] for m, rows in zip(draw.members, draw.frames, strict=True)])
+        _release_pages(arrays, draw.members)
     else:
         faces = np.zeros((len(draw.members), 0), dtype=np.float32)
     return Gathered(
@@ -148,6 +152,14 @@ def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
         faces=torch.from_numpy(faces),
         mirrored=torch.from_numpy(draw.mirrored if plan.mirror else draw.mirrored[:0]),
     )
+
+
+def _release_pages(arrays: Sequence[Any], members: np.ndarray) -> None:
+    """Let what was read of mapped files leave memory: it has been copied, and a split may be larger than memory."""
+    for member in np.unique(members).tolist():
+        release = getattr(arrays[member], "release_pages", None)
+        if release is not None:
+            release()
 
 
 def prepare_inputs(gathered: Gathered, plan: InputPlan, device: str) -> tuple[torch.Tensor, ...]:

@@ -100,6 +100,13 @@ class JoinedRows:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def release_pages(self) -> None:
+        """See `MappedRows.release_pages`."""
+        for part in self._parts:
+            release = getattr(part, "release_pages", None)  # rows too small to be mapped are in memory anyway
+            if release is not None:
+                release()
+
     def __getitem__(self, rows: "np.ndarray | slice") -> np.ndarray:
         return np.concatenate([np.asarray(part[rows]) for part in self._parts], axis=1)
 

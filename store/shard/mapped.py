@@ -18,6 +18,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class MappedRows(np.ndarray):
@@ -41,6 +42,18 @@ class MappedRows(np.ndarray):
     def _look(self) -> None:
         if self._check is not None:
             self._check()
+
+    def release_pages(self) -> None:
+        """Let what has been read of the whole mapping leave this process's memory; it is read again when needed.
+
+        Pages of a mapped file count as the process's until something else wants them: a training that has seen every
+        clip would look as large as the store. They stay in the system's cache of the file.
+        """
+        base: object = self
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, _Mapping):
+            base.release_pages()
 
     def __getitem__(self, key: Any) -> Any:
         if self._check is not None:
@@ -140,6 +153,7 @@ class _Mapping:
         if address in (None, ctypes.c_void_p(-1).value):
             code = ctypes.get_errno()
             raise OSError(code, f"{length} bytes cannot be mapped: {os.strerror(code)}", str(path))
+        self._place = address, length
         weakref.finalize(self, _LIBC.munmap, address, length).atexit = False
         self.__array_interface__ = {
             "version": 3,
@@ -147,6 +161,11 @@ class _Mapping:
             "shape": (size,),
             "data": (address + offset - start, True),
         }
+
+    def release_pages(self) -> None:
+        """See `MappedRows.release_pages`; where the system knows no such advice nothing happens."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            _LIBC.madvise(*self._place, mmap.MADV_DONTNEED)
 
 
 def _as_plain(value: Any) -> Any:

@@ -135,6 +135,27 @@ def test_memory_mapped_arrays_are_read(tmp_path):
     np.testing.assert_array_equal(gathered.maps[0].numpy(), clips.stft[1][5:305])
 
 
+class Releasing(np.ndarray):
+    """Rows that count how often they are let go of."""
+
+    released = 0
+
+    def release_pages(self):
+        self.released += 1
+
+
+def test_what_was_gathered_is_let_go_of(clips):
+    rows = {
+        name: [None if array is None else array.view(Releasing) for array in getattr(clips, name)]
+        for name in ("stft", "embeddings")
+    }
+    members = np.array([0, 3])
+    gather_rows(replace(clips, **rows), draw_rows(clips, members, BOTH, None), BOTH)
+    for arrays in rows.values():
+        counts = [0 if array is None else array.released for array in arrays]
+        assert counts == [int(number in members) for number in range(len(arrays))]
+
+
 def test_masks_by_hand():
     maps = torch.ones(2, 2, 257, 300)
     masked = mask_maps(maps, torch.tensor([[3, 2, 299, 1], [0, 0, 10, 0]]))

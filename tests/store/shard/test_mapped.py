@@ -31,6 +31,20 @@ def cut(path):
         file.truncate(4096)
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not say what is in memory")
+def test_what_was_read_leaves_memory_and_can_be_read_again(rows, path):
+    def resident():
+        lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
+        start = next(number for number, line in enumerate(lines) if line.endswith(str(path)))
+        return next(int(line.split()[1]) for line in lines[start:] if line.startswith("Rss:"))
+
+    total = rows.sum()
+    assert resident() >= rows.nbytes // 1024
+    rows[10:][1:].release_pages()
+    assert resident() == 0
+    assert rows.sum() == total
+
+
 TOUCHES = {
     "a number": lambda rows: rows[4000, 1],
     "a slice": lambda rows: rows[4000:],
