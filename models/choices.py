@@ -23,9 +23,17 @@ CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
 FaceInput = Literal["embeddings", "crops"]
 FACE_INPUTS: tuple[FaceInput, ...] = get_args(FaceInput)
 
-#: What ANet hears: both parts of the transform, or how strong each frequency is, on a logarithmic scale.
+#: What ANet hears of the transform: both its parts, or how strong each frequency is, on a logarithmic scale.
 SoundInput = Literal["stft", "log_magnitude"]
 SOUND_INPUTS: tuple[SoundInput, ...] = get_args(SoundInput)
+
+#: What the pieces of sound hold that a network is given: one of those, or rows of another feature.
+Sound = Literal["stft", "log_magnitude", "rows"]
+SOUNDS: tuple[Sound, ...] = get_args(Sound)
+
+#: How rows of another feature become one.
+Pooling = Literal["lstm", "attention"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 #: By what a map is normalised: by itself, or also each of its frequencies over the training split.
 Normalisation = Literal["map", "frequency"]

@@ -68,6 +68,8 @@ RANDOM_MAP_GAINS = {
     ("log_magnitude", "map"): 1.0,
     ("log_magnitude", "frequency"): 0.2,
 }
+# Factor on the random weights of attention over the rows of a feature of sound.
+ATTENTION_GAIN = 0.25
 # Powers of ten below a map's largest magnitude that its logarithm tells apart: 80 dB. A recording of 16 bits has 96.
 LOG_DECADES = 4
 # Standard deviation of the last layers' weights in ANet and Joint, as VGG's own: tanh starts in its straight part,

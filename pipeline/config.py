@@ -16,7 +16,7 @@ import luigi.configuration
 from luigi.task_register import Register
 
 from models.training.declarations import find_silent
-from models.training.settings import SPHEREFACE, TRAININGS, split_names
+from models.training.settings import SPHEREFACE, STFT, TRAININGS, split_names
 from pipeline import sections
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
@@ -173,8 +173,12 @@ def _find_bad_features() -> Iterable[str]:
 
 
 def _find_unknown_features() -> Iterable[str]:
-    """Say which features `[vnet] features` names that are not declared, or not of faces."""
+    """Say which features `[vnet]` and `[anet] features` name that are not declared, or not of faces or of sound."""
     settings = Settings.read()
+    heard = [STFT, *(feature.name for feature in settings.features if feature.is_sound)]
+    for name in split_names(settings.anet.features):
+        if name not in heard:
+            yield f"[anet] features = {settings.anet.features}: {name} is no feature of sound{_nearest(name, heard)}"
     known = [SPHEREFACE, *(feature.name for feature in settings.features if not feature.is_sound)]
     for name in split_names(settings.vnet.features):
         if name not in known:

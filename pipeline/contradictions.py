@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from models.training.settings import TRAININGS, JointSettings
+from models.training.settings import STFT, TRAININGS, JointSettings
 
 
 def find_contradictions(
@@ -29,5 +29,6 @@ def find_contradictions(
             made = kind(**{option: value for option, value in sections[name].items() if option in known})
             if isinstance(made, JointSettings):
                 made.check_backbone(sections["vnet"]["backbone"])
+                made.check_sound("stft" if sections["anet"]["features"] == STFT else "rows")
         except ValueError as error:
             yield f"[{name}] {error}"

@@ -16,7 +16,8 @@ from models.inputs.clips import Clips, count_rows
 from models.inputs.plan import InputPlan
 from models.inputs.sampling import draw_frames, draw_map_starts
 from models.networks.anet import normalise_maps
-from models.paper import MAP_FRAMES, NUM_FREQUENCIES, NUM_PARTS
+from models.networks.sequence import mark_rows
+from models.paper import MAP_FRAMES, NUM_FREQUENCIES
 from models.sphereface.network import normalise_crops
 
 
@@ -48,7 +49,8 @@ class Gathered:
     """The rows themselves, as stored.
 
     Attributes:
-        maps: (M, 300, 257, 2) float32, zeros behind each map's end; equal maps of an utterance are there once.
+        maps: (M, 300, 257, 2) float32, or (M, R, D) of another feature, zeros behind each map's end; equal maps of an
+            utterance are there once.
         map_lengths: (M,) int64 real frames of each.
         map_index: (B, N_A) int64, each utterance's maps among the M.
         masks: (M, 4) int64, as in `Draw`; empty where the plan masks nothing.
@@ -100,7 +102,7 @@ def draw_rows(clips: Clips, members: np.ndarray, plan: InputPlan, rng: np.random
     mirrored = np.zeros(len(members), dtype=bool)
     if plan.num_maps:
         lengths = count_rows(clips.stft)[members]
-        starts = draw_map_starts(lengths, plan.num_maps, rng if plan.random_starts else None)
+        starts = draw_map_starts(lengths, plan.num_maps, rng if plan.random_starts else None, map_frames=plan.map_rows)
     if plan.num_frames:
         frames = draw_frames(count_rows(getattr(clips, plan.faces))[members], plan.num_frames, rng)
     if rng is not None and plan.mirror:
@@ -131,10 +133,10 @@ def merge_maps(draw: Draw, plan: InputPlan) -> Maps:
 def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
     """Copy the drawn rows out of the split's arrays; the only place where they are read."""
     maps = merge_maps(draw, plan)
-    values = torch.zeros((len(maps.owners), MAP_FRAMES, NUM_FREQUENCIES, NUM_PARTS))
+    values = torch.zeros((len(maps.owners), plan.map_rows, *clips.shape_of("stft")))
     lengths = np.zeros(len(maps.owners), dtype=np.int64)
     for row, (owner, start) in enumerate(zip(maps.owners, maps.starts, strict=True)):
-        part = _rows(clips.stft[owner])[start : start + MAP_FRAMES]
+        part = _rows(clips.stft[owner])[start : start + plan.map_rows]
         values.numpy()[row, : len(part)] = part
         lengths[row] = len(part)
     _release_pages(clips.stft, maps.owners)
@@ -170,7 +172,9 @@ def prepare_inputs(gathered: Gathered, plan: InputPlan, device: str) -> tuple[to
     """
     moved = {name: getattr(gathered, name).to(device, non_blocking=True) for name in Gathered.__dataclass_fields__}
     inputs: tuple[torch.Tensor, ...] = ()
-    if plan.num_maps:
+    if plan.num_maps and plan.sound == "rows":
+        inputs += (mark_rows(moved["maps"], moved["map_lengths"]), moved["map_index"])
+    elif plan.num_maps and plan.sound != "rows":
         maps = normalise_maps(moved["maps"], moved["map_lengths"], plan.sound)
         if len(moved["masks"]):
             maps = mask_maps(maps, moved["masks"])

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, NUM_DIMENSIONS, NUM_FREQUENCIES, NUM_PARTS
+from models.paper import (
+    CROP_HEIGHT,
+    CROP_WIDTH,
+    FEATURE_SIZE,
+    NUM_DIMENSIONS,
+    NUM_FREQUENCIES,
+    NUM_PARTS,
+    STFT_HOP_SECONDS,
+)
 
 FEATURES = {
-    "stft": ((NUM_FREQUENCIES, NUM_PARTS), np.float32),
+    "stft": ((NUM_FREQUENCIES, NUM_PARTS), np.float32),  # of another feature of sound (D,)
     "embeddings": ((FEATURE_SIZE,), np.float32),  # of another feature as many as it has
     "crops": ((CROP_HEIGHT, CROP_WIDTH, 3), np.uint8),
 }
@@ -21,10 +29,12 @@ class Clips:
     Attributes:
         names: U names, "video/utterance".
         labels: (U, 2) arousal and valence in [-1, 1], NaN where an utterance has none; None for a split without labels.
-        stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound.
+        stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound. Of another
+            feature of sound they are (R, D), all of one width.
         embeddings: U arrays (F, 512) float32; None (or no rows) where it has no face. Of other features than
             SphereFace's they are (F, D), all of one width.
         crops: U arrays (F, 112, 96, 3) uint8 BGR; None (or no rows) where it has no face. For `finetune`.
+        hop_seconds: from a row of sound to the next.
     """
 
     names: Sequence[str]
@@ -32,6 +42,7 @@ class Clips:
     stft: Sequence[np.ndarray | None]
     embeddings: Sequence[np.ndarray | None]
     crops: Sequence[np.ndarray | None]
+    hop_seconds: float = STFT_HOP_SECONDS
 
     def __post_init__(self) -> None:
         """Refuse lists of different lengths and arrays of a wrong shape or type.
@@ -45,8 +56,8 @@ class Clips:
             )
         for attribute, (tail, dtype) in FEATURES.items():
             arrays = getattr(self, attribute)
-            if attribute == "embeddings":
-                tail = (self.face_size,)
+            if attribute != "crops":
+                tail = self.shape_of(attribute)
             if len(arrays) != len(self.names):
                 raise ValueError(f"{attribute} has {len(arrays)} entries for {len(self.names)} utterances")
             for name, array in zip(self.names, arrays, strict=True):
@@ -67,6 +78,9 @@ class Clips:
 
     def shape_of(self, feature: str) -> tuple[int, ...]:
         """Give the shape of one row of stft, embeddings or crops."""
+        if feature == "stft":
+            first = next((array.shape[1:] for array in self.stft if array is not None), ())
+            return first if len(first) == 1 else FEATURES[feature][0]
         return (self.face_size,) if feature == "embeddings" else FEATURES[feature][0]
 
     def find_labelled(self) -> np.ndarray:

@@ -12,7 +12,6 @@ import torch
 from models.inputs.batches import Draw, Gathered, gather_rows, merge_maps
 from models.inputs.clips import FEATURES, Clips, count_rows
 from models.inputs.plan import InputPlan
-from models.paper import MAP_FRAMES
 
 #: Batches gathered ahead of the one at work.
 DEPTH = 3
@@ -73,9 +72,9 @@ class DeviceRows:
     def gather(self, draw: Draw, plan: InputPlan) -> Gathered:
         """Take the drawn rows; equal to those of `HostRows` to the bit."""
         maps = merge_maps(draw, plan)
-        empty = torch.zeros((0, MAP_FRAMES, *FEATURES["stft"][0]), device=self._device)
-        lengths = np.minimum(self._stft_lengths[maps.owners] - maps.starts, MAP_FRAMES)
-        values = self._take_maps(maps.owners, maps.starts, lengths) if plan.num_maps else empty
+        empty = torch.zeros((0, plan.map_rows, *FEATURES["stft"][0]), device=self._device)
+        lengths = np.minimum(self._stft_lengths[maps.owners] - maps.starts, plan.map_rows)
+        values = self._take_maps(maps.owners, maps.starts, lengths, plan.map_rows) if plan.num_maps else empty
         faces = torch.zeros((len(draw.members), 0), device=self._device)
         if plan.num_frames:
             faces = self._rows[plan.faces][self._send(self._offsets[plan.faces][draw.members, None] + draw.frames)]
@@ -88,12 +87,13 @@ class DeviceRows:
             mirrored=self._send(draw.mirrored if plan.mirror else draw.mirrored[:0]),
         )
 
-    def _take_maps(self, owners: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
+    def _take_maps(self, owners: np.ndarray, starts: np.ndarray, lengths: np.ndarray, longest: int) -> torch.Tensor:
         first = self._send(self._offsets["stft"][owners] + starts)[:, None]  # (M, 1)
-        frames = torch.arange(MAP_FRAMES, device=self._device)
+        frames = torch.arange(longest, device=self._device)
         is_real = frames < self._send(lengths)[:, None]  # (M, 300)
         # Behind a map's end its first frame is taken again, and set to zero.
-        return self._rows["stft"][first + frames * is_real] * is_real[:, :, None, None]
+        rows = self._rows["stft"][first + frames * is_real]  # (M, 300, 257, 2)
+        return rows * is_real.reshape(*is_real.shape, *[1] * (rows.dim() - 2))
 
     def _send(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, non_blocking=True)

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from models.choices import CHANNEL_ORDERS, FACE_INPUTS, SOUND_INPUTS, ChannelOrder, FaceInput, SoundInput
+from models.choices import CHANNEL_ORDERS, FACE_INPUTS, SOUNDS, ChannelOrder, FaceInput, Sound
 from models.inputs.clips import Clips, count_rows
-from models.paper import MAP_FRAMES, NUM_FREQUENCIES
+from models.paper import MAP_FRAMES, NUM_FREQUENCIES, SAMPLE_RATE
 
 #: Of an utterance: 3072 s of sound, and more faces than VNet could learn from.
 MOST_MAPS, MOST_FRAMES = 1024, 4096
+#: Of a map: 3 s of rows of a feature of sound, at a row each sample.
+MOST_ROWS = 3 * SAMPLE_RATE
 #: What came after checkpoints had been made without it, and what it then was.
-_LATER = {"sound": "stft"}
+_LATER = {"sound": "stft", "map_rows": MAP_FRAMES}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class InputPlan:
         mask_frequencies: widest band of frequencies set to zero in each map (see `mask_maps`); 0 for none.
         mask_frames: most STFT frames in a row set to zero in each map; 0 for none.
         mirror: mirror the crops of every second utterance, drawn at random.
-        sound: what the maps hold (see `normalise_maps`).
+        sound: what the maps hold (see `normalise_maps`); "rows" for those of another feature than the transform.
+        map_rows: how many STFT frames, or rows of that feature, 3 s are.
     """
 
     num_maps: int
@@ -39,7 +42,8 @@ class InputPlan:
     mask_frequencies: int = 0
     mask_frames: int = 0
     mirror: bool = False
-    sound: SoundInput = "stft"
+    sound: Sound = "stft"
+    map_rows: int = MAP_FRAMES
 
     def __post_init__(self) -> None:
         """Refuse what no network looks at; a plan may come out of any file.
@@ -56,12 +60,14 @@ class InputPlan:
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value <= most:
                 raise ValueError(f"{name} ({value!r}) must be a whole number from 0 to {most}")
+        if type(self.map_rows) is not int or not 1 <= self.map_rows <= MOST_ROWS:
+            raise ValueError(f"map_rows ({self.map_rows!r}) must be a whole number from 1 to {MOST_ROWS}")
         for name, choices in (
             ("faces", FACE_INPUTS),
             ("channel_order", CHANNEL_ORDERS),
             ("random_starts", (True, False)),
             ("mirror", (True, False)),
-            ("sound", SOUND_INPUTS),
+            ("sound", SOUNDS),
         ):
             value = getattr(self, name)
             if type(value) is not type(choices[0]) or value not in choices:

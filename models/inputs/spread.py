@@ -1,4 +1,4 @@
-"""How the frequencies of a split's maps are spread: what ANet may normalise them by."""
+"""How the numbers that ANet hears are spread over a split: what it may normalise them by."""
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ def measure_frequencies(clips: Clips, plan: InputPlan) -> tuple[torch.Tensor, to
         Mean (C, 257) of the maps, each normalised by itself (see `normalise_maps`), and 1 over their deviation; both
         float32. Of no maps, 0 and 1.
     """
+    assert plan.sound != "rows", "rows have no frequencies"
     members = np.flatnonzero(clips.find_labelled() & plan.find_visible(clips))
     draw = draw_rows(clips, members, plan, None)
     shape = (count_channels(plan.sound), NUM_FREQUENCIES)
@@ -45,3 +46,26 @@ def measure_frequencies(clips: Clips, plan: InputPlan) -> tuple[torch.Tensor, to
     smallest = _SMALLEST_SHARE * deviation.mean()
     scale = 1 / deviation.clamp(min=smallest) if smallest > 0 else torch.ones(shape)
     return mean.float(), scale.float()
+
+
+def measure_rows(clips: Clips) -> tuple[torch.Tensor, torch.Tensor]:
+    """Measure each number of a feature of sound over all rows of the utterances with both labels.
+
+    Args:
+        clips: the training split; its `stft` are (R, D).
+
+    Returns:
+        Mean (D,) and 1 over the deviation (1 where a number never varies), both float32. Of no rows, 0 and 1.
+    """
+    size = clips.shape_of("stft")[0]
+    count, total, squares = 0, np.zeros(size), np.zeros(size)
+    for array, is_labelled in zip(clips.stft, clips.find_labelled(), strict=True):
+        if array is not None and is_labelled:
+            rows = np.asarray(array, np.float64)
+            count, total, squares = count + len(rows), total + rows.sum(0), squares + (rows**2).sum(0)
+    mean = total / max(count, 1)
+    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
+    # What should be 0 may not be, by rounding.
+    varies = deviation > 1e-6 * np.maximum(np.abs(mean), np.finfo(np.float32).tiny)
+    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 1)
+    return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.choices import NORMALISATIONS, SOUND_INPUTS, ArousalOutput, Normalisation, SoundInput
+from models.choices import NORMALISATIONS, SOUND_INPUTS, ArousalOutput, Normalisation, Pooling, SoundInput
 from models.loading import build_empty, load_strictly
 from models.networks.outputs import check_arousal_output, squash
+from models.networks.sequence import SequenceFeature
 from models.paper import (
     ANET_HIDDEN,
     DROPOUT,
@@ -117,6 +118,13 @@ class AcousticFeature(nn.Module):
         return torch.where(maps == 0, maps, (maps - self.frequency_mean) * self.frequency_scale)
 
 
+def make_acoustic(
+    channel_scale: float, input: SoundInput, normalise: Normalisation, row_size: int, pooling: Pooling
+) -> AcousticFeature | SequenceFeature:
+    """Make what stands below ANet's last layer, and in Joint: VGG-16, or with rows of another feature a sequence's."""
+    return SequenceFeature(row_size, pooling) if row_size else AcousticFeature(channel_scale, input, normalise)
+
+
 class ANet(nn.Module):
     """The network of the sound alone."""
 
@@ -126,11 +134,13 @@ class ANet(nn.Module):
         arousal_output: ArousalOutput = "tanh",
         input: SoundInput = "stft",
         normalise: Normalisation = "map",
+        row_size: int = 0,
+        pooling: Pooling = "lstm",
     ) -> None:
         super().__init__()
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.feature = AcousticFeature(channel_scale, input, normalise)
+        self.feature = make_acoustic(channel_scale, input, normalise, row_size, pooling)
         self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -145,9 +155,11 @@ def build_anet(
     arousal_output: ArousalOutput = "tanh",
     input: SoundInput = "stft",
     normalise: Normalisation = "map",
+    row_size: int = 0,
+    pooling: Pooling = "lstm",
     seed: int,
 ) -> ANet:
-    """Build ANet with VGG-16's ImageNet weights below, or with random ones.
+    """Build ANet with VGG-16's ImageNet weights below, or with random ones; or on rows of another feature.
 
     Args:
         weights: torchvision's vgg16 file (its digest is the caller's to check); None is an explicit choice of
@@ -156,6 +168,8 @@ def build_anet(
         arousal_output: see `squash`.
         input: see `AcousticFeature`.
         normalise: see `AcousticFeature`; frequencies stay as they are until `set_frequencies` is called.
+        row_size: numbers in a row of another feature than the transform; 0 for the transform.
+        pooling: see `SequenceFeature`.
         seed: of the random weights.
 
     Raises:
@@ -166,8 +180,13 @@ def build_anet(
             f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
         )
     state = None if weights is None else load_state_dict(weights)
-    network = build_empty(lambda: ANet(channel_scale, arousal_output, input, normalise))
+    network = build_empty(lambda: ANet(channel_scale, arousal_output, input, normalise, row_size, pooling))
     with seeded(seed):
+        if isinstance(network.feature, SequenceFeature):
+            network.feature.initialise()
+            nn.init.normal_(network.head.weight, std=HEAD_STD)
+            nn.init.zeros_(network.head.bias)
+            return network
         _initialise(network, RANDOM_MAP_GAINS[input, normalise])
     if normalise == "frequency":
         size = (count_channels(input), NUM_FREQUENCIES)
@@ -248,6 +267,7 @@ def _initialise(network: ANet, map_gain: float) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             assert module.bias is not None, "all layers have one"
             nn.init.zeros_(module.bias)
+    assert isinstance(network.feature, AcousticFeature), "the caller has looked"
     first = network.feature.features.get_submodule("0")
     assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
     first.weight.data.mul_(map_gain)

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Normalisation, SoundInput
+from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Normalisation, Pooling, SoundInput
 from models.loading import build_empty
-from models.networks.anet import AcousticFeature, ANet
+from models.networks.anet import ANet, make_acoustic
 from models.networks.outputs import check_arousal_output, squash
 from models.networks.vnet import VisualFeature, VNet
 from models.paper import FEATURE_SIZE, HEAD_STD, NUM_DIMENSIONS
@@ -24,13 +24,15 @@ class Joint(nn.Module):
         fusion: Fusion = "concat",
         input: SoundInput = "stft",
         normalise: Normalisation = "map",
+        row_size: int = 0,
+        pooling: Pooling = "lstm",
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion ({fusion!r}) must be one of {', '.join(FUSIONS)}")
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.acoustic = AcousticFeature(channel_scale, input, normalise)
+        self.acoustic = make_acoustic(channel_scale, input, normalise, row_size, pooling)
         self.visual = VisualFeature(backbone, face_size)
         #: What each of the two says for itself; None puts them side by side, as the paper does.
         self.attention = nn.Linear(FEATURE_SIZE, 1) if fusion == "attention" else None
@@ -64,6 +66,8 @@ def build_joint(
     fusion: Fusion = "concat",
     input: SoundInput = "stft",
     normalise: Normalisation = "map",
+    row_size: int = 0,
+    pooling: Pooling = "lstm",
     seed: int,
 ) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
@@ -78,9 +82,13 @@ def build_joint(
         fusion: side by side, or a mean whose weights begin equal.
         input: ANet's.
         normalise: ANet's.
+        row_size: ANet's.
+        pooling: ANet's.
         seed: of the head's weights (small and normal; zero biases).
     """
-    network = build_empty(lambda: Joint(channel_scale, backbone, arousal_output, face_size, fusion, input, normalise))
+    network = build_empty(
+        lambda: Joint(channel_scale, backbone, arousal_output, face_size, fusion, input, normalise, row_size, pooling)
+    )
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)

@@ -195,7 +195,7 @@ def _check_plan(checkpoint: Checkpoint) -> None:
     for what, count, is_needed in looked_at:
         if bool(count) != is_needed:
             raise ValueError(f"{kind} {'needs' if is_needed else 'takes no'} {what}, and its inputs have {count} of it")
-    heard = checkpoint.architecture.get("input", "stft")
+    heard = "rows" if checkpoint.architecture.get("row_size") else checkpoint.architecture.get("input", "stft")
     if kind != "vnet" and plan.sound != heard:
         raise ValueError(f"its inputs are {plan.sound}, and its layers are made for {make_printable(repr(heard))}")
     crops = checkpoint.architecture.get("backbone", "frozen") == "finetune"

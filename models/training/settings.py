@@ -15,6 +15,7 @@ from models.choices import (
     CHANNEL_ORDERS,
     FUSIONS,
     NORMALISATIONS,
+    POOLINGS,
     SOUND_INPUTS,
     Arithmetic,
     ArousalOutput,
@@ -23,6 +24,8 @@ from models.choices import (
     Fusion,
     Loss,
     Normalisation,
+    Pooling,
+    Sound,
     SoundInput,
 )
 from models.inputs.plan import MOST_MAPS, InputPlan
@@ -51,6 +54,8 @@ from models.training.declarations import (
 
 #: Name of the cached embeddings among the features of faces.
 SPHEREFACE = "sphereface20"
+#: Name of the sound's transform among the features of sound.
+STFT = "stft"
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -115,6 +120,10 @@ class TrainingSettings:
             )
 
 
+#: Settings of ANet that say nothing of rows of another feature.
+_OF_THE_TRANSFORM = ("channel_scale", "input", "normalise", "mask_frequencies", "mask_frames")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ANetSettings(TrainingSettings):
     """How ANet is trained (told nowhere; see models/paper.py).
@@ -125,6 +134,23 @@ class ANetSettings(TrainingSettings):
             .02 to .03 and next to nothing above 2 kHz, from which VGG is slow to learn.
     """
 
+    features: str = field(
+        default=STFT,
+        metadata=declare(
+            "What ANet hears: stft (the transform, through VGG-16, the paper's), or a feature of sound of your own, "
+            "through `pooling` instead (docs/features.md).",
+            later=True,
+        ),
+    )
+    pooling: Pooling = field(
+        default="lstm",
+        metadata=declare(
+            "How the rows of such a feature become one: lstm (both directions, mean over time) | attention (their "
+            "mean, each row weighted).",
+            choices=POOLINGS,
+            later=True,
+        ),
+    )
     input: SoundInput = field(
         default="stft",
         metadata=declare(
@@ -169,15 +195,32 @@ class ANetSettings(TrainingSettings):
     mask_frequencies: int = field(default=0, metadata=MASK_FREQUENCIES)
     mask_frames: int = field(default=0, metadata=MASK_FRAMES)
 
-    def plan_inputs(self, *, evaluation: bool) -> InputPlan:
-        """Say what the network looks at in training or evaluation."""
+    @property
+    def sound(self) -> Sound:
+        """What the pieces of sound hold that it is given."""
+        return self.input if self.features == STFT else "rows"
+
+    def _find_contradictions(self) -> Iterator[str]:
+        yield from super()._find_contradictions()
+        if self.features == STFT:
+            return
+        if len(split_names(self.features)) != 1:
+            yield f"features ({self.features}) must be one name"
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in _OF_THE_TRANSFORM and value != each.default:
+                yield f"{each.name} ({value}) needs features = stft: it is about maps of the transform"
+
+    def plan_inputs(self, *, evaluation: bool, map_rows: int = paper.MAP_FRAMES) -> InputPlan:
+        """Say what the network looks at in training or evaluation; `map_rows` are 3 s of the feature's rows."""
         return InputPlan(
             num_maps=self.num_evaluation_maps if evaluation else self.num_maps,
             num_frames=0,
             random_starts=self.random_starts,
             mask_frequencies=self.mask_frequencies,
             mask_frames=self.mask_frames,
-            sound=self.input,
+            sound=self.sound,
+            map_rows=map_rows,
         )
 
 
@@ -288,9 +331,26 @@ class JointSettings(TrainingSettings):
         if self.mirror and backbone != "finetune":
             raise ValueError(f"mirror (true) needs a VNet of backbone = finetune, not {backbone}")
 
-    def plan_inputs(self, *, backbone: Backbone, channel_order: ChannelOrder, sound: SoundInput = "stft") -> InputPlan:
-        """Say what the network looks at, in training and evaluation alike; raises as `check_backbone` does."""
+    def check_sound(self, sound: Sound) -> None:
+        """Refuse an ANet that does not go with these settings.
+
+        Raises:
+            ValueError: maps are to be masked where there are none.
+        """
+        if sound == "rows" and (self.mask_frequencies or self.mask_frames):
+            raise ValueError("mask_frequencies and mask_frames need an ANet of features = stft")
+
+    def plan_inputs(
+        self,
+        *,
+        backbone: Backbone,
+        channel_order: ChannelOrder,
+        sound: Sound = "stft",
+        map_rows: int = paper.MAP_FRAMES,
+    ) -> InputPlan:
+        """Say what the network looks at, in training and evaluation alike; raises as the two checks do."""
         self.check_backbone(backbone)
+        self.check_sound(sound)
         return InputPlan(
             num_maps=self.num_maps,
             num_frames=self.num_frames,
@@ -301,6 +361,7 @@ class JointSettings(TrainingSettings):
             mask_frames=self.mask_frames,
             mirror=self.mirror,
             sound=sound,
+            map_rows=map_rows,
         )
 
 

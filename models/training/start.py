@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from models.inputs.clips import Clips, measure_embeddings
-from models.inputs.spread import measure_frequencies
+from models.inputs.spread import measure_frequencies, measure_rows
 from models.networks.anet import ANet, build_anet
 from models.networks.joint import build_joint
+from models.networks.sequence import SequenceFeature
 from models.networks.vnet import VNet, build_vnet
-from models.paper import FEATURE_SIZE
+from models.paper import FEATURE_SIZE, MAP_FRAMES, STFT_HOP_SECONDS
 from models.training.checkpoints import Checkpoint, CheckpointError, describe_weights, load_network
 from models.training.inference import predict
 from models.training.loop import EpochMetrics, Job, RunOptions, TrainingError, fit
@@ -47,11 +48,12 @@ def train_anet(
     """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
 
     Args:
-        train: training split; utterances without STFT are left out.
+        train: training split; utterances without STFT (or the feature of sound that stands for it) are left out.
         validation: validation split.
         settings: see there.
         options: where and with which seed.
-        weights: VGG-16's file; None is an explicit choice of random weights.
+        weights: VGG-16's file; None is an explicit choice of random weights. Not looked at with another feature than
+            the transform.
         provenance: plain data to keep with the checkpoints.
         start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
     """
@@ -61,9 +63,16 @@ def train_anet(
         architecture["input"] = settings.input
     if settings.normalise != "map":
         architecture["normalise"] = settings.normalise
+    rows = settings.sound == "rows"
+    if rows:
+        weights = None
+        architecture |= {"row_size": train.shape_of("stft")[0], "pooling": settings.pooling}
+    map_rows = max(1, round(MAP_FRAMES * STFT_HOP_SECONDS / train.hop_seconds))
+    plans = [settings.plan_inputs(evaluation=evaluation, map_rows=map_rows) for evaluation in (False, True)]
     network = build_anet(weights, **architecture, seed=options.seed)
-    plans = [settings.plan_inputs(evaluation=evaluation) for evaluation in (False, True)]
-    if settings.normalise == "frequency":
+    if isinstance(network.feature, SequenceFeature):
+        network.feature.set_standardisation(*measure_rows(train))
+    elif settings.normalise == "frequency":
         network.feature.set_frequencies(*measure_frequencies(train, plans[1]))
     job = Job(
         kind="anet",
@@ -72,7 +81,7 @@ def train_anet(
         settings=settings,
         train_plan=plans[0],
         evaluation_plan=plans[1],
-        weights={"vgg16": describe_weights(weights)},
+        weights={} if rows else {"vgg16": describe_weights(weights)},
         parents=_go_on(network, start, "anet", architecture),
         provenance=provenance or {},
     )
@@ -164,6 +173,7 @@ def train_joint(
         backbone=architecture["backbone"],
         channel_order=vnet_checkpoint.inputs.channel_order,
         sound=anet_checkpoint.inputs.sound,
+        map_rows=anet_checkpoint.inputs.map_rows,
     )
     network = build_joint(anet_network, vnet_network, **architecture, seed=options.seed)
     job = Job(

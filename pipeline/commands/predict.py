@@ -99,7 +99,9 @@ def _predict(arguments: argparse.Namespace) -> int:
         seconds = measure_seconds(data, row)
         if step is None:
             return _print_answer(video, answer_video(predictor, data), row, arguments.json)
-        clips = data.load_clips("unlabelled", finetune=predictor.needs_crops, faces=predictor.faces)
+        clips = data.load_clips(
+            "unlabelled", finetune=predictor.needs_crops, faces=predictor.faces, sound=predictor.sound
+        )
         windows = place_windows(seconds, step, arguments.window)
         cut = cut_windows(clips, read_face_times(data, row), windows)
         with show_steps(1) as steps:
@@ -176,7 +178,7 @@ def find_predictor(checkpoints: Sequence[Path] | None) -> "Ensemble":
 def answer_video(predictor: "Ensemble", data: TrainingData) -> Answer:
     """Predict the one video, as a whole."""
     (row,) = data.ledger.values()
-    clips = data.load_clips("unlabelled", finetune=predictor.needs_crops, faces=predictor.faces)
+    clips = data.load_clips("unlabelled", finetune=predictor.needs_crops, faces=predictor.faces, sound=predictor.sound)
     return answer_windows(predictor, clips, [(0.0, measure_seconds(data, row))])[0]
 
 

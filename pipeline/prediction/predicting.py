@@ -75,7 +75,7 @@ class Predictions:
 def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
     """Predict all clips of a run and compose the files; nothing is written."""
     values, sources = predictor.predict(
-        data.load_clips(UNLABELLED, finetune=predictor.needs_crops, faces=predictor.faces)
+        data.load_clips(UNLABELLED, finetune=predictor.needs_crops, faces=predictor.faces, sound=predictor.sound)
     )
     listing = list_split(data, UNLABELLED)
     report = build_report(

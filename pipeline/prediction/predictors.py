@@ -11,14 +11,14 @@ import numpy as np
 from models.inputs.clips import Clips
 from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_network
 from models.training.inference import predict
-from models.training.settings import SPHEREFACE
+from models.training.settings import SPHEREFACE, STFT
 from pipeline import config
 from pipeline.errors import UserError
 from pipeline.runs.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
-from pipeline.training.data import name_face_stages
+from pipeline.training.data import name_face_stages, name_sound_stage
 
 #: The single networks, kept beside Joint's own checkpoint for clips without sound or without a face.
 SINGLE_NETWORKS = ("anet", "vnet")
@@ -37,6 +37,7 @@ class Predictor:
         stages: the stages whose rows it looks at, and those before them.
         notes: what has to be read before the numbers.
         faces: the stages whose rows it sees of each face, where it sees no crops.
+        sound: the stage whose rows it hears.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Predictor:
     stages: tuple[str, ...]
     notes: tuple[str, ...]
     faces: tuple[str, ...] = ("embeddings",)
+    sound: str = STFT
 
     def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
         """Refuse features made in another way than those of the training.
@@ -127,6 +129,11 @@ class Ensemble:
         return self.members[0].faces
 
     @property
+    def sound(self) -> str:
+        """The stage whose rows its members hear."""
+        return self.members[0].sound
+
+    @property
     def needs_crops(self) -> bool:
         """Whether a member looks at crops rather than at embeddings."""
         return any(member.needs_crops for member in self.members)
@@ -164,6 +171,9 @@ def load_ensemble(paths: Sequence[Path]) -> Ensemble:
     seen = sorted({", ".join(member.faces) for member in members})
     if len(seen) > 1:
         raise UserError(f"--checkpoint names checkpoints that see different features of a face: {'; '.join(seen)}")
+    heard = sorted({member.sound for member in members})
+    if len(heard) > 1:
+        raise UserError(f"--checkpoint names checkpoints that hear different features of the sound: {'; '.join(heard)}")
     return Ensemble(members)
 
 
@@ -187,9 +197,10 @@ def load_predictor(path: Path) -> Predictor:
     file = path / BEST if path.is_dir() else path
     beside = {network: file.parent / f"{network}.pt" for network in SINGLE_NETWORKS if checkpoint.kind == "joint"}
     plan = checkpoint.inputs
-    stages = [*(("wav", "stft") if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
-    vnet = provenance.get("settings", {}).get("vnet", {})
-    faces = name_face_stages(vnet.get("features", SPHEREFACE))
+    settings = provenance.get("settings", {})
+    sound = name_sound_stage(settings.get("anet", {}).get("features", STFT))
+    faces = name_face_stages(settings.get("vnet", {}).get("features", SPHEREFACE))
+    stages = [*(("wav", sound) if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
     if plan.num_frames and plan.faces == "embeddings":
         stages += faces
     return Predictor(
@@ -201,6 +212,7 @@ def load_predictor(path: Path) -> Predictor:
         needs_crops=bool(plan.num_frames) and plan.faces == "crops",
         stages=tuple(stages),
         faces=faces,
+        sound=sound,
         notes=tuple(_find_notes(checkpoint)),
     )
 

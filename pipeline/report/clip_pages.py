@@ -1,6 +1,7 @@
 """What the clips' pages say of the run: labels, predictions, the videos, and the worst predictions over time."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,14 @@ def _predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Cu
         for k in wanted:
             assert clips is not None
             windows = _place(data, clips.names[k])
-            one = Clips([clips.names[k]], None, [clips.stft[k]], [clips.embeddings[k]], [clips.crops[k]])
+            one = replace(
+                clips,
+                names=[clips.names[k]],
+                labels=None,
+                stft=[clips.stft[k]],
+                embeddings=[clips.embeddings[k]],
+                crops=[clips.crops[k]],
+            )
             parts.append(cut_windows(one, read_face_times(data, data.ledger[clips.names[k]]), windows))
             middles[clips.names[k]] = [(start + end) / 2 for start, end in windows]
     if not parts:

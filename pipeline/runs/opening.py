@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from models.training.settings import STFT
 from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
 from pipeline import config
 from pipeline.chain import KEPT_CROPS, STAGES
@@ -73,6 +74,8 @@ def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -
     """Add the weights from which training starts; say why there can be none where that is so."""
     if not settings.dataset.train:
         return "[dataset] train is empty: there is nothing to train on; `valar features` computes the features alone"
+    if settings.anet.features != STFT:
+        return ""  # no VGG-16 listens
     try:
         weights["vgg16"] = _resolve("vgg16", "[anet] vgg_weights", settings.anet.vgg_weights)
     except UserError as error:

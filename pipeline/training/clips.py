@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.inputs.clips import Clips
-from models.paper import CROP_HEIGHT, CROP_WIDTH
+from models.paper import CROP_HEIGHT, CROP_WIDTH, STFT_HOP_SECONDS
 from store.shard.reader import Shard
 
 
@@ -19,9 +19,11 @@ class SplitRows:
     Attributes:
         names: U names, video/utterance.
         labels: U pairs of arousal and valence, NaN where an utterance has none; None for a split without labels.
-        stft: of each the file of its shard; None where it has no sound.
+        stft: of each the file of its shard, of the transform or of the feature of sound that is heard in its place;
+            None where it has no sound, or lacks that feature.
         embeddings: of each feature of faces that is seen the same; None where it has no face, or not all of them.
         crops: of each the file of its shard, raw or JPEG; None where it has no face, or no crops are asked for.
+        hop_seconds: from a row of sound to the next.
     """
 
     names: list[str]
@@ -29,6 +31,7 @@ class SplitRows:
     stft: list[str | None]
     embeddings: list[list[str | None]]
     crops: list[str | None]
+    hop_seconds: float = STFT_HOP_SECONDS
 
     def open(self, open_file: Callable[[Path], Shard]) -> Clips:
         """Give labels and views of the features; nothing is read before it is touched.
@@ -53,10 +56,16 @@ class SplitRows:
         return Clips(
             names=self.names,
             labels=None if self.labels is None else np.array(self.labels, np.float32).reshape(-1, 2),
-            stft=view(self.stft, lambda shard, name: shard.rows(name, "stft")),
+            stft=view(self.stft, view_sound_rows),
             embeddings=join_rows([view(files, view_face_rows) for files in self.embeddings]),
             crops=view(self.crops, view_crops),
+            hop_seconds=self.hop_seconds,
         )
+
+
+def view_sound_rows(shard: Shard, name: str) -> Any:
+    """Give an utterance's rows (T, 257, 2) of the transform, or (R, D) of a declared feature of sound."""
+    return shard.rows(name, "stft" if shard.stage == "stft" else "value")
 
 
 def view_face_rows(shard: Shard, name: str) -> Any:

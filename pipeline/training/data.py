@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.inputs.clips import Clips
-from models.training.settings import SPHEREFACE, split_names
+from models.paper import STFT_HOP_SECONDS
+from models.training.settings import SPHEREFACE, STFT, split_names
 from pipeline.dataset.holding_out import hold_out
 from pipeline.dataset.utterances import Utterance, tell_label_range
 from pipeline.errors import UserError
@@ -37,6 +38,15 @@ def name_other_choice(select_on: str) -> str:
     'validation'
     """
     return "train" if select_on == "validation" else "validation"
+
+
+def name_sound_stage(feature: str) -> str:
+    """Give the stage of what `[anet] features` names.
+
+    >>> name_sound_stage("stft"), name_sound_stage("low_level")
+    ('stft', 'sound_low_level')
+    """
+    return STFT if feature.strip() == STFT else f"sound_{feature.strip()}"
 
 
 @dataclass(frozen=True)
@@ -110,48 +120,82 @@ class TrainingData:
         own = [row.features.get(stage) for stage in named if stage != "embeddings"]
         return row.has_face and all(state is not None and state.is_there for state in own)
 
-    def locate(self, split: str, *, finetune: bool | None = None, faces: Sequence[str] | None = None) -> SplitRows:
+    @property
+    def sound_stage(self) -> str:
+        """The stage whose rows ANet hears, as the settings say."""
+        return name_sound_stage(self.run.settings.anet.features)
+
+    def hears(self, row: LedgerRow, stage: str | None = None) -> bool:
+        """Tell whether an utterance has what ANet hears."""
+        stage = stage or self.sound_stage
+        if stage == STFT:
+            return row.has_sound
+        state = row.features.get(stage)
+        return row.has_sound and state is not None and state.is_there
+
+    def locate(
+        self,
+        split: str,
+        *,
+        finetune: bool | None = None,
+        faces: Sequence[str] | None = None,
+        sound: str | None = None,
+    ) -> SplitRows:
         """Say where a split's rows lie.
 
         Args:
             split: Its name.
             finetune: Whether crops are needed; by default as the settings say.
             faces: The stages whose rows are seen of each face; by default as the settings say.
+            sound: The stage whose rows are heard; by default as the settings say.
         """
-        return self.locate_rows(self.utterances(split), finetune=finetune, faces=faces)
+        return self.locate_rows(self.utterances(split), finetune=finetune, faces=faces, sound=sound)
 
     def locate_rows(
-        self, utterances: Sequence[Utterance], *, finetune: bool | None = None, faces: Sequence[str] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        finetune: bool | None = None,
+        faces: Sequence[str] | None = None,
+        sound: str | None = None,
     ) -> SplitRows:
         """Say where the rows of any utterances lie; see `locate`."""
         labels = _read_labels(utterances)
         if finetune is None:
             finetune = self.run.settings.vnet.backbone == "finetune"
         rows = [self.ledger[u.name] for u in utterances]
-        stages = self.face_stages if faces is None else faces
+        stages, heard = self.face_stages if faces is None else faces, sound or self.sound_stage
         return SplitRows(
             names=[u.name for u in utterances],
             labels=None if labels is None else labels.tolist(),
-            stft=[str(self.run.path("stft", row.shard)) if row.has_sound else None for row in rows],
+            stft=[str(self.run.path(heard, row.shard)) if self.hears(row, heard) else None for row in rows],
             embeddings=[
                 [str(self.run.path(stage, row.shard)) if self.sees_face(row, stages) else None for row in rows]
                 for stage in stages
             ],
             crops=[str(find_crops(self.run, row.shard).path) if finetune and row.has_face else None for row in rows],
+            hop_seconds=STFT_HOP_SECONDS if heard == STFT else self.run.features[heard].hop_seconds,
         )
 
-    def load_clips(self, split: str, *, finetune: bool | None = None, faces: Sequence[str] | None = None) -> Clips:
+    def load_clips(
+        self,
+        split: str,
+        *,
+        finetune: bool | None = None,
+        faces: Sequence[str] | None = None,
+        sound: str | None = None,
+    ) -> Clips:
         """Give a split's labels and views of its features; see `locate` for the arguments."""
-        return self.locate(split, finetune=finetune, faces=faces).open(self.run.open_file)
+        return self.locate(split, finetune=finetune, faces=faces, sound=sound).open(self.run.open_file)
 
     def check_trainable(self) -> None:
         """Refuse to train on nothing.
 
         Raises:
-            UserError: No utterance of the training split has sound, or none has a face.
+            UserError: No utterance of the training split has what ANet hears, or none what VNet sees.
         """
         rows = [self.ledger[u.name] for u in self.list_part(chooses=False) if u.arousal is not None]
-        for what, count in (("sound", sum(r.has_sound for r in rows)), ("a face", sum(map(self.sees_face, rows)))):
+        for what, count in (("sound", sum(map(self.hears, rows))), ("a face", sum(map(self.sees_face, rows)))):
             if count == 0:
                 raise UserError(
                     f"none of the {len(rows)} labelled training utterances has {what}; see "
@@ -183,7 +227,12 @@ class TrainingData:
         ]
         notes += tell_label_range(self.run.dataset.label_range)
         scale = self.run.settings.anet.channel_scale
-        if scale != 1:
+        if self.sound_stage != STFT:
+            sounds = [row for row in self.ledger.values() if row.has_sound]
+            lacking = sum(not self.hears(row) for row in sounds)
+            missing = f"; {lacking} of the {len(sounds)} clips with sound lack it" if lacking else ""
+            notes.append(f"ANet and Joint hear {self.run.settings.anet.features} of the sound{missing}")
+        elif scale != 1:
             notes.append(f"VGG-16 has {scale:g} times the paper's channels")
         heard = self.run.settings.anet
         if (heard.input, heard.normalise) != ("stft", "map"):

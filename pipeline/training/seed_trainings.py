@@ -12,6 +12,7 @@ import numpy as np
 
 from models.inputs.clips import Clips
 from models.training.metrics import EpochMetrics
+from models.training.settings import STFT
 from models.training.version import TRAINING_VERSION
 from pipeline.chain import NETWORK_TITLES
 from pipeline.config import Settings
@@ -52,7 +53,8 @@ class Trainings:
 
     def record(self, network: str) -> TrainingRecord:
         """Give what a network's training is made of."""
-        own = self.data.face_stages if network != "anet" else ()
+        own = [*self.data.face_stages] if network != "anet" else []
+        own += [self.data.sound_stage] if network != "vnet" else []
         features = {stage: self.data.run.stages[stage] for stage in dict.fromkeys([*RESTS_ON[network], *own])}
         fingerprints, made_of = self._made_of
         return TrainingRecord(
@@ -73,10 +75,11 @@ class Trainings:
     def _made_of(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         """Give the networks' fingerprints, and what each is a digest of."""
         run = self.data.run
-        stft, faces = run.fingerprints["stft"], run.fingerprints["embeddings"]
-        vgg, sphereface = run.weights["vgg16"], run.weights["sphereface20"]
+        sound, faces = self.data.sound_stage, run.fingerprints["embeddings"]
+        sounds, sphereface = {sound: run.fingerprints[sound]}, run.weights["sphereface20"]
         backbone = run.settings.vnet.backbone
-        made_of = {"anet": self._make("anet", {"stft": stft}, [_has_sound], {"vgg16": vgg.sha256})}
+        anet_weights = {"vgg16": run.weights["vgg16"].sha256} if sound == STFT else {}
+        made_of = {"anet": self._make("anet", sounds, [self.data.hears], anet_weights)}
         vnet_weights = {"sphereface20": sphereface.sha256} if backbone == "finetune" else {}
         vnet_stages = {stage: run.fingerprints[stage] for stage in self.data.face_stages}
         if backbone == "finetune":
@@ -85,8 +88,8 @@ class Trainings:
         found = {network: compute_fingerprint(made) for network, made in made_of.items()}
         made_of["joint"] = self._make(
             "joint",
-            {"stft": stft, **vnet_stages},
-            [_has_sound, self.data.sees_face],
+            {**sounds, **vnet_stages},
+            [self.data.hears, self.data.sees_face],
             {"parents": list(found.values())},
         )
         return {**found, "joint": compute_fingerprint(made_of["joint"])}, made_of
@@ -192,7 +195,7 @@ class Trainings:
         everything = self.data.run.settings
         settings = {**everything.values(network), "precision": everything.run.precision}
         start = self.start(network)
-        pretrained = {"anet": "vgg16", "vnet": "sphereface20"}.get(network)
+        pretrained = {"anet": "vgg16" if self.data.sound_stage == STFT else None, "vnet": "sphereface20"}.get(network)
         weights = None if pretrained is None else self.data.run.weights[pretrained].path
         if network == "anet":
             settings.pop("vgg_weights")
@@ -241,10 +244,6 @@ class Trainings:
         settings = {**found["settings"], "run": {**found["settings"]["run"], "seed": self.seed, "seeds": 1}}
         mean = self.data.training_mean().tolist()
         return {**found, "seed": self.seed, "settings": settings, "training_mean": mean}
-
-
-def _has_sound(row: LedgerRow) -> bool:
-    return row.has_sound
 
 
 def _count_threads(network: str, settings: Settings) -> int:

@@ -21,10 +21,10 @@ DECISION = "start.json"
 BEST = "best.pt"
 #: The settings that make a network's layers, by section.
 _LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "anet": {"anet": ("channel_scale", "arousal_output", "input", "normalise")},
+    "anet": {"anet": ("channel_scale", "arousal_output", "input", "normalise", "pooling")},
     "vnet": {"vnet": ("backbone", "arousal_output", "standardise")},
     "joint": {
-        "anet": ("channel_scale", "input", "normalise"),
+        "anet": ("channel_scale", "input", "normalise", "pooling"),
         "vnet": ("backbone", "standardise"),
         "joint": ("arousal_output", "fusion"),
     },

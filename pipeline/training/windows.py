@@ -38,7 +38,7 @@ def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[fl
         (array,) = arrays
         return [None if array is None or start >= end else array[start:end] for start, end in bounds]
 
-    sound = [(round(start / STFT_HOP_SECONDS), round(end / STFT_HOP_SECONDS)) for start, end in windows]
+    sound = [(round(start / clips.hop_seconds), round(end / clips.hop_seconds)) for start, end in windows]
     places = np.searchsorted(face_times, windows)  # (W, 2)
     faces = [(int(start), int(end)) for start, end in places]
     return Clips(
@@ -47,6 +47,7 @@ def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[fl
         stft=[part if part is not None and len(part) else None for part in cut(clips.stft, sound)],
         embeddings=cut(clips.embeddings, faces),
         crops=cut(clips.crops, faces),
+        hop_seconds=clips.hop_seconds,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.inputs.plan import InputPlan
-from models.inputs.spread import measure_frequencies
+from models.inputs.spread import measure_frequencies, measure_rows
 from tests.models.data import make_clips
 
 
@@ -40,6 +40,19 @@ def test_a_frequency_that_never_varies_is_not_blown_up():
         array[:, 200:] = 0
     _, scale = measure_frequencies(replace(clips, stft=arrays), InputPlan(1, 0, sound="log_magnitude"))
     assert (scale[:, 200:] <= 100.0001 * scale[:, :20].mean()).all()
+
+
+def test_rows_of_another_feature():
+    rng = np.random.default_rng(0)
+    arrays = [np.tile([[0.3, 1.0, 0.0]], (n, 1)) + rng.normal(size=(n, 3)) * [0, 5, 1e-3] for n in (4, 9, 2)]
+    clips = make_clips(3)
+    labels = clips.labels.copy()
+    labels[2] = np.nan
+    made = replace(clips, stft=[array.astype(np.float32) for array in arrays], labels=labels)
+    mean, scale = measure_rows(made)
+    rows = np.concatenate(made.stft[:2]).astype(np.float64)
+    np.testing.assert_allclose(mean.numpy(), rows.mean(0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(scale.numpy(), [1, *1 / rows.std(0)[1:]], rtol=1e-4)
 
 
 def test_of_nothing_it_changes_nothing():

@@ -86,6 +86,16 @@ def test_three_maps_keep_anets_validation_under_a_quarter_of_training():
         ),
         (lambda: ANetSettings(arousal_output="relu"), r"arousal_output \('relu'\) must be one of tanh, sigmoid"),
         (lambda: ANetSettings(precision="fp16"), r"precision \('fp16'\) must be one of float32, tf32, bfloat16"),
+        (lambda: ANetSettings(input="mel"), r"input \('mel'\) must be one of stft, log_magnitude"),
+        (
+            lambda: ANetSettings(features="mine", input="log_magnitude", mask_frames=2),
+            r"input \(log_magnitude\) needs features = stft.*; mask_frames \(2\) needs features = stft",
+        ),
+        (lambda: ANetSettings(features="mine, stft"), r"features \(mine, stft\) must be one name"),
+        (
+            lambda: JointSettings(mask_frames=2).plan_inputs(backbone="frozen", channel_order="bgr", sound="rows"),
+            "mask_frequencies and mask_frames need an ANet of features = stft",
+        ),
         (lambda: ANetSettings(patience=-1), r"patience \(-1\) must be from 0 to 10000"),
         (lambda: ANetSettings(mask_frames=-1), r"mask_frames \(-1\) must be from 0 to 300"),
         (lambda: ANetSettings(average_last=0), r"average_last \(0\) must be from 1 to 10000"),

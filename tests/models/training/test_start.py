@@ -409,6 +409,36 @@ def test_other_inputs_of_sound_reach_joint_and_predictions(trained, tmp_path):
         train_anet(more, validation, ANET, RunOptions(tmp_path / "x", seed=0), weights=None, start=tmp_path / "anet")
 
 
+@pytest.mark.parametrize("pooling", ["lstm", "attention"])
+def test_anet_hears_rows_of_another_feature_and_joint_takes_them_over(trained, tmp_path, pooling):
+    def make(num, seed):
+        """Rows every 0.25 s, 2 to 40 of them, so that 3 s are 12; their third number tells the arousal."""
+        clips = make_clips(num, seed=seed)
+        rng = np.random.default_rng(seed)
+        rows = [rng.normal(1, 100, size=(rng.integers(2, 40), 3)) + np.array([0, 0, 400 * a]) for a, _ in clips.labels]
+        return replace(clips, stft=[array.astype(np.float32) for array in rows], hop_seconds=0.25)
+
+    train, validation = make(40, 0), make(30, 1)
+    settings = ANetSettings(features="mine", pooling=pooling, epochs=12, batch_size=4, num_maps=2, learning_rate=0.03)
+    train_anet(train, validation, settings, RunOptions(tmp_path / "anet", seed=0), weights=None)
+    train_joint(
+        train, validation, JOINT, RunOptions(tmp_path / "joint", seed=0), anet=tmp_path / "anet", vnet=trained / "vnet"
+    )
+    anet, joint = load_checkpoint(tmp_path / "anet"), load_checkpoint(tmp_path / "joint")
+    assert (anet.weights, anet.inputs.sound, anet.inputs.map_rows) == ({}, "rows", 12)
+    assert anet.architecture == {
+        "channel_scale": 1.0,
+        "arousal_output": "tanh",
+        "row_size": 3,
+        "pooling": pooling,
+    }
+    assert (joint.inputs.sound, joint.inputs.map_rows, joint.inputs.num_maps) == ("rows", 12, 2)
+    assert anet.scores["ccc_arousal"] > 0.5
+    np.testing.assert_allclose(
+        predict(tmp_path / "joint", validation, batch_size=1), predict(tmp_path / "joint", validation), atol=1e-5
+    )
+
+
 def test_trainings_of_the_papers_input_are_described_as_they_always_were(trained):
     kept = torch.load(trained / "anet" / "best.pt", weights_only=True)
     assert kept["inputs"] == {

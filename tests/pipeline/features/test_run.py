@@ -139,3 +139,41 @@ def test_vnet_and_joint_are_trained_on_several_features_and_anet_is_left_alone(f
     finished.configure("[vnet]\nfeatures = mini, loud\n")
     wrong = finished.run()
     assert (wrong.returncode, "loud is no feature of faces" in wrong.stderr) == (2, True), wrong.stderr
+
+
+def test_anet_and_joint_are_trained_on_a_feature_of_sound_and_vnet_is_left_alone(finished, declare):
+    assert finished.run().returncode == 0  # in its new place the run has a listing of its own
+    declare(finished)
+    finished.configure("[anet]\nfeatures = pieces\nvgg_weights = nowhere.pth\nchannel_scale = 1\n")
+    before = finished.digests("runs/checkpoints")
+    told = {stage["stage"]: stage for stage in json.loads(finished.command("status", "--json").stdout)["stages"]}
+    assert told["train VNet"]["waiting"] == 0
+    assert "[anet] features stft to pieces" in told["train ANet"]["reason"]
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    new = {path.split("/")[2].partition("-")[0] for path in finished.digests("runs/checkpoints").keys() - before.keys()}
+    assert new == {"anet", "joint"}
+    report = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
+    assert "ANet and Joint hear pieces of the sound" in report["notes"]
+    assert not any("vgg16" in note for note in report["notes"])
+    predicted = finished.run("--videos", "videos", task="Predict")
+    assert predicted.returncode == 0, predicted.stderr
+    video = next((finished.folder / "videos").glob("*/*.mp4"))
+    over_time = finished.command("predict", str(video), "--over-time", "0.5", "--window", "1", "--json")
+    assert over_time.returncode == 0, over_time.stderr
+    assert all(answer["rests_on"] == "joint" for answer in json.loads(over_time.stdout))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("[anet]\nfeatures = mini\n", "[anet] features = mini: mini is no feature of sound"),
+        ("[anet]\nfeatures = loud\nchannel_scale = 0.5\n", "channel_scale (0.5) needs features = stft"),
+        ("[anet]\nfeatures = loud\n[joint]\nmask_frames = 3\n", "need an ANet of features = stft"),
+    ],
+)
+def test_features_that_anet_cannot_hear_are_refused_at_once(workplace, declare, options, sentence):
+    declare(workplace)
+    workplace.configure("[anet]\nchannel_scale = 1\n" + options)
+    ended = workplace.run()
+    assert (ended.returncode, sentence in ended.stderr) == (2, True), ended.stderr
