@@ -31,3 +31,18 @@ def test_the_rules_for_the_speaker_count_only_where_they_are_not_as_they_always_
         assert {stage for stage in before if before[stage] != other[stage]} == {
             "faces", "crops", "crops_jpeg", "embeddings"
         }  # fmt: skip
+
+
+def test_a_store_of_the_first_releases_is_known_again():
+    """The fingerprints are those of a store that commit 8df632b wrote with random weights."""
+    settings = Settings.read().replace("faces", speaker="largest", still_faces="count")
+    assert compute_stage_fingerprints(describe_stages(settings, WEIGHTS)) == {
+        "wav": "c16cf7168bbfbce2",
+        "stft": "27c94c879f1d8a1d",
+        "frames": "d3c519a106a6b8c2",
+        "pixels": "d3c519a106a6b8c2",
+        "faces": "72220aa466c9a100",
+        "crops": "72220aa466c9a100",
+        "crops_jpeg": "72220aa466c9a100",
+        "embeddings": "4f1113c554f61211",
+    }
