@@ -1,30 +1,23 @@
 """One process's work on a run: the run, the store's lock, progress, failures, and what is printed when it ends.
 
-There is at most one session in a process. `start_session` opens it, `close_session` closes it, and nothing else holds
-or lets go of what it holds. Luigi's command line has no place to call the latter from, so it is called when the process
-ends (docs/decisions/015-one-session.md); whatever is to last has been written by then, by the tasks.
+There is at most one session in a process; pipeline/process_session.py opens and closes it. Nothing else holds or lets
+go of what it holds.
 """
 
-import atexit
 import contextlib
 import functools
 import json
 import logging
-import os
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luigi.retcodes import retcode
-
 from pipeline import config
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
 from pipeline.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.errors import UserError
-from pipeline.process import explain_interrupt, leave, raise_file_limit, was_interrupted
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
 from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.tables import print_tables
@@ -33,7 +26,6 @@ from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
 from pipeline.runs.failures import clear_failures, forget_failure, read_failures, write_failure
 from pipeline.runs.known_content import describe_taken
 from pipeline.runs.ledger import format_ledger
-from pipeline.runs.locking import open_locked
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.rates import note_rates
 from pipeline.runs.run import Run
@@ -352,91 +344,3 @@ class Session:
         elif not self.run.untrainable and self.experiment.report_path.exists():
             print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
             print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
-
-
-_open: list[Session] = []
-
-
-def current_session(*, trains: bool = False) -> Session:
-    """Give this process's session; without one, open that of the settings.
-
-    Args:
-        trains: See `open_run`.
-
-    Raises:
-        SystemExit: Settings, data or weights have to be mended first; standard error says what, where and how.
-    """
-    return _open[0] if _open else start_session(trains=trains)
-
-
-def start_session(
-    unlabelled: Path | None = None,
-    load_predictor: "Callable[[], Ensemble] | None" = None,
-    *,
-    trains: bool = False,
-) -> Session:
-    """Open this process's session: read everything, take the store's lock, and write what a run says before its work.
-
-    Args:
-        unlabelled: A folder of clips to predict, instead of those of the CSV files.
-        load_predictor: Reads the checkpoints that predict them; asked before anything is locked or written.
-        trains: See `open_run`.
-
-    Raises:
-        SystemExit: As `current_session`.
-    """
-    assert not _open, "one session a process"
-    raise_file_limit()
-    lock = contextlib.ExitStack()
-    try:
-        predictor = None if load_predictor is None else load_predictor()
-        run, changes_store = open_locked(lock, unlabelled, trains=trains)
-        is_idle = not run.pending
-        if not is_idle:
-            from pipeline.stages.ready import check_ready
-
-            check_ready(run, trains=trains)
-        session = Session(run, lock, predictor)
-        session.begin(changes_store=changes_store, is_idle=is_idle)
-    except BaseException as error:
-        lock.close()
-        if isinstance(error, UserError | StoreError):
-            leave(error)
-        if isinstance(error, OSError):
-            leave(describe_failure(error, name_folders()))
-        raise
-    _open.append(session)
-    atexit.register(_close_at_exit)
-    sys.excepthook = explain_interrupt
-    return session
-
-
-def close_session() -> None:
-    """Close this process's session, if there is one; what goes wrong in it is raised."""
-    if _open:
-        _open.pop().close()
-
-
-def _close_at_exit() -> None:
-    """Close the session when the process ends, and see to an exit code that tells the truth.
-
-    Python ignores what is raised here, and Luigi has chosen its code already: a fault of the closing would hide, and a
-    host of several would say that something was not run when all of it is there.
-    """
-    if not _open:
-        return
-    session, code = _open[0], None
-    try:
-        if not config.is_scheduler_local() and not was_interrupted() and session.is_whole():
-            code = 0
-        close_session()
-    except BrokenPipeError:
-        code = 0 if code == 0 else None  # nobody reads what is printed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except BaseException as error:
-        print(f"the run could not be closed: {describe_failure(error, name_folders())}", file=sys.stderr)
-        code = retcode().unhandled_exception
-    if code is not None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)

@@ -40,6 +40,7 @@ FLOORS = {
         {"prediction"},
         {"commands", "demo", "closing"},
         {"session"},
+        {"process_session"},
         {"shard_tasks"},
         {"tasks", "__main__"},
     ],
