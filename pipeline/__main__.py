@@ -7,7 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.errors import UserError
+from pipeline.process import explain_interrupt
 from pipeline.settings_files import check_overlay
+
+#: Exit code after Ctrl-C, as of a shell.
+INTERRUPTED = 130
 
 # Each module has HELP, add_arguments(parser) and run(arguments) -> exit code.
 COMMANDS = {
@@ -23,7 +27,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0 done; 1 something was found wrong; 2 wrong use, or input that cannot be used; 3 (`status`) something is to do.
+    0 done; 1 something was found wrong; 2 wrong use, or input that cannot be used; 3 (`status`) something is to do;
+    130 after Ctrl-C.
     """
     try:
         check_overlay()  # before Luigi is imported, which reads it too
@@ -44,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = int(modules[arguments.command].run(arguments))
         sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        explain_interrupt(type(error), error, None)
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,3 +34,20 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
         complaint = process.stderr.read()
         assert process.wait(timeout=120) == 0
     assert complaint == b""
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pipeline.__main__ import main
+from pipeline.commands import status
+status.run = lambda arguments: os.kill(os.getpid(), signal.SIGINT)
+sys.exit(main(["status"]))
+"""
+
+
+def test_ctrl_c_ends_a_command_with_a_sentence(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", INTERRUPTED]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 130
+    assert ended.stderr == "stopped: what is finished is kept, and the same command goes on from there\n"
