@@ -232,7 +232,7 @@ def _say_own_scale(answer: Answer) -> str:
 
 
 def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
-    from pipeline.report import plots
+    from pipeline.report.figures import plots
 
     rows = [
         [f"{answer.start_seconds:g}", f"{answer.end_seconds:g}", *_numbers(answer), answer.rests_on]

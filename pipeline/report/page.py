@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from pipeline.dataset.utterances import utterance_name
 from pipeline.progress import format_seconds
-from pipeline.report import plots
 from pipeline.report.clip_pages import MOST_WORST, find_best_model, find_worst
+from pipeline.report.figures import plots
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_interval, format_number

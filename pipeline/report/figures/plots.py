@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.dataset.utterances import utterance_name
-from pipeline.report.inline_svg import Told, as_urls, render_inline
+from pipeline.report.figures.inline_svg import Told, as_urls, render_inline
 from pipeline.report.rows import DetailRow
 from pipeline.report.scoring import DIMENSIONS
 from pipeline.report.tables import title_of
