@@ -18,7 +18,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     """Clips of one split, or all; give `collate` to a DataLoader.
 
     Each item is a dict: `name`; `stft` (T, 257, 2) and `embeddings` (N, 512), float32, of no rows where there is no
-    sound or no face; each declared feature as `face_<name>` or `sound_<name>` (N, D) likewise; `label` (2,), arousal
+    sound or no face; each declared feature as `face_<name>` or `sound_<name>` (N, D), too; `label` (2,), arousal
     and valence, NaN where there is none; `is_labelled`.
 
     Args:
@@ -113,7 +113,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
 
         Returns:
             `names`; `stft` (B, T, 257, 2) with `stft_mask` (B, T), True where a row is real; `embeddings` (B, N, 512)
-            with `embeddings_mask` (B, N); each declared feature and its mask likewise; `labels` (B, 2) with
+            with `embeddings_mask` (B, N); each declared feature with its mask, too; `labels` (B, 2) with
             `labels_mask` (B,).
         """
         batch: dict[str, Any] = {"names": [item["name"] for item in items]}

@@ -34,7 +34,7 @@ class Extraction:
         messages: Stage to a sentence, where there is one.
         features: Name of each declared feature (`[features.NAME]`) to its rows, (N, D) float32: a row for each of
             `embeddings`, or for each piece of sound.
-        feature_times: Likewise to their times, (N,) float64, seconds since the clip's beginning.
+        feature_times: Name of each feature to the times of its rows, (N,) float64, seconds since the clip's beginning.
     """
 
     video: Path

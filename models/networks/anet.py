@@ -107,7 +107,7 @@ class AcousticFeature(nn.Module):
             scale: (C, 257) float32, above 0.
         """
         assert self.frequency_mean is not None, "only a network that normalises frequencies is told how"
-        assert self.frequency_scale is not None, "likewise"
+        assert self.frequency_scale is not None, "both are told together"
         self.frequency_mean.copy_(mean[..., None])
         self.frequency_scale.copy_(scale[..., None])
 

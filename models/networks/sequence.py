@@ -73,7 +73,7 @@ class SequenceFeature(nn.Module):
 
     def _attend(self, rows: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         assert self.hidden is not None, "there is one without an LSTM"
-        assert self.weight is not None, "likewise"
+        assert self.weight is not None, "there is one without an LSTM"
         hidden = torch.relu(self.hidden(rows))  # (P, R, 512)
         scores = self.weight(hidden).float().masked_fill(real[..., None] == 0, -torch.inf)  # (P, R, 1)
         return (scores.softmax(dim=1) * hidden).sum(dim=1)

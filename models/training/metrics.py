@@ -26,9 +26,9 @@ class EpochMetrics:
         wait_seconds: of these, what the loop stood waiting for data.
         spread_arousal: standard deviation of what the network says of arousal on the validation split; NaN where it
             sees nothing there, and in what an earlier version wrote.
-        spread_valence: likewise of valence.
-        mean_arousal: mean of the same; NaN likewise.
-        mean_valence: likewise of valence.
+        spread_valence: the same of valence.
+        mean_arousal: mean of what the network says of arousal there; NaN as before.
+        mean_valence: the same of valence.
     """
 
     kind: str
