@@ -9,6 +9,7 @@ from pipeline.__main__ import main
 from pipeline.commands.evaluate import evaluate_files
 from pipeline.dataset.utterances import DatasetError
 from pipeline.report.rows import DetailRow, format_predictions
+from tests.pipeline.dataset.test_holding_out import write_omgs_shape
 
 HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote"
 
@@ -270,6 +271,24 @@ def test_intervals_are_over_recordings_unless_asked_for(tmp_path, capsys):
     widths = [found[unit]["total_ccc_high"] - found[unit]["total_ccc_low"] for unit in found]
     assert widths[0] > widths[1] > widths[2]
     assert len({result["total_ccc"] for result in found.values()}) == 1
+
+
+def test_intervals_of_omgs_shape_are_over_links(tmp_path):
+    """617 clips of 60 names that are parts of 46 links; what a link's clips have in common is missed in all of them."""
+    truth = write_omgs_shape(tmp_path / "truth.csv", num_links=46, num_names=60, num_clips=617)
+    rng = np.random.default_rng(5)
+    lines, missed = ["video,utterance,arousal,valence"], {}
+    for line in truth.read_text().splitlines()[1:]:
+        link, _, _, video, utterance, arousal, valence, _ = line.split(",")
+        error = missed.setdefault(link, rng.normal(0, 0.15, 2))
+        pair = [0.6 * float(label) + part for label, part in zip((arousal, valence), error, strict=True)]
+        lines.append(f"{video},{utterance},{pair[0]:.6f},{pair[1]:.6f}")
+    predicted = tmp_path / "predicted.csv"
+    predicted.write_text("\n".join(lines) + "\n")
+    found = {unit: evaluate_files(truth, predicted, resample=unit) for unit in ("recordings", "videos")}
+    assert [(result["groups"], result["scored"]) for result in found.values()] == [(46, 617), (60, 617)]
+    widths = [result["total_ccc_high"] - result["total_ccc_low"] for result in found.values()]
+    assert widths[0] > 1.05 * widths[1]
 
 
 def test_names_that_were_made_harmless_to_a_spreadsheet_are_known_again(tmp_path, capsys):

@@ -15,14 +15,20 @@ HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
 
 
 def write_omgs_shape(path, *, num_links=125, num_names=231, num_clips=2442, seed=0):
-    """Write a CSV file of the official training split's shape: names X_1, X_2, ... of fewer links, 2442 clips."""
+    """Write a CSV file of the official training split's shape: names X_1, X_2, ... of fewer links, 2442 clips.
+
+    Labels are alike within a link.
+    """
     rng = np.random.default_rng(seed)
     parts = Counter(dict.fromkeys(range(num_links), 1))
     parts.update(rng.integers(0, num_links, num_names - num_links).tolist())
     names = [f"{link:09x}_{part}" for link, count in parts.items() for part in range(1, count + 1)]
     sizes = 1 + rng.multinomial(num_clips - len(names), rng.dirichlet(np.ones(len(names)) * 2))
+    moods = {f"{link:09x}": rng.normal(0.2, 0.15, 2) for link in range(num_links)}
     rows = [
-        f"https://www.youtube.com/watch?v={name.split('_')[0]},0,1,{name},utterance_{number}.mp4,0.1,0.2,0\n"
+        f"https://www.youtube.com/watch?v={name.split('_')[0]},0,1,{name},utterance_{number}.mp4,"
+        + ",".join(f"{label:.3f}" for label in rng.normal(moods[name.split("_")[0]], 0.15).clip(-1, 1))
+        + ",0\n"
         for name, size in zip(names, sizes.tolist(), strict=True)
         for number in range(1, size + 1)
     ]

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -186,19 +185,27 @@ def test_a_run_says_which_clips_chose_and_sets_both_choices_side_by_side(finishe
     assert "held-out training clips" in page
 
 
-@pytest.mark.slow  # three trainings of two processes each, of two folds and of the run, with two seeds
-def test_nested_folds_with_several_seeds_and_processes(finished):
-    finished.configure("[run]\nselect_on = train\nfolds = 2\nprocesses = 2\nseeds = 2\n")
+@pytest.mark.slow  # trainings of the run and of two folds
+@pytest.mark.parametrize("more", ["processes = 2", "seeds = 2"])
+def test_nested_folds_with_several_processes_or_seeds(finished, more):
+    finished.configure(f"[run]\nselect_on = train\nfolds = 2\n{more}\n")
     finished.configure("[anet]\nepochs = 1\nbatch_size = 2\n[vnet]\nepochs = 1\n[joint]\nepochs = 1\n")
+    before = set((finished.folder / "runs/checkpoints").iterdir())
     ended = finished.run()
     assert ended.returncode == 0, ended.stderr
     content = read_report(finished)
     assert (content["cross_validation"]["chosen_on"], content["selection"]["split"]) == ("train", "train")
     assert "(free of choice: epochs chosen on other recordings)" in ended.stdout
+    assert "numbers are free of the choice of epochs" in (finished.folder / "runs/latest/report.html").read_text()
+    made = set((finished.folder / "runs/checkpoints").iterdir()) - before
+    seeds = 2 if more == "seeds = 2" else 1
     for network in NETWORKS:
         assert content["cross_validation"]["models"][network]["pooled"]["scored"] == 7
-        for folder in content["ensemble"]["checkpoints"][network]:
-            name = Path(folder).name
-            scores = load_checkpoint(finished.folder / "runs/checkpoints" / name).scores
+        folders = [folder for folder in made if folder.name.startswith(network)]
+        assert len(folders) == 3 * seeds
+        for folder in folders:
+            scores = load_checkpoint(folder).scores
             assert scores["selected_by"] == "total CCC on training recordings that were held out"
-    assert "numbers are free of the choice of epochs" in (finished.folder / "runs/latest/report.html").read_text()
+    if seeds == 2:
+        seeds_alone = content["ensemble"]["models"]["joint"]["validation"]["members"]
+        assert [member["seed"] for member in seeds_alone] == [0, 1]
