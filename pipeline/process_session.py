@@ -20,6 +20,7 @@ from pipeline.process import explain_interrupt, leave, raise_file_limit, was_int
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.locking import open_locked
 from pipeline.session import Session
+from pipeline.training.folds import check_folds
 from store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def start_session(
     try:
         predictor = None if load_predictor is None else load_predictor()
         run, changes_store = open_locked(lock, unlabelled, trains=trains)
+        if trains:
+            check_folds(run)
         is_idle = not run.pending
         if not is_idle:
             from pipeline.stages.ready import check_ready

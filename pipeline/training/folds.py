@@ -7,6 +7,7 @@ import numpy as np
 
 from models.training.metrics import EpochMetrics
 from pipeline.chain import NETWORKS
+from pipeline.dataset.holding_out import HoldingOutError, hold_out
 from pipeline.dataset.utterances import Dataset
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
@@ -27,8 +28,13 @@ def make_folds(run: Run, num_folds: int) -> list[Experiment]:
     Raises:
         UserError: There are fewer recordings than folds.
     """
-    pooled = [u for u in run.dataset.utterances if u.split in ("train", "validation")]
-    dataset = run.dataset
+    parts = divide(run.dataset, num_folds)
+    return [read_experiment(replace(run, dataset=dataset), is_fold=True) for dataset in parts]
+
+
+def divide(dataset: Dataset, num_folds: int) -> list[Dataset]:
+    """Give the clips of each fold, its held-out ones as the validation split; raises as `make_folds` does."""
+    pooled = [u for u in dataset.utterances if u.split in ("train", "validation")]
     groups = dataset.grouping.take(u.name for u in pooled)
     count = len(set(groups))
     if num_folds < 2 or num_folds > count:
@@ -38,23 +44,33 @@ def make_folds(run: Run, num_folds: int) -> list[Experiment]:
         )
     of = split_folds(groups, num_folds)
     return [
-        read_experiment(
-            replace(
-                run,
-                dataset=Dataset(
-                    tuple(
-                        replace(u, split="validation" if fold == held_out else "train")
-                        for u, fold in zip(pooled, of.tolist(), strict=True)
-                    ),
-                    (),
-                    dataset.group_column,
-                    whole=dataset,
-                ),
+        Dataset(
+            tuple(
+                replace(u, split="validation" if fold == held_out else "train")
+                for u, fold in zip(pooled, of.tolist(), strict=True)
             ),
-            is_fold=True,
+            (),
+            dataset.group_column,
+            whole=dataset,
         )
         for held_out in range(num_folds)
     ]
+
+
+def check_folds(run: Run) -> None:
+    """Refuse folds that cannot be made, before hours of features and trainings and not after.
+
+    Raises:
+        UserError: There are fewer recordings than folds; or the training clips of a fold are of one recording, of which
+            none can be held out to choose the epoch.
+    """
+    settings = run.settings.run
+    parts = divide(run.dataset, settings.folds) if settings.folds else []
+    for dataset in parts if settings.select_on == "train" else []:
+        try:
+            hold_out(dataset)
+        except HoldingOutError as error:
+            raise UserError(f"[run] folds = {settings.folds} with select_on = train: in a fold {error}") from error
 
 
 def find_waiting(folds: list[Experiment]) -> list[tuple[Trainings, str]]:

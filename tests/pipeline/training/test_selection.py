@@ -122,6 +122,24 @@ def test_one_recording_is_told_before_any_work(stub_place):
     assert stub_place.run(task="Features").returncode == 0, "features need no choice"
 
 
+def test_folds_that_cannot_be_made_are_told_before_any_work(stub_place):
+    """Of three recordings two folds train on two and on one, of which none can be held out."""
+    rows = [stub_place.row("a/1.mp4", 0.1), stub_place.row("b/1.mp4", 0.2)]
+    stub_place.write_rows("train", rows)
+    stub_place.write_clip("a/1.mp4")
+    stub_place.write_clip("b/1.mp4")
+    stub_place.configure("[run]\nfolds = 2\nselect_on = train\n")
+    before = stub_place.digests("store")
+    ended = stub_place.run()
+    assert ended.returncode == 2
+    assert "[run] folds = 2 with select_on = train: in a fold the labelled clips of the training split" in ended.stderr
+    stub_place.configure("[run]\nfolds = 4\n")
+    ended = stub_place.run()
+    assert ended.returncode == 2
+    assert "[run] folds = 4 must be 0 for none, or from 2 to the number of recordings" in ended.stderr
+    assert stub_place.digests("store") == before
+
+
 def test_nothing_goes_on_from_what_was_chosen_on_a_clip_that_is_only_scored_now(tmp_path):
     made_of = {"network": "anet", "members": [["v/a", "1", 0, 0, SELECTION]], "seed": 0, "stages": {}}
     last = TrainingRecord("anet", "f", made_of, {}, folder=tmp_path / "anet-f")
@@ -185,10 +203,10 @@ def test_a_run_says_which_clips_chose_and_sets_both_choices_side_by_side(finishe
     assert "held-out training clips" in page
 
 
-@pytest.mark.slow  # trainings of the run and of two folds
+@pytest.mark.slow  # trainings of the run and of three folds
 @pytest.mark.parametrize("more", ["processes = 2", "seeds = 2"])
 def test_nested_folds_with_several_processes_or_seeds(finished, more):
-    finished.configure(f"[run]\nselect_on = train\nfolds = 2\n{more}\n")
+    finished.configure(f"[run]\nselect_on = train\nfolds = 3\n{more}\n")
     finished.configure("[anet]\nepochs = 1\nbatch_size = 2\n[vnet]\nepochs = 1\n[joint]\nepochs = 1\n")
     before = set((finished.folder / "runs/checkpoints").iterdir())
     ended = finished.run()
@@ -202,7 +220,7 @@ def test_nested_folds_with_several_processes_or_seeds(finished, more):
     for network in NETWORKS:
         assert content["cross_validation"]["models"][network]["pooled"]["scored"] == 7
         folders = [folder for folder in made if folder.name.startswith(network)]
-        assert len(folders) == 3 * seeds
+        assert len(folders) == 4 * seeds
         for folder in folders:
             scores = load_checkpoint(folder).scores
             assert scores["selected_by"] == "total CCC on training recordings that were held out"
