@@ -2,8 +2,12 @@
 
 from typing import Literal, get_args
 
-Loss = Literal["mse", "ccc"]
+Loss = Literal["mse", "ccc", "ccc_sample"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
+
+#: Where layers start that no pretrained weights fill: as suits each, or as the notebooks leave them to torch.
+Initialisation = Literal["own", "notebooks"]
+INITIALISATIONS: tuple[Initialisation, ...] = get_args(Initialisation)
 
 #: Range of arousal: tanh [-1, 1], sigmoid [0, 1].
 ArousalOutput = Literal["tanh", "sigmoid"]

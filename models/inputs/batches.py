@@ -102,7 +102,13 @@ def draw_rows(clips: Clips, members: np.ndarray, plan: InputPlan, rng: np.random
     mirrored = np.zeros(len(members), dtype=bool)
     if plan.num_maps:
         lengths = count_rows(clips.stft)[members]
-        starts = draw_map_starts(lengths, plan.num_maps, rng if plan.random_starts else None, map_frames=plan.map_rows)
+        starts = draw_map_starts(
+            lengths,
+            plan.num_maps,
+            rng if plan.random_starts else None,
+            map_frames=plan.map_rows,
+            ordered=plan.ordered_starts,
+        )
     if plan.num_frames:
         frames = draw_frames(count_rows(getattr(clips, plan.faces))[members], plan.num_frames, rng)
     if rng is not None and plan.mirror:

@@ -14,7 +14,7 @@ MOST_MAPS, MOST_FRAMES = 1024, 4096
 #: Of a map: 3 s of rows of a feature of sound, at a row each sample.
 MOST_ROWS = 3 * SAMPLE_RATE
 #: What came after checkpoints had been made without it, and what it then was.
-_LATER = {"sound": "stft", "map_rows": MAP_FRAMES}
+_LATER = {"sound": "stft", "map_rows": MAP_FRAMES, "ordered_starts": False}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class InputPlan:
         mirror: mirror the crops of every second utterance, drawn at random.
         sound: what the maps hold (see `normalise_maps`); "rows" for those of another feature than the transform.
         map_rows: how many STFT frames, or rows of that feature, 3 s are.
+        ordered_starts: in training, draw each map from a part of its own of the utterance.
     """
 
     num_maps: int
@@ -44,6 +45,7 @@ class InputPlan:
     mirror: bool = False
     sound: Sound = "stft"
     map_rows: int = MAP_FRAMES
+    ordered_starts: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no network looks at; a plan may come out of any file.
@@ -67,6 +69,7 @@ class InputPlan:
             ("channel_order", CHANNEL_ORDERS),
             ("random_starts", (True, False)),
             ("mirror", (True, False)),
+            ("ordered_starts", (True, False)),
             ("sound", SOUNDS),
         ):
             value = getattr(self, name)

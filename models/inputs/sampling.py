@@ -49,6 +49,7 @@ def draw_map_starts(
     rng: np.random.Generator | None,
     *,
     map_frames: int = MAP_FRAMES,
+    ordered: bool = False,
 ) -> np.ndarray:
     """Choose where the STFT maps of an utterance, or of many, start (N_A maps per utterance, III-C).
 
@@ -61,6 +62,8 @@ def draw_map_starts(
         rng: draws starts independently and uniformly from 0..T - map_frames, both included; None spreads them
             evenly: the centres of N_A equal parts of that range.
         map_frames: length of a map.
+        ordered: draw one start from each of N_A segments of 0..T - map_frames, as `draw_frames` draws frames (the
+            notebooks' way for Joint); says nothing where rng is None.
 
     Returns:
         (N_A,) or (B, N_A) int64 in [0, max(T - map_frames, 0)]; ascending where rng is None.
@@ -74,6 +77,8 @@ def draw_map_starts(
     _check_counts(num_stft_frames=num_stft_frames, num_maps=num_maps, map_frames=map_frames)
     counts = np.asarray(num_stft_frames, dtype=np.int64)[..., None]  # (..., 1)
     last_starts = np.broadcast_to(np.maximum(counts - map_frames, 0), (*counts.shape[:-1], num_maps))
+    if rng is not None and ordered:
+        return draw_frames(last_starts[..., 0] + 1, num_maps, rng)
     if rng is not None:
         return rng.integers(last_starts + 1)
     return (2 * np.arange(num_maps, dtype=np.int64) + 1) * last_starts // (2 * num_maps)

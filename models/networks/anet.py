@@ -12,7 +12,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.choices import NORMALISATIONS, SOUND_INPUTS, ArousalOutput, Normalisation, Pooling, SoundInput
+from models.choices import (
+    NORMALISATIONS,
+    SOUND_INPUTS,
+    ArousalOutput,
+    Initialisation,
+    Normalisation,
+    Pooling,
+    SoundInput,
+)
 from models.loading import build_empty, load_strictly
 from models.networks.outputs import check_arousal_output, squash
 from models.networks.sequence import SequenceFeature
@@ -157,6 +165,7 @@ def build_anet(
     normalise: Normalisation = "map",
     row_size: int = 0,
     pooling: Pooling = "lstm",
+    initialisation: Initialisation = "own",
     seed: int,
 ) -> ANet:
     """Build ANet with VGG-16's ImageNet weights below, or with random ones; or on rows of another feature.
@@ -170,6 +179,7 @@ def build_anet(
         normalise: see `AcousticFeature`; frequencies stay as they are until `set_frequencies` is called.
         row_size: numbers in a row of another feature than the transform; 0 for the transform.
         pooling: see `SequenceFeature`.
+        initialisation: "notebooks" starts the first and the last layer as torch starts any, with VGG-16's weights, too.
         seed: of the random weights.
 
     Raises:
@@ -186,6 +196,8 @@ def build_anet(
             network.feature.initialise()
             nn.init.normal_(network.head.weight, std=HEAD_STD)
             nn.init.zeros_(network.head.bias)
+            if initialisation == "notebooks":
+                network.head.reset_parameters()
             return network
         _initialise(network, RANDOM_MAP_GAINS[input, normalise])
     if normalise == "frequency":
@@ -193,6 +205,12 @@ def build_anet(
         network.feature.set_frequencies(torch.zeros(size), torch.ones(size))
     if state is not None:
         load_vgg16(network.feature, state, source=str(weights))
+    if initialisation == "notebooks":
+        first = network.feature.features.get_submodule("0")
+        assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
+        with seeded(seed):
+            first.reset_parameters()
+            network.head.reset_parameters()
     return network
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Normalisation, Pooling, SoundInput
+from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Initialisation, Normalisation, Pooling, SoundInput
 from models.loading import build_empty
 from models.networks.anet import ANet, make_acoustic
 from models.networks.outputs import check_arousal_output, squash
@@ -68,6 +68,7 @@ def build_joint(
     normalise: Normalisation = "map",
     row_size: int = 0,
     pooling: Pooling = "lstm",
+    initialisation: Initialisation = "own",
     seed: int,
 ) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
@@ -84,6 +85,7 @@ def build_joint(
         normalise: ANet's.
         row_size: ANet's.
         pooling: ANet's.
+        initialisation: "notebooks" starts the head as torch starts any layer.
         seed: of the head's weights (small and normal; zero biases).
     """
     network = build_empty(
@@ -92,6 +94,8 @@ def build_joint(
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)
         nn.init.zeros_(network.head.bias)
+        if initialisation == "notebooks":
+            network.head.reset_parameters()
         if network.attention is not None:
             nn.init.zeros_(network.attention.weight)
             nn.init.zeros_(network.attention.bias)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.choices import BACKBONES, ArousalOutput, Backbone
+from models.choices import BACKBONES, ArousalOutput, Backbone, Initialisation
 from models.loading import build_empty
 from models.networks.outputs import check_arousal_output, squash
 from models.networks.precision import runs_lstm_in_bfloat16
@@ -97,6 +97,7 @@ def build_vnet(
     backbone: Backbone = "frozen",
     arousal_output: ArousalOutput = "tanh",
     face_size: int = FEATURE_SIZE,
+    initialisation: Initialisation = "own",
     seed: int,
 ) -> VNet:
     """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights of a file or random ones.
@@ -107,6 +108,7 @@ def build_vnet(
         backbone: see `VisualFeature`.
         arousal_output: see `squash`.
         face_size: see `VisualFeature`.
+        initialisation: "notebooks" starts the head as torch starts any layer.
         seed: of the random weights.
     """
     network = build_empty(lambda: VNet(backbone, arousal_output, face_size))
@@ -118,6 +120,8 @@ def build_vnet(
                 nn.init.zeros_(parameter)
         nn.init.orthogonal_(network.head.weight)
         nn.init.zeros_(network.head.bias)
+        if initialisation == "notebooks":
+            network.head.reset_parameters()
     network.feature.set_standardisation(torch.zeros(face_size), 1.0)
     if network.feature.sphereface is not None:
         network.feature.sphereface = build_sphereface(weights, seed=seed)

@@ -17,7 +17,7 @@ import numpy as np
 Array = TypeVar("Array", bound=Any)
 
 
-def ccc_or_zero(truth: Array, prediction: Array) -> Array:
+def ccc_or_zero(truth: Array, prediction: Array, *, ddof: int = 0) -> Array:
     """Compute CCC along the first axis, 0 where the truth is constant.
 
     2 cov / (var_t + var_p + (mean_p - mean_t)^2), which is 2 rho s_t s_p over the same. Differentiable for tensors;
@@ -27,6 +27,7 @@ def ccc_or_zero(truth: Array, prediction: Array) -> Array:
     Args:
         truth: (N, ...) array or tensor, N >= 1.
         prediction: same shape and kind.
+        ddof: covariance and variances divide by N - ddof; 0 is the challenge's, 1 needs two utterances that differ.
 
     Returns:
         (...) of the same kind, in [-1, 1].
@@ -35,7 +36,10 @@ def ccc_or_zero(truth: Array, prediction: Array) -> Array:
     truth_mean, prediction_mean = truth.mean(0), prediction.mean(0)
     truth_offset, prediction_offset = truth - truth_mean, prediction - prediction_mean
     covariance = (truth_offset * prediction_offset).mean(0)
-    spread = (truth_offset**2).mean(0) + (prediction_offset**2).mean(0) + (prediction_mean - truth_mean) ** 2
+    between = (prediction_mean - truth_mean) ** 2
+    if ddof:  # both sides of the fraction times (N - ddof) / N
+        between = between * (max(len(truth) - ddof, 0) / len(truth))
+    spread = (truth_offset**2).mean(0) + (prediction_offset**2).mean(0) + between
     # Multiplied rather than selected: the same line for NumPy and torch, and a gradient of exactly 0.
     return varies * 2 * covariance / (spread + ~varies)
 

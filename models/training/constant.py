@@ -58,7 +58,7 @@ def describe_constant(history: Sequence[EpochMetrics], *, loss: str, learning_ra
         )
     else:
         why = "they are stuck at an end of their range" if is_at_end else "before, they were not"
-        other = ", or loss = mse" if loss == "ccc" else ""
+        other = ", or loss = mse" if loss.startswith("ccc") else ""
         advice = (
             f"{why}, as after steps that were too large: try gradient_clip = {min(1.0, gradient_clip / 10):g} (it is "
             f"{gradient_clip:g}), a lower learning_rate (it is {learning_rate:g}){other}"

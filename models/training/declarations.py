@@ -9,7 +9,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from models import paper
-from models.choices import AROUSAL_OUTPUTS, LOSSES
+from models.choices import AROUSAL_OUTPUTS, INITIALISATIONS, LOSSES
 from models.inputs.plan import MOST_FRAMES
 
 
@@ -74,7 +74,11 @@ LEARNING_RATE_STEPS = declare("Epochs, counted from 0, at whose start the rate i
 MOMENTUM = declare("Momentum of SGD.", 0, 0.999999)
 WEIGHT_DECAY = declare("Weight decay of SGD, on all parameters.", 0, 1)
 GRADIENT_CLIP = declare("Largest norm over all gradients; a larger one is scaled down before the step.", 1e-9, 1e9)
-LOSS = declare("What training minimises: mse (mean squared error) | ccc (minus the sum of both CCC).", choices=LOSSES)
+LOSS = declare(
+    "What training minimises: mse (mean squared error) | ccc (minus the sum of both CCC) | ccc_sample (the same with "
+    "variances that divide by n - 1, as in the notebooks).",
+    choices=LOSSES,
+)
 AROUSAL_OUTPUT = declare(
     "Range of arousal: tanh ([-1, 1], the paper's) | sigmoid ([0, 1], where the labels are).", choices=AROUSAL_OUTPUTS
 )
@@ -85,6 +89,17 @@ AVERAGE_LAST = declare(
     "The mean of the weights after the last so many epochs is tried as well; 1 tries none.", 1, 10_000
 )
 NUM_FRAMES = declare("Segments of an utterance; one frame is drawn from each.", 1, MOST_FRAMES)
+INITIALISATION = declare(
+    "Where the last layer starts, and ANet's first one: own (near 0, VNet's orthogonal; ANet's first layer as "
+    "ImageNet's) | notebooks (as torch starts any layer).",
+    choices=INITIALISATIONS,
+    later=True,
+)
+ORDERED_STARTS = declare(
+    "true draws each map of training from a part of its own of the utterance, in order (as the notebooks do for "
+    "Joint); false draws each from anywhere.",
+    later=True,
+)
 RANDOM_STARTS = declare("true draws the maps of training at random; false takes them where evaluation does.")
 MASK_FREQUENCIES = declare(
     "SpecAugment: widest band of frequencies that is set to zero in each map of training; 0 for none.",

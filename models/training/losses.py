@@ -1,4 +1,4 @@
-"""The two losses over a batch: MSE for the single networks, CCC for Joint (III-D)."""
+"""The losses over a batch: MSE for the single networks, CCC for Joint (III-D)."""
 
 import torch
 
@@ -26,4 +26,12 @@ def compute_ccc_loss(prediction: torch.Tensor, labels: torch.Tensor) -> torch.Te
     return -ccc_or_zero(labels, prediction).sum()
 
 
-LOSSES = {"mse": compute_mse_loss, "ccc": compute_ccc_loss}
+def compute_sample_ccc_loss(prediction: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """As `compute_ccc_loss`, with covariance and variances that divide by n - 1, as in the notebooks.
+
+    The difference of the means then counts for (n - 1) / n of what it counts for in the measure that is reported.
+    """
+    return -ccc_or_zero(labels, prediction, ddof=1).sum()
+
+
+LOSSES = {"mse": compute_mse_loss, "ccc": compute_ccc_loss, "ccc_sample": compute_sample_ccc_loss}

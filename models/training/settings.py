@@ -22,6 +22,7 @@ from models.choices import (
     Backbone,
     ChannelOrder,
     Fusion,
+    Initialisation,
     Loss,
     Normalisation,
     Pooling,
@@ -35,6 +36,7 @@ from models.training.declarations import (
     BATCH_SIZE,
     EPOCHS,
     GRADIENT_CLIP,
+    INITIALISATION,
     LEARNING_RATE,
     LEARNING_RATE_STEPS,
     LOSS,
@@ -43,6 +45,7 @@ from models.training.declarations import (
     MIRROR,
     MOMENTUM,
     NUM_FRAMES,
+    ORDERED_STARTS,
     PAIRS,
     PATIENCE,
     RANDOM_STARTS,
@@ -88,6 +91,7 @@ class TrainingSettings:
     arousal_output: ArousalOutput = field(default="tanh", metadata=AROUSAL_OUTPUT)
     patience: int = field(default=0, metadata=PATIENCE)
     average_last: int = field(default=1, metadata=AVERAGE_LAST)
+    initialisation: Initialisation = field(default="own", metadata=INITIALISATION)
     precision: Arithmetic = "float32"
 
     def __post_init__(self) -> None:
@@ -192,6 +196,7 @@ class ANetSettings(TrainingSettings):
         ),
     )
     random_starts: bool = field(default=True, metadata=RANDOM_STARTS)
+    ordered_starts: bool = field(default=False, metadata=ORDERED_STARTS)
     mask_frequencies: int = field(default=0, metadata=MASK_FREQUENCIES)
     mask_frames: int = field(default=0, metadata=MASK_FRAMES)
 
@@ -217,6 +222,7 @@ class ANetSettings(TrainingSettings):
             num_maps=self.num_evaluation_maps if evaluation else self.num_maps,
             num_frames=0,
             random_starts=self.random_starts,
+            ordered_starts=self.ordered_starts,
             mask_frequencies=self.mask_frequencies,
             mask_frames=self.mask_frames,
             sound=self.sound,
@@ -309,6 +315,7 @@ class JointSettings(TrainingSettings):
     learning_rate_steps: tuple[int, ...] = field(default=paper.JOINT_LEARNING_RATE_STEPS, metadata=LEARNING_RATE_STEPS)
     loss: Loss = field(default="ccc", metadata=LOSS)
     random_starts: bool = field(default=True, metadata=RANDOM_STARTS)
+    ordered_starts: bool = field(default=False, metadata=ORDERED_STARTS)
     mask_frequencies: int = field(default=0, metadata=MASK_FREQUENCIES)
     mask_frames: int = field(default=0, metadata=MASK_FRAMES)
     mirror: bool = field(default=False, metadata=MIRROR)
@@ -357,6 +364,7 @@ class JointSettings(TrainingSettings):
             faces="crops" if backbone == "finetune" else "embeddings",
             channel_order=channel_order,
             random_starts=self.random_starts,
+            ordered_starts=self.ordered_starts,
             mask_frequencies=self.mask_frequencies,
             mask_frames=self.mask_frames,
             mirror=self.mirror,

@@ -69,7 +69,7 @@ def train_anet(
         architecture |= {"row_size": train.shape_of("stft")[0], "pooling": settings.pooling}
     map_rows = max(1, round(MAP_FRAMES * STFT_HOP_SECONDS / train.hop_seconds))
     plans = [settings.plan_inputs(evaluation=evaluation, map_rows=map_rows) for evaluation in (False, True)]
-    network = build_anet(weights, **architecture, seed=options.seed)
+    network = build_anet(weights, **architecture, initialisation=settings.initialisation, seed=options.seed)
     if isinstance(network.feature, SequenceFeature):
         network.feature.set_standardisation(*measure_rows(train))
     elif settings.normalise == "frequency":
@@ -114,7 +114,7 @@ def train_vnet(
     architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
     if train.face_size != FEATURE_SIZE:  # left out otherwise: trainings of before are known again
         architecture["face_size"] = train.face_size
-    network = build_vnet(weights, **architecture, seed=options.seed)
+    network = build_vnet(weights, **architecture, initialisation=settings.initialisation, seed=options.seed)
     if settings.standardise:
         mean, scale = measure_embeddings(train.embeddings)
         network.feature.set_standardisation(torch.from_numpy(mean), scale)
@@ -175,7 +175,9 @@ def train_joint(
         sound=anet_checkpoint.inputs.sound,
         map_rows=anet_checkpoint.inputs.map_rows,
     )
-    network = build_joint(anet_network, vnet_network, **architecture, seed=options.seed)
+    network = build_joint(
+        anet_network, vnet_network, **architecture, initialisation=settings.initialisation, seed=options.seed
+    )
     job = Job(
         kind="joint",
         network=network,

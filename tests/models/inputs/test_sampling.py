@@ -118,3 +118,14 @@ def test_shuffling_is_seeded():
 def test_counts_below_one_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_ordered_maps_are_drawn_one_from_each_part():
+    """Starts 0 to 11 in four parts of three; a short clip's only start is named four times."""
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_map_starts(np.array([311, 300]), 4, rng, ordered=True) for _ in range(200)])
+    for part in range(4):
+        assert set(drawn[:, 0, part].tolist()) == {3 * part, 3 * part + 1, 3 * part + 2}
+    assert (drawn[:, 1] == 0).all()
+    even = draw_map_starts(311, 4, None, ordered=True)
+    assert even.tolist() == draw_map_starts(311, 4, None).tolist()

@@ -24,6 +24,15 @@ def test_ccc_gradient_equals_finite_differences():
     assert torch.autograd.gradcheck(lambda x: compute_ccc_loss(x, labels), (prediction,))
 
 
+def test_sample_ccc_by_hand():
+    """Two pairs: covariance .25 and variances .5 and .125, all by n - 1 = 1; the means differ by .25 and .5."""
+    labels = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    prediction = torch.tensor([[0.0, 0.5], [0.5, 1.5]])
+    loss = LOSSES["ccc_sample"](prediction, labels)
+    assert loss.item() == pytest.approx(-(0.5 / (0.5 + 0.125 + 0.0625) + 1.0 / (0.5 + 0.5 + 0.25)))
+    assert LOSSES["ccc_sample"](prediction[:1], labels[:1]).item() == 0, "one utterance has no CCC"
+
+
 @pytest.mark.parametrize("size", [1, 4])
 def test_batch_without_ccc_leaves_the_gradient_at_zero(size):
     labels = torch.tensor([[0.3, -0.7]]).repeat(size, 1)
@@ -48,5 +57,9 @@ def test_every_loss_that_a_setting_names_is_least_where_the_labels_are_met():
     """By hand: labels met are an MSE of 0 and two CCC of 1."""
     labels = torch.tensor([[0.0, 0.5], [1.0, -0.5], [0.5, 0.0]])
     assert set(LOSSES) == set(choices.LOSSES)
-    assert {name: loss(labels, labels).item() for name, loss in LOSSES.items()} == {"mse": 0, "ccc": pytest.approx(-2)}
+    assert {name: loss(labels, labels).item() for name, loss in LOSSES.items()} == {
+        "mse": 0,
+        "ccc": pytest.approx(-2),
+        "ccc_sample": pytest.approx(-2),
+    }
     assert all(loss(labels / 2, labels) > loss(labels, labels) for loss in LOSSES.values())

@@ -58,7 +58,7 @@ def test_three_maps_keep_anets_validation_under_a_quarter_of_training():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ANetSettings(loss="mae"), r"loss \('mae'\) must be one of mse, ccc"),
+        (lambda: ANetSettings(loss="mae"), r"loss \('mae'\) must be one of mse, ccc, ccc_sample"),
         (lambda: VNetSettings(backbone="x"), r"backbone \('x'\) must be one of frozen, finetune"),
         (lambda: VNetSettings(channel_order="gbr"), r"channel_order \('gbr'\) must be one of bgr, rgb"),
         (lambda: ANetSettings(epochs=0), r"epochs \(0\) must be from 1 to 10000"),

@@ -454,6 +454,26 @@ def test_trainings_of_the_papers_input_are_described_as_they_always_were(trained
     assert kept["architecture"] == {"channel_scale": 1 / 64, "arousal_output": "tanh"}
 
 
+def test_first_and_last_layers_may_begin_as_torch_begins_any(trained, tmp_path):
+    """torch draws a layer's weights and biases from -1/sqrt(inputs) to 1/sqrt(inputs)."""
+    clips = make_clips(4)
+    for kind, settings, train in (("anet", ANET, train_anet), ("vnet", VNET, train_vnet), ("joint", JOINT, None)):
+        options = RunOptions(tmp_path / kind, seed=0)
+        settings = replace(settings, initialisation="notebooks", **STILL)
+        if train is None:
+            train_joint(clips, clips, settings, options, anet=trained / "anet", vnet=trained / "vnet")
+        else:
+            train(clips, clips, settings, options, weights=None)
+        state = load_checkpoint(tmp_path / kind).state
+        layers = ["head", "feature.features.0"] if kind == "anet" else ["head"]
+        for layer in layers:
+            limit = state[f"{layer}.weight"][0].numel() ** -0.5
+            for name in ("weight", "bias"):
+                values = state[f"{layer}.{name}"]
+                assert values.abs().max() <= limit * 1.0001
+                assert values.abs().max() > limit / 10, (kind, layer, name)
+
+
 @pytest.mark.parametrize("loss", ["mse", "ccc"])
 def test_each_network_learns_what_it_can_see(tmp_path, loss):
     train, validation = make_clips(40), make_clips(30, seed=1)
