@@ -14,7 +14,7 @@ from models.training.inference import predict
 from models.training.settings import SPHEREFACE, STFT
 from pipeline import config
 from pipeline.errors import UserError
-from pipeline.runs.feature_changes import compare_features
+from pipeline.runs.changes.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back

@@ -7,7 +7,7 @@ and a face. So a setting of the faces concerns no network of sound, and what is 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from pipeline.runs.clip_changes import UNREAD
+from pipeline.runs.changes.clip_changes import UNREAD
 from pipeline.runs.ledger import FeatureState, LedgerRow, parse_ledger, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData

@@ -2,8 +2,8 @@
 
 import doctest
 
-from pipeline.runs import feature_changes
-from pipeline.runs.feature_changes import FeatureChange, compare_features
+from pipeline.runs.changes import feature_changes
+from pipeline.runs.changes.feature_changes import FeatureChange, compare_features
 
 
 def test_examples_in_docstrings():

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from pipeline.runs.clip_changes import UNREAD, ClipFacts, describe_clip_changes
+from pipeline.runs.changes.clip_changes import UNREAD, ClipFacts, describe_clip_changes
 from pipeline.runs.ledger import LedgerRow, format_ledger, parse_ledger
 
 FACTS = ClipFacts("train", 0.2, 0.1, "ab")

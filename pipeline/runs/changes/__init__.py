@@ -1,0 +1,1 @@
+"""What has become of clips and features between two times, in words."""
