@@ -1,5 +1,7 @@
 """The commands of the tutorial and the code of the page on Python, run as they stand, on clips that are made here."""
 
+import json
+import math
 import os
 import re
 import shutil
@@ -7,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from models.paper import SAMPLE_RATE
 from pipeline.demo.dataset import SplitSize, write_demo
+from store.schema import SCHEMAS
 from tests.conftest import ROOT
 from tests.valar.test_terminal import run_on_terminal
 
@@ -97,6 +102,61 @@ assert len(clips) >= 4 and batch["stft"].shape[2:] == (257, 2) and scores["score
     assert ended.returncode == 0, ended.stderr
 
 
+def read_cells():
+    """Give the notebook's cells of code."""
+    cells = json.loads((ROOT / "examples" / "store.ipynb").read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_where_the_tutorial_ends(walked):
+    folder, _ = walked
+    checks = """
+assert scores["scored"] == len(held_out) >= 2
+assert len(losses) >= 20 and losses[-1] < losses[0]
+"""
+    code = "\n".join(["".join(cell["source"]) for cell in read_cells()] + [checks])
+    environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        command, cwd=folder, env={**environment, "MPLBACKEND": "agg"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_notebook_carries_no_results():
+    cells = read_cells()
+    assert len(cells) >= 6
+    assert [cell for cell in cells if cell["outputs"] or cell["execution_count"] is not None] == []
+
+
+def test_files_that_the_page_on_extending_names_are_there():
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+/[\w.]+\.(?:py|md|ipynb))`", text))
+    assert len(named) >= 18
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+    for word in ("SCHEMAS", "MADE_FROM", "STAGES", "_FUNCTIONS", "SHARD_TASKS", "NETWORKS", "TRAININGS", "_LAYERS"):
+        assert f"`{word}`" in text
+        assert any(f"\n{word}" in (ROOT / name).read_text(encoding="utf-8") for name in named if name.endswith("py")), (
+            word
+        )
+
+
+def test_the_disk_that_an_hour_takes_is_what_the_columns_add_up_to():
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([0-9.]+) MB \|", (ROOT / "docs" / "install.md").read_text(encoding="utf-8"), re.M
+    )
+    told = {name.partition(",")[0].partition(":")[0]: float(size) for name, size in rows}
+    frames, steps = 25 * 3600, 100 * 3600
+    seconds = {"STFT": ("stft", steps), "embeddings": ("embeddings", frames), "faces": ("faces", frames)}
+    seconds |= {"frame times": ("frames", frames), "crops": ("crops", frames)}
+    for name, (stage, count) in seconds.items():
+        size = sum(np.dtype(column.dtype).itemsize * math.prod(column.shape) for column in SCHEMAS[stage].rows)
+        assert told[name] == pytest.approx(size * count / 1e6, rel=0.04), name
+    assert told["sound"] == pytest.approx(2 * SAMPLE_RATE * 3600 / 1e6, rel=0.01)
+    assert told["a declared feature of 128 numbers a face"] == pytest.approx((4 * 128 + 8) * frames / 1e6, rel=0.01)
+
+
 @pytest.mark.slow
 def test_what_the_commands_show_there_fits_a_terminal_of_80_columns(walked):
     folder, _ = walked
@@ -120,7 +180,15 @@ def test_what_the_commands_show_there_fits_a_terminal_of_80_columns(walked):
 
 def test_links_of_the_pages_for_newcomers_lead_somewhere():
     seen = 0
-    for page in ("README.md", "docs/index.md", "docs/tutorial.md", "docs/own-data.md", "docs/python.md"):
+    for page in (
+        "README.md",
+        "docs/index.md",
+        "docs/tutorial.md",
+        "docs/own-data.md",
+        "docs/python.md",
+        "docs/install.md",
+        "docs/extending.md",
+    ):
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8")):
             if not link.startswith("http"):
                 assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"

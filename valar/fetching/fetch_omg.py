@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -121,7 +121,8 @@ def _fetch_into(place: Path, arguments: argparse.Namespace, recordings: Sequence
     from pipeline.media import ffmpeg_binary
 
     table = arguments.output / DEAD
-    skipped = {row["link"]: row["reason"] for row in read_dead(table)} if arguments.skip_dead else {}
+    known = read_dead(table) if arguments.skip_dead else ()
+    skipped = {row["link"]: FetchError(row["reason"], may_pass=row["may_pass"] == "yes") for row in known}
     downloader = Downloader(place, Wishes(arguments.height, arguments.rate_limit or None), ffmpeg_binary())
     job = FetchJob(downloader, Folder(arguments.output), pause=arguments.pause, retries=arguments.retries)
     try:
@@ -165,12 +166,12 @@ class FetchJob:
     silent: Counter[str] = field(default_factory=Counter)
     _was_asked: bool = False
 
-    def work(self, recordings: Sequence[Recording], skipped: dict[str, str], steps: Steps) -> None:
+    def work(self, recordings: Sequence[Recording], skipped: Mapping[str, FetchError], steps: Steps) -> None:
         """Fetch what is not there; a link that leads nowhere costs its own recording alone.
 
         Args:
             recordings: All that are wanted.
-            skipped: Links that are not asked for, with the reason of before.
+            skipped: Links that are not asked for, with what was wrong before.
             steps: Shows how far it is.
         """
         for recording in recordings:
@@ -178,18 +179,21 @@ class FetchJob:
             file = self.folder.find(recording)
             if file is not None:
                 self.present += 1
+            elif recording.link in skipped:
+                self._note_dead(recording, skipped[recording.link])
             else:
-                file = self._try(recording, skipped.get(recording.link), steps)
+                file = self._try(recording, steps)
                 self.fetched += file is not None
             if file is not None:
                 self.folder.name_videos(recording, file)
             self.asked.append(recording)
 
-    def _try(self, recording: Recording, known: str | None, steps: Steps) -> Path | None:
+    def _note_dead(self, recording: Recording, error: FetchError) -> None:
+        self.dead.append(DeadLink(recording, error.reason, error.may_pass))
+
+    def _try(self, recording: Recording, steps: Steps) -> Path | None:
         host = urlsplit(recording.link).hostname or ""
         try:
-            if known is not None:
-                raise FetchError(known)
             if self.silent[host] >= MOST_SILENT:
                 raise FetchError(
                     f"not asked for: {MOST_SILENT} recordings of {host} in a row had no answer; try later",
@@ -198,7 +202,7 @@ class FetchJob:
             file = self._fetch_patiently(recording, steps)
         except FetchError as error:
             self.silent[host] = self.silent[host] + 1 if error.may_pass else 0
-            self.dead.append(DeadLink(recording, error.reason, error.may_pass))
+            self._note_dead(recording, error)
             return None
         self.silent[host] = 0
         return file

@@ -226,6 +226,9 @@ def test_a_download_that_broke_off_goes_on(server, tables, recording, capsys):
     printed = capsys.readouterr().out
     assert "1 may be there another time: give the same command again" in printed
     assert [row["may_pass"] for row in read_dead()] == ["yes"]
+    asked = server.asked["b.mp4"]
+    assert fetch(tables[1], "--skip-dead") == 1
+    assert ([row["may_pass"] for row in read_dead()], server.asked["b.mp4"]) == (["yes"], asked)
     del server.break_after["b.mp4"]
     server.ranges.clear()
     assert fetch(tables[1], "--retries", "0") == 0
