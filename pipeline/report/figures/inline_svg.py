@@ -48,7 +48,9 @@ def as_urls(told: Sequence[Told]) -> list[str]:
 
 
 def render_inline(figure: Figure, name: str, label: str) -> str:
-    """Give a figure as an `<svg>` element, the same text for the same figure. It holds no script and no address.
+    """Give a figure as an `<svg>` element. It holds no script, and no address but those that its points lead to.
+
+    Equal figures give equal text where matplotlib's `svg.hashsalt` is set, as in the style of the report's figures.
 
     Args:
         figure: The figure.
