@@ -10,7 +10,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
-COPY pyproject.toml setup.py MANIFEST.in requirements.txt tasks.cfg demo.cfg README.md LICENSE CITATION.cff ./
+COPY pyproject.toml setup.py MANIFEST.in requirements.txt tasks.cfg demo.cfg luigid.cfg README.md LICENSE CITATION.cff ./
 COPY valar valar
 COPY store store
 COPY models models

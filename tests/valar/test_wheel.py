@@ -1,6 +1,7 @@
 """The wheel in an environment that knows nothing of the repository."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def installed(wheel, tmp_path_factory):
     # A path file's lines are not looked into for further path files, such as that of this checkout's editable install.
     (own / "others.pth").write_text(f"{Path(imageio_ffmpeg.__file__).parent.parent}\n")
     return folder / "bin"
+
+
+def test_the_container_s_build_has_what_the_wheel_is_built_from():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    build = text.split("\nFROM ")[1]
+    copied = {word for line in re.findall(r"^COPY (.*)", build, re.M) for word in line.split()[:-1]}
+    assert set(FILES) <= copied, set(FILES) - copied
+    built_from = set(re.findall(r"[a-z]+\.cfg", (ROOT / "setup.py").read_text(encoding="utf-8")))
+    assert built_from == {name for name in FILES if name.endswith(".cfg")}
 
 
 def test_the_wheel_brings_the_dependencies_the_settings_and_the_command(wheel):
