@@ -163,6 +163,11 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
         return named, {named["test"]: as_csv((), inventory.clips)}, lines
     splits, columns, rule = assign_splits(tables)
     lines = [f"{split}: {format_count(len(rows), 'clip')}" for split, rows in splits.items() if rows]
+    if not splits["train"] and any(table.is_labelled for table in tables):
+        lines.append(
+            "no clip is in the split train, so there will be features but no training; where no split is named, it "
+            "takes three clips with labels"
+        )
     unlisted = list(find_unlisted(inventory, splits))
     if unlisted:
         left_out = format_count(len(unlisted), "clip is in no CSV file and is", "clips are in no CSV file and are")

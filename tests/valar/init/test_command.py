@@ -48,6 +48,17 @@ def test_a_flat_folder_without_csv_gets_a_list_of_its_clips(folder, capsys):
     assert read_rows("valar-clips.csv") == [["video", "utterance"], ["clips", "a.webm"], ["clips", "b.MP4"]]
 
 
+@pytest.mark.parametrize(("count", "is_enough"), [(2, False), (3, True)])
+def test_too_few_clips_to_train_on_are_told(folder, capsys, count, is_enough):
+    names = [f"{letter}.mp4" for letter in "abc"[:count]]
+    make(folder, *(f"clips/{name}" for name in names))
+    (folder / "labels.csv").write_text("\n".join(["file,arousal,valence", *(f"{name},0,0.5" for name in names)]))
+    assert main(["init", "clips"]) == 0
+    printed = capsys.readouterr().out
+    told = "no clip is in the split train, so there will be features but no training; where no split is named, it takes"
+    assert (told in printed, printed.endswith("  valar run\n")) == (not is_enough, is_enough)
+
+
 def test_the_current_folder_itself_may_hold_the_clips(folder):
     make(folder, "a.mp4")
     assert main(["init", "."]) == 0
