@@ -1,6 +1,7 @@
 """What the `evaluate` command prints."""
 
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from models.paper import FEWEST_GROUPS
@@ -9,6 +10,8 @@ from pipeline.report.tables import format_rows
 from store.text import format_count, render_table
 
 MOST_PROBLEMS_SHOWN = 20
+#: Longer names of files are told once, above the tables, which call them by letters.
+LONGEST_NAME = 16
 
 
 def format_result(result: dict[str, Any], resample: str = "recordings") -> str:
@@ -39,26 +42,38 @@ def format_result(result: dict[str, Any], resample: str = "recordings") -> str:
 def format_side_by_side(result: dict[str, Any], resample: str = "recordings") -> str:
     """Return the evaluation of several files as text; the arguments are those of `format_result`."""
     files, common = result["files"], result["common"]
-    lines = ["each file on its own"]
+    names, lines = _name_files([found["predictions"] for found in files])
+    lines += ["each file on its own"]
     lines += format_rows(
         ["file", "arousal", "valence", "total", "scored/listed"],
-        [[found["predictions"], *_ccc_cells(found), f"{found['scored']}/{found['listed']}"] for found in files],
+        [
+            [name, *_ccc_cells(found), f"{found['scored']}/{found['listed']}"]
+            for name, found in zip(names, files, strict=True)
+        ],
     )
     lines += ["", f"on the {format_count(common['scored'], 'utterance')} that all files have"]
     lines += format_rows(
         ["file", "arousal", "valence", "total"],
-        [[found["predictions"], *_ccc_cells(scores)] for found, scores in zip(files, common["files"], strict=True)],
+        [[name, *_ccc_cells(scores)] for name, scores in zip(names, common["files"], strict=True)],
     )
-    lines += ["", f"difference to {files[0]['predictions']} [95 % interval], permutation test"]
+    lines += ["", f"difference to {names[0]} [95 % interval], permutation test"]
     lines += format_rows(
         ["file", *DIMENSIONS],
         [
-            [found["predictions"], *(format_comparison(compared[dimension]) for dimension in DIMENSIONS)]
-            for found, compared in zip(files[1:], common["comparisons"], strict=True)
+            [name, *(format_comparison(compared[dimension]) for dimension in DIMENSIONS)]
+            for name, compared in zip(names[1:], common["comparisons"], strict=True)
         ],
     )
     lines += _explain_no_interval(common["files"][0], resample)
     return "\n".join(lines + _format_problems([problem for found in files for problem in found["problems"]]))
+
+
+def _name_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Give what tables call files, and lines that say which is which: long paths would make them too wide."""
+    if max(map(len, paths)) <= LONGEST_NAME or len(paths) > len(ascii_uppercase):
+        return list(paths), []
+    names = list(ascii_uppercase[: len(paths)])
+    return names, [*(f"{name}  {path}" for name, path in zip(names, paths, strict=True)), ""]
 
 
 def _ccc_cells(scores: dict[str, Any]) -> list[str]:

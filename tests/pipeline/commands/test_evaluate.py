@@ -242,6 +242,14 @@ def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
     assert "+0.0000, p = 1" in printed, "three recordings give no interval"
     assert "no interval: the scored utterances are of 3 recordings, and it takes 10; --group" in printed
     assert "3 problems:" in printed
+    lines = printed.splitlines()
+    assert lines[:3] == [f"A  {predicted}", f"B  {other}", ""]
+    assert "difference to A [95 % interval], permutation test" in lines
+    tables = lines[3 : next(i for i, line in enumerate(lines) if line.startswith("no interval"))]
+    assert max(map(len, tables)) <= 80
+    assert [line.split()[0] for line in tables if line.startswith("  ")] == [
+        *["file", "A", "B", "file", "A", "B", "file", "B"]
+    ]
 
 
 def test_intervals_are_over_recordings_unless_asked_for(tmp_path, capsys):
