@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from h5py import h5a, h5g
 
@@ -16,7 +15,7 @@ from store.names import check_utterance
 from store.schema import BYTES, FORMAT, FORMAT_VERSION, SCHEMAS, STATUSES, UTTERANCE_COLUMNS
 from store.shard.images import Images
 from store.shard.mapped import map_rows
-from store.shard.parts import Parts, decode_text
+from store.shard.parts import Parts, decode_text, opened
 from store.shard.sidecar import Sidecar, read_sidecar
 
 
@@ -46,7 +45,7 @@ class Shard:
         sidecar = read_sidecar(path)
         self._check_bytes(sidecar)
         try:
-            with h5py.File(path, "r", locking=False) as file:
+            with opened(path) as file:
                 self._read(file)
         except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise ShardError(
@@ -68,8 +67,8 @@ class Shard:
                 "`valar store verify --repair` sets it aside, and the next run makes it again"
             )
 
-    def _read(self, file: h5py.File) -> None:
-        root, parts = h5g.open(file.id, b"/"), Parts(self.path, self._size)
+    def _read(self, file: Any) -> None:
+        root, parts = h5g.open(file, b"/"), Parts(self.path, self._size, file.get_vfd_handle())
         product = parts.read_text(root, "format") if h5a.exists(root, b"format") else ""
         if product != FORMAT:
             raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
