@@ -1,6 +1,7 @@
 """Merging the small shards that weekly additions leave into full ones; features are copied, not computed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,11 @@ from store.layout import check_is_store, find_stage_sets
 from store.listings import read_listings
 from store.plans import StoredPlan, plan_of, read_stored_plans
 from store.tending.removal import check_no_links
-from store.tending.rewrite import remove_shard, rewrite_listings, snapshot_sets, write_merged
+from store.tending.rewrite import Sets, remove_shard, rewrite_listings, snapshot_sets, write_merged
 from store.text import format_count
 
-#: New shards that are written before the listings name them, and the old ones go: the room that compacting takes.
-_MERGES_AT_ONCE = 64
+#: Share of a disk's free room that new shards may take before the listings name them, and the old ones go.
+_SHARE_OF_ROOM = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,14 @@ def _merge(shards: list[str], plans: Mapping[str, StoredPlan], live: Mapping[str
 def compact_store(root: Path, merges: Sequence[Merge]) -> None:
     """Merge; old shards go only when every listing names the new ones: a crash leaves rows twice, never none.
 
-    The listings are written once for many merges: each has a row for every utterance of the store.
+    The listings, which have a row for every utterance of the store, are written once, unless the disk has too little
+    room for all of the new shards beside the old ones.
     """
     check_no_links(root)
     sets = snapshot_sets(root)
-    for start in range(0, len(merges), _MERGES_AT_ONCE):
+    for batch in _share_room(merges, sets, int(_SHARE_OF_ROOM * shutil.disk_usage(root).free)):
         done = []
-        for merge in merges[start : start + _MERGES_AT_ONCE]:
+        for merge in batch:
             if write_merged(root, sets, merge.plan, merge.origins):
                 # Half a shard must not take the place of whole ones.
                 remove_shard(root, sets, merge.plan.shard)
@@ -97,3 +99,20 @@ def compact_store(root: Path, merges: Sequence[Merge]) -> None:
         rewrite_listings(root, moved)
         for shard in [shard for merge in done for shard in merge.plan.supersedes]:
             remove_shard(root, sets, shard)
+
+
+def _share_room(merges: Sequence[Merge], sets: Sets, room: int) -> Iterator[list[Merge]]:
+    """Give merges in as few batches as a disk with that many bytes of room allows, at least one at a time."""
+    batch: list[Merge] = []
+    needed = 0
+    for merge in merges:
+        size = sum(
+            paths[shard].stat().st_size for paths in sets.values() for shard in merge.plan.supersedes if shard in paths
+        )
+        if batch and needed + size > room:
+            yield batch
+            batch, needed = [], 0
+        batch.append(merge)
+        needed += size
+    if batch:
+        yield batch

@@ -7,7 +7,7 @@ from h5py import h5g
 
 from store.errors import ShardError
 from store.schema import Column
-from store.shard.parts import Parts, decode_text
+from store.shard.parts import Parts, decode_text, opened
 
 ROWS = Column("rows", "<f4", (2,), ("row", "pair"), "1", "pairs")
 
@@ -20,10 +20,10 @@ def write(path, make):
 
 def read(path, ask, size=None):
     """Ask the parts of a file for something."""
-    parts = Parts(path, path.stat().st_size if size is None else size)
-    parts.stage = "faces"
-    with h5py.File(path) as file:
-        return ask(parts, h5g.open(file.id, b"/"))
+    with opened(path) as file:
+        parts = Parts(path, path.stat().st_size if size is None else size, file.get_vfd_handle())
+        parts.stage = "faces"
+        return ask(parts, h5g.open(file, b"/"))
 
 
 def test_rows_lie_where_hdf5_says(tmp_path):

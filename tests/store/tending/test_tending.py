@@ -16,11 +16,11 @@ from store.listings import Listing
 from store.pages_mark import PAGES_MARK
 from store.plans import StoredPlan, plan_of, read_stored_plans
 from store.shard.writer import ShardWriter
-from store.tending.compact import compact_store, plan_merges
+from store.tending.compact import _share_room, compact_store, plan_merges
 from store.tending.erase import erase, render_erasure
 from store.tending.garbage import find_garbage, remove_garbage, render_garbage
 from store.tending.repair import set_aside
-from store.tending.rewrite import _link_wav
+from store.tending.rewrite import _link_wav, snapshot_sets
 from store.tending.verify import verify_store
 from tests.store.stores import FINGERPRINTS, SHARDS, make_store, member, write_shard
 
@@ -133,6 +133,15 @@ def test_compact_passes_by_a_name_too_long_to_have_a_sound(tmp_path):
 def test_compact_respects_the_size_of_a_shard(store):
     assert plan_merges(store[0], 2) == []
     assert len(plan_merges(store[0], 3)) == 1
+
+
+def test_compact_writes_the_listings_as_seldom_as_the_disk_has_room(store):
+    root = store[0]
+    (merge,) = plan_merges(root, 64)
+    sets = snapshot_sets(root)
+    size = sum(path.stat().st_size for paths in sets.values() for path in paths.values())
+    for room, batches in ((5 * size, [5]), (2 * size, [2, 2, 1]), (2 * size - 1, [1] * 5), (0, [1] * 5)):
+        assert [len(batch) for batch in _share_room([merge] * 5, sets, room)] == batches
 
 
 def test_compact_drops_the_rows_of_changed_clips(store):
