@@ -6,6 +6,7 @@ Luigi's command line has no place to call the latter from, so it is called when 
 
 import atexit
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -79,6 +80,7 @@ def start_session(
         if isinstance(error, OSError):
             leave(describe_failure(error, name_folders()))
         raise
+    gc.freeze()  # what has been read stays: there is no garbage in it to be looked for again and again
     _open.append(session)
     atexit.register(_close_at_exit)
     sys.excepthook = explain_interrupt

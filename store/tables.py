@@ -68,6 +68,16 @@ class Table:
         """Give one value of an utterance that is in it."""
         return self.columns[fact][self._index[name]]
 
+    def row(self, name: str) -> tuple[str, str, int, str]:
+        """Give status, message, length and source_sha256 of an utterance that is in it."""
+        number, columns = self._index[name], self.columns
+        return (
+            columns["status"][number],
+            columns["message"][number],
+            columns["length"][number],
+            columns["source_sha256"][number],
+        )
+
     def find(self, fact: str, value: Any) -> list[str]:
         """Give the utterances that have a value."""
         return [name for name, found in zip(self.names, self.columns[fact], strict=True) if found == value]

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.dataset.cuts import Cut, parse_cut
 from pipeline.dataset.names import compose, rank_as_clip, show, strip_ending
@@ -19,8 +20,7 @@ NO_CLIP = 3
 _SOUND = 1
 
 
-@dataclass(frozen=True)
-class ClipFile:
+class ClipFile(NamedTuple):
     """A clip on disk.
 
     Attributes:
@@ -29,7 +29,7 @@ class ClipFile:
         mtime_ns: time of its last change, in ns since 1970.
     """
 
-    path: Path
+    path: str
     size: int
     mtime_ns: int
 
@@ -148,7 +148,7 @@ class _Recordings:
         if isinstance(recording, str):
             return recording
         if not row.start and not row.end:
-            name = show(recording.path.name)
+            name = show(Path(recording.path).name)
             return f"{name} is a whole recording, and the row has no start and end by which to cut it"
         try:
             found.cuts[row.name] = parse_cut(row.start, row.end)
@@ -275,7 +275,7 @@ class _Reader:
             return describe_unreadable(Path(entry.path), error.strerror or str(error))
         if not self._may_read(status) and not os.access(entry.path, os.R_OK, effective_ids=True):
             return describe_unreadable(Path(entry.path), os.strerror(errno.EACCES))
-        return ClipFile(Path(folder, entry.name), status.st_size, status.st_mtime_ns)
+        return ClipFile(f"{folder}/{entry.name}" if folder else entry.name, status.st_size, status.st_mtime_ns)
 
     def _may_read(self, status: os.stat_result) -> bool:
         """Tell by the mode, which costs no look at the disk; access lists may allow more."""

@@ -71,10 +71,11 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
     links = _find_links(utterances)
     bases = _find_bases({u.video for u in utterances if u.name not in links})
     joined = _Joined()
-    for u in utterances:
-        # A video is never divided, whatever its rows' links say.
-        joined.join(("video", u.video), ("recording", links.get(u.name) or bases[u.video]))
-    of = {u.name: joined.find(("video", u.video))[1] for u in utterances}
+    # A video is never divided, whatever its rows' links say. Most of its rows say the same.
+    for video, recording in dict.fromkeys((u.video, links.get(u.name) or bases[u.video]) for u in utterances):
+        joined.join(("video", video), ("recording", recording))
+    names = {video: joined.find(("video", video))[1] for video in dict.fromkeys(u.video for u in utterances)}
+    of = {u.name: names[u.video] for u in utterances}
     by_name = "name" if any(video != base for video, base in bases.items()) else "video"
     return Grouping("link" if links else by_name, of)
 

@@ -1,14 +1,15 @@
 """Names of files and utterances: which ending is one, what may be a clip, and how a name is shown."""
 
+import functools
 import os
 import re
 import unicodedata
 
 # What counts as a file's ending: a short one with a letter in it, so that the `.5` of `take_1.5` stays part of the
 # name.
-ENDING = re.compile(r"\.(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}\Z")
+_ENDING = re.compile(r"(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}")
 # The number of an episode, a scene, a take: `S01.E02` is no file of the kind E02. Endings below are not meant.
-_EPISODE = re.compile(r"\.[A-Za-z]{1,2}[0-9]{1,3}\Z")
+_EPISODE = re.compile(r"[A-Za-z]{1,2}[0-9]{1,3}")
 _VIDEO = (
     "264 265 3g2 3gp amv asf av1 avc avi avs divx dv dvr f4v flv h261 h263 h264 h265 hevc ivf ismv insv lrv "
     "m1v m2p m2t m2ts m2v m4v mjpeg mjpg mkv mod mov mp4 mp4v mpe mpeg mpg mpg4 mpv mts mxf nut nuv obu ogm "
@@ -43,10 +44,14 @@ def strip_ending(name: str) -> str:
     >>> strip_ending("utterance_4.mp4"), strip_ending("take_1.5"), strip_ending("S01.E02"), strip_ending(".mp4")
     ('utterance_4', 'take_1.5', 'S01.E02', '.mp4')
     """
-    match = ENDING.search(name)
-    if match is None or match.start() == 0 or (_EPISODE.match(match[0]) and not is_media_ending(match[0])):
-        return name
-    return name[: match.start()]
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and _is_ending(ending) else name
+
+
+@functools.lru_cache(maxsize=1024)  # very many names have few endings
+def _is_ending(text: str) -> bool:
+    """Tell whether what stands behind a name's last dot is an ending."""
+    return bool(_ENDING.fullmatch(text)) and (not _EPISODE.fullmatch(text) or is_media_ending(f".{text}"))
 
 
 def is_media_ending(ending: str) -> bool:
@@ -56,12 +61,18 @@ def is_media_ending(ending: str) -> bool:
 
 def rank_as_clip(name: str) -> int:
     """Say by its ending how likely a file is the clip meant: 0 a video, 1 sound, 2 unknown, 3 surely none."""
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 (a Path for each of a million names takes seconds)
+    rank = _rank_ending(os.path.splitext(name)[1])  # noqa: PTH122 (a Path for each of a million names takes seconds)
+    return 3 if rank == 2 and name.startswith(".") else rank
+
+
+@functools.lru_cache(maxsize=1024)
+def _rank_ending(ending: str) -> int:
+    ending = ending.lower()
     if ending in VIDEO_ENDINGS:
         return 0
     if ending in SOUND_ENDINGS:
         return 1
-    return 3 if ending in NO_CLIP_ENDINGS or name.startswith(".") else 2
+    return 3 if ending in NO_CLIP_ENDINGS else 2
 
 
 def find_fault(name: str) -> str:

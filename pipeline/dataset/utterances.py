@@ -237,14 +237,15 @@ def _read_row(
     more: Mapping[str, int],
 ) -> Utterance | None:
     """Return a row's utterance; None when it is none, or a wrong one."""
-    values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
+    num_cells = len(cells)
+    values = {name: cells[index] if index < num_cells else "" for name, index in columns.items()}
     video, utterance = values["video"], values["utterance"]
     if not video and not utterance:
         warnings.append(f"{path}:{line}: row left out: it names no video and no utterance")
         return None
-    if any(cells[width:]):
+    if num_cells > width and any(cells[width:]):
         warnings.append(
-            f"{path}:{line}: row left out: it has {format_count(len(cells), 'field')}, the header has {width}"
+            f"{path}:{line}: row left out: it has {format_count(num_cells, 'field')}, the header has {width}"
         )
         return None
     faults = [_name_fault(name, values[name]) for name in REQUIRED_COLUMNS]
@@ -255,7 +256,7 @@ def _read_row(
         return None
     arousal, valence = labels
     link, start, end, group = (values.get(name) or None for name in ("link", "start", "end", "group"))
-    kept = {column: cells[index] for column, index in more.items() if index < len(cells) and cells[index]}
+    kept = {column: cells[index] for column, index in more.items() if index < num_cells and cells[index]}
     return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line, group, kept)
 
 
@@ -265,7 +266,7 @@ def _name_fault(column: str, value: str) -> str:
         return f"{column} is empty"
     if value in (".", "..") or "/" in value or "\\" in value:
         return f"{column} is {value!r}; it must be a plain name that stays in the folder of videos"
-    if _CONTROL.search(value):
+    if not value.isprintable() and _CONTROL.search(value):
         return f"{column} is {value!r}; it must have no control characters"
     return ""
 
@@ -278,17 +279,17 @@ def _read_labels(
     if not any(texts):
         return (None, None), ""
     numbers = []
+    low, high = label_range
+    is_usual = label_range == USUAL_RANGE
     for name, text in zip(LABEL_COLUMNS, texts, strict=True):
         try:
             number = float(text)
         except ValueError:
             number = math.nan
-        low, high = label_range
         if not low <= number <= high:
-            is_number = label_range == USUAL_RANGE and not math.isnan(number)
+            is_number = is_usual and not math.isnan(number)
             hint = "; of another scale: [dataset] label_range" if is_number else ""
             return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
         # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
-        is_usual = label_range == USUAL_RANGE
         numbers.append(number if is_usual else map_label(number, label_range, USUAL_RANGE))
     return (numbers[0], numbers[1]), ""

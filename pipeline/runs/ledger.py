@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dataset.utterances import Utterance
+from pipeline.process import collecting_later
 from pipeline.runs.run import Run, has_rows
 from store import files
 from store.labels import LEDGER_COLUMNS
@@ -87,6 +88,7 @@ class LedgerRow:
         return self.num_faces > 0
 
 
+@collecting_later()
 def read_ledger(run: Run) -> dict[str, LedgerRow]:
     """Read every listed utterance's statuses from the store, in the order of the CSV files."""
     return {listed.name: _read_row(run, listed) for listed in run.dataset.utterances}
@@ -132,16 +134,18 @@ def _state_of_feature(run: Run, stage: str, shard: str, name: str) -> tuple[str,
 def _state(run: Run, stage: str, shard: str, name: str) -> tuple[str, str, int, str]:
     """Give status, message, number of rows and digest of one utterance in one stage."""
     rows, has_vanished = run.table(stage, shard), name in run.plan.vanished
+    state = ("missing_file", "", 0, "") if rows is None else rows.row(name)
+    if state[0] != "missing_file" and not has_vanished:
+        return state
     gone = run.hindered.get(name, "the file is gone")
-    if rows is None or rows.fact(name, "status") == "missing_file":
+    status, message, length, digest = state
+    if status == "missing_file":
         if has_vanished and has_rows(run.store, stage, shard, name):
             return "source_missing", f"{gone}, and its features were made under other settings", 0, ""
-        message = gone if has_vanished or rows is None else rows.fact(name, "message")
-        return "missing_file", message, 0, ""
-    status, message = rows.fact(name, "status"), rows.fact(name, "message")
-    if has_vanished and status == "ok":
+        return "missing_file", gone if has_vanished or rows is None else message, 0, ""
+    if status == "ok":
         status, message = "source_missing", f"{gone}; its features are kept"
-    return status, message, rows.fact(name, "length"), rows.fact(name, "source_sha256")
+    return status, message, length, digest
 
 
 def find_bad(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
@@ -154,12 +158,13 @@ def find_bad(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
 def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[str]]:
     """Count statuses by (split, "sound" or "picture")."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    for row in rows:
-        counts.setdefault((row.split, "sound"), Counter())[row.sound] += 1
-        counts.setdefault((row.split, "picture"), Counter())[row.picture] += 1
+    for (split, sound, picture), number in Counter((row.split, row.sound, row.picture) for row in rows).items():
+        counts.setdefault((split, "sound"), Counter())[sound] += number
+        counts.setdefault((split, "picture"), Counter())[picture] += number
     return counts
 
 
+@collecting_later()
 def format_ledger(rows: Iterable[LedgerRow]) -> str:
     """Give the ledger as CSV, one row per utterance, in the order given.
 
@@ -176,8 +181,11 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     own = attrgetter(*LEDGER_COLUMNS)
     for row in rows:
         states = [cell for stage in stages for cell in astuple(row.features.get(stage, _NEVER_MADE))]
-        cells = [*own(row), *states, *(row.more.get(column, "") for column in more)]
-        writer.writerow([guard_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+        cells = [*own(row), *states, *[row.more.get(column, "") for column in more]]
+        # Letters and digits need no guard, and most cells have nothing else.
+        writer.writerow(
+            [guard_cell(cell) if isinstance(cell, str) and cell and not cell.isalnum() else cell for cell in cells]
+        )
     return text.getvalue()
 
 

@@ -17,6 +17,7 @@ from pipeline.dataset.overrides import Override, read_overrides
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
 from pipeline.errors import UserError
+from pipeline.process import collecting_later
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
 from pipeline.runs.kept_crops import check_crops_stay
@@ -30,6 +31,7 @@ from store.listings import PREDICTION
 from store.plans import Member
 
 
+@collecting_later()
 def open_run(unlabelled: Path | None = None, *, store: Path | None = None, trains: bool = False) -> Run:
     """Read settings, CSV files, weights and plan, writing nothing.
 
@@ -136,7 +138,7 @@ def _make_members(found: FoundClips, overrides: Mapping[str, Override]) -> dict[
         text = ""
         if name in overrides or name in found.cuts:
             text = dataclasses.replace(overrides.get(name, Override()), cut=found.cuts.get(name)).text
-        members[name] = Member(name, str(clip.path), clip.size, clip.mtime_ns, text)
+        members[name] = Member(name, clip.path, clip.size, clip.mtime_ns, text)
     return members
 
 

@@ -88,6 +88,9 @@ def make_plan(
     for name in listed:
         planned = holders.get(name, [])
         clip = clips.get(name)
+        if clip is not None and len(planned) == 1 and planned[0][1] == clip and holds(planned[0][0], name):
+            assigned[name] = planned[0][0]  # as nearly all are in a run with little new
+            continue
         if clip is not None:
             # What the user says of a clip is part of it: other words, another clip.
             planned = [pair for pair in planned if pair[1].override == clip.override]
@@ -133,7 +136,10 @@ def _complete_plan(
         assigned=assigned,
         vanished=vanished,
         missing=frozenset(name for name in listed if name not in assigned),
-        stamps={name: _stamp(name, shard, clips, seen, plans) for name, shard in assigned.items()},
+        stamps={
+            name: clips[name].stamp if name in clips else _stamp_of_vanished(name, shard, seen, plans)
+            for name, shard in assigned.items()
+        },
         new=frozenset(fresh_plans),
         overrides={
             member.name: member.override
@@ -175,15 +181,12 @@ def _shard_of_vanished(held: Sequence[tuple[str, Member]], before: tuple[str, tu
     return shards[0] if shards else None
 
 
-def _stamp(
+def _stamp_of_vanished(
     name: str,
     shard: str,
-    clips: Mapping[str, Member],
     seen: Mapping[str, tuple[str, tuple[int, int]]],
     plans: Mapping[str, StoredPlan],
 ) -> tuple[int, int]:
-    if name in clips:
-        return clips[name].stamp
     if name in seen:
         return seen[name][1]
     return next(member.stamp for member in plans[shard].members if member.name == name)

@@ -43,6 +43,10 @@ def plan_clips(
     unread = functools.cache(functools.partial(_find_unread, stage_files))
 
     @functools.cache
+    def find_suspects(shard: str) -> frozenset[str]:
+        return mistrusted.find(shard) | unread(shard)
+
+    @functools.cache
     def is_lost(shard: str, name: str) -> bool:
         # A clip that still cannot be read stays where that is noted: alone in a shard it would stop every run.
         return mistrusted.is_lost(shard, name) or (name in unread(shard) and _can_be_read(videos, clips.get(name)))
@@ -53,7 +57,7 @@ def plan_clips(
         stored.values(),
         seen=seen,
         is_finished=functools.cache(lambda shard: stage_files.is_usable(shard) and not mistrusted.is_to_be_made(shard)),
-        holds=lambda shard, name: not is_lost(shard, name),
+        holds=lambda shard, name: name not in find_suspects(shard) or not is_lost(shard, name),
         was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
         find_content=lambda new: find_known_content(stage_files, stored, new, videos, read_erased(store).__contains__),

@@ -55,23 +55,24 @@ class MistrustedSound:
         self._clips = clips
         self._seen = seen
         self._videos = videos
-        self._find = functools.cache(lambda shard: find_mistrusted(stage_files.table("stft", shard)))
+        #: Of a shard, the utterances with such sound.
+        self.find = functools.cache(lambda shard: find_mistrusted(stage_files.table("stft", shard)))
         self._is_whole = functools.cache(self._has_all_clips)
 
     def is_to_be_made(self, shard: str) -> bool:
         """Tell whether a shard has such sound, and all its clips: no row is lost when it is made again as a whole."""
-        return bool(self._find(shard)) and self._is_whole(shard)
+        return bool(self.find(shard)) and self._is_whole(shard)
 
     def is_lost(self, shard: str, name: str) -> bool:
         """Tell whether an utterance has such sound in a shard that cannot be made again: it needs another one."""
-        return name in self._find(shard) and not self._is_whole(shard)
+        return name in self.find(shard) and not self._is_whole(shard)
 
     def pick(self, plan: Plan) -> frozenset[str]:
         """Pick the shards of a plan that are to be made again for the sake of an utterance that it sees to there."""
         return frozenset(
             shard
             for shard in plan.shards
-            if self.is_to_be_made(shard) and any(plan.assigned.get(name) == shard for name in self._find(shard))
+            if self.is_to_be_made(shard) and any(plan.assigned.get(name) == shard for name in self.find(shard))
         )
 
     def _has_all_clips(self, shard: str) -> bool:

@@ -1,5 +1,6 @@
 """What networks are trained on, or predict: a run's utterances with their labels, statuses and rows."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,7 +110,7 @@ class TrainingData:
         assert labels is not None  # check_trainable has seen some
         return np.nanmean(labels, axis=0)
 
-    @property
+    @functools.cached_property
     def face_stages(self) -> tuple[str, ...]:
         """The stages whose rows VNet sees of each face, as the settings say."""
         return name_face_stages(self.run.settings.vnet.features)
@@ -117,8 +118,10 @@ class TrainingData:
     def sees_face(self, row: LedgerRow, stages: Sequence[str] | None = None) -> bool:
         """Tell whether an utterance has all that VNet sees of a face."""
         named = self.face_stages if stages is None else stages
+        if not row.has_face or named == ("embeddings",):
+            return row.has_face
         own = [row.features.get(stage) for stage in named if stage != "embeddings"]
-        return row.has_face and all(state is not None and state.is_there for state in own)
+        return all(state is not None and state.is_there for state in own)
 
     @property
     def sound_stage(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.chain import NETWORKS
 from pipeline.dataset.holding_out import HoldingOutError
 from pipeline.errors import UserError
+from pipeline.process import collecting_later
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.old_checkpoints import write_needed
 from pipeline.runs.run import Run
@@ -48,6 +49,7 @@ class Experiment:
         raise UserError(f"clips or settings have changed while {network} was about to be trained; run again")
 
     @cached_property
+    @collecting_later()
     def report_fingerprint(self) -> str:
         """Name the report by everything that makes it what it is."""
         return compute_fingerprint(

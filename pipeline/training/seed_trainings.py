@@ -16,6 +16,7 @@ from models.training.settings import STFT
 from models.training.version import TRAINING_VERSION
 from pipeline.chain import NETWORK_TITLES
 from pipeline.config import Settings
+from pipeline.process import collecting_later
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
 from pipeline.runs.ledger import LedgerRow
@@ -72,6 +73,7 @@ class Trainings:
         return self._starts.get(network) if self._made_of else None
 
     @cached_property
+    @collecting_later()
     def _made_of(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         """Give the networks' fingerprints, and what each is a digest of."""
         run = self.data.run
@@ -125,12 +127,14 @@ class Trainings:
         needs: Needs,
         weights: dict[str, Any],
     ) -> dict[str, Any]:
-        members = [
-            [u.name, row.identity, u.arousal, u.valence, part, *self._describe_crops(stages, row.shard)]
-            for u in self.data.run.dataset.utterances
-            for part, row in [(self.data.find_part(u), self.data.ledger[u.name])]
-            if part and all(is_there(row) for is_there in needs)
-        ]
+        data = self.data
+        found = [(u, part, data.ledger[u.name]) for u in data.run.dataset.utterances if (part := data.find_part(u))]
+        for is_there in needs:
+            found = [each for each in found if is_there(each[2])]
+        members = [[u.name, row.identity, u.arousal, u.valence, part] for u, part, row in found]
+        if "crops" in stages:
+            for member, (_, _, row) in zip(members, found, strict=True):
+                member.append(self._describe_crops(row.shard))
         settings = self.data.run.settings
         # Left out at its default: trainings of before the setting are known again.
         select_on = settings.run.select_on
@@ -147,13 +151,11 @@ class Trainings:
             **({} if select_on == "validation" else {"select_on": select_on}),
         }
 
-    def _describe_crops(self, stages: dict[str, str], shard: str) -> list[str]:
+    def _describe_crops(self, shard: str) -> str:
         """Say in which form a network reads the crops; it gives other numbers with other ones."""
-        if "crops" not in stages:
-            return []
         if self.data.is_forecast and not any(self.data.run.path(name, shard).exists() for name in CROPS):
-            return [forecast_crops(self.data.run)]
-        return [describe_crops(find_crops(self.data.run, shard))]
+            return forecast_crops(self.data.run)
+        return describe_crops(find_crops(self.data.run, shard))
 
     def folder(self, network: str) -> Path:
         """Give the folder of a network's checkpoints."""
