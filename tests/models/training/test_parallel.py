@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,17 @@ def test_rows_kept_on_the_device_are_those_of_the_files(plan):
     host = feeding.HostRows(clips).gather(draw, plan)
     device = feeding.DeviceRows(clips, plan, "cpu").gather(draw, plan)
     for name in ("maps", "map_lengths", "map_index", "masks", "faces", "mirrored"):
+        assert torch.equal(getattr(host, name), getattr(device, name)), name
+
+
+def test_rows_of_another_feature_of_sound_kept_on_the_device_are_those_of_the_files():
+    rows = [np.arange(3 * n, dtype=np.float32).reshape(n, 3) for n in (50, 5, 12)]
+    clips, plan = replace(make_clips(3), stft=rows, hop_seconds=0.25), InputPlan(2, 0, sound="rows", map_rows=12)
+    draw = draw_rows(clips, np.array([2, 1, 0]), plan, np.random.default_rng(0))
+    host = feeding.HostRows(clips).gather(draw, plan)
+    device = feeding.DeviceRows(clips, plan, "cpu").gather(draw, plan)
+    assert host.maps.shape[1:] == (12, 3)
+    for name in ("maps", "map_lengths", "map_index"):
         assert torch.equal(getattr(host, name), getattr(device, name)), name
 
 
