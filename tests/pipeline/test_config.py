@@ -136,7 +136,7 @@ def test_every_setting_that_is_a_path_knows_the_home_folder(monkeypatch):
         for option, parameter in section.get_params()
         if parameter.__class__ is luigi.Parameter and parameter.parse("~/x") == "~/x"
     }
-    assert as_written == {"dataset.group", "vnet.features"}  # names, no paths
+    assert as_written == {"anet.features", "dataset.group", "vnet.features"}  # names, no paths
 
 
 def test_a_run_s_settings_are_those_it_was_opened_with(tmp_path):
