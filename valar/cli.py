@@ -101,8 +101,11 @@ COMMANDS = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    if "--json" in words or "completion" in words:  # for programs, which would not know what is broken
+        return _main(words)
     with fitting_lines():
-        return _main(list(sys.argv[1:] if words is None else words))
+        return _main(words)
 
 
 def _main(words: list[str]) -> int:

@@ -1,6 +1,7 @@
 """What the commands print fits a terminal of 80 columns; a pipe gets lines as they are."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -161,6 +162,18 @@ def test_what_commands_of_a_run_print_fits_80_columns(folder):
         found, lines = run_on_terminal(*words, cwd=folder)
         assert (found, [line for line in lines if len(line) > 80]) == (code, []), (words, lines)
         assert part in " ".join(" ".join(lines).split()), (words, lines)
+
+
+def test_what_is_for_programs_is_never_broken(folder, type_in):
+    code, lines = type_in("store", "why", CLIP, "--json")
+    assert code == 0
+    assert json.loads("\n".join(lines))
+    code, lines = type_in("store", "show", CLIP, "--json")
+    assert json.loads("\n".join(lines))["utterance"] == CLIP
+    assert max(map(len, lines)) > 80
+    code, lines = type_in("completion", "bash")
+    assert code == 0
+    assert max(map(len, lines)) > 80
 
 
 def test_a_pipe_gets_lines_as_they_are(folder, capsys):
