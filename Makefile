@@ -5,7 +5,7 @@ CODE := valar pipeline models store tests benchmarks setup.py docs/site_pages.py
 C_CODE := $(wildcard models/native/*.h models/*/native/*.[ch] pipeline/faces/native/*.[ch])
 C_TESTS := $(wildcard tests/native/*.h)
 
-.PHONY: demo test test-slow sanitize check check-style docs format settings bench clean
+.PHONY: demo test test-slow crash fuzz sanitize check check-style docs format settings bench clean
 
 # pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
 .venv/.installed: requirements.txt pyproject.toml setup.py $(C_CODE)
@@ -31,6 +31,19 @@ test: .venv/.installed-dev
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# SIGKILLs at random moments over all stages of a small run: nothing may be lost, other or left over. A short form is among
+# the slow tests.
+KILLS ?= 200
+
+crash: .venv/.installed-dev
+	$(BIN)/python -W ignore -m tests.crash --kills $(KILLS)
+
+# Files changed at random, other ones each time, for every reader of files from elsewhere. A short form is among the tests.
+FUZZ_MINUTES ?= 10
+
+fuzz: .venv/.installed-dev
+	$(BIN)/python -W ignore -m tests.fuzz --minutes $(FUZZ_MINUTES)
 
 # The compiled code's tests under the address and undefined-behaviour sanitizers, in a copy of the tree.
 sanitize: .venv/.installed-dev

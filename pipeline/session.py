@@ -19,6 +19,7 @@ from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TIT
 from pipeline.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
+from pipeline.report.clip_pages import FOLDER as PAGES_FOLDER
 from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
@@ -68,6 +69,7 @@ class Session:
         self._num_pending = 0
         self._begun: float | None = None
         self._is_listed = True
+        self._are_pages_refused = False
         self._folds: list[Experiment] = []
 
     def begin(self, *, changes_store: bool, is_idle: bool) -> None:
@@ -262,7 +264,15 @@ class Session:
             with self.progress.working(PAGES_TITLE):
                 write_clip_pages(self.experiment, show)
         except (StoreError, OSError) as error:
+            self._are_pages_refused = True
             self.progress.say(f"! the clips' pages are not written: {error}")
+
+    @property
+    def are_pages_written(self) -> bool:
+        """Whether the newest report's clips have their pages, or have none for a reason that has been told."""
+        if self._are_pages_refused or self.hindrance or not self.run.settings.run.pages:
+            return True
+        return (self.experiment.report_folder / PAGES_FOLDER).is_symlink()
 
     @functools.cached_property
     def predictions(self) -> "Predictions":

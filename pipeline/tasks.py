@@ -160,9 +160,11 @@ class FullRun(_AllShards):
         return list({**values, "host": host}.items())
 
     def complete(self) -> bool:
-        """Be complete when the report on the present features is there."""
+        """Be complete when the report on the present features is there, and the clips' pages have been seen to."""
         session = current_session()
-        return not session.run.pending and session.is_ledger_written() and session.experiment.is_reported
+        if session.run.pending or not session.is_ledger_written() or not session.experiment.is_reported:
+            return False
+        return session.are_pages_written
 
     def run(self) -> Iterator[luigi.Task]:
         """Go on to the trainings, whose fingerprints are known only when the features are there."""

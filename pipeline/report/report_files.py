@@ -1,8 +1,6 @@
 """Predictions to `report.json` and the challenge's files, written as one folder."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -14,7 +12,7 @@ import numpy as np
 from pipeline.report.rows import DECIMALS, DetailRow, format_details, format_predictions
 from pipeline.report.scoring import compare_both, score_both, score_videos
 from pipeline.training.combining import MEAN
-from store.files import flush_file, flush_folder, naming_full_disk
+from store.files import flush_file, flush_folder, naming_full_disk, temporary_folder
 
 
 @dataclass(frozen=True)
@@ -158,9 +156,7 @@ def write_report(folder: Path, report: Report, *, replace: bool = False) -> None
     """
     if folder.exists() and not replace:
         raise FileExistsError(f"{folder} exists; a report is not overwritten unless replace=True")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
+    with temporary_folder(folder.parent, folder.name) as temporary:
         whole = temporary / "new"
         for path, text in report.files.items():
             target = whole / path
@@ -174,8 +170,6 @@ def write_report(folder: Path, report: Report, *, replace: bool = False) -> None
             folder.rename(temporary / "old")
         whole.rename(folder)
         flush_folder(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _compose_files(content: dict[str, Any], rows: dict[tuple[str, str], list[DetailRow]]) -> dict[str, str]:

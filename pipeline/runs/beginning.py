@@ -1,5 +1,6 @@
 """Beginning a run's work: what it writes before, and what it removes of killed ones."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -8,8 +9,11 @@ from pipeline.runs.known_content import take_over
 from pipeline.runs.run import Run
 from pipeline.runs.sound_again import remove_mistrusted
 from store import files
-from store.layout import listings_folder
+from store.layout import listings_folder, plans_folder
 from store.listings import Listing
+
+#: Folders of the folder of runs in which files are written beside their place; checkpoints have one each.
+_IN_RUNS = ("failures", "reports", "predictions")
 
 
 def begin(run: Run) -> Run:
@@ -37,14 +41,31 @@ def begin(run: Run) -> Run:
         listing.write(run.store)
     remove_mistrusted(run)
     run = dataclasses.replace(run, sound_again=frozenset(), taken={})
+    remove_leftovers(run)
+    return run
+
+
+def remove_leftovers(run: Run) -> None:
+    """Remove what killed processes of this host have left half-written; what is at work is let alone.
+
+    Looked at is what a run writes into, one folder after another: not below all of them, since there are as many WAV
+    files and pages as clips.
+
+    Args:
+        run: Opened; its store's lock is held.
+    """
+    for folder in (listings_folder(run.store), *(run.store / stage for stage in run.fingerprints)):
+        files.remove_leftovers(folder)
+    with contextlib.suppress(OSError):  # that of the runs may be another user's where nothing is to do
+        for folder in (run.folder, *(run.folder / name for name in _IN_RUNS), *run.folder.glob("checkpoints/*")):
+            files.remove_leftovers(folder)
     pending = run.pending
     if not pending:
-        return run
+        return
+    files.remove_leftovers(plans_folder(run.store))
     for stage, fingerprint in run.fingerprints.items():
         files.remove_leftovers(run.store / stage / fingerprint)
     for shard in pending:
-        # Not below all of the stage set: there are as many WAV files as clips.
         files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
     if run.settings.run.scratch:
         files.remove_leftovers(Path(run.settings.run.scratch))
-    return run

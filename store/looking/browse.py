@@ -69,6 +69,8 @@ def write_pages(
     names = list(store)
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     write_mark(folder, store.listing.run)
+    for each in (folder, folder / "clips"):
+        files.remove_leftovers(each)
     made = _read_made(folder)
     keys = dict(zip(names, _make_keys(store, names), strict=True))
     there = {path.name for path in (folder / "clips").iterdir()}
