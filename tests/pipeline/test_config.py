@@ -178,3 +178,18 @@ def test_without_a_scheduler_s_host_the_process_schedules_for_itself(tmp_path):
 
 def test_settings_are_luigi_s_own_so_that_its_flags_work():
     assert all(issubclass(section, luigi.Config) for section in config.SECTIONS.values())
+
+
+PRESETS = re.findall(r"```ini\n(.*?)```", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda text: text.splitlines()[0])
+def test_presets_of_the_documentation_are_settings_that_load(tmp_path, preset):
+    assert len(PRESETS) == 2
+    sections = read_settings(write(tmp_path / "mine.cfg", preset))
+    asked = [(name, option, value) for name, options in sections.items() for option, value in options.items()]
+    assert len(asked) >= 2
+    show = ", ".join(f"str(config.{name}().{option})" for name, option, _ in asked)
+    write(tmp_path / "tasks.cfg", (ROOT / "tasks.cfg").read_text(encoding="utf-8"))
+    shown = load_in_process(tmp_path, tmp_path / "mine.cfg", f"[{show}]")
+    assert shown.stdout == f"{[str(float(v)) if v.isdigit() else v for _, _, v in asked]}\n", shown.stderr

@@ -51,3 +51,19 @@ def test_what_an_earlier_version_wrote_says_nothing(tmp_path):
     assert note([old]) == []
     path.write_text("damaged")
     assert note([old]) == []
+
+
+def test_a_run_tells_of_it_on_the_terminal_in_the_log_and_in_the_report(finished):
+    finished.configure("[anet]\nloss = ccc\nlearning_rate = 10\ngradient_clip = 1e9\nepochs = 4\n")
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    told = "anet: constant predictions: in epochs "
+    assert ended.stderr.count(told) == 1
+    assert "or loss = mse" in ended.stderr
+    (log,) = (path for path in (finished.folder / "runs/logs").glob("*.log") if told in path.read_text())
+    assert "WARNING models.training.loop" in log.read_text()
+    latest = finished.folder / "runs" / "latest"
+    notes = json.loads((latest / "report.json").read_text())["notes"]
+    assert [note[:26] for note in notes if note.startswith("CONSTANT")] == ["CONSTANT PREDICTIONS: ANet"]
+    assert "CONSTANT PREDICTIONS: ANet" in ended.stdout
+    assert "CONSTANT PREDICTIONS: ANet" in (latest / "report.html").read_text()
