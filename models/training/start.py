@@ -162,11 +162,8 @@ def train_joint(
     vnet_network, vnet_checkpoint = load_network(vnet, kind="vnet")
     assert isinstance(anet_network, ANet), "load_network has checked the kind"
     assert isinstance(vnet_network, VNet), "load_network has checked the kind"
-    architecture = {
-        **anet_checkpoint.architecture,
-        **vnet_checkpoint.architecture,
-        "arousal_output": settings.arousal_output,
-    }
+    architecture = {**anet_checkpoint.architecture, **vnet_checkpoint.architecture}
+    architecture["arousal_output"] = settings.arousal_output
     if settings.fusion != "concat":  # left out otherwise: trainings of before are known again
         architecture["fusion"] = settings.fusion
     plan = settings.plan_inputs(

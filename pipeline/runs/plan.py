@@ -77,11 +77,7 @@ def make_plan(
         shard_size: Most utterances in a new shard.
     """
     plans = {plan.shard: plan for plan in known}
-    holders: dict[str, list[tuple[str, Member]]] = {}
-    for shard, plan in plans.items():
-        for member in plan.members:
-            holders.setdefault(member.name, []).append((shard, member))
-
+    holders = _find_holders(plans)
     assigned: dict[str, str] = {}
     fresh: list[Member] = []
     vanished: set[str] = set()
@@ -111,6 +107,15 @@ def make_plan(
 
     places = find_content(fresh)
     return _complete_plan(listed, clips, plans, assigned, fresh, places, frozenset(vanished), seen, shard_size)
+
+
+def _find_holders(plans: Mapping[str, StoredPlan]) -> dict[str, list[tuple[str, Member]]]:
+    """Give the shards in which each utterance was planned, and as what."""
+    holders: dict[str, list[tuple[str, Member]]] = {}
+    for shard, plan in plans.items():
+        for member in plan.members:
+            holders.setdefault(member.name, []).append((shard, member))
+    return holders
 
 
 def _complete_plan(

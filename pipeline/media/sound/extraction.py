@@ -61,8 +61,7 @@ def extract_wav(
         target: the WAV file to make; its folder exists.
         sample_rate: in Hz.
         ffmpeg: a binary to run instead of the libraries in the process.
-        stream: which of the sound streams, counted from 0; by default the one ffmpeg thinks best of those that can be
-            decoded.
+        stream: which sound stream, from 0; by default the one that ffmpeg thinks best of those that can be decoded.
         channel: which channel to take, from 0; by default they are mixed.
         part: from when on and before when in seconds, for those samples alone, without a program: all before it is not
             read where the container has an index, and nothing after it. The samples are those of the whole's part, but
