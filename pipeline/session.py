@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
 from pipeline.report.clip_pages import FOLDER as PAGES_FOLDER
 from pipeline.report.clip_pages import write_clip_pages
+from pipeline.report.features_check import describe_unread
 from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
 from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
@@ -316,6 +317,8 @@ class Session:
                 as_is = not console.is_terminal
                 console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=as_is)
             if is_finished:
+                if unread := describe_unread(self.data):
+                    console.print(f"! {unread}", style="red", highlight=False, markup=False, soft_wrap=True)
                 self._print_results()
                 self.remember()
             seconds = format_seconds(time.monotonic() - self._started)

@@ -1,8 +1,8 @@
 """Whether the features can be what the user wants, asked before hours of training."""
 
-from pipeline.errors import TransientError, UserError
+from pipeline.errors import UserError
 from pipeline.report.baselines.opensmile_baseline import check_packages
-from pipeline.runs.ledger import find_bad
+from pipeline.runs.ledger import LedgerRow, find_bad
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import make_folds
 from store.text import format_count
@@ -12,20 +12,11 @@ def check_features(data: TrainingData) -> None:
     """Stop before training when the features cannot be what the user wants.
 
     Raises:
-        TransientError: Clips that were there when the run was planned could not be read, or were gone by then.
         UserError: More than `[run] max_bad_fraction` of the files are bad, there is nothing to train on, or a setting
             cannot be followed.
     """
     run, ledger = data.run, data.ledger
-    lost = [name for name in run.clips if "missing_file" in (ledger[name].sound, ledger[name].picture)]
-    if lost:
-        row = ledger[lost[0]]
-        why = row.sound_message if row.sound == "missing_file" else row.picture_message
-        raise TransientError(
-            f"{format_count(len(lost), 'clip that is', 'clips that are')} there could not be read (the first: "
-            f"{lost[0]}: {why}); mend or remove what is named, and run again"
-        )
-    bad, limit = find_bad(ledger.values()), run.settings.run.max_bad_fraction
+    bad, limit = [*find_bad(ledger.values()), *find_unread(data)], run.settings.run.max_bad_fraction
     if len(bad) > limit * len(run.clips):
         raise UserError(
             f"{len(bad)} of the {len(run.clips)} files have no usable sound or picture, more than [run] "
@@ -37,3 +28,22 @@ def check_features(data: TrainingData) -> None:
         check_packages()
     if run.settings.run.folds:
         make_folds(run, run.settings.run.folds)  # refuses what cannot be split
+
+
+def find_unread(data: TrainingData) -> list[LedgerRow]:
+    """Pick the utterances whose file was there when the run was planned, and then could not be read, or was gone."""
+    rows = (data.ledger[name] for name in data.run.clips)
+    return [row for row in rows if "missing_file" in (row.sound, row.picture)]
+
+
+def describe_unread(data: TrainingData) -> str:
+    """Say how many clips could not be read, and what to do; "" where all could."""
+    rows = find_unread(data)
+    if not rows:
+        return ""
+    first = rows[0]
+    why = first.sound_message if first.sound == "missing_file" else first.picture_message
+    return (
+        f"{format_count(len(rows), 'clip')} could not be read, and nothing here rests on what is not read (the first: "
+        f"{first.utterance}: {why}); see {data.run.folder / 'ledger.csv'}, and mend or remove what it names"
+    )

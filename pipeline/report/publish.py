@@ -95,7 +95,7 @@ def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
         missing = found["sound"].get("missing_file", 0)
         if missing:
             listed = format_count(found["listed"], f"listed {split} utterance")
-            yield f"PARTIAL DATA: {missing} of {listed} {'has' if missing == 1 else 'have'} no file"
+            yield f"PARTIAL DATA: {missing} of {listed} {'has' if missing == 1 else 'have'} no file that can be read"
 
 
 def describe_data(data: TrainingData) -> str:

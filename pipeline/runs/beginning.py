@@ -5,12 +5,16 @@ import dataclasses
 import os
 from pathlib import Path
 
+from pipeline.chain import FEATURE_STAGES
 from pipeline.runs.known_content import take_over
 from pipeline.runs.run import Run
 from pipeline.runs.sound_again import remove_mistrusted
 from store import files
 from store.layout import listings_folder, plans_folder
 from store.listings import Listing
+from store.shard.reader import Shard
+from store.shard.sidecar import sidecar_path
+from store.tables import Table
 
 #: Folders of the folder of runs in which files are written beside their place; checkpoints have one each.
 _IN_RUNS = ("failures", "reports", "predictions")
@@ -27,6 +31,7 @@ def begin(run: Run) -> Run:
     Returns:
         The run to work on.
     """
+    _remove_unread(run)
     take_over(run)
     for shard in run.plan.new:
         run.plan.shards[shard].write(run.store)
@@ -40,7 +45,7 @@ def begin(run: Run) -> Run:
     else:
         listing.write(run.store)
     remove_mistrusted(run)
-    run = dataclasses.replace(run, sound_again=frozenset(), taken={})
+    run = dataclasses.replace(run, sound_again=frozenset(), read_again=frozenset(), taken={})
     remove_leftovers(run)
     return run
 
@@ -69,3 +74,17 @@ def remove_leftovers(run: Run) -> None:
         files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
     if run.settings.run.scratch:
         files.remove_leftovers(Path(run.settings.run.scratch))
+
+
+def _remove_unread(run: Run) -> None:
+    """Remove the shards that say of all their clips that they could not be read, and that are to be made again."""
+    for shard in run.read_again:
+        run.close_shards(shard)
+        # Looked at anew: another host may have made it since this run was opened.
+        tables = [Table.of(Shard(path)) for stage in FEATURE_STAGES if (path := run.path(stage, shard)).exists()]
+        if any(table.find("status", "missing_file") for table in tables):
+            # What tells of it goes last: who is stopped before finds the shard once more.
+            for stage in sorted(run.fingerprints, key=FEATURE_STAGES.__contains__):
+                path = run.path(stage, shard)
+                path.unlink(missing_ok=True)
+                sidecar_path(path).unlink(missing_ok=True)

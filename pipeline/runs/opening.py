@@ -21,7 +21,7 @@ from pipeline.process import collecting_later
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
 from pipeline.runs.kept_crops import check_crops_stay
-from pipeline.runs.planning import check_vanished, plan_clips, read_listing
+from pipeline.runs.planning import check_vanished, find_read_again, plan_clips, read_listing
 from pipeline.runs.run import Run
 from pipeline.runs.stage_files import StageFiles
 from store.erased import read_erased
@@ -180,7 +180,8 @@ def _plan_run(
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
     before = read_listing(store, name)
     plan, sound_again = plan_clips(settings.store.shard_size, dataset, clips, before, stage_files, videos)
-    stage_files = dataclasses.replace(stage_files, sound_again=sound_again, taken=plan.taken)
+    again = find_read_again(plan, stage_files)
+    stage_files = dataclasses.replace(stage_files, sound_again=sound_again, read_again=again, taken=plan.taken)
     run = Run(
         **{each.name: getattr(stage_files, each.name) for each in dataclasses.fields(stage_files)},
         settings=settings,

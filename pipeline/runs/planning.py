@@ -66,6 +66,14 @@ def plan_clips(
     return plan, mistrusted.pick(plan)
 
 
+def find_read_again(plan: Plan, stage_files: StageFiles) -> frozenset[str]:
+    """Find the new shards that are there already: of just these clips, none of which could be read then.
+
+    A shard is named after its clips, and they are the same files.
+    """
+    return frozenset(shard for shard in plan.new if _find_unread(stage_files, shard))
+
+
 def read_listing(store: Path, name: str) -> Listing | None:
     """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
     path = listings_folder(store) / f"{name}.json"

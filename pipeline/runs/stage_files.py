@@ -29,6 +29,7 @@ class StageFiles:
         sound_again: Shards whose sound counts as not made (`pipeline.runs.sound_again`).
         taken: Shards that count as made: each member's rows are there in another shard, under another name
             (`pipeline.runs.known_content`).
+        read_again: Shards that count as not made: none of their clips could be read, and now all can.
     """
 
     store: Path
@@ -37,6 +38,7 @@ class StageFiles:
     chain: Mapping[str, Stage] = field(default_factory=lambda: STAGES)
     sound_again: frozenset[str] = frozenset()
     taken: Mapping[str, Mapping[str, Place]] = field(default_factory=dict)
+    read_again: frozenset[str] = frozenset()
     _opened: OrderedDict[Path, Shard] = field(default_factory=OrderedDict, repr=False, compare=False)
     _tables: dict[tuple[str, str], Table] = field(default_factory=dict, repr=False, compare=False)
     _remembered: dict[str, dict[str, tuple[Stamp, Table]]] = field(default_factory=dict, repr=False, compare=False)
@@ -129,6 +131,8 @@ class StageFiles:
         return {} if shard in self.taken else self._find_work(shard, self.chain)
 
     def _find_work(self, shard: str, stages: Mapping[str, Stage]) -> dict[str, tuple[str, ...]]:
+        if shard in self.read_again:
+            return find_work(lambda file: False, self.kept, stages)
         unmade = self.sound_stages if shard in self.sound_again else ()
         return find_work(lambda file: file not in unmade and self._is_there(file, shard), self.kept, stages)
 

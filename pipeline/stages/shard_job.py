@@ -132,19 +132,22 @@ class ShardJob:
             raise TransientError(f"{source} changed while it was read; run again when it is at rest")
 
     def check_any_is_read(self, found: Iterable[tuple[str, str]]) -> None:
-        """Refuse to keep a shard of which not one clip was there: its file would say so for ever.
+        """Refuse to keep a shard all of whose clips were gone: a disk is more likely to be gone than so many files.
+
+        One whose clips are there and cannot be read is kept: it says so, stops nothing, and is made again when they can
+        be read (docs/decisions/029-unreadable-clips.md).
 
         Args:
             found: Status and message of each clip.
 
         Raises:
-            TransientError: All are missing_file.
+            TransientError: All were gone.
         """
         statuses = list(found)
-        if statuses and all(status == "missing_file" for status, _ in statuses):
+        if statuses and all(pair == ("missing_file", GONE) for pair in statuses):
             raise TransientError(
-                f"not one of {format_count(len(statuses), 'clip')} of shard {self.shard} could be read (the first: "
-                f"{self.members[0].name}: {statuses[0][1]}); mend or remove them, and run again"
+                f"not one of {format_count(len(statuses), 'clip')} of shard {self.shard} was there to be read (the "
+                f"first: {self.members[0].name}: {GONE}); bring them back, and run again"
             )
 
 

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.errors import TransientError, UserError
+from pipeline.errors import UserError
 from pipeline.report import features_check
-from pipeline.report.features_check import check_features
+from pipeline.report.features_check import check_features, describe_unread
 from pipeline.runs.ledger import LedgerRow
 
 OK = LedgerRow("v/a", "train", "ok", "ok", 100, 5)
@@ -24,13 +24,25 @@ def make_data(tmp_path, rows, *, limit=0.5, opensmile=False, there=None):
     )
 
 
-def test_a_clip_that_was_lost_on_the_way_is_tried_again(tmp_path):
-    lost = LedgerRow("v/b", "train", "ok", "missing_file", 100, 0, picture_message="the disk failed")
-    data = make_data(tmp_path, [OK, lost])
-    said = r"1 clip that is there could not be read \(the first: v/b: the disk failed\); mend or remove"
-    with pytest.raises(TransientError, match=said):
-        check_features(data)
-    assert data.asked == []
+LOST = LedgerRow("v/b", "train", "ok", "missing_file", 100, 0, picture_message="the disk failed")
+
+
+def test_a_clip_that_could_not_be_read_stops_nothing_and_is_told(tmp_path):
+    data = make_data(tmp_path, [OK, LOST])
+    check_features(data)
+    assert data.asked == ["trainable"]
+    said = (
+        "1 clip could not be read, and nothing here rests on what is not read (the first: v/b: the disk failed); see "
+    )
+    assert describe_unread(data).startswith(said)
+    assert describe_unread(make_data(tmp_path, [OK])) == ""
+
+
+def test_where_many_clips_cannot_be_read_they_count_as_bad(tmp_path):
+    with pytest.raises(
+        UserError, match=r"1 of the 2 files .* max_bad_fraction = 0.4 .* v/b, sound ok, picture missing"
+    ):
+        check_features(make_data(tmp_path, [OK, LOST], limit=0.4))
 
 
 def test_a_clip_that_was_never_there_is_not_lost(tmp_path):
@@ -38,6 +50,7 @@ def test_a_clip_that_was_never_there_is_not_lost(tmp_path):
     data = make_data(tmp_path, [OK, gone], there=["v/a"])
     check_features(data)
     assert data.asked == ["trainable"]
+    assert describe_unread(data) == ""
 
 
 @pytest.mark.parametrize(("limit", "stops"), [(0.4, True), (0.5, False)])

@@ -234,7 +234,9 @@ def test_folds_and_learning_curves_say_what_chose_the_epochs(chosen_on):
 def test_missing_files_are_a_note():
     rows = [LedgerRow(f"v/{i}", "test", "missing_file", "missing_file") for i in range(3)]
     rows.append(LedgerRow("v/4", "test", "ok", "no_face", 3))
-    assert list(note_missing_files(rows)) == ["PARTIAL DATA: 3 of 4 listed test utterances have no file"]
+    assert list(note_missing_files(rows)) == [
+        "PARTIAL DATA: 3 of 4 listed test utterances have no file that can be read"
+    ]
     assert list(note_missing_files(rows[-1:])) == []
     assert count_coverage(rows) == {
         "test": {"listed": 4, "sound": {"missing_file": 3, "ok": 1}, "picture": {"missing_file": 3, "no_face": 1}}

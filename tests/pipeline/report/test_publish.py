@@ -38,9 +38,13 @@ def test_coverage_counts_each_status_and_missing_files_are_noted():
         "train": {"listed": 2, "sound": {"ok": 1, "missing_file": 1}, "picture": {"no_face": 1, "missing_file": 1}},
         "test": {"listed": 1, "sound": {"ok": 1}, "picture": {"ok": 1}},
     }
-    assert list(note_missing_files(rows)) == ["PARTIAL DATA: 1 of 2 listed train utterances has no file"]
+    assert list(note_missing_files(rows)) == [
+        "PARTIAL DATA: 1 of 2 listed train utterances has no file that can be read"
+    ]
     several = [*rows, LedgerRow("v/c", "train", "missing_file", "missing_file")]
-    assert list(note_missing_files(several)) == ["PARTIAL DATA: 2 of 3 listed train utterances have no file"]
+    assert list(note_missing_files(several)) == [
+        "PARTIAL DATA: 2 of 3 listed train utterances have no file that can be read"
+    ]
     assert list(note_missing_files(rows[2:])) == []
 
 

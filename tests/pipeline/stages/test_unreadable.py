@@ -16,6 +16,7 @@ from pipeline.stages.frames import extract_frames
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav
 from store.plans import Member, StoredPlan
+from store.tending.verify import verify_store
 from tests.modes import modes_obeyed
 
 STAGES = {"wav": extract_wav, "frames": extract_frames}
@@ -115,18 +116,25 @@ def test_a_disk_that_fails_under_one_file_is_told_with_its_name(videos, tmp_path
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_shard_of_which_nothing_can_be_read_fails_and_leaves_no_file(videos, tmp_path, stage):
+def test_a_shard_of_which_nothing_can_be_read_says_so(videos, tmp_path, stage):
     job = make_job(tmp_path, "a")
     (videos / "v" / "a.mp4").chmod(0)
-    with (
-        modes_obeyed(),
-        pytest.raises(TransientError, match=r"not one of 1 clip of shard .* v/a: .*a.mp4 cannot be read"),
+    with modes_obeyed():
+        STAGES[stage](job)
+    refused = f"{videos}/v/a.mp4 cannot be read: Permission denied; the next run tries again"
+    assert read_rows(job, stage) == {"v/a": ("missing_file", refused)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_shard_of_which_all_is_gone_fails_and_leaves_no_file(videos, tmp_path, stage):
+    job = make_job(tmp_path, "ab")
+    for name in ("a", "b"):
+        (videos / "v" / f"{name}.mp4").unlink()
+    with pytest.raises(
+        TransientError, match=r"not one of 2 clips of shard \w+ was there to be read \(the first: v/a: "
     ):
         STAGES[stage](job)
     assert not job.run.path(stage, job.shard).exists()
-    (videos / "v" / "a.mp4").chmod(0o600)
-    STAGES[stage](job)
-    assert read_rows(job, stage)["v/a"][0] == "ok"
 
 
 def test_an_error_of_the_store_is_no_status_of_a_clip(videos, tmp_path, monkeypatch):
@@ -152,13 +160,26 @@ pathlib.Path.open = open_or_fail
 
 
 @pytest.mark.slow
-def test_a_clip_that_is_never_readable_stops_no_later_run_and_is_done_when_it_is(workplace):
+@pytest.mark.parametrize("shard_size", [4, 1], ids=["with others", "alone"])
+def test_a_clip_that_is_never_readable_stops_no_run_and_is_done_when_it_is(workplace, shard_size):
     name = "speaker00_1/utterance_1"
-    for _ in range(2):
-        ended = workplace.run(task="Features", code=FAILING_DISK)
+    workplace.configure(f"[store]\nshard_size = {shard_size}\n")
+    for task in ("FullRun", "Features"):
+        ended = workplace.run(task=task, code=FAILING_DISK)
         assert ended.returncode == 0, ended.stderr
+        assert (
+            f"1 clip could not be read, and nothing here rests on what is not read (the first: {name}: " in ended.stderr
+        )
         row = workplace.ledger()[name]
         assert (row["sound"], row["picture"]) == ("missing_file", "missing_file")
         assert "cannot be read: Input/output error; the next run tries again" in row["sound_message"]
-    assert workplace.run(task="Features").returncode == 0
+    assert "no file that can be read" in (workplace.folder / "runs/latest/report.json").read_text()
+    # It can be read again: `status` says so, and the next run does it.
+    told = workplace.command("status")
+    assert told.returncode == 3, told.stdout
+    assert "1 new or changed" in told.stdout
+    ended = workplace.run(task="Features")
+    assert ended.returncode == 0, ended.stderr
+    assert "could not be read" not in ended.stderr
     assert workplace.ledger()[name]["sound"] == "ok"
+    assert list(verify_store(workplace.folder / "store")) == []
