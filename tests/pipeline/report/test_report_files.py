@@ -344,7 +344,10 @@ def test_folds_are_a_table_of_their_own():
         predictions("joint"), extra={"cross_validation": {"num_folds": 5, "models": {"joint": scores}}}
     ).content
     lines = format_tables(content).splitlines()
-    assert lines[-3] == "CCC over 5 folds of the training and validation recordings: mean ± deviation of the folds"
+    assert lines[-3] == (
+        "CCC over 5 folds of the training and validation recordings (epochs chosen on the fold that is scored: "
+        "optimistic): mean ± deviation of the folds"
+    )
     assert " ".join(lines[-1].split()) == "Joint 0.250 ± 0.050 0.350 ± undefined 0.600 ± 0.100 0.6000 [0.50, 0.70] 9"
 
 
