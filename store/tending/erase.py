@@ -79,7 +79,8 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
 def _find_equal(root: Path, victims: set[str]) -> set[str]:
     """Find utterances that were made of the same content as victims: a clip may have had another name once.
 
-    Parts of one recording are of one file, and differ in what was said of them.
+    Parts of one recording are of one file, and differ in what was said of them. Empty files, and pages that a web site
+    gave in place of a video, are equal as well but hold nobody: only what has rows counts.
     """
     overrides = {
         (shard, member.name): member.override
@@ -91,9 +92,11 @@ def _find_equal(root: Path, victims: set[str]) -> set[str]:
         for shard, path in stage_set.shards.items():
             with contextlib.suppress(ShardError):
                 rows = Shard(path)
-                for name, digest in zip(rows.names, rows.facts("source_sha256"), strict=True):
-                    names.setdefault((bytes(digest), overrides.get((shard, name), "")), set()).add(name)
-    return {name for (digest, _), equal in names.items() if digest and equal & victims for name in equal} - victims
+                columns = rows.facts("source_sha256"), rows.facts("length")
+                for name, digest, length in zip(rows.names, *columns, strict=True):
+                    if digest and length:
+                        names.setdefault((bytes(digest), overrides.get((shard, name), "")), set()).add(name)
+    return {name for equal in names.values() if equal & victims for name in equal} - victims
 
 
 def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:

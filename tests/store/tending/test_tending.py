@@ -278,6 +278,19 @@ def test_whoever_had_another_name_once_is_erased_under_both(tmp_path):
     assert erase(root, ["r/1"]).equal == [], "another part of the recording is another clip"
 
 
+def test_files_that_hold_nobody_are_not_taken_for_the_same_clip(tmp_path):
+    root, empty = tmp_path / "store", "e" * 64
+    plan = plan_of([member("v/a"), member("w/b")])
+    plan.write(root)
+    path = shard_path(root, "stft", FINGERPRINTS["stft"], plan.shard)
+    with ShardWriter(path, stage="stft", shard=plan.shard, fingerprint=FINGERPRINTS["stft"], provenance={}) as writer:
+        for name in plan.names:
+            with writer.utterance(name, source_sha256=empty) as rows:
+                rows.set_status("decode_error", "the file is empty")
+    assert erase(root, ["v/a"]).equal == []
+    assert "w/b" not in read_erased(root), "its recording may come later"
+
+
 def test_an_unknown_name_erases_nothing(store):
     root = store[0]
     with pytest.raises(UtteranceNotFoundError, match=r"'v/c' is no utterance and no video of .* nearest names are v/"):
