@@ -32,6 +32,8 @@ class Erasure:
     Args:
         utterances: The erased ones.
         equal: Those of them that nobody named: they were made of the same content as one that was.
+        akin: Utterances that stay, though they were made of the same file as an erased one: other parts of it, or
+            something else was said of them.
         shards: Ids of the shards that are written anew or removed.
         unreadable: Damaged files that were removed whole; the next run makes them again for the others.
         pages: Folders of pages in the store, whose pages are removed; `browse` makes them again.
@@ -42,6 +44,7 @@ class Erasure:
 
     utterances: list[str] = field(default_factory=list)
     equal: list[str] = field(default_factory=list)
+    akin: list[str] = field(default_factory=list)
     shards: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
@@ -76,11 +79,15 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _find_equal(root: Path, victims: set[str]) -> set[str]:
+def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str]]:
     """Find utterances that were made of the same content as victims: a clip may have had another name once.
 
     Parts of one recording are of one file, and differ in what was said of them. Empty files, and pages that a web site
     gave in place of a video, are equal as well but hold nobody: only what has rows counts.
+
+    Returns:
+        Those of whom the same was said, and those that are of the same file only: whether they show the same person
+        nobody can tell from here.
     """
     overrides = {
         (shard, member.name): member.override
@@ -96,7 +103,10 @@ def _find_equal(root: Path, victims: set[str]) -> set[str]:
                 for name, digest, length in zip(rows.names, *columns, strict=True):
                     if digest and length:
                         names.setdefault((bytes(digest), overrides.get((shard, name), "")), set()).add(name)
-    return {name for equal in names.values() if equal & victims for name in equal} - victims
+    equal = {name for found in names.values() if found & victims for name in found} | victims
+    digests = {digest for (digest, _), found in names.items() if found & equal}
+    same_file = {name for (digest, _), found in names.items() if digest in digests for name in found}
+    return equal - victims, same_file - equal
 
 
 def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
@@ -115,12 +125,13 @@ def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Era
     check_is_store(root)
     check_no_links(root)
     named = set(find_utterances(root, names))
-    equal = _find_equal(root, named)
+    equal, akin = _find_equal(root, named)
     victims = named | equal
     sets = snapshot_sets(root)
     shards = sorted(_find_affected(root, victims))
     pages = find_pages(root)
-    result = Erasure(sorted(victims), sorted(equal), shards, pages=[str(folder.relative_to(root)) for folder in pages])
+    result = Erasure(sorted(victims), sorted(equal), sorted(akin), shards)
+    result.pages += [str(folder.relative_to(root)) for folder in pages]
     removed = [*(path for shard in shards for path in files_of_shard(sets, root, shard)), *_find_aside(root, shards)]
     for path in [*removed, *(path for folder in pages for path in list_pages(folder))]:
         if os.path.lexists(path):
@@ -234,6 +245,7 @@ def render_erasure(result: Erasure, *, erased: bool = True) -> str:
     lines = [f"{verb} {names} from {shards}; later runs refuse what is erased"]
     for title, found in (
         ("of these nobody named the following; they have the content of one that was named", result.equal),
+        ("kept, though made of the same file; erase those of the same person, too", result.akin),
         ("damaged files that are removed whole; the next run makes them again", result.unreadable),
         ("pages that are removed; `browse` makes them again", result.pages),
         ("checkpoints that may have been trained on them; remove them and train again", result.checkpoints),

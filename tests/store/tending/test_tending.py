@@ -275,7 +275,11 @@ def test_whoever_had_another_name_once_is_erased_under_both(tmp_path):
     )
     assert {name for plan in read_stored_plans(root).values() for name in plan.names} == {"v/b", "r/1", "r/2"}
     assert {"v/old", "z/new"} == {name for name in ("v/old", "v/b", "z/new") if name in read_erased(root)}
-    assert erase(root, ["r/1"]).equal == [], "another part of the recording is another clip"
+    result = erase(root, ["r/1"])
+    assert (result.equal, result.akin) == ([], ["r/2", "v/b"]), (
+        "another part of the recording is another clip, and is told"
+    )
+    assert "erase those of the same person, too:\n  r/2\n  v/b" in render_erasure(result)
 
 
 def test_files_that_hold_nobody_are_not_taken_for_the_same_clip(tmp_path):
