@@ -25,6 +25,7 @@ from pipeline.dataset.utterances import (
 )
 from pipeline.errors import UserError
 from pipeline.report.scoring import compare_both, score_both, score_videos
+from store.text import escape_json, escape_lines
 
 HELP = "score a file of predictions as the OMG-Emotion challenge does"
 Resample = Literal["recordings", "videos", "utterances"]
@@ -71,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) if arguments.json else text)
+    as_json = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    print(escape_json(as_json) if arguments.json else escape_lines(text))
     return 1 if problems else 0
 
 

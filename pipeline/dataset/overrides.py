@@ -23,6 +23,7 @@ from pipeline.dataset.csv_files import find_columns, read_rows
 from pipeline.dataset.cuts import Cut
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
+from store.text import escape
 
 REQUIRED = ("video", "utterance")
 OPTIONAL = ("speaker", "audio_stream", "video_stream", "rotation", "audio_channel")
@@ -108,7 +109,7 @@ def read_overrides(path: Path, names: Collection[str]) -> dict[str, Override]:
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
     if problems:
-        raise UserError("\n".join(problems))
+        raise UserError("\n".join(map(escape, problems)))
     return {name: override for name, override in found.items() if override.text}
 
 

@@ -16,7 +16,7 @@ from pipeline.dataset.csv_files import find_columns, read_rows
 from pipeline.dataset.groups import Grouping, group_utterances
 from pipeline.dataset.names import compose, strip_ending
 from pipeline.errors import UserError
-from store.text import format_count
+from store.text import escape, format_count
 
 REQUIRED_COLUMNS = ("video", "utterance")
 LABEL_COLUMNS = ("arousal", "valence")
@@ -32,13 +32,15 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 class DatasetError(UserError):
     """The data set cannot be used as it is; the message has one problem a line, with file and line.
 
+    What the files say is in it, and comes from anywhere: no character of it steers a terminal.
+
     Attributes:
         problems: the lines of the message.
 
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(map(escape, problems))
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:

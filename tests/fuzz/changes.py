@@ -76,11 +76,11 @@ def changed_values(draw, good):
     for _ in range(draw(st.integers(1, 4))):
         places = list(_walk(value))
         if not places:
-            return draw(VALUES)
+            return copy.deepcopy(draw(VALUES))
         holder, key = draw(st.sampled_from(places))
         kind = draw(st.sampled_from(["value", "value", "value", "remove", "rename", "nest"]))
         if kind == "value":
-            holder[key] = draw(VALUES)
+            holder[key] = copy.deepcopy(draw(VALUES))  # it may itself be changed
         elif kind == "remove":
             del holder[key]
         elif kind == "nest":

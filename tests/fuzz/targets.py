@@ -238,7 +238,7 @@ _ARRAYS = [
     np.zeros((5, 512), np.float32),
     np.zeros((0, 512), np.float32),
     np.array(7),
-    np.array(b"x" * 70_000),
+    np.array(b"x" * 60_000),
     np.array(b'{"settings": []}'),
     np.array(b"[" * 5000),
     np.array(1 << 40),

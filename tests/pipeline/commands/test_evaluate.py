@@ -309,3 +309,19 @@ def test_names_that_were_made_harmless_to_a_spreadsheet_are_known_again(tmp_path
     (tmp_path / "predictions.csv").write_text(format_predictions(rows))
     assert main(["evaluate", str(tmp_path / "truth.csv"), str(tmp_path / "predictions.csv"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["arousal"]["ccc"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("which", ["truth.csv", "predictions.csv"])
+def test_no_cell_of_a_file_steers_the_terminal(tmp_path, capsys, which):
+    header = "video,utterance,arousal,valence\n"
+    (tmp_path / "truth.csv").write_text(f"{header}v,a.mp4,0.5,0.25\nv,b.mp4,0.1,0.25\n", encoding="utf-8")
+    (tmp_path / "predictions.csv").write_text(f"{header}v,a.mp4,0.4,0.2\nv,b.mp4,0.1,0.2\n", encoding="utf-8")
+    good = (tmp_path / which).read_text(encoding="utf-8")
+    hostile = (good.replace("video", "\x1b[2Jvideo"), good.replace("a.mp4", "\x1b[2Ja.mp4"), f"{good}\x9b2J,c,1,1\n")
+    for text in hostile:
+        (tmp_path / which).write_text(text, encoding="utf-8")
+        for form in ((), ("--json",)):
+            code = main(["evaluate", str(tmp_path / "truth.csv"), str(tmp_path / "predictions.csv"), *form])
+            printed = "".join(capsys.readouterr())
+            assert code in (1, 2)
+            assert not {"\x1b", "\x9b"} & set(printed)
