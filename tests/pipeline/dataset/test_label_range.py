@@ -58,6 +58,7 @@ def test_a_setting_that_is_no_range_is_refused(text):
 
 def test_a_sigmoid_does_not_reach_mapped_arousal():
     sections = {name: {"arousal_output": "tanh", "backbone": "frozen"} for name in ("anet", "vnet", "joint")}
+    sections["anet"]["features"] = "stft"
     assert list(find_contradictions(sections, (1.0, 9.0))) == []
     sections["vnet"]["arousal_output"] = "sigmoid"
     (fault,) = find_contradictions(sections, (1.0, 9.0))
