@@ -85,7 +85,7 @@ class Downloader:
 
         Args:
             link: Its address, http or https.
-            name: Of the file, without an ending.
+            name: Of the file, without an ending; letters and digits, since yt-dlp takes others for its own.
             seen: Told which share has arrived.
 
         Returns:
@@ -129,9 +129,9 @@ class Downloader:
                 return told[-1]
             return None
 
-        escaped = name.replace("%", "%%")
+        assert name.isalnum(), "yt-dlp fills in what begins with a $, a % or a ~"
         return {
-            "outtmpl": {"default": f"{escaped}.%(ext)s"},
+            "outtmpl": {"default": f"{name}.%(ext)s"},
             "paths": {"home": str(self.folder)},
             "format": f"bv*[height<=?{height}]+ba/b[height<=?{height}]/wv*+ba/w",
             "merge_output_format": "mp4/mkv",

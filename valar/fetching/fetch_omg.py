@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import fcntl
+import hashlib
 import re
 import shlex
 import sys
@@ -215,7 +216,7 @@ class FetchJob:
                 self.sleep(wait)
             self._was_asked = True
             try:
-                file = self.downloader.fetch(recording.link, recording.name, steps.advance)
+                file = self.downloader.fetch(recording.link, name_unfinished(recording.link), steps.advance)
                 if not choose_ending(file):
                     file.unlink()
                     raise FetchError("what is sent is neither video nor sound")
@@ -239,6 +240,18 @@ def _say_result(arguments: argparse.Namespace, job: FetchJob, recordings: Sequen
     if lost < total:
         named = "".join(f" --csv {shlex.quote(str(path))}" for path in arguments.csv)
         print(f"next:\n  valar init {shlex.quote(str(arguments.output))}{named}")
+
+
+def name_unfinished(link: str) -> str:
+    """Name the file of a download that goes on.
+
+    By the link alone: what has arrived is never gone on with from another link, and yt-dlp, which fills in variables
+    such as $HOME in names of files, finds none in it.
+
+    >>> name_unfinished("https://example.org/a")
+    'b5b10dd0429e69ac7cfaf0a20b6901c1'
+    """
+    return hashlib.sha256(link.encode()).hexdigest()[:32]
 
 
 def parse_rate(text: str) -> float:

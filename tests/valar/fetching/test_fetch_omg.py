@@ -257,6 +257,30 @@ def test_a_busy_host_is_asked_again_after_longer_and_longer_pauses(server, table
     assert sleeps == [3.0, 6.0, 12.0]
 
 
+def test_a_name_leads_nowhere_else_while_a_recording_arrives(server, recording, here, monkeypatch):
+    monkeypatch.setenv("ELSEWHERE", str(here / "elsewhere" / "file"))
+    monkeypatch.setenv("ABOVE", "../../above")
+    names = ["$ELSEWHERE", "${ABOVE}", "~", "100%(ext)s", "-x"]
+    for number in range(len(names)):
+        server.files[f"{number}.mp4"] = (recording, "video/mp4")
+    rows = [(server.link(f"{number}.mp4"), "0", "1", name, "utterance_1.mp4") for number, name in enumerate(names)]
+    moved, replace = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda file, target: (moved.append(file), replace(file, target))[1])
+    assert fetch(write_csv(here / "a.csv", *rows)) == 0
+    assert {file.resolve().parent for file in moved if file.suffix == ".mp4"} == {here / "videos" / ".partial"}
+    assert sorted(path.name for path in here.iterdir()) == ["a.csv", "videos"]
+    assert sorted(path.name for path in Path("videos").glob("*.mp4")) == sorted(f"{name}.mp4" for name in names)
+
+
+def test_a_recording_that_broke_off_is_not_gone_on_with_from_another_link(server, recording, here):
+    for name in ("old.mp4", "new.mp4"):
+        server.files[name] = (recording + name.encode() * 100_000, "video/mp4")
+    server.break_after["old.mp4"] = len(recording) + 300_000
+    assert fetch(write_csv(here / "a.csv", (server.link("old.mp4"), "0", "1", "v", "u.mp4")), "--retries", "0") == 1
+    assert fetch(write_csv(here / "a.csv", (server.link("new.mp4"), "0", "1", "v", "u.mp4")), "--retries", "0") == 0
+    assert Path("videos/v.mp4").read_bytes() == server.files["new.mp4"][0]
+
+
 def test_a_host_that_does_not_answer_is_let_alone_after_a_while(server, recording, here):
     server.files["a.mp4"] = (recording, "video/mp4")
     rows = [(f"http://localhost:9/{n}.mp4", "0", "1", f"v{n}", "utterance_1.mp4") for n in range(MOST_SILENT + 2)]
