@@ -198,8 +198,9 @@ def load_predictor(path: Path) -> Predictor:
     beside = {network: file.parent / f"{network}.pt" for network in SINGLE_NETWORKS if checkpoint.kind == "joint"}
     plan = checkpoint.inputs
     settings = provenance.get("settings", {})
-    sound = name_sound_stage(settings.get("anet", {}).get("features", STFT))
-    faces = name_face_stages(settings.get("vnet", {}).get("features", SPHEREFACE))
+    # What it does not look at need not be there, or alike in all members, whatever was trained beside it.
+    sound = name_sound_stage(settings.get("anet", {}).get("features", STFT) if plan.num_maps else STFT)
+    faces = name_face_stages(settings.get("vnet", {}).get("features", SPHEREFACE) if plan.num_frames else SPHEREFACE)
     stages = [*(("wav", sound) if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
     if plan.num_frames and plan.faces == "embeddings":
         stages += faces

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from models.inputs.clips import Clips
+from models.inputs.plan import InputPlan
+from models.networks.vnet import build_vnet
+from models.training.checkpoints import Checkpoint, save_checkpoint
 from pipeline.__main__ import main
 from pipeline.commands.predict import Answer, answer_windows
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
 from pipeline.prediction.predicting import open_predictor
-from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_predictor
+from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_ensemble, load_predictor
 from pipeline.runs.ledger import LedgerRow
 from pipeline.training import windows
 from pipeline.training.clips import JpegCrops
@@ -357,3 +360,28 @@ def test_a_step_must_be_above_zero_and_the_video_there(tmp_path, capsys):
     assert "--over-time 0 and --window 7.6 must both be above 0 seconds" in capsys.readouterr().err
     assert main(["predict", str(tmp_path / "none.mp4")]) == 2
     assert "none.mp4 is no file; name one video" in capsys.readouterr().err
+
+
+def test_a_network_rests_on_nothing_that_it_does_not_look_at(tmp_path):
+    network = build_vnet(None, seed=0)
+    for name, heard in (("one", "stft"), ("two", "low_level")):
+        provenance = {
+            "features": {},
+            "training_mean": [0.0, 0.0],
+            "settings": {"anet": {"features": heard}, "vnet": {"features": "sphereface20"}},
+        }
+        checkpoint = Checkpoint(
+            kind="vnet",
+            architecture={"backbone": "frozen"},
+            inputs=InputPlan(num_maps=0, num_frames=16),
+            settings={},
+            epoch=0,
+            scores={},
+            weights={},
+            provenance=provenance,
+            state=network.state_dict(),
+        )
+        (tmp_path / name).mkdir()
+        save_checkpoint(tmp_path / name / "best.pt", checkpoint)
+    assert load_predictor(tmp_path / "two").sound == "stft"
+    assert len(load_ensemble([tmp_path / "one", tmp_path / "two"]).members) == 2
