@@ -98,11 +98,13 @@ class Export(Command):
 
 
 def _parse_labels(given: list[str]) -> dict[str, Path]:
-    labels = {}
+    labels: dict[str, Path] = {}
     for text in given:
         split, equals, path = text.partition("=")
         if not equals or split not in SPLITS:
             raise StoreError(f"--labels {text} must be SPLIT=CSV, where SPLIT is one of {', '.join(SPLITS)}")
+        if split in labels:
+            raise StoreError(f"--labels {text}: {split} is given twice; put the rows of a split into one file")
         labels[split] = Path(path)
     return labels
 

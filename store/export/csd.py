@@ -16,7 +16,7 @@ import numpy as np
 from store import files
 from store.catalog.clip import Clip
 from store.catalog.feature_store import FeatureStore
-from store.export.rows import Labels, read_rows, write_labels
+from store.export.rows import Labels, find_feature_width, read_rows, write_labels
 from store.features import is_feature, name_of
 from store.labels import Label
 from store.looking.plots import STFT_RATE
@@ -39,7 +39,12 @@ def export_csd(store: FeatureStore, folder: Path, labels: Labels) -> int:
     `stft.csd`, `embeddings.csd`, `landmarks.csd`, and `face_<name>.csd` and `sound_<name>.csd` of declared features
     have one interval per row, in seconds of the clip. `labels.csd` has arousal and valence over the whole clip: align
     to `valar_labels` to have all rows of an utterance beside its labels.
+
+    Raises:
+        StoreError: Two runs have made a feature of different widths.
     """
+    for stage in filter(is_feature, store.stages):
+        find_feature_width(store, stage)  # before the first file is written
     for feature in [
         *_CSD_TITLES,
         *filter(is_feature, store.stages),

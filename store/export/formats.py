@@ -13,7 +13,15 @@ from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError
 from store.export.csd import export_csd
 from store.export.parquet import export_parquet
-from store.export.rows import Labels, label_cells, list_label_columns, read_rows, write_csv, write_labels
+from store.export.rows import (
+    Labels,
+    find_feature_width,
+    label_cells,
+    list_label_columns,
+    read_rows,
+    write_csv,
+    write_labels,
+)
 from store.features import is_feature
 
 
@@ -52,7 +60,12 @@ def export_csv(store: FeatureStore, folder: Path, labels: Labels) -> int:
 
     Of each declared feature also `face_<name>.csv` or `sound_<name>.csv`, the mean per utterance. All begin with split
     and labels. The transform of the sound is left out: no spreadsheet holds it.
+
+    Raises:
+        StoreError: Two runs have made a feature of different widths.
     """
+    for stage in filter(is_feature, store.stages):
+        find_feature_width(store, stage)  # before the first file is written
     table = store.list_utterances()
     columns = list(dict.fromkeys(column for row in table for column in row))[1:]
     named = list_label_columns(labels)

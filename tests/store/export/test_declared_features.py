@@ -98,7 +98,7 @@ def test_the_data_set_gives_them_with_masks(folder):
         valar.dataset(folder, features=["other"])
 
 
-def test_two_runs_that_declare_a_feature_differently_are_told(folder):
+def test_two_runs_that_declare_a_feature_differently_are_told(folder, capsys):
     assigned = Listing.read(folder / "roots" / "runs-1.json").shards
     shard = assigned["w/a"]
     write_feature(folder, "face_mini", shard, {"w/a": (None, 3)}, 5, fingerprint="fe02")
@@ -109,3 +109,7 @@ def test_two_runs_that_declare_a_feature_differently_are_told(folder):
     with pytest.raises(StoreError, match="face_mini has 7 numbers a row for v/a and 5 for w/a: two runs declare it"):
         valar.dataset(folder)
     assert valar.dataset(FeatureStore(Path(folder), run="runs-1")).shapes["face_mini"] == (7,)
+    for kind in ("csv", "csd"):
+        assert main(["export", str(folder), "--to", kind, str(folder / kind)]) == 2
+        assert "face_mini has 7 numbers a row for v/a and 5 for w/a" in capsys.readouterr().err
+        assert not (folder / kind).exists()

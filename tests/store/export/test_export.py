@@ -262,6 +262,8 @@ def test_mmsas_own_loader_reads_it(labelled, store, export):
 def test_what_cannot_be_exported_is_said(store, export, from_files, tmp_path):
     assert "MMSA wants splits and labels, and no utterance of" in export("mmsa")[2].err
     assert "must be SPLIT=CSV, where SPLIT is one of train, validation" in export("mmsa", "--labels", "x")[2].err
+    twice = export("mmsa", "--labels", "train=a.csv", "--labels", "train=b.csv")[2].err
+    assert "--labels train=b.csv: train is given twice" in twice
     none = "video,utterance,arousal,valence\nx,y,0,0\n"
     assert "has none of these utterances" in from_files("mmsa", test=none)[2].err
     (tmp_path / "out").mkdir(exist_ok=True)
