@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
@@ -11,12 +12,15 @@ from store.text import wrap
 #: Where the terminal does not say how wide it is.
 _USUAL_WIDTH = 80
 _NARROWEST = 40
+#: A line that is to be copied: a shell would run its first half alone.
+_COMMAND = re.compile("  valar ")
 
 
 class FittingStream:
     """A terminal's stream that breaks lines between words before they are too long.
 
-    What draws for itself, such as a bar (it moves the cursor, or colours), passes as it is.
+    What draws for itself, such as a bar (it moves the cursor, or colours), passes as it is. So does a line that is a
+    command to give next.
 
     Args:
         stream: Of the terminal.
@@ -28,8 +32,11 @@ class FittingStream:
     def write(self, text: str) -> int:
         """Write, broken into lines."""
         is_drawn = "\x1b" in text or "\r" in text
-        self._stream.write(text if is_drawn else "\n".join(wrap(line, self._width) for line in text.split("\n")))
+        self._stream.write(text if is_drawn else "\n".join(map(self._fit, text.split("\n"))))
         return len(text)
+
+    def _fit(self, line: str) -> str:
+        return line if _COMMAND.match(line) else wrap(line, self._width)
 
     def writelines(self, lines: Any) -> None:
         """Write each."""

@@ -1,6 +1,7 @@
 """What the commands print fits a terminal of 80 columns; a pipe gets lines as they are."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -194,3 +195,11 @@ def test_what_draws_for_itself_passes_as_it_is(capsys):
     stream.writelines(["a\n", "b\n"])
     stream.flush()
     assert capsys.readouterr().out == "\r" + "word " * 40 + "a\nb\n"
+
+
+def test_a_command_to_give_next_stays_one_line():
+    command = "  valar init videos --csv omg_TrainVideos.csv --csv omg_ValidationVideos.csv --csv omg_TestVideos.csv"
+    shown = io.StringIO()
+    FittingStream(shown).write(f"next:\n{command}\n" + "word " * 40)
+    assert shown.getvalue().split("\n")[:2] == ["next:", command]
+    assert max(map(len, shown.getvalue().split("\n")[2:])) <= 80
