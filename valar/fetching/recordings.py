@@ -183,7 +183,8 @@ def read_dead(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a table of dead links; none where there is no table."""
     if not path.is_file():
         return
-    with path.open(newline="", encoding="utf-8") as file:
+    # A spreadsheet may have saved it in another encoding; links are ASCII in all of them.
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
             yield {column: read_cell(row.get(column) or "") for column in DEAD_COLUMNS}
 

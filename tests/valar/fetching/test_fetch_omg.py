@@ -257,6 +257,15 @@ def test_a_busy_host_is_asked_again_after_longer_and_longer_pauses(server, table
     assert sleeps == [3.0, 6.0, 12.0]
 
 
+def test_a_table_of_dead_links_that_a_spreadsheet_has_saved_is_read(server, recording, here):
+    server.files["a.mp4"] = (recording, "video/mp4")
+    Path("videos").mkdir()
+    rows = "http://h/x,gel\xf6scht,no,x,1\nhttp://h/y,gone,no,y,1\n"
+    Path("videos/dead-links.csv").write_bytes(f"link,reason,may_pass,videos,utterances\n{rows}".encode("cp1252"))
+    assert fetch(write_csv(here / "a.csv", (server.link("a.mp4"), "0", "1", "v", "u.mp4")), "--skip-dead") == 0
+    assert [(row["link"], row["videos"]) for row in read_dead()] == [("http://h/x", "x"), ("http://h/y", "y")]
+
+
 def test_a_name_leads_nowhere_else_while_a_recording_arrives(server, recording, here, monkeypatch):
     monkeypatch.setenv("ELSEWHERE", str(here / "elsewhere" / "file"))
     monkeypatch.setenv("ABOVE", "../../above")
