@@ -95,7 +95,7 @@ class Downloader:
             FetchError: It cannot be had.
             UserError: The disk is full.
         """
-        if urlsplit(link).scheme.lower() not in ("http", "https"):
+        if split_link(link)[0] not in ("http", "https"):
             raise FetchError("the link is no address that begins with http:// or https://")
         yt_dlp = importlib.import_module("yt_dlp")
         told: list[str] = []
@@ -198,6 +198,19 @@ class _Listener:
 
     def error(self, message: str) -> None:
         """Hear an error, which is also raised."""
+
+
+def split_link(link: str) -> tuple[str, str]:
+    """Give scheme and host of a link; "" for what is none.
+
+    >>> split_link("HTTPS://Example.org/a"), split_link("http://[")
+    (('https', 'example.org'), ('', ''))
+    """
+    try:
+        parts = urlsplit(link)
+        return parts.scheme, parts.hostname or ""
+    except ValueError:  # such as a bracket that is not closed
+        return "", ""
 
 
 def tidy(text: str) -> str:

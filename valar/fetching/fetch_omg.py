@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
 from pipeline.progress import Steps, show_steps
 from store.text import escape, format_count
 from valar.cli import WRONG_USE
-from valar.fetching.downloading import Downloader, FetchError, Wishes, check_yt_dlp
+from valar.fetching.downloading import Downloader, FetchError, Wishes, check_yt_dlp, split_link
 from valar.fetching.recordings import (
     DEAD,
     DeadLink,
@@ -193,7 +192,7 @@ class FetchJob:
         self.dead.append(DeadLink(recording, error.reason, error.may_pass))
 
     def _try(self, recording: Recording, steps: Steps) -> Path | None:
-        host = urlsplit(recording.link).hostname or ""
+        _, host = split_link(recording.link)
         try:
             if self.silent[host] >= MOST_SILENT:
                 raise FetchError(

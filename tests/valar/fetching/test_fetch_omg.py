@@ -266,6 +266,16 @@ def test_a_table_of_dead_links_that_a_spreadsheet_has_saved_is_read(server, reco
     assert [(row["link"], row["videos"]) for row in read_dead()] == [("http://h/x", "x"), ("http://h/y", "y")]
 
 
+def test_what_is_no_address_costs_no_other_recording(server, recording, here):
+    server.files["a.mp4"] = (recording, "video/mp4")
+    links = ["http://[", "http://a\u2100b/x", "file:///etc/passwd", "-o", "ytsearch:x", server.link("a.mp4")]
+    rows = [(link, "0", "1", f"v{number}", "u.mp4") for number, link in enumerate(links)]
+    assert fetch(write_csv(here / "a.csv", *rows)) == 1
+    assert [(row["videos"], row["may_pass"]) for row in read_dead()] == [(f"v{n}", "no") for n in range(5)]
+    assert {row["reason"] for row in read_dead()} == {"the link is no address that begins with http:// or https://"}
+    assert Path("videos/v5.mp4").read_bytes() == recording
+
+
 def test_a_name_leads_nowhere_else_while_a_recording_arrives(server, recording, here, monkeypatch):
     monkeypatch.setenv("ELSEWHERE", str(here / "elsewhere" / "file"))
     monkeypatch.setenv("ABOVE", "../../above")
