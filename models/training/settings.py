@@ -209,7 +209,7 @@ class ANetSettings(TrainingSettings):
         yield from super()._find_contradictions()
         if self.features == STFT:
             return
-        if len(split_names(self.features)) != 1:
+        if split_names(self.features) != (self.features,):  # a comma behind it would be a part of the stage's name
             yield f"features ({self.features}) must be one name"
         for each in fields(self):
             value = getattr(self, each.name)

@@ -92,6 +92,7 @@ def test_three_maps_keep_anets_validation_under_a_quarter_of_training():
             r"input \(log_magnitude\) needs features = stft.*; mask_frames \(2\) needs features = stft",
         ),
         (lambda: ANetSettings(features="mine, stft"), r"features \(mine, stft\) must be one name"),
+        (lambda: ANetSettings(features="stft,"), r"features \(stft,\) must be one name"),
         (
             lambda: JointSettings(mask_frames=2).plan_inputs(backbone="frozen", channel_order="bgr", sound="rows"),
             "mask_frequencies and mask_frames need an ANet of features = stft",
