@@ -33,7 +33,9 @@ def find_constant(history: Sequence[EpochMetrics]) -> list[EpochMetrics]:
     return found
 
 
-def describe_constant(history: Sequence[EpochMetrics], *, loss: str, learning_rate: float, gradient_clip: float) -> str:
+def describe_constant(
+    history: Sequence[EpochMetrics], *, loss: str, learning_rate: float, gradient_clip: float, arousal_output: str
+) -> str:
     """Say that the last epochs were such, and what to try.
 
     Args:
@@ -41,6 +43,7 @@ def describe_constant(history: Sequence[EpochMetrics], *, loss: str, learning_ra
         loss: that it minimises.
         learning_rate: of its first epoch.
         gradient_clip: its largest norm over all gradients.
+        arousal_output: the range of arousal, tanh or sigmoid.
     """
     last, count = history[-1], count_constant(history)
     numbers = ", ".join(
@@ -50,7 +53,9 @@ def describe_constant(history: Sequence[EpochMetrics], *, loss: str, learning_ra
             ("valence", last.mean_valence, last.spread_valence),
         )
     )
-    is_at_end = max(abs(last.mean_arousal), abs(last.mean_valence)) > _END
+    # Sigmoid's other end is 0.
+    arousal = 2 * last.mean_arousal - 1 if arousal_output == "sigmoid" else last.mean_arousal
+    is_at_end = max(abs(arousal), abs(last.mean_valence)) > _END
     if not is_at_end and count == len(history):
         advice = (
             f"it has not begun to learn: try more epochs or a higher learning_rate (it is {learning_rate:g}), and look "

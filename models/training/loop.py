@@ -171,7 +171,8 @@ def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, kee
         state.average = add_to_average(state.average, weights, metrics.epoch - first_averaged)
     state.history.append(metrics)
     if setup.group.is_first and count_constant(state.history) == FEWEST_CONSTANT:
-        chosen = {name: getattr(settings, name) for name in ("loss", "learning_rate", "gradient_clip")}
+        names = ("loss", "learning_rate", "gradient_clip", "arousal_output")
+        chosen = {name: getattr(settings, name) for name in names}
         log.warning("%s", describe_constant(state.history, **chosen))
     state.epoch, state.step, state.losses = metrics.epoch + 1, 0, []
     keeper.save_epoch(state, is_last=_is_over(state.history, settings))

@@ -12,7 +12,7 @@ from models.training.start import RunOptions, VNetSettings, train_vnet
 from tests.models.data import make_clips
 
 ONE = EpochMetrics("anet", 0, 9, 0.1, 0.005, 0.0, 0.0, 0.0, False, 40, 30, 1.0, 1.0, 0.0)
-HOW = {"loss": "ccc", "learning_rate": 0.005, "gradient_clip": 20.0}
+HOW = {"loss": "ccc", "learning_rate": 0.005, "gradient_clip": 20.0, "arousal_output": "tanh"}
 
 
 def history(*spreads, mean=0.0):
@@ -45,6 +45,13 @@ def test_the_sentence_has_the_numbers_and_what_to_try():
     assert "before, they were not, as after steps that" in describe_constant(history(0.2, 0.0, 0.0, 0.0), **HOW)
     begun = describe_constant(history(0.0, 0.0, 0.0), **{**HOW, "loss": "mse"})
     assert "it has not begun to learn: try more epochs or a higher learning_rate" in begun
+
+
+def test_sigmoid_has_an_end_at_0():
+    how = {**HOW, "arousal_output": "sigmoid"}
+    assert "stuck at an end of their range" in describe_constant(history(0.0, 0.0, 0.0, mean=0.001), **how)
+    assert "stuck at an end of their range" in describe_constant(history(0.0, 0.0, 0.0, mean=0.999), **how)
+    assert "it has not begun to learn" in describe_constant(history(0.0, 0.0, 0.0, mean=0.5), **how)
 
 
 @pytest.mark.parametrize("rate", [0.01, 10.0])
