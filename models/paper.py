@@ -70,6 +70,9 @@ RANDOM_MAP_GAINS = {
 }
 # Factor on the random weights of attention over the rows of a feature of sound.
 ATTENTION_GAIN = 0.25
+# Of a number of such a row over the training split: what is farther out counts as this far. A unit that is 0 in all
+# of the training but for one small value would otherwise arrive at 10^5 in other clips, and say all by itself.
+MOST_DEVIATIONS = 10.0
 # Powers of ten below a map's largest magnitude that its logarithm tells apart: 80 dB. A recording of 16 bits has 96.
 LOG_DECADES = 4
 # Standard deviation of the last layers' weights in ANet and Joint, as VGG's own: tanh starts in its straight part,

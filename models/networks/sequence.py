@@ -8,7 +8,7 @@ from torch import nn
 
 from models.choices import POOLINGS, Pooling
 from models.networks.precision import runs_lstm_in_bfloat16
-from models.paper import ATTENTION_GAIN, FEATURE_SIZE
+from models.paper import ATTENTION_GAIN, FEATURE_SIZE, MOST_DEVIATIONS
 
 
 class SequenceFeature(nn.Module):
@@ -49,12 +49,13 @@ class SequenceFeature(nn.Module):
             (B, 512).
         """
         real = pieces[..., -1]  # (P, R), 1 for a row and 0 for padding
-        rows = (pieces[..., :-1] - self.row_mean) * self.row_scale * real[..., None]
+        rows = (pieces[..., :-1] - self.row_mean) * self.row_scale  # (P, R, D)
+        rows = rows.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS) * real[..., None]
         pooled = self._attend(rows, real) if self.lstm is None else self._run_lstm(rows, real)  # (P, 512)
         return pooled[index.flatten()].unflatten(0, index.shape).mean(1)
 
     def set_standardisation(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
-        """Have rows arrive as (row - mean) * scale; (D,) float32 each, scales above 0."""
+        """Have rows arrive as (row - mean) * scale, within 10 on both sides; (D,) float32 each, scales above 0."""
         self.row_mean.copy_(mean)
         self.row_scale.copy_(scale)
 

@@ -71,3 +71,17 @@ def test_it_begins_in_the_straight_part_and_depends_on_the_seed_alone(rows):
 def test_others_are_refused(row_size, pooling, message):
     with pytest.raises(ValueError, match=message):
         SequenceFeature(row_size, pooling)
+
+
+@pytest.mark.parametrize("pooling", ["lstm", "attention"])
+def test_what_is_far_out_counts_as_ten_deviations(pooling):
+    network = build_anet(None, row_size=2, pooling=pooling, seed=0)
+    network.feature.set_standardisation(torch.tensor([0.5, 0.0]), torch.tensor([2.0, 1e5]))
+    index = torch.zeros(1, 1, dtype=torch.int64)
+
+    def say(value):
+        values = torch.tensor([[[0.25, value], [0.75, -value]]])
+        return network(mark_rows(values, torch.tensor([2])), index)
+
+    assert torch.equal(say(1.0), say(1e-4))
+    assert not torch.equal(say(1e-4), say(0.9e-4))
