@@ -145,11 +145,11 @@ def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
         part = _rows(clips.stft[owner])[start : start + plan.map_rows]
         values.numpy()[row, : len(part)] = part
         lengths[row] = len(part)
-    _release_pages(clips.stft, maps.owners)
+    release_pages(clips.stft, maps.owners)
     if plan.num_frames:
         arrays = getattr(clips, plan.faces)
         faces = np.stack([_rows(arrays[m])[rows] for m, rows in zip(draw.members, draw.frames, strict=True)])
-        _release_pages(arrays, draw.members)
+        release_pages(arrays, draw.members)
     else:
         faces = np.zeros((len(draw.members), 0), dtype=np.float32)
     return Gathered(
@@ -162,7 +162,7 @@ def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
     )
 
 
-def _release_pages(arrays: Sequence[Any], members: np.ndarray) -> None:
+def release_pages(arrays: Sequence[Any], members: np.ndarray) -> None:
     """Let what was read of mapped files leave memory: it has been copied, and a split may be larger than memory."""
     for member in np.unique(members).tolist():
         release = getattr(arrays[member], "release_pages", None)

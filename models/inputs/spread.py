@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from models.inputs.batches import draw_rows, gather_rows
+from models.inputs.batches import draw_rows, gather_rows, release_pages
 from models.inputs.clips import Clips
 from models.inputs.plan import InputPlan
 from models.inputs.sampling import split_batches
@@ -61,7 +61,8 @@ def measure_rows(clips: Clips) -> tuple[torch.Tensor, torch.Tensor]:
     count, total, squares = 0, np.zeros(size), np.zeros(size)
     for array, is_labelled in zip(clips.stft, clips.find_labelled(), strict=True):
         if array is not None and is_labelled:
-            rows = np.asarray(array, np.float64)
+            rows = array[:].astype(np.float64)  # mapped rows look at their file's size when they are sliced
+            release_pages([array], np.zeros(1, np.int64))
             count, total, squares = count + len(rows), total + rows.sum(0), squares + (rows**2).sum(0)
     mean = total / max(count, 1)
     deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.inputs.clips import Clips
 from models.inputs.plan import InputPlan
 from models.inputs.spread import measure_frequencies, measure_rows
 from tests.models.data import make_clips
@@ -61,3 +62,20 @@ def test_of_nothing_it_changes_nothing():
         mean, scale = measure_frequencies(nothing, InputPlan(1, 0))
         assert (mean == 0).all()
         assert (scale == 1).all()
+
+
+def test_mapped_rows_are_sliced_and_then_leave_memory():
+    done = []
+
+    class Mapped(np.ndarray):
+        def __getitem__(self, key):
+            done.append("sliced")
+            return np.array(super().__getitem__(key))
+
+        def release_pages(self):
+            done.append("released")
+
+    rows = np.arange(8, dtype=np.float32).reshape(4, 2).view(Mapped)
+    clips = Clips(["v/a"], np.zeros((1, 2), np.float32), [rows], [None], [None], 1.0)
+    mean, _ = measure_rows(clips)
+    assert (mean.tolist(), done) == ([3.0, 4.0], ["sliced", "released"])
