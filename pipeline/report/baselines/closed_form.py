@@ -71,7 +71,7 @@ def pool_embeddings(embeddings: Sequence[Any], *, size: int = FEATURE_SIZE) -> n
     pooled = np.full((len(embeddings), 2 * size), np.nan)
     for row, array in zip(pooled, embeddings, strict=True):
         if array is not None:
-            rows = np.asarray(array, np.float64)
+            rows = np.asarray(array[:], np.float64)  # mapped rows look at their file's size when they are sliced
             row[:size], row[size:] = rows.mean(axis=0), rows.std(axis=0)
     return pooled
 
