@@ -46,13 +46,19 @@ def make_clips(folder):
     (folder / "new" / "labels.csv").write_text(header + "".join(sorted(rows["carla"])), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def walked(tmp_path_factory):
-    """The folder in which all the tutorial's commands have been given, and what each block printed."""
-    folder = tmp_path_factory.mktemp("tutorial")
+def walk_tutorial(folder, programs):
+    """Give all the tutorial's commands in a folder that holds clips alone.
+
+    Args:
+        folder: An empty folder.
+        programs: The folder of `valar`, that of an environment.
+
+    Returns:
+        What each block printed.
+    """
     make_clips(folder)
-    environment = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment = {name: value for name, value in os.environ.items() if name not in ("LUIGI_CONFIG_PATH", "PYTHONPATH")}
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     printed = []
     for block in read_blocks("tutorial.md", "sh"):
         ended = subprocess.run(
@@ -66,12 +72,23 @@ def walked(tmp_path_factory):
         assert ended.returncode == 0, f"{block}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr
         printed.append(ended.stdout)
-    return folder, printed
+    return printed
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """The folder in which all the tutorial's commands have been given, and what each block printed."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    return folder, walk_tutorial(folder, Path(sys.executable).parent)
 
 
 @pytest.mark.slow
 def test_the_tutorial_s_commands_lead_to_a_report_on_own_clips(walked):
-    folder, printed = walked
+    check_walk(*walked)
+
+
+def check_walk(folder, printed):
+    """Assert that the tutorial's commands did what it says of them."""
     assert len(printed) == 8
     assert "6 clips in one folder" in printed[1]
     assert printed[2].rstrip().endswith("report: runs/latest/report.html")

@@ -13,6 +13,7 @@ import imageio_ffmpeg
 import pytest
 
 from tests.conftest import ROOT
+from tests.valar.test_tutorial import check_walk, walk_tutorial
 
 PARTS = ("valar", "store", "models", "pipeline", "pyproject.toml", "setup.py", "MANIFEST.in", "LICENSE", "README.md")
 FILES = (*PARTS, "requirements.txt", "tasks.cfg", "demo.cfg", "luigid.cfg")
@@ -107,3 +108,8 @@ def test_the_wheel_works_where_there_is_no_repository(installed, tmp_path):
     shown = run(installed / "valar", "store", "show", "clips/a")
     assert shown.returncode == 0
     assert "100 x 257 x 2" in shown.stdout
+
+
+@pytest.mark.slow
+def test_the_tutorial_s_commands_lead_to_a_report_from_the_wheel_alone(installed, tmp_path):
+    check_walk(tmp_path, walk_tutorial(tmp_path, installed))

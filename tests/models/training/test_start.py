@@ -242,7 +242,7 @@ def test_utterances_that_cannot_be_seen_are_left_out(trained, tmp_path):
 
 def test_nothing_to_train_on(tmp_path):
     clips = replace(make_clips(3), embeddings=[None] * 3)
-    message = "vnet has nothing to train on: of 3 training utterances 3 have both labels and 0 what the network looks"
+    message = "vnet has nothing to train on: of 3 training utterances 3 have both labels, and 0 have what the"
     with pytest.raises(TrainingError, match=message):
         train_vnet(clips, clips, VNET, RunOptions(tmp_path / "v", seed=0))
     assert not (tmp_path / "v").exists()

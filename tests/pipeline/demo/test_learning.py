@@ -154,9 +154,18 @@ def test_all_models_learn_and_joint_is_best(splits, tmp_path):
     assert means["joint"] < 1.97, "labels that can be read perfectly would prove nothing"
 
 
+def draw_order(labels: np.ndarray) -> np.ndarray:
+    """Shuffle labels so that they have next to nothing in common with the true ones: what they had would be taught."""
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(labels)) for _ in range(2000)]
+    common = [np.abs(np.corrcoef(labels, labels[order], rowvar=False)[:2, 2:]).max() for order in orders]
+    assert min(common) < 0.03
+    return orders[int(np.argmin(common))]
+
+
 def test_shuffled_labels_teach_nothing(splits, tmp_path):
     train = splits["train"]
-    order = np.random.default_rng(0).permutation(len(train.names))
+    order = draw_order(train.labels)
     shuffled = dataclasses.replace(train, labels=train.labels[order])
     train_all(shuffled, splits["validation"], tmp_path, 0)
     # The last checkpoint, not the best: the best of many epochs would be above chance by having been chosen.
@@ -165,5 +174,4 @@ def test_shuffled_labels_teach_nothing(splits, tmp_path):
         kind: score(predict(tmp_path / kind / LAST, validation), validation)[2] for kind in ("anet", "vnet", "joint")
     }
     print(totals)
-    # Not 0: what varies most from clip to clip is learnt with the sign that the shuffled labels happen to have.
-    assert max(map(abs, totals.values())) < 0.42
+    assert max(map(abs, totals.values())) < 0.2
