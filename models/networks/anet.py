@@ -8,6 +8,7 @@ F = 257 frequencies, T = 300 STFT frames.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import torch
 from torch import nn
@@ -68,6 +69,7 @@ class AcousticFeature(nn.Module):
                 raise ValueError(f"{name} ({value!r}) must be one of {', '.join(choices)}")
         if not 0 < channel_scale <= 1:
             raise ValueError(f"channel_scale ({channel_scale}) must be above 0 and at most 1, the paper's width")
+        self.input, self.normalise = input, normalise
         layers: list[nn.Module] = []
         channels = count_channels(input)
         # Not there by the paper's normalisation: its checkpoints hold no such tensors.
@@ -91,6 +93,13 @@ class AcousticFeature(nn.Module):
             nn.ReLU(inplace=True),
             nn.Dropout(DROPOUT),
         )
+
+    @property
+    def first(self) -> nn.Conv2d:
+        """The convolution that meets the maps."""
+        layer = self.features.get_submodule("0")
+        assert isinstance(layer, nn.Conv2d), "VGG begins with a convolution"
+        return layer
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Compute the mean of each utterance's maps' penultimate outputs (III-C).
@@ -126,29 +135,43 @@ class AcousticFeature(nn.Module):
         return torch.where(maps == 0, maps, (maps - self.frequency_mean) * self.frequency_scale)
 
 
+class Hearing(TypedDict, total=False):
+    """What the layers are that hear, in ANet and in Joint; defaults and meanings are those of `make_acoustic`."""
+
+    channel_scale: float
+    input: SoundInput
+    normalise: Normalisation
+    row_size: int
+    pooling: Pooling
+
+
 def make_acoustic(
-    channel_scale: float, input: SoundInput, normalise: Normalisation, row_size: int, pooling: Pooling
+    channel_scale: float = 1.0,
+    input: SoundInput = "stft",
+    normalise: Normalisation = "map",
+    row_size: int = 0,
+    pooling: Pooling = "lstm",
 ) -> AcousticFeature | SequenceFeature:
-    """Make what stands below ANet's last layer, and in Joint: VGG-16, or with rows of another feature a sequence's."""
+    """Make what stands below ANet's last layer, and in Joint: VGG-16, or with rows of another feature a sequence's.
+
+    Args:
+        channel_scale: see `AcousticFeature`.
+        input: see `AcousticFeature`.
+        normalise: see `AcousticFeature`.
+        row_size: numbers in a row of another feature than the transform; 0 for the transform.
+        pooling: see `SequenceFeature`.
+    """
     return SequenceFeature(row_size, pooling) if row_size else AcousticFeature(channel_scale, input, normalise)
 
 
 class ANet(nn.Module):
     """The network of the sound alone."""
 
-    def __init__(
-        self,
-        channel_scale: float = 1.0,
-        arousal_output: ArousalOutput = "tanh",
-        input: SoundInput = "stft",
-        normalise: Normalisation = "map",
-        row_size: int = 0,
-        pooling: Pooling = "lstm",
-    ) -> None:
+    def __init__(self, *, arousal_output: ArousalOutput = "tanh", **hearing: Unpack[Hearing]) -> None:
         super().__init__()
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.feature = make_acoustic(channel_scale, input, normalise, row_size, pooling)
+        self.feature = make_acoustic(**hearing)
         self.head = nn.Linear(FEATURE_SIZE, NUM_DIMENSIONS)
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -159,58 +182,49 @@ class ANet(nn.Module):
 def build_anet(
     weights: Path | None,
     *,
-    channel_scale: float = 1.0,
     arousal_output: ArousalOutput = "tanh",
-    input: SoundInput = "stft",
-    normalise: Normalisation = "map",
-    row_size: int = 0,
-    pooling: Pooling = "lstm",
     initialisation: Initialisation = "own",
     seed: int,
+    **hearing: Unpack[Hearing],
 ) -> ANet:
     """Build ANet with VGG-16's ImageNet weights below, or with random ones; or on rows of another feature.
 
     Args:
         weights: torchvision's vgg16 file (its digest is the caller's to check); None is an explicit choice of
             random weights (Kaiming). The fully connected layers are random in both cases, as in the paper.
-        channel_scale: see `AcousticFeature`; must be 1 with weights.
         arousal_output: see `squash`.
-        input: see `AcousticFeature`.
-        normalise: see `AcousticFeature`; frequencies stay as they are until `set_frequencies` is called.
-        row_size: numbers in a row of another feature than the transform; 0 for the transform.
-        pooling: see `SequenceFeature`.
-        initialisation: "notebooks" starts the first and the last layer as torch starts any, with VGG-16's weights, too.
+        initialisation: "notebooks" starts the first and the last layer as torch starts any, with VGG-16's weights, too;
+            the first layer of a sequence's rows is no layer of theirs.
         seed: of the random weights.
+        hearing: see `make_acoustic`. `channel_scale` must be 1 with weights; frequencies stay as they are until
+            `set_frequencies` is called.
 
     Raises:
         ValueError: `channel_scale` is not 1 although weights are given, or their keys or shapes do not fit.
     """
+    channel_scale = hearing.get("channel_scale", 1.0)
     if weights is not None and channel_scale != 1:
         raise ValueError(
             f"channel_scale ({channel_scale}) must be 1 with VGG-16's weights ({weights}): they are full width"
         )
     state = None if weights is None else load_state_dict(weights)
-    network = build_empty(lambda: ANet(channel_scale, arousal_output, input, normalise, row_size, pooling))
+    network = build_empty(lambda: ANet(arousal_output=arousal_output, **hearing))
+    feature = network.feature
+    layers: list[nn.Conv2d | nn.Linear] = [network.head]
     with seeded(seed):
-        if isinstance(network.feature, SequenceFeature):
-            network.feature.initialise()
-            nn.init.normal_(network.head.weight, std=HEAD_STD)
+        if isinstance(feature, SequenceFeature):
+            feature.initialise()
             nn.init.zeros_(network.head.bias)
-            if initialisation == "notebooks":
-                network.head.reset_parameters()
-            return network
-        _initialise(network, RANDOM_MAP_GAINS[input, normalise])
-    if normalise == "frequency":
-        size = (count_channels(input), NUM_FREQUENCIES)
-        network.feature.set_frequencies(torch.zeros(size), torch.ones(size))
-    if state is not None:
-        load_vgg16(network.feature, state, source=str(weights))
+        else:
+            layers.insert(0, feature.first)
+            _initialise(network, feature)
+        nn.init.normal_(network.head.weight, std=HEAD_STD)
+    if state is not None and isinstance(feature, AcousticFeature):
+        load_vgg16(feature, state, source=str(weights))
     if initialisation == "notebooks":
-        first = network.feature.features.get_submodule("0")
-        assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
         with seeded(seed):
-            first.reset_parameters()
-            network.head.reset_parameters()
+            for layer in layers:
+                layer.reset_parameters()
     return network
 
 
@@ -279,14 +293,13 @@ def _compute_log_magnitude(raw: torch.Tensor) -> torch.Tensor:
     return 1 + share.clamp(min=10.0**-LOG_DECADES).log10() / LOG_DECADES
 
 
-def _initialise(network: ANet, map_gain: float) -> None:
+def _initialise(network: ANet, feature: AcousticFeature) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             assert module.bias is not None, "all layers have one"
             nn.init.zeros_(module.bias)
-    assert isinstance(network.feature, AcousticFeature), "the caller has looked"
-    first = network.feature.features.get_submodule("0")
-    assert isinstance(first, nn.Conv2d), "VGG begins with a convolution"
-    first.weight.data.mul_(map_gain)
-    nn.init.normal_(network.head.weight, std=HEAD_STD)
+    feature.first.weight.data.mul_(RANDOM_MAP_GAINS[feature.input, feature.normalise])
+    if feature.normalise == "frequency":
+        size = (count_channels(feature.input), NUM_FREQUENCIES)
+        feature.set_frequencies(torch.zeros(size), torch.ones(size))

@@ -1,11 +1,13 @@
 """Joint: sound and picture together (III-C). Starts from a trained ANet and a trained VNet."""
 
+from typing import Unpack
+
 import torch
 from torch import nn
 
-from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Initialisation, Normalisation, Pooling, SoundInput
+from models.choices import FUSIONS, ArousalOutput, Backbone, Fusion, Initialisation
 from models.loading import build_empty
-from models.networks.anet import ANet, make_acoustic
+from models.networks.anet import ANet, Hearing, make_acoustic
 from models.networks.outputs import check_arousal_output, squash
 from models.networks.vnet import VisualFeature, VNet
 from models.paper import FEATURE_SIZE, HEAD_STD, NUM_DIMENSIONS
@@ -17,22 +19,19 @@ class Joint(nn.Module):
 
     def __init__(
         self,
-        channel_scale: float = 1.0,
+        *,
         backbone: Backbone = "frozen",
         arousal_output: ArousalOutput = "tanh",
         face_size: int = FEATURE_SIZE,
         fusion: Fusion = "concat",
-        input: SoundInput = "stft",
-        normalise: Normalisation = "map",
-        row_size: int = 0,
-        pooling: Pooling = "lstm",
+        **hearing: Unpack[Hearing],
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion ({fusion!r}) must be one of {', '.join(FUSIONS)}")
         check_arousal_output(arousal_output)
         self.arousal_output = arousal_output
-        self.acoustic = make_acoustic(channel_scale, input, normalise, row_size, pooling)
+        self.acoustic = make_acoustic(**hearing)
         self.visual = VisualFeature(backbone, face_size)
         #: What each of the two says for itself; None puts them side by side, as the paper does.
         self.attention = nn.Linear(FEATURE_SIZE, 1) if fusion == "attention" else None
@@ -59,37 +58,29 @@ def build_joint(
     anet: ANet,
     vnet: VNet,
     *,
-    channel_scale: float,
     backbone: Backbone,
     arousal_output: ArousalOutput = "tanh",
     face_size: int = FEATURE_SIZE,
     fusion: Fusion = "concat",
-    input: SoundInput = "stft",
-    normalise: Normalisation = "map",
-    row_size: int = 0,
-    pooling: Pooling = "lstm",
     initialisation: Initialisation = "own",
     seed: int,
+    **hearing: Unpack[Hearing],
 ) -> Joint:
     """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
 
     Args:
-        anet: trained, of the given `channel_scale`.
+        anet: trained, with layers of the given `hearing`.
         vnet: trained, of the given `backbone`.
-        channel_scale: ANet's.
         backbone: VNet's.
         arousal_output: see `squash`; its own, whatever the two had.
         face_size: VNet's.
         fusion: side by side, or a mean whose weights begin equal.
-        input: ANet's.
-        normalise: ANet's.
-        row_size: ANet's.
-        pooling: ANet's.
         initialisation: "notebooks" starts the head as torch starts any layer.
         seed: of the head's weights (small and normal; zero biases).
+        hearing: ANet's.
     """
     network = build_empty(
-        lambda: Joint(channel_scale, backbone, arousal_output, face_size, fusion, input, normalise, row_size, pooling)
+        lambda: Joint(backbone=backbone, arousal_output=arousal_output, face_size=face_size, fusion=fusion, **hearing)
     )
     with seeded(seed):
         nn.init.normal_(network.head.weight, std=HEAD_STD)

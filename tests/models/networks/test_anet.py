@@ -150,7 +150,7 @@ def test_frequencies_are_normalised_and_what_is_nothing_stays_nothing(input, cha
 
 
 def test_the_papers_input_has_no_tensors_of_its_own():
-    assert not [key for key in ANet(SCALE).state_dict() if "frequency" in key]
+    assert not [key for key in ANet(channel_scale=SCALE).state_dict() if "frequency" in key]
 
 
 @pytest.mark.parametrize("options", [{"input": "mel"}, {"normalise": "batch"}])

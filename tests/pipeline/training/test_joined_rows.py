@@ -49,7 +49,7 @@ def test_networks_take_faces_of_any_width():
     vnet = build_vnet(None, face_size=5, seed=0)
     assert vnet(torch.zeros(2, 4, 5)).shape == (2, 2)
     vnet.feature.set_standardisation(torch.ones(5), 2.0)
-    joint = Joint(1 / 64, face_size=5)
+    joint = Joint(channel_scale=1 / 64, face_size=5)
     joint.visual.load_state_dict(vnet.feature.state_dict())
 
 
