@@ -107,7 +107,8 @@ def plan_recordings(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
 class Folder:
     """The folder of recordings: what of it is there, and under which names.
 
-    A recording's file is called after its first video; the other videos of its link are links to that file.
+    A recording's file is called after its first video; the other videos of its link are links to that file. The folder
+    is looked through once: `fetch-omg` holds a lock on it.
 
     Args:
         path: The folder; it is made when something is added.
@@ -116,13 +117,13 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._by_link: dict[str, Any] = _read_fetched(path / FETCHED)
+        self._files = _list_files(path)
 
     def find(self, recording: Recording) -> Path | None:
         """Give the file of a recording; None where there is none."""
-        files = self._list_files()
         names = [
             self._by_link.get(recording.link, {}).get("file", ""),
-            *(files.get(compose(v)) for v in recording.videos),
+            *(self._files.get(compose(v)) for v in recording.videos),
         ]
         return next((self.path / name for name in names if name and (self.path / name).is_file()), None)
 
@@ -130,16 +131,16 @@ class Folder:
         """Take a finished file in under the recording's name, and remember its link."""
         target = self.path / f"{recording.name}{file.suffix}"
         file.replace(target)
+        self._files[compose(recording.name)] = target.name
         self._by_link[recording.link] = {"file": target.name, "bytes": target.stat().st_size}
         write_json(self.path / FETCHED, {"format_version": _VERSION, "recordings": self._by_link})
         return target
 
     def name_videos(self, recording: Recording, file: Path) -> None:
         """Let each video of a recording lead to its file; a name that is taken stays as it is."""
-        files = self._list_files()
         for video in recording.videos:
             place = self.path / f"{video}{file.suffix}"
-            if compose(video) in files or place == file:
+            if compose(video) in self._files or place == file:
                 continue
             if place.is_symlink():  # its file is gone
                 place.unlink()
@@ -147,17 +148,19 @@ class Folder:
                 place.symlink_to(file.name)
             except OSError:  # a file system without symbolic links
                 os.link(file, place)
+            self._files[compose(video)] = place.name
 
-    def _list_files(self) -> dict[str, str]:
-        """Give the files of the folder that may be recordings, by their name without its ending."""
-        if not self.path.is_dir():
-            return {}
-        with os.scandir(self.path) as entries:
-            return {
-                compose(strip_ending(entry.name)): entry.name
-                for entry in entries
-                if not entry.name.startswith(".") and rank_as_clip(entry.name) < NO_CLIP and entry.is_file()
-            }
+
+def _list_files(folder: Path) -> dict[str, str]:
+    """Give the files of a folder that may be recordings, by their name without its ending."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {
+            compose(strip_ending(entry.name)): entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and rank_as_clip(entry.name) < NO_CLIP and entry.is_file()
+        }
 
 
 def _read_fetched(path: Path) -> dict[str, Any]:
