@@ -56,7 +56,7 @@ class Export(Command):
         check_target(arguments.folder)
         labels = cls._find_labels(store, _parse_labels(arguments.labels))
         if arguments.to == "mmsa":
-            count = export_mmsa(
+            written = export_mmsa(
                 store,
                 arguments.folder,
                 labels,
@@ -64,6 +64,9 @@ class Export(Command):
                 audio=arguments.audio,
                 vision=arguments.vision or (OWN_VISION,),
             )
+            count = written.count
+            for part, empty in written.empty.items():
+                print(f"{part} is nothing but zeros for {empty} of {format_count(count, 'utterance')}", file=sys.stderr)
             if count < len(store):
                 told = f"left out: {len(store) - count} of {format_count(len(store), 'utterance')}"
                 print(f"{told}, without labels or without a split that MMSA knows", file=sys.stderr)

@@ -1,7 +1,8 @@
 """A store's features as MMSA reads them: one pickle of arrays per split, padded with zeros at their ends."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,20 @@ OWN_VISION = "sphereface20"
 _OWN_WIDTHS = {OWN_AUDIO: 257, OWN_VISION: 512}
 
 
+@dataclass(frozen=True)
+class Written:
+    """What an export wrote.
+
+    Attributes:
+        count: Utterances.
+        empty: "audio", "vision" -> of how many of them it is one row of zeros, since they lack that, or one of several
+            features side by side; only where there are any.
+    """
+
+    count: int
+    empty: Mapping[str, int]
+
+
 def export_mmsa(
     store: FeatureStore,
     folder: Path,
@@ -35,7 +50,7 @@ def export_mmsa(
     label: str = "valence",
     audio: str = OWN_AUDIO,
     vision: Sequence[str] = (OWN_VISION,),
-) -> int:
+) -> Written:
     """Write `features.pkl`: train, valid and test with audio, vision, lengths, ids and labels.
 
     Only utterances with labels and one of these splits are in it; all splits are padded to one length.
@@ -53,7 +68,7 @@ def export_mmsa(
         vision: `sphereface20` and declared features of faces, side by side.
 
     Returns:
-        The number of utterances.
+        What was written.
 
     Raises:
         StoreError: No utterance has a split and labels, or no run has such a feature.
@@ -78,7 +93,11 @@ def export_mmsa(
     }
     with files.replacing(folder / "features.pkl") as partial, partial.open("wb") as file:
         pickle.dump(content, file, protocol=4)
-    return sum(len(split["id"]) for split in content.values())
+    counted = {
+        part: sum(not rows.any() for split in sequences.values() for rows in split)
+        for part, sequences in (("audio", heard), ("vision", seen))
+    }
+    return Written(sum(map(len, names.values())), {part: count for part, count in counted.items() if count})
 
 
 def _choose(store: FeatureStore, wanted: Sequence[str], *, of_faces: bool) -> dict[str, int]:
