@@ -141,6 +141,7 @@ def test_vnet_and_joint_are_trained_on_several_features_and_anet_is_left_alone(f
     assert (wrong.returncode, "loud is no feature of faces" in wrong.stderr) == (2, True), wrong.stderr
 
 
+@pytest.mark.slow
 def test_anet_and_joint_are_trained_on_a_feature_of_sound_and_vnet_is_left_alone(finished, declare):
     assert finished.run().returncode == 0  # in its new place the run has a listing of its own
     declare(finished)
