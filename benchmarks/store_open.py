@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from store.layout import shard_path
-from store.listings import Listing
+from store.records.listings import Listing
 from store.shard.writer import ShardWriter
 
 #: Shards that have files: those of the utterances that are looked at. Opening a store touches no others.

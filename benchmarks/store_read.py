@@ -14,7 +14,7 @@ import numpy as np
 
 from store import FeatureStore
 from store.layout import shard_path
-from store.listings import Listing
+from store.records.listings import Listing
 from store.shard.writer import ShardWriter
 
 MAPS, MAP_FRAMES, FACES = 4, 300, 16

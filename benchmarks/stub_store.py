@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from store import files
-from store.plans import Member
+from store.records.plans import Member
 from store.schema import SCHEMAS
 from store.shard.writer import ShardWriter, UtteranceRows
 

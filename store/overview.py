@@ -8,7 +8,7 @@ from typing import Any
 
 from store.errors import StoreError
 from store.layout import StageSet, check_is_readable, find_stage_sets
-from store.listings import Listing, read_listings
+from store.records.listings import Listing, read_listings
 from store.shard.reader import Shard
 from store.tables import Counts, list_shards, read_counts, stamp_of
 from store.text import escape, format_bytes, format_count, format_time, render_table

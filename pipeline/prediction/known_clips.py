@@ -7,8 +7,8 @@ from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run, compute_file_digest
 from store.errors import StoreError
 from store.layout import shard_path
-from store.listings import Listing, read_listings
-from store.plans import StoredPlan, plan_path
+from store.records.listings import Listing, read_listings
+from store.records.plans import StoredPlan, plan_path
 from store.shard.reader import Shard
 
 

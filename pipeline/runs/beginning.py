@@ -11,7 +11,7 @@ from pipeline.runs.run import Run
 from pipeline.runs.sound_again import remove_mistrusted
 from store import files
 from store.layout import listings_folder, plans_folder
-from store.listings import Listing
+from store.records.listings import Listing
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 from store.tables import Table

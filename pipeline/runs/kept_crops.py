@@ -3,7 +3,7 @@
 from pipeline.chain import find_readers
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
-from store.listings import read_listings
+from store.records.listings import read_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 

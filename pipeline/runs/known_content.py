@@ -14,8 +14,8 @@ from pipeline.runs.run import Run, compute_file_digest
 from pipeline.runs.stage_files import StageFiles
 from store.errors import StoreError
 from store.layout import StageSet, stage_folder
-from store.listings import BESIDE
-from store.plans import Member, StoredPlan
+from store.records.listings import BESIDE
+from store.records.plans import Member, StoredPlan
 from store.tending.rewrite import write_copied
 from store.text import format_count
 

@@ -24,11 +24,11 @@ from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.planning import check_vanished, find_read_again, plan_clips, read_listing
 from pipeline.runs.run import Run
 from pipeline.runs.stage_files import StageFiles
-from store.erased import read_erased
 from store.errors import StoreError
 from store.layout import check_is_readable
-from store.listings import PREDICTION
-from store.plans import Member
+from store.records.erased import read_erased
+from store.records.listings import PREDICTION
+from store.records.plans import Member
 
 
 @collecting_later()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from store.plans import Member, StoredPlan
+from store.records.plans import Member, StoredPlan
 
 #: New shards from which on larger ones are advised: each is up to seven files, and a plan.
 _TOO_MANY_SHARDS = 2000

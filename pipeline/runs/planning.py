@@ -12,10 +12,10 @@ from pipeline.runs.plan import Plan, make_plan
 from pipeline.runs.run import Run, compute_file_digest, has_rows
 from pipeline.runs.sound_again import MistrustedSound
 from pipeline.runs.stage_files import StageFiles
-from store.erased import read_erased
 from store.layout import listings_folder
-from store.listings import PREDICTION, Listing
-from store.plans import Member, read_stored_plans
+from store.records.erased import read_erased
+from store.records.listings import PREDICTION, Listing
+from store.records.plans import Member, read_stored_plans
 
 
 def plan_clips(

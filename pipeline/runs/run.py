@@ -14,8 +14,8 @@ from pipeline.runs.fingerprints import Provenance, describe_packages
 from pipeline.runs.plan import Plan
 from pipeline.runs.stage_files import StageFiles
 from store.errors import StoreError
-from store.listings import Listing
-from store.plans import Member
+from store.records.listings import Listing
+from store.records.plans import Member
 from store.shard.reader import Shard
 
 #: A file's sha256, hexadecimal; sound and picture need the same clip's.

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
 from pipeline.runs.stage_files import StageFiles
-from store.plans import Member, StoredPlan
+from store.records.plans import Member, StoredPlan
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 from store.tables import Table

@@ -23,7 +23,7 @@ from pipeline.stages.processes import Processes
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, in_parallel, unless_unreadable
 from store.files import temporary_folder
 from store.layout import wav_path
-from store.plans import Member
+from store.records.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 

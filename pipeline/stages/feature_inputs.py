@@ -15,7 +15,7 @@ from pipeline.features import STORED_RATE, Feature, find_windows
 from pipeline.stages.frames import FRAMES_AHEAD, open_frames, read_kept_frames, read_table
 from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
 from store.layout import wav_path
-from store.plans import Member
+from store.records.plans import Member
 
 # Seconds of the made sound with which a network that takes a whole sound is tried.
 _MADE_SECONDS = 2

@@ -14,7 +14,7 @@ from pipeline.media.jpeg import decode_jpeg, encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
-from store.plans import Member
+from store.records.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import UtteranceRows
 

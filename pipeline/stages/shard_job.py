@@ -15,7 +15,7 @@ from pipeline.dataset.clip_files import describe_unreadable
 from pipeline.errors import TransientError
 from pipeline.runs.kept_crops import PASSING
 from pipeline.runs.run import Run
-from store.plans import Member
+from store.records.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 from store.text import format_count

@@ -20,7 +20,7 @@ from pipeline.runs.run import compute_file_digest
 from pipeline.stages.shard_job import GONE, ROWS_AT_ONCE, ShardJob, carry_on, in_parallel, unless_unreadable
 from store.files import naming_full_disk, temporary_folder
 from store.layout import wav_path
-from store.plans import Member
+from store.records.plans import Member
 
 
 def extract_wav(job: ShardJob) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from store.errors import StoreError, UtteranceNotFoundError
 from store.features import is_feature, name_of, order_stages
-from store.listings import Listing
+from store.records.listings import Listing
 from store.shard.images import Images
 from store.shard.reader import Shard
 

@@ -14,7 +14,7 @@ from store.errors import StoreError, UtteranceNotFoundError
 from store.features import order_stages
 from store.labels import UNLABELLED, Label, read_labels
 from store.layout import check_is_readable, listings_folder, shard_path
-from store.listings import PREDICTION, Listing, find_listings
+from store.records.listings import PREDICTION, Listing, find_listings
 from store.shard.reader import Shard
 from store.text import format_count
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from store.catalog.feature_store import FeatureStore
-from store.erased import read_erased
 from store.errors import StoreError
 from store.features import order_stages
 from store.layout import find_stage_sets, plans_folder, shard_path
-from store.listings import Listing
 from store.overview import describe_setting
-from store.plans import StoredPlan, plan_path
+from store.records.erased import read_erased
+from store.records.listings import Listing
+from store.records.plans import StoredPlan, plan_path
 from store.schema import UTTERANCE_COLUMNS
 from store.shard.reader import Shard
 from store.tending.garbage import find_garbage

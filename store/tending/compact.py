@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.layout import check_is_store, find_stage_sets
-from store.listings import read_listings
-from store.plans import StoredPlan, plan_of, read_stored_plans
+from store.records.listings import read_listings
+from store.records.plans import StoredPlan, plan_of, read_stored_plans
 from store.tending.removal import check_no_links
 from store.tending.rewrite import Sets, remove_shard, rewrite_listings, snapshot_sets, write_merged
 from store.text import format_count

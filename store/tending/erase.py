@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from store import files
-from store.erased import read_erased
 from store.errors import ShardError, UtteranceNotFoundError
 from store.layout import check_is_store, damaged_folder, find_stage_sets
-from store.listings import read_listings
 from store.pages_mark import find_pages, list_pages, page_number
-from store.plans import Member, plan_of, read_stored_plans
+from store.records.erased import read_erased
+from store.records.listings import read_listings
+from store.records.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
 from store.tables import forget
 from store.tending.removal import check_no_links, check_removable, parts_of_shard, remove, remove_empty

@@ -8,8 +8,8 @@ from typing import Any
 from store import files
 from store.errors import StoreError
 from store.layout import StageSet, check_is_store, damaged_folder, find_stage_sets
-from store.listings import Listing, read_listings
-from store.plans import plan_path, read_stored_plans
+from store.records.listings import Listing, read_listings
+from store.records.plans import plan_path, read_stored_plans
 from store.tables import forget_removed
 from store.tending.removal import check_no_links, measure, parts_of_shard, remove, remove_empty
 from store.text import format_bytes, format_count

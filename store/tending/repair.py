@@ -10,7 +10,7 @@ from store import files
 from store.errors import StoreError
 from store.features import find_schema, is_feature
 from store.layout import damaged_folder, find_stage_sets
-from store.listings import Listing, find_listings
+from store.records.listings import Listing, find_listings
 from store.tending.check import Fault
 from store.tending.removal import check_no_links, parts_of_shard
 from store.text import format_count

@@ -10,8 +10,8 @@ from typing import Any
 from store.errors import StoreError
 from store.features import find_width
 from store.layout import StageSet, find_stage_sets, wav_path
-from store.listings import Listing, find_listings
-from store.plans import StoredPlan, plan_path
+from store.records.listings import Listing, find_listings
+from store.records.plans import StoredPlan, plan_path
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 from store.tending.removal import parts_of_shard, remove

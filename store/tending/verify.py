@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store import files
-from store.erased import read_erased
 from store.errors import LaterFormatError, StoreError
 from store.layout import check_is_store, find_links, find_stage_sets, listings_folder, plans_folder
-from store.listings import Listing
-from store.plans import StoredPlan
+from store.records.erased import read_erased
+from store.records.listings import Listing
+from store.records.plans import StoredPlan
 from store.shard.reader import Shard
 from store.tending.check import Fault, check_shard, check_wavs
 

@@ -24,9 +24,9 @@ from pipeline.dataset.utterances import DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.settings_files import read_settings
 from store.__main__ import main as store_main
-from store.erased import erased_path, read_erased
 from store.errors import StoreError
 from store.pages_mark import PAGES_MARK, write_mark
+from store.records.erased import erased_path, read_erased
 from store.shard.reader import Shard
 from store.shard.sidecar import compute_sidecar, read_sidecar, write_sidecar
 from store.tables import counts_path, read_counts, read_tables, remember, tables_path

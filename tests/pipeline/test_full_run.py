@@ -12,9 +12,9 @@ import pytest
 from models.scores.ccc import compute_ccc
 from pipeline.chain import STAGE_TITLES
 from store import FeatureStore
-from store.listings import Listing
 from store.lock import locked
 from store.pages_mark import page_number
+from store.records.listings import Listing
 from store.shard.reader import Shard
 from store.tending.garbage import find_garbage, remove_garbage
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from store.layout import shard_path, wav_path
-from store.listings import Listing
-from store.plans import Member, plan_of
+from store.records.listings import Listing
+from store.records.plans import Member, plan_of
 from store.schema import SCHEMAS
 from store.shard.writer import ShardWriter
 

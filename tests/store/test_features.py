@@ -9,7 +9,7 @@ from store import FeatureStore, features
 from store.errors import StoreError
 from store.features import find_schema, is_feature, order_stages
 from store.layout import find_stage_sets, shard_path
-from store.listings import Listing
+from store.records.listings import Listing
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter

@@ -10,7 +10,7 @@ FLOORS = [
     {"errors", "names", "schema", "text", "files"},
     {"features"},
     {"json_files", "layout", "lock", "labels"},
-    {"erased", "plans", "listings", "pages_mark"},
+    {"records", "pages_mark"},
     {"shard"},
     {"tables"},
     {"catalog", "overview", "tending"},

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from store import FeatureStore, StoreError
-from store.listings import Listing
 from store.looking.description import describe_utterance, explain_utterance
+from store.records.listings import Listing
 from tests.store.catalog.test_feature_store import make_store
 
 LEDGER = "utterance,split,sound,picture,arousal,valence\nv/a,train,ok,ok,0.5,-1.0\nv/b,test,ok,ok,,\n"

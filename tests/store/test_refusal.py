@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from store.erased import read_erased
+from store.records.erased import read_erased
 
 CODE = """
 from pipeline.runs.ledger import read_ledger

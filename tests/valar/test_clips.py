@@ -11,7 +11,7 @@ import torch
 import valar
 from store import StoreError
 from store.layout import shard_path
-from store.listings import Listing
+from store.records.listings import Listing
 from tests.store.shard.test_reader import write_stft
 
 

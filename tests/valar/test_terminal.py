@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from store.export.rows import write_csv
-from store.listings import Listing
+from store.records.listings import Listing
 from store.text import wrap
 from tests.store.stores import make_store
 from tests.store.test_features import write_feature

@@ -23,7 +23,7 @@ from pipeline.runs.ledger import LedgerRow
 from pipeline.training import windows
 from pipeline.training.clips import JpegCrops
 from pipeline.training.windows import cut_windows, place_windows
-from store.plans import Member, StoredPlan
+from store.records.plans import Member, StoredPlan
 from tests.modes import modes_obeyed
 
 

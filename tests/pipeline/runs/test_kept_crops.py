@@ -15,7 +15,7 @@ from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 from pipeline.training.seed_trainings import Trainings
-from store.listings import Listing
+from store.records.listings import Listing
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
 

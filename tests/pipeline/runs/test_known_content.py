@@ -10,7 +10,7 @@ from pipeline.runs.known_content import describe_taken, find_known_content
 from pipeline.runs.stage_files import StageFiles
 from store import FeatureStore
 from store.layout import StageSet, wav_path
-from store.plans import plan_of, read_stored_plans
+from store.records.plans import plan_of, read_stored_plans
 from store.shard.writer import ShardWriter
 from store.tables import Table
 from store.tending.rewrite import write_copied

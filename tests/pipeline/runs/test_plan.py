@@ -5,7 +5,7 @@ import pytest
 from pipeline.runs.ledger import LedgerRow
 from pipeline.runs.plan import make_plan
 from store.errors import StoreError
-from store.plans import Member, StoredPlan, read_stored_plans
+from store.records.plans import Member, StoredPlan, read_stored_plans
 
 
 def clip(name, size=100, time=1):

@@ -17,7 +17,7 @@ from pipeline.runs.sound_again import MISTRUSTED, MistrustedSound, find_mistrust
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav as extract_shard
 from store.layout import wav_path
-from store.plans import Member, StoredPlan
+from store.records.plans import Member, StoredPlan
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import media
 from pipeline.stages.sound import _extract, _read_samples
-from store.plans import Member
+from store.records.plans import Member
 
 
 def write_wav(path, num_samples):

@@ -15,7 +15,7 @@ from pipeline.runs.run import Run, compute_file_digest
 from pipeline.stages.frames import extract_frames
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav
-from store.plans import Member, StoredPlan
+from store.records.plans import Member, StoredPlan
 from store.tending.verify import verify_store
 from tests.modes import modes_obeyed
 

@@ -6,7 +6,7 @@ import pytest
 from store.catalog.clip import Clip
 from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError, UtteranceNotFoundError
-from store.listings import Listing
+from store.records.listings import Listing
 
 
 def test_it_says_what_is_there_and_what_is_not_ok(store):

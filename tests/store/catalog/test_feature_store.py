@@ -8,8 +8,8 @@ import pytest
 
 from store import FeatureStore, StoreError, UtteranceNotFoundError
 from store.layout import shard_path
-from store.listings import Listing
 from store.looking.description import describe_utterance, explain_utterance
+from store.records.listings import Listing
 from tests.store.shard.test_reader import write_stft
 from tests.store.stores import write_shard
 

@@ -12,9 +12,9 @@ from store.__main__ import main
 from store.commands import tend
 from store.errors import StoreInUseError
 from store.layout import find_stage_sets, shard_path, wav_path
-from store.listings import Listing
 from store.lock import locked
-from store.plans import plan_of
+from store.records.listings import Listing
+from store.records.plans import plan_of
 from store.shard.sidecar import compute_sidecar, read_sidecar, write_sidecar
 from tests.store.stores import FINGERPRINTS, member, write_shard
 

@@ -10,7 +10,7 @@ import torch
 import valar
 from store import FeatureStore, StoreError
 from store.__main__ import main
-from store.listings import Listing
+from store.records.listings import Listing
 from tests.store.stores import SHARDS, make_store
 from tests.store.test_features import write_feature
 

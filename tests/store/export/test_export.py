@@ -14,7 +14,7 @@ import pytest
 from store import FeatureStore
 from store.__main__ import main
 from store.export.csd import make_key
-from store.listings import Listing
+from store.records.listings import Listing
 from valar import store_commands
 
 LEDGER = """utterance,split,sound,picture,arousal,valence,EmotionMaxVote

@@ -14,10 +14,10 @@ import pytest
 from store import FeatureStore
 from store.__main__ import main
 from store.layout import shard_path, wav_path
-from store.listings import Listing
 from store.looking.quality import rate_clip, read_sound
 from store.looking.results import ClipResult, Curve, Results, read_results, results_as_json
 from store.pages_mark import PAGES_MARK, page_number
+from store.records.listings import Listing
 from tests.store.stores import FINGERPRINTS, make_store, write_wav
 
 CHROMIUM = shutil.which("chromium")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, StoreError, UtteranceNotFoundError, files
-from store.erased import read_erased
 from store.layout import shard_path, wav_path
-from store.listings import Listing
 from store.pages_mark import PAGES_MARK
-from store.plans import StoredPlan, plan_of, read_stored_plans
+from store.records.erased import read_erased
+from store.records.listings import Listing
+from store.records.plans import StoredPlan, plan_of, read_stored_plans
 from store.shard.writer import ShardWriter
 from store.tending.compact import _share_room, compact_store, plan_merges
 from store.tending.erase import erase, render_erasure

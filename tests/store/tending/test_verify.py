@@ -13,7 +13,7 @@ import pytest
 
 from store import FeatureStore, StoreError
 from store.layout import shard_path, wav_path
-from store.listings import Listing
+from store.records.listings import Listing
 from store.schema import SCHEMAS
 from store.shard.reader import Shard
 from store.shard.sidecar import compute_sidecar, read_sidecar, sidecar_path, write_sidecar

@@ -6,7 +6,7 @@ import pytest
 
 from store import FeatureStore
 from store.errors import LaterFormatError, StoreError
-from store.listings import Listing, read_listings
+from store.records.listings import Listing, read_listings
 
 LISTING = Listing(
     "runs-1", {"stft": "b1"}, {"v/a": "51", "v/b": "51", "w/a": "52"}, dict.fromkeys(("v/a", "v/b", "w/a"), (10, -20))

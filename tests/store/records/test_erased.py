@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from store.erased import Erased, erased_path, read_erased
 from store.errors import StoreError
+from store.records.erased import Erased, erased_path, read_erased
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 

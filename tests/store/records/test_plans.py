@@ -7,7 +7,7 @@ import os
 import pytest
 
 from store.errors import LaterFormatError, StoreError
-from store.plans import Member, StoredPlan, plan_of, read_stored_plans
+from store.records.plans import Member, StoredPlan, plan_of, read_stored_plans
 
 CLIPS = [Member("w/b", "w/b.mp4", 10, -5), Member("v/ü'\"", "v/ü'\".mkv", 0, 10**18, "rotation 90")]
 
