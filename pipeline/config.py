@@ -15,8 +15,8 @@ import luigi
 import luigi.configuration
 from luigi.task_register import Register
 
-from models.training.declarations import find_silent
 from models.training.settings import SPHEREFACE, STFT, TRAININGS, split_names
+from models.training.settings.declarations import find_silent
 from pipeline import sections
 from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError

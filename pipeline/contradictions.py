@@ -10,7 +10,7 @@ from models.training.settings import STFT, TRAININGS, JointSettings
 def find_contradictions(
     sections: Mapping[str, Mapping[str, Any]], label_range: tuple[float, float] | None = None
 ) -> Iterator[str]:
-    """Give a sentence for each; the rules are those of models/training/settings.py.
+    """Give a sentence for each; the rules are those of models/training/settings/.
 
     Args:
         sections: "anet", "vnet" and "joint" -> the values of tasks.cfg.

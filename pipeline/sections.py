@@ -1,6 +1,6 @@
 """Every setting, declared once: type, limits, default and what it means. To add one, add a line here.
 
-[anet], [vnet] and [joint] are made from models/training/settings.py: a setting of a training is a line there. tasks.cfg
+[anet], [vnet] and [joint] are made from models/training/settings/: a setting of a training is a line there. tasks.cfg
 and docs/settings.md are then written by `make settings`, and a test says when they are stale.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import luigi
 
-from models.training.declarations import Declaration, get_declaration
 from models.training.settings import TRAININGS
+from models.training.settings.declarations import Declaration, get_declaration
 from pipeline.parameters import LabelRange, choice, epochs, integer, number, path, switch, text
 
 

@@ -10,9 +10,9 @@ from torch import nn
 from models.inputs.clips import Clips
 from models.inputs.plan import InputPlan
 from models.training.checkpoints import Checkpoint
-from models.training.declarations import find_silent
 from models.training.metrics import EpochMetrics
 from models.training.settings import TrainingSettings
+from models.training.settings.declarations import find_silent
 from models.training.state import compute_identity
 from models.training.version import TRAINING_VERSION
 

@@ -20,7 +20,7 @@ class TrainingRequest:
 
     Attributes:
         network: "anet", "vnet" or "joint".
-        settings: arguments of the network's settings class in models/training/settings.py.
+        settings: arguments of the network's settings class in models/training/settings/.
         folder: of the checkpoints.
         curves: folder of TensorBoard's file, named for people.
         seed: of every random number.

@@ -19,7 +19,7 @@ BEGINNING = """# Settings
 Every setting, with its default and the values it may have. `tasks.cfg` holds them all; a file of your own, named by
 `LUIGI_CONFIG_PATH` (or `valar.cfg`), needs only those that you change.
 
-<!-- Written by `make settings` from the declarations in pipeline/sections.py and models/training/settings.py. -->
+<!-- Written by `make settings` from the declarations in pipeline/sections.py and models/training/settings/. -->
 """
 
 FEATURES = "A feature of your own, as many sections as you like ([what they do](features.md)); tasks.cfg has none."

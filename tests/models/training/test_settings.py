@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models.inputs.sampling import draw_map_starts
-from models.training.declarations import declare, find_silent
 from models.training.settings import ANetSettings, JointSettings, VNetSettings
+from models.training.settings.declarations import declare, find_silent
 
 
 def test_defaults_are_the_papers():

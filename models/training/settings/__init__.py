@@ -30,7 +30,7 @@ from models.choices import (
     SoundInput,
 )
 from models.inputs.plan import MOST_MAPS, InputPlan
-from models.training.declarations import (
+from models.training.settings.declarations import (
     AROUSAL_OUTPUT,
     AVERAGE_LAST,
     BATCH_SIZE,
