@@ -1,6 +1,6 @@
 """How a setting of a training is declared, and the settings that several trainings have.
 
-Each stands once: its limits and a sentence for its user. models/training/settings/ says which training has which,
+Each stands once: its limits and a sentence for its user. The modules beside this one say which training has which,
 and its default.
 """
 
