@@ -133,7 +133,7 @@ def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
     pattern = f".*{_MARK}*"
     for path in list(folder.rglob(pattern) if below else folder.glob(pattern)):
         if is_leftover(path):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():  # of a link to a folder only the link goes
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)

@@ -62,7 +62,8 @@ def remove_leftovers(run: Run) -> None:
     for folder in (listings_folder(run.store), *(run.store / stage for stage in run.fingerprints)):
         files.remove_leftovers(folder)
     with contextlib.suppress(OSError):  # that of the runs may be another user's where nothing is to do
-        for folder in (run.folder, *(run.folder / name for name in _IN_RUNS), *run.folder.glob("checkpoints/*")):
+        inside = (folder for kind in ("checkpoints", "reports") for folder in (run.folder / kind).glob("*"))
+        for folder in (run.folder, *(run.folder / name for name in _IN_RUNS), *inside):
             files.remove_leftovers(folder)
     pending = run.pending
     if not pending:

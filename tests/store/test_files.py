@@ -1,6 +1,7 @@
 """Whole files or none, and one run a store."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -125,3 +126,17 @@ def test_a_link_is_replaced(tmp_path):
         files.point_link(link, target)
         assert link.readlink() == target
     assert list(tmp_path.iterdir()) == [link]
+
+
+def test_a_half_made_link_to_a_folder_goes_and_the_folder_stays(tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "report.json").touch()
+    code = (
+        "import os, signal, sys; from pathlib import Path; from store import files\n"
+        "Path.replace = lambda beside, link: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.point_link(Path(sys.argv[1], 'latest'), Path('reports'))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == -signal.SIGKILL
+    (left,) = files.remove_leftovers(tmp_path)
+    assert not left.is_symlink()
+    assert [path.name for path in tmp_path.rglob("*")] == ["reports", "report.json"]

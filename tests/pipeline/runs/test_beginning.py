@@ -21,6 +21,7 @@ PLACES = [
     "runs",
     "runs/failures",
     "runs/reports",
+    "runs/reports/0123456789abcdef",
     "runs/predictions",
     "runs/checkpoints/anet-1",
 ]
