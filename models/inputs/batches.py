@@ -15,7 +15,7 @@ import torch
 from models.inputs.clips import Clips, count_rows
 from models.inputs.plan import InputPlan
 from models.inputs.sampling import draw_frames, draw_map_starts
-from models.networks.anet import normalise_maps
+from models.networks.maps import normalise_maps
 from models.networks.sequence import mark_rows
 from models.paper import MAP_FRAMES, NUM_FREQUENCIES
 from models.sphereface.network import normalise_crops

@@ -7,7 +7,7 @@ from models.inputs.batches import draw_rows, gather_rows, release_pages
 from models.inputs.clips import Clips
 from models.inputs.plan import InputPlan
 from models.inputs.sampling import split_batches
-from models.networks.anet import count_channels, normalise_maps
+from models.networks.maps import count_channels, normalise_maps
 from models.paper import NUM_FREQUENCIES
 
 #: Utterances whose maps are looked at together.

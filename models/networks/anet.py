@@ -23,6 +23,7 @@ from models.choices import (
     SoundInput,
 )
 from models.loading import build_empty, load_strictly
+from models.networks.maps import count_channels
 from models.networks.outputs import check_arousal_output, squash
 from models.networks.sequence import SequenceFeature
 from models.paper import (
@@ -30,11 +31,9 @@ from models.paper import (
     DROPOUT,
     FEATURE_SIZE,
     HEAD_STD,
-    LOG_DECADES,
     MAP_GRID,
     NUM_DIMENSIONS,
     NUM_FREQUENCIES,
-    NUM_PARTS,
     RANDOM_MAP_GAINS,
     VGG16_CHANNELS,
 )
@@ -253,44 +252,6 @@ def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, s
         source=source,
         hint="it must hold VGG-16's features.N.*: torchvision's vgg16-397923af.pth (valar weights list)",
     )
-
-
-def count_channels(input: SoundInput) -> int:
-    """Count the channels of a map: both parts, or one magnitude."""
-    return NUM_PARTS if input == "stft" else 1
-
-
-def normalise_maps(raw: torch.Tensor, lengths: torch.Tensor, input: SoundInput = "stft") -> torch.Tensor:
-    """Normalise each STFT map by itself over its real frames, then pad it with zeros at its end.
-
-    (x - mean) / max(|min|, |max|), all three over frames, frequencies and parts, before the mean is removed
-    (the notebooks' formula). Silence gives zeros.
-
-    Args:
-        raw: (M, T, 257, 2) float32 as stored, time first; frames from `lengths` on must be 0.
-        lengths: (M,) int64, the real frames of each map, in [1, T].
-        input: "stft" for both parts; "log_magnitude" (not in the paper) for x = 1 + log10(|X| / max |X|) / 4, which is
-            1 at the map's loudest place and 0 from 80 dB below it on.
-
-    Returns:
-        (M, C, 257, T) float32.
-    """
-    if input == "log_magnitude":
-        raw = _compute_log_magnitude(raw)
-    scale = raw.abs().amax((1, 2, 3))  # padding is 0 and so never the largest
-    mean = raw.sum((1, 2, 3)) / (lengths * raw.shape[2] * raw.shape[3])
-    is_real = torch.arange(raw.shape[1], device=raw.device) < lengths[:, None]  # (M, T)
-    # Silence has scale 0 and only zeros above it.
-    x = (raw - mean[:, None, None, None]) / torch.where(scale > 0, scale, 1)[:, None, None, None]
-    return (x * is_real[:, :, None, None]).permute(0, 3, 2, 1)  # (M, T, F, 2) -> (M, 2, F, T)
-
-
-def _compute_log_magnitude(raw: torch.Tensor) -> torch.Tensor:
-    """Map (M, T, 257, 2) to (M, T, 257, 1) in [0, 1]; silence and padding are 0."""
-    magnitude = raw.square().sum(3, keepdim=True).sqrt()
-    loudest = magnitude.amax((1, 2, 3), keepdim=True)
-    share = magnitude / torch.where(loudest > 0, loudest, 1)
-    return 1 + share.clamp(min=10.0**-LOG_DECADES).log10() / LOG_DECADES
 
 
 def _initialise(network: ANet, feature: AcousticFeature) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.networks.anet import build_anet, normalise_maps
+from models.networks.anet import build_anet
 from models.networks.joint import build_joint
+from models.networks.maps import normalise_maps
 from models.networks.vnet import build_vnet
 from models.seeding import mix_seed
 from models.training.checkpoints import load_checkpoint

@@ -6,7 +6,7 @@ import torch
 
 from models.inputs.batches import draw_rows, gather_rows, mask_maps, merge_maps, prepare_inputs
 from models.inputs.plan import InputPlan
-from models.networks.anet import normalise_maps
+from models.networks.maps import normalise_maps
 from tests.models.data import make_clips
 
 BOTH = InputPlan(num_maps=4, num_frames=16)
