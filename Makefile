@@ -68,7 +68,7 @@ format: .venv/.installed-dev
 	$(BIN)/clang-format -i $(C_CODE) $(C_TESTS)
 	$(BIN)/ruff check --fix $(CODE)
 
-# tasks.cfg and docs/settings.md, from the settings as pipeline/sections.py and models/training/settings/ declare them.
+# tasks.cfg and docs/settings.md, from the settings as pipeline/settings/sections.py and models/training/settings/ declare them.
 settings: .venv/.installed
 	$(BIN)/python -m tests.golden.make_settings
 

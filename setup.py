@@ -16,7 +16,7 @@ def read_requirements() -> list[str]:
 
 
 class BuildWithSettings(build_py):
-    """Puts the settings beside `pipeline/config.py`, which looks for them there outside of the repository."""
+    """Puts the settings into `pipeline/`, where `pipeline/settings/config.py` looks outside of the repository."""
 
     def run(self) -> None:
         """Build, then copy."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.config import ROOT
+from pipeline.settings.config import ROOT
 
 
 def choose_clips(given: Sequence[Path], starts: Sequence[str] = ()) -> list[Path]:

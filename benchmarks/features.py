@@ -35,10 +35,11 @@ from models.paper import CROP_HEIGHT, CROP_WIDTH
 from models.sphereface.embedder import Engine
 from models.sphereface.network import build_sphereface
 from models.weights.table import RANDOM
-from pipeline import config, media, stages
+from pipeline import media, stages
 from pipeline.runs.opening import open_run
 from pipeline.runs.run import Run
-from pipeline.settings_files import OVERLAY_VARIABLE
+from pipeline.settings import config
+from pipeline.settings.files import OVERLAY_VARIABLE
 from pipeline.stages.align_faces import open_processes
 from pipeline.stages.clip_faces import load_likeness
 from pipeline.stages.embedding import embed_all

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks.clips import choose_clips
 from benchmarks.features import run_stages
-from pipeline import config, media
+from pipeline import media
+from pipeline.settings import config
 
 DEFAULT_CLIP = "LatentSync_demo1"  # 10 s of 1080 x 1920
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import UserError
 from pipeline.process import explain_interrupt
-from pipeline.settings_files import check_overlay
+from pipeline.settings.files import check_overlay
 
 #: Exit code after Ctrl-C, as of a shell.
 INTERRUPTED = 130

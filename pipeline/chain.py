@@ -33,7 +33,7 @@ class Stage:
 
 
 #: The stages that are always there, in the order of the chain. A run's own chain also has the features that its user
-#: declares (pipeline/features.py).
+#: declares (pipeline/settings/features.py).
 STAGES = {
     stage.name: stage
     for stage in (

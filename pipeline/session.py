@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import config
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
 from pipeline.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.errors import UserError
@@ -31,6 +30,7 @@ from pipeline.runs.ledger import format_ledger
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.rates import note_rates
 from pipeline.runs.run import Run
+from pipeline.settings import config
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, note_needed, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import luigi
 
-from pipeline import config
 from pipeline.errors import UserError
 from pipeline.process import leave
 from pipeline.process_session import current_session, start_session
 from pipeline.report.features_check import check_features
+from pipeline.settings import config
 from pipeline.shard_tasks import (
     AlignFaces,
     CacheFaceFeatures,

@@ -26,11 +26,8 @@ FLOORS = {
         {"__main__"},
     ],
     "pipeline": [
-        {"errors", "contradictions", "chain"},
-        {"parameters", "settings_files"},
-        {"sections"},
-        {"features"},
-        {"config", "process", "progress", "waiting"},
+        {"errors", "chain"},
+        {"settings", "process", "progress", "waiting"},
         {"dataset", "media"},
         {"faces"},
         {"runs"},
@@ -173,7 +170,7 @@ def test_stages_trainings_and_reports_read_the_settings_of_their_run():
     ]
     assert len(below) > 25
     for name in below:
-        assert "pipeline.sections" not in {found.module for found in find_imports(name)}, name
+        assert "pipeline.settings.sections" not in {found.module for found in find_imports(name)}, name
         for line in MODULES[name].read_text(encoding="utf-8").splitlines():
             assert not re.search(r"import config\b|Settings\.read\(", line), f"{name}: {line}; take run.settings"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from models.paper import STFT_HOP_SECONDS
-from pipeline import config
 from pipeline.commands.predict import answer_video, extract_features, find_predictor, open_scratch
 from pipeline.errors import UserError
+from pipeline.settings import config
 from store.features import is_feature, name_of, order_stages
 from store.schema import SCHEMAS
 from store.text import format_count

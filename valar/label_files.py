@@ -20,9 +20,9 @@ def read_label_files(paths: Mapping[str, Path]) -> tuple[dict[str, Label], list[
     Raises:
         StoreError: A file cannot be used; every fault with its line.
     """
-    from pipeline import config
     from pipeline.dataset.utterances import read_dataset
     from pipeline.errors import UserError
+    from pipeline.settings import config
 
     try:
         config.load()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.settings_files import (
+from pipeline.settings.files import (
     HELD_BACK_VARIABLE,
     OVERLAY_VARIABLE,
     check_overlay,
@@ -79,7 +79,7 @@ def find_store() -> Path:
         SettingsError: As `use_settings`.
     """
     overlay = use_settings()
-    from pipeline.config import TASKS_CFG, find_tasks_cfg
+    from pipeline.settings.config import TASKS_CFG, find_tasks_cfg
 
     for path in filter(None, (overlay, find_tasks_cfg())):
         root = read_file(path).get("store", {}).get("root")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.weights.table import WeightsError, resolve_weights
-from pipeline import config
 from pipeline.dataset.overrides import Override, parse_rotation, parse_speaker
 from pipeline.errors import UserError
 from pipeline.progress import show_steps
+from pipeline.settings import config
 from store.text import format_count
 
 if TYPE_CHECKING:

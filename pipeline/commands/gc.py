@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import config
 from pipeline.errors import UserError
 from pipeline.runs.old_checkpoints import (
     OldCheckpoints,
@@ -15,6 +14,7 @@ from pipeline.runs.old_checkpoints import (
     find_store,
     remove_old_checkpoints,
 )
+from pipeline.settings import config
 from store.errors import StoreError
 from store.lock import locked
 from store.text import escape_json, escape_lines, format_bytes, format_count

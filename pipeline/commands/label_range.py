@@ -4,7 +4,7 @@ import argparse
 
 from pipeline.dataset.utterances import USUAL_RANGE
 from pipeline.errors import UserError
-from pipeline.parameters import parse_label_range
+from pipeline.settings.parameters import parse_label_range
 
 
 def add_label_range(parser: argparse.ArgumentParser, what: str) -> None:

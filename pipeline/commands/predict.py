@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.inputs.clips import Clips
-from pipeline import config
 from pipeline.dataset.utterances import USUAL_RANGE, map_label
 from pipeline.errors import UserError
 from pipeline.prediction.known_clips import find_known
@@ -22,6 +21,7 @@ from pipeline.report.rows import as_csv
 from pipeline.report.tables import title_of
 from pipeline.runs.ledger import LedgerRow
 from pipeline.runs.opening import open_run
+from pipeline.settings import config
 from pipeline.training.combining import MEAN
 from pipeline.training.data import TrainingData
 from pipeline.training.windows import cut_windows, measure_seconds, place_windows, read_face_times

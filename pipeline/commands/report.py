@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import config
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 from pipeline.report.changes import Basis, find_data, find_settings, read_text
@@ -17,6 +16,7 @@ from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow, parse_details
 from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both
 from pipeline.report.tables import format_rows, print_tables, title_of
+from pipeline.settings import config
 from store.text import format_count
 
 HELP = "show a report's tables, or set two reports side by side"

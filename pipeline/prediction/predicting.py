@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import config
 from pipeline.dataset.unlabelled import UNLABELLED
 from pipeline.dataset.utterances import tell_label_range
 from pipeline.errors import UserError
@@ -17,6 +16,7 @@ from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.ledger import format_ledger
 from pipeline.runs.opening import open_run
 from pipeline.runs.run import compute_file_digest
+from pipeline.settings import config
 from pipeline.stages.device import describe_machine
 from pipeline.training.data import TrainingData
 from store.text import format_count

@@ -12,10 +12,10 @@ from models.inputs.clips import Clips
 from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_network
 from models.training.inference import predict
 from models.training.settings import SPHEREFACE, STFT
-from pipeline import config
 from pipeline.errors import UserError
 from pipeline.runs.changes.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
+from pipeline.settings import config
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
 from pipeline.training.data import name_face_stages, name_sound_stage

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from models.features.voice_activity import THRESHOLD
 from models.paper import STFT_HOP_SECONDS
-from pipeline.features import Feature
+from pipeline.settings.features import Feature
 from pipeline.training.data import TrainingData
 from store.text import format_count
 

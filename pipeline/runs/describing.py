@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline import config
+from pipeline.settings import config
 from store.files import FULL
 
 #: What torch says where memory is short; other libraries raise MemoryError.

@@ -14,9 +14,9 @@ from models.features.network import ModelError
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights, find_carried_weights
 from pipeline.chain import STAGES, Stage
-from pipeline.config import Settings
 from pipeline.errors import UserError
-from pipeline.features import FEATURE_VERSION, SECTION, Feature
+from pipeline.settings.config import Settings
+from pipeline.settings.features import FEATURE_VERSION, SECTION, Feature
 
 #: `[frames] max_pixels` as shipped.
 _USUAL_MAX_PIXELS = 8192 * 4320

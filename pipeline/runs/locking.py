@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
-from pipeline import config
 from pipeline.runs.opening import open_run
 from pipeline.runs.run import Run
+from pipeline.settings import config
 from store.errors import StoreReadOnlyError
 from store.layout import OWN_FOLDERS
 from store.lock import locked

@@ -8,9 +8,7 @@ from types import MappingProxyType
 
 from models.training.settings import STFT
 from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
-from pipeline import config
 from pipeline.chain import KEPT_CROPS, STAGES
-from pipeline.config import Settings
 from pipeline.dataset.clip_files import FoundClips, find_clips
 from pipeline.dataset.holding_out import HoldingOutError, hold_out
 from pipeline.dataset.overrides import Override, read_overrides
@@ -24,6 +22,8 @@ from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.planning import check_vanished, find_read_again, plan_clips, read_listing
 from pipeline.runs.run import Run
 from pipeline.runs.stage_files import StageFiles
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from store.errors import StoreError
 from store.layout import check_is_readable
 from store.records.erased import read_erased

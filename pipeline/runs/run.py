@@ -7,12 +7,12 @@ from pathlib import Path
 
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights
-from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
-from pipeline.features import Feature
 from pipeline.runs.fingerprints import Provenance, describe_packages
 from pipeline.runs.plan import Plan
 from pipeline.runs.stage_files import StageFiles
+from pipeline.settings.config import Settings
+from pipeline.settings.features import Feature
 from store.errors import StoreError
 from store.records.listings import Listing
 from store.records.plans import Member

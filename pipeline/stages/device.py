@@ -8,8 +8,8 @@ import torch
 from models.mtcnn.detector import find_engine
 from models.networks.precision import multiplies_bfloat16
 from models.sphereface.network import Precision
-from pipeline.config import Settings
 from pipeline.errors import UserError
+from pipeline.settings.config import Settings
 
 
 def find_device(settings: Settings) -> str:

@@ -14,11 +14,11 @@ from models.sphereface.embedder import Embedder, Engine, find_engine
 from models.sphereface.native_engine import MOST_CROPS
 from models.sphereface.network import Precision, build_sphereface
 from models.weights.table import ResolvedWeights, WeightsError
-from pipeline.config import Settings
 from pipeline.errors import UserError
 from pipeline.media.jpeg import encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.kept_crops import remove_passing_crops
+from pipeline.settings.config import Settings
 from pipeline.stages.device import describe_device, find_device, find_precision, torch_threads
 from pipeline.stages.shard_job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard.reader import Shard

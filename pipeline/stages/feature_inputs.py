@@ -11,7 +11,7 @@ import soundfile
 
 from pipeline import media
 from pipeline.dataset.overrides import parse_text
-from pipeline.features import STORED_RATE, Feature, find_windows
+from pipeline.settings.features import STORED_RATE, Feature, find_windows
 from pipeline.stages.frames import FRAMES_AHEAD, open_frames, read_kept_frames, read_table
 from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
 from store.layout import wav_path

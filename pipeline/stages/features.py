@@ -13,9 +13,9 @@ from models.features.network import ModelError, Network, compute_rows, compute_s
 from models.features.onnx import load_onnx
 from models.networks.precision import computing_exactly
 from pipeline.errors import UserError
-from pipeline.features import SECTION, Feature
 from pipeline.runs.fingerprints import describe_model
 from pipeline.runs.kept_crops import remove_passing_crops
+from pipeline.settings.features import SECTION, Feature
 from pipeline.stages.device import describe_device, find_device, torch_threads
 from pipeline.stages.feature_inputs import ClipInputs, make_inputs, read_inputs
 from pipeline.stages.shard_job import ShardJob, carry_on

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import media
-from pipeline.config import Settings
 from pipeline.dataset.overrides import Override, parse_text
 from pipeline.errors import TransientError
 from pipeline.media.jpeg import decode_jpeg, encode_jpeg
 from pipeline.media.pages import release_pages
 from pipeline.runs.run import compute_file_digest
+from pipeline.settings.config import Settings
 from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
 from store.records.plans import Member
 from store.shard.reader import Shard

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.chain import NETWORK_TITLES
-from pipeline.config import find_default
 from pipeline.runs.changes.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.changes.feature_changes import compare_features, format_value
+from pipeline.settings.config import find_default
 from pipeline.training.data import SELECTION
 from store import files
 

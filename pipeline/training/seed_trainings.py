@@ -15,11 +15,11 @@ from models.training.metrics import EpochMetrics
 from models.training.settings import STFT
 from models.training.version import TRAINING_VERSION
 from pipeline.chain import NETWORK_TITLES
-from pipeline.config import Settings
 from pipeline.process import collecting_later
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
 from pipeline.runs.ledger import LedgerRow
+from pipeline.settings.config import Settings
 from pipeline.training.curves import find_curves
 from pipeline.training.data import TrainingData
 from pipeline.training.launcher import train_in_processes

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Settings, find_default
 from pipeline.runs.fingerprints import compute_fingerprint
+from pipeline.settings.config import Settings, find_default
 from pipeline.training.data import SELECTION
 from pipeline.training.record import DONE, find_records
 from store import files

@@ -22,7 +22,7 @@ from pipeline.__main__ import main as pipeline_main
 from pipeline.dataset.overrides import read_overrides
 from pipeline.dataset.utterances import DatasetError, read_dataset
 from pipeline.errors import UserError
-from pipeline.settings_files import read_settings
+from pipeline.settings.files import read_settings
 from store.__main__ import main as store_main
 from store.errors import StoreError
 from store.pages_mark import PAGES_MARK, write_mark

@@ -1,14 +1,14 @@
 """Write what follows from the declared settings: their sections of tasks.cfg, and docs/settings.md (`make settings`).
 
-tests/pipeline/test_settings_text.py holds both to what this module makes of the declarations.
+tests/pipeline/settings/test_settings_text.py holds both to what this module makes of the declarations.
 """
 
 import re
 import textwrap
 from pathlib import Path
 
-from pipeline.parameters import say_limits, say_meaning, say_value
-from pipeline.sections import FEATURE_OPTIONS, SECTIONS
+from pipeline.settings.parameters import say_limits, say_meaning, say_value
+from pipeline.settings.sections import FEATURE_OPTIONS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, TASKS_CFG = ROOT / "docs" / "settings.md", ROOT / "tasks.cfg"
@@ -19,7 +19,7 @@ BEGINNING = """# Settings
 Every setting, with its default and the values it may have. `tasks.cfg` holds them all; a file of your own, named by
 `LUIGI_CONFIG_PATH` (or `valar.cfg`), needs only those that you change.
 
-<!-- Written by `make settings` from the declarations in pipeline/sections.py and models/training/settings/. -->
+<!-- Written by `make settings` from what pipeline/settings/sections.py and models/training/settings/ declare. -->
 """
 
 FEATURES = "A feature of your own, as many sections as you like ([what they do](features.md)); tasks.cfg has none."

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from pipeline.features import read_feature
 from pipeline.report.speech import describe_speech
 from pipeline.runs.ledger import FeatureState, LedgerRow
+from pipeline.settings.features import read_feature
 
 FEATURE = read_feature("features.talk", {"input": "waveform", "model": "voice_activity"})
 

@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 
 from pipeline import media
-from pipeline.config import Settings
 from pipeline.runs import fingerprints
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
+from pipeline.settings.config import Settings
 
 WEIGHTS = SimpleNamespace(is_random=True, sha256="")
 

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import PASSING, describe_crops, find_crops, remove_passing_crops
 from pipeline.runs.ledger import LedgerRow
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
+from pipeline.settings.config import Settings
 from pipeline.training.data import TrainingData
 from pipeline.training.seed_trainings import Trainings
 from store.records.listings import Listing

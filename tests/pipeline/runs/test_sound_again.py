@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import media
-from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
 from pipeline.media import MediaError, extract_wav
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
 from pipeline.runs.sound_again import MISTRUSTED, MistrustedSound, find_mistrusted, remove_mistrusted
+from pipeline.settings.config import Settings
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav as extract_shard
 from store.layout import wav_path

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.config import Settings
 from pipeline.errors import UserError
+from pipeline.settings.config import Settings
 from pipeline.stages import device
 
 

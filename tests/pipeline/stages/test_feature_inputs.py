@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import media
-from pipeline.features import read_feature
+from pipeline.settings.features import read_feature
 from pipeline.stages.feature_inputs import (
     ClipInputs,
     _cut_sound,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline import media
-from pipeline.config import Settings
 from pipeline.dataset.overrides import Override
+from pipeline.settings.config import Settings
 from pipeline.stages import frames
 from pipeline.stages.frames import read_kept_frames
 from store.shard.reader import Shard

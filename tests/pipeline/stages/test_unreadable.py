@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import Settings
 from pipeline.dataset.utterances import Dataset
 from pipeline.errors import TransientError
 from pipeline.media import write_clip
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run, compute_file_digest
+from pipeline.settings.config import Settings
 from pipeline.stages.frames import extract_frames
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav

@@ -9,15 +9,15 @@ import luigi
 import pytest
 
 from models import paper
-from pipeline import config
-from pipeline.settings_files import read_settings
+from pipeline.settings import config
+from pipeline.settings.files import read_settings
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def load_in_process(folder, overlay=None, show="''"):
     """Load the settings in a process of their own: Luigi's configuration is global."""
-    code = f"import luigi\nfrom pipeline import config\nconfig.load()\nprint({show})"
+    code = f"import luigi\nfrom pipeline.settings import config\nconfig.load()\nprint({show})"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     if overlay is not None:
         environment["LUIGI_CONFIG_PATH"] = str(overlay)

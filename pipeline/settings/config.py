@@ -17,12 +17,13 @@ from luigi.task_register import Register
 
 from models.training.settings import SPHEREFACE, STFT, TRAININGS, split_names
 from models.training.settings.declarations import find_silent
-from pipeline import sections
-from pipeline.contradictions import find_contradictions
 from pipeline.errors import UserError
-from pipeline.features import SECTION, Feature, read_feature
-from pipeline.parameters import say_limits
-from pipeline.sections import (
+from pipeline.settings import sections
+from pipeline.settings.contradictions import find_contradictions
+from pipeline.settings.features import SECTION, Feature, read_feature
+from pipeline.settings.files import find_overlay, read_settings
+from pipeline.settings.parameters import say_limits
+from pipeline.settings.sections import (
     FEATURE_OPTIONS,
     SECTIONS,
     anet,
@@ -36,12 +37,11 @@ from pipeline.sections import (
     store,
     vnet,
 )
-from pipeline.settings_files import find_overlay, read_settings
 
 # Modules ask for a section as `config.faces()`.
 __all__ = ["SECTIONS", "anet", "audio", "dataset", "embeddings", "faces", "frames", "joint", "run", "store", "vnet"]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TASKS_CFG = "tasks.cfg"
 
 
@@ -114,7 +114,7 @@ def lay_files() -> None:
 
 def find_tasks_cfg() -> Path:
     """Find tasks.cfg: that of the current folder, else the repository's, else the one inside an installed package."""
-    places = (Path(TASKS_CFG), ROOT / TASKS_CFG, Path(__file__).resolve().parent / TASKS_CFG)
+    places = (Path(TASKS_CFG), ROOT / TASKS_CFG, ROOT / "pipeline" / TASKS_CFG)
     return next((path for path in places if path.is_file()), places[-1])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.parameters import (
+from pipeline.settings.parameters import (
     choice,
     epochs,
     integer,

@@ -1,8 +1,8 @@
 import pytest
 
 from models.training.settings import TRAININGS
-from pipeline import config
-from pipeline.contradictions import find_contradictions
+from pipeline.settings import config
+from pipeline.settings.contradictions import find_contradictions
 
 
 def make_sections(**changes):

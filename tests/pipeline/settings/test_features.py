@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from pipeline import features
 from pipeline.errors import UserError
-from pipeline.features import COMING_ALONG, read_feature
 from pipeline.runs.fingerprints import compute_fingerprint, describe_model
-from pipeline.sections import FEATURE_OPTIONS
+from pipeline.settings import features
+from pipeline.settings.features import COMING_ALONG, read_feature
+from pipeline.settings.sections import FEATURE_OPTIONS
 
 CROP = {"input": "crop", "model": "a.onnx"}
 SOUND = {"input": "waveform", "model": "a.onnx", "hop_seconds": "0.1"}

@@ -1,8 +1,8 @@
 import configparser
 
 from models.training.settings import TRAININGS
-from pipeline import config
 from pipeline.runs.fingerprints import compute_fingerprint
+from pipeline.settings import config
 from tests.golden.make_settings import PAGE, PAPERS_RUN, TASKS_CFG, render_page, replace_sections
 
 AGAIN = "it is stale: run `make settings`"

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.paper import CROP_HEIGHT, CROP_WIDTH, SAMPLE_RATE
 from pipeline.chain import Stage
-from pipeline.sections import FEATURE_OPTIONS
+from pipeline.settings.sections import FEATURE_OPTIONS
 from store.features import NAME
 
 #: Begins the names of the sections.
@@ -39,7 +39,7 @@ COMING_ALONG = {
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """What a section says; `pipeline.sections.FEATURE_OPTIONS` says what each option means.
+    """What a section says; `pipeline.settings.sections.FEATURE_OPTIONS` says what each option means.
 
     Args:
         name: What the user calls it.

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.settings_files import (
+from pipeline.settings.files import (
     HELD_BACK_VARIABLE,
     OVERLAY_VARIABLE,
     check_overlay,

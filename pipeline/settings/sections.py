@@ -12,7 +12,7 @@ import luigi
 
 from models.training.settings import TRAININGS
 from models.training.settings.declarations import Declaration, get_declaration
-from pipeline.parameters import LabelRange, choice, epochs, integer, number, path, switch, text
+from pipeline.settings.parameters import LabelRange, choice, epochs, integer, number, path, switch, text
 
 
 class dataset(luigi.Config):
