@@ -6,10 +6,10 @@ import luigi
 
 from pipeline.chain import find_needed
 from pipeline.errors import TransientError
-from pipeline.process_session import current_session
 from pipeline.progress import logger
 from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.run import Run
+from pipeline.session.process_session import current_session
 from store.text import format_count
 
 #: Shards that have tasks of their own. Luigi looks at all tasks each time it is asked for one, so its work grows with

@@ -10,8 +10,8 @@ import luigi
 
 from pipeline.errors import UserError
 from pipeline.process import leave
-from pipeline.process_session import current_session, start_session
 from pipeline.report.features_check import check_features
+from pipeline.session.process_session import current_session, start_session
 from pipeline.settings import config
 from pipeline.shard_tasks import (
     AlignFaces,

@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _copy_predictions(target: Path) -> None:
-    from pipeline.process_session import current_session
+    from pipeline.session.process_session import current_session
 
     shutil.copyfile(current_session().predictions.folder / "predictions.csv", target)

@@ -39,7 +39,7 @@ class Watch:
         on_entry(BEGIN)
 
     def _follow(self):
-        from pipeline import session
+        from pipeline.session import session
 
         working, close = progress.Progress.working, session.Session.close
 

@@ -45,7 +45,7 @@ from pipeline.runs.opening import open_run
 Path("told.json").write_text(json.dumps([vars(stage) for stage in read_status(open_run()).stages]))
 
 from models.training.metrics import EpochMetrics
-from pipeline import session
+from pipeline.session import session
 from pipeline.chain import STAGE_TITLES
 from pipeline.runs.run import compute_file_digest
 from pipeline.training import seed_trainings

@@ -246,7 +246,7 @@ def test_each_kept_extra_is_switched_on_and_off_on_a_finished_store(finished):
 # How many shards' raw crops take up the disk whenever a stage is done; a removed file does while it is mapped.
 COUNT_CROPS = """
 import pathlib
-from pipeline import session
+from pipeline.session import session
 work = session.Session.work
 def work_and_count(self, stage, shard):
     work(self, stage, shard)

@@ -10,14 +10,14 @@ from store.lock import locked
 from tests.pipeline.conftest import ROOT
 
 FAIL = """
-from pipeline import {module}
+from pipeline.session import {module}
 def fail(*what, **how):
     raise {error}
 {module}.{name} = fail
 """
 KILL_AFTER_A_FAILURE = """
 import os, signal
-from pipeline.session import Session
+from pipeline.session.session import Session
 note = Session.note_failure
 def note_and_die(self, *words):
     note(self, *words)

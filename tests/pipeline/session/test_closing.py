@@ -5,10 +5,10 @@ import io
 from rich.console import Console
 
 from pipeline.chain import REPORT_TITLE
-from pipeline.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.progress import StageState
 from pipeline.runs.ledger import LedgerRow
 from pipeline.runs.rates import Rate
+from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
 
 
 def lines(table):

@@ -1,7 +1,7 @@
 """One process's work on a run: the run, the store's lock, progress, failures, and what is printed when it ends.
 
-There is at most one session in a process; pipeline/process_session.py opens and closes it. Nothing else holds or lets
-go of what it holds.
+There is at most one session in a process; process_session.py opens and closes it. Nothing else holds or lets go of what
+it holds.
 """
 
 import contextlib
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
-from pipeline.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.errors import UserError
 from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
 from pipeline.report.clip_pages import FOLDER as PAGES_FOLDER
@@ -30,11 +29,12 @@ from pipeline.runs.ledger import format_ledger
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.rates import note_rates
 from pipeline.runs.run import Run
+from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
+from pipeline.session.waiting import tell_waiting
 from pipeline.settings import config
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, note_needed, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
-from pipeline.waiting import tell_waiting
 from store import files
 from store.errors import StoreError
 

@@ -6,7 +6,7 @@ import luigi.scheduler
 import luigi.worker
 import pytest
 
-from pipeline.waiting import INTERVAL_SECONDS, WaitingNotice
+from pipeline.session.waiting import INTERVAL_SECONDS, WaitingNotice
 
 
 class Waiter:
