@@ -64,8 +64,8 @@ def finish_stub_run(folder: Path) -> None:
     os.chdir(folder)
     os.environ["LUIGI_CONFIG_PATH"] = "mine.cfg"
     from pipeline.runs.beginning import begin
-    from pipeline.runs.ledger import write_ledger
     from pipeline.runs.opening import open_run
+    from pipeline.runs.outcome.ledger import write_ledger
     from pipeline.training.experiment import read_experiment
 
     run = begin(open_run())

@@ -7,7 +7,7 @@ import luigi
 from pipeline.chain import find_needed
 from pipeline.errors import TransientError
 from pipeline.progress import logger
-from pipeline.runs.describing import describe_failure, name_folders
+from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.run import Run
 from pipeline.session.process_session import current_session
 from store.text import format_count

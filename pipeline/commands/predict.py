@@ -19,8 +19,8 @@ from pipeline.prediction.known_clips import find_known
 from pipeline.progress import show_steps
 from pipeline.report.rows import as_csv
 from pipeline.report.tables import title_of
-from pipeline.runs.ledger import LedgerRow
 from pipeline.runs.opening import open_run
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.settings import config
 from pipeline.training.combining import MEAN
 from pipeline.training.data import TrainingData

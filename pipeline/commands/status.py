@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE
 from pipeline.errors import UserError
 from pipeline.progress import format_seconds
-from pipeline.runs.describing import describe_failure, name_folders
-from pipeline.runs.failures import read_failures
 from pipeline.runs.known_content import describe_taken
 from pipeline.runs.opening import open_run
-from pipeline.runs.rates import Rate, read_rates
+from pipeline.runs.outcome.describing import describe_failure, name_folders
+from pipeline.runs.outcome.failures import read_failures
+from pipeline.runs.outcome.rates import Rate, read_rates
 from pipeline.runs.run import Run
 from pipeline.training.experiment import plan_trainings
 from pipeline.training.forecast import forecast_data

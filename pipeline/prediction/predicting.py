@@ -13,8 +13,8 @@ from pipeline.prediction.predictors import Ensemble, find_newest_checkpoints, lo
 from pipeline.report.publish import count_coverage, list_split
 from pipeline.report.report_files import ModelPredictions, Report, build_report, write_report
 from pipeline.runs.fingerprints import compute_fingerprint
-from pipeline.runs.ledger import format_ledger
 from pipeline.runs.opening import open_run
+from pipeline.runs.outcome.ledger import format_ledger
 from pipeline.runs.run import compute_file_digest
 from pipeline.settings import config
 from pipeline.stages.device import describe_machine

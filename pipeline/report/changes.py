@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.chain import STAGES
 from pipeline.runs.changes.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.changes.feature_changes import compare_features, format_value
-from pipeline.runs.ledger import parse_ledger
+from pipeline.runs.outcome.ledger import parse_ledger
 from pipeline.settings.config import find_default, is_result
 
 

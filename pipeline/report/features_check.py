@@ -2,7 +2,7 @@
 
 from pipeline.errors import UserError
 from pipeline.report.baselines.opensmile_baseline import check_packages
-from pipeline.runs.ledger import LedgerRow, find_bad
+from pipeline.runs.outcome.ledger import LedgerRow, find_bad
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import make_folds
 from store.text import format_count

@@ -21,7 +21,7 @@ from pipeline.report.report_files import ModelPredictions, SplitListing, build_r
 from pipeline.report.selection import describe_selection
 from pipeline.report.speech import describe_speech
 from pipeline.runs.fingerprints import describe_packages
-from pipeline.runs.ledger import LedgerRow, count_statuses, format_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, count_statuses, format_ledger
 from pipeline.runs.run import Run
 from pipeline.stages.device import describe_machine
 from pipeline.training.combining import average, fall_back

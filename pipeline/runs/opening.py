@@ -16,9 +16,9 @@ from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.process import collecting_later
-from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
 from pipeline.runs.kept_crops import check_crops_stay
+from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.planning import check_vanished, find_read_again, plan_clips, read_listing
 from pipeline.runs.run import Run
 from pipeline.runs.stage_files import StageFiles

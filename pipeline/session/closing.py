@@ -6,8 +6,8 @@ from rich.table import Table
 
 from pipeline.chain import REPORT_TITLE
 from pipeline.progress import StageState, format_seconds
-from pipeline.runs.ledger import LedgerRow, count_statuses
-from pipeline.runs.rates import Rate
+from pipeline.runs.outcome.ledger import LedgerRow, count_statuses
+from pipeline.runs.outcome.rates import Rate
 
 
 def make_clips_table(rows: Iterable[LedgerRow]) -> Table:

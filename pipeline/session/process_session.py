@@ -17,8 +17,8 @@ from luigi.retcodes import retcode
 
 from pipeline.errors import UserError
 from pipeline.process import explain_interrupt, leave, raise_file_limit, was_interrupted
-from pipeline.runs.describing import describe_failure, name_folders
 from pipeline.runs.locking import open_locked
+from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.session.session import Session
 from pipeline.settings import config
 from pipeline.training.folds import check_folds

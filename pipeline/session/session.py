@@ -22,12 +22,12 @@ from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.features_check import describe_unread
 from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
-from pipeline.runs.describing import FORBIDDEN, describe_failure, name_folders
-from pipeline.runs.failures import clear_failures, forget_failure, read_failures, write_failure
 from pipeline.runs.known_content import describe_taken
-from pipeline.runs.ledger import format_ledger
+from pipeline.runs.outcome.describing import FORBIDDEN, describe_failure, name_folders
+from pipeline.runs.outcome.failures import clear_failures, forget_failure, read_failures, write_failure
+from pipeline.runs.outcome.ledger import format_ledger
+from pipeline.runs.outcome.rates import note_rates
 from pipeline.runs.plan import advise_shard_size
-from pipeline.runs.rates import note_rates
 from pipeline.runs.run import Run
 from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
 from pipeline.session.waiting import tell_waiting

@@ -15,7 +15,7 @@ from pipeline.dataset.holding_out import hold_out
 from pipeline.dataset.utterances import Utterance, tell_label_range
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import find_crops
-from pipeline.runs.ledger import LedgerRow, read_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.clips import SplitRows
 

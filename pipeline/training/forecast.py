@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from pipeline.runs.changes.clip_changes import UNREAD
-from pipeline.runs.ledger import FeatureState, LedgerRow, parse_ledger, read_ledger
+from pipeline.runs.outcome.ledger import FeatureState, LedgerRow, parse_ledger, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 

@@ -18,7 +18,7 @@ from pipeline.chain import NETWORK_TITLES
 from pipeline.process import collecting_later
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.settings.config import Settings
 from pipeline.training.curves import find_curves
 from pipeline.training.data import TrainingData

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.inputs.clips import Clips
 from models.paper import STFT_HOP_SECONDS
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.training.data import TrainingData
 
 

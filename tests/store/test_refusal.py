@@ -8,7 +8,7 @@ from pathlib import Path
 from store.records.erased import read_erased
 
 CODE = """
-from pipeline.runs.ledger import read_ledger
+from pipeline.runs.outcome.ledger import read_ledger
 from pipeline.runs.opening import open_run
 run = open_run()
 members = [member.name for plan in run.plan.shards.values() for member in plan.members]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from store.text import format_count
 
 #: Names given of each kind of change; of the rest the number.

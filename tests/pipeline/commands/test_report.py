@@ -9,7 +9,7 @@ from pipeline.__main__ import main
 from pipeline.commands.report import compare_reports, read_report
 from pipeline.errors import UserError
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
-from pipeline.runs.ledger import LedgerRow, format_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 
 U = 16
 VIDEOS = [f"v{i // 4}" for i in range(U)]

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pipeline.dataset.utterances import DatasetError, map_label, read_dataset, tell_label_range
-from pipeline.runs.ledger import LedgerRow, format_ledger, parse_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger, parse_ledger
 from pipeline.settings.contradictions import find_contradictions
 from pipeline.settings.sections import SECTIONS
 from store.labels import LEDGER_COLUMNS, read_labels

@@ -19,7 +19,7 @@ from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
 from pipeline.prediction.predicting import open_predictor
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_ensemble, load_predictor
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.training import windows
 from pipeline.training.clips import JpegCrops
 from pipeline.training.windows import cut_windows, place_windows

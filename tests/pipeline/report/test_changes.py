@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.report.changes import Basis, describe_changes, find_data, find_settings
-from pipeline.runs.ledger import LedgerRow, format_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 
 
 def basis(rows=("v/a",), features=None, **settings):

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.report import features_check
 from pipeline.report.features_check import check_features, describe_unread
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 
 OK = LedgerRow("v/a", "train", "ok", "ok", 100, 5)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.report.history import FIRST, HISTORY, NUMBERS, collect_history, format_history, parse_history
 from pipeline.report.history_page import PAGE, keep_history
-from pipeline.runs.ledger import LedgerRow, format_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 
 EVIL = "<script>alert(1)</script>"
 

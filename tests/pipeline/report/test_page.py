@@ -13,7 +13,7 @@ from pipeline.report.page import render_page
 from pipeline.report.publish import count_coverage, note_missing_files, read_curve
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
 from pipeline.report.tables import format_tables
-from pipeline.runs.ledger import LedgerRow, format_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 from store.pages_mark import page_number
 
 U = 24

@@ -16,7 +16,7 @@ from pipeline.report.publish import (
     read_curve,
 )
 from pipeline.report.report_files import SplitListing
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 
 NAN = float("nan")
 

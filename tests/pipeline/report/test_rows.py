@@ -6,7 +6,7 @@ import io
 import pytest
 
 from pipeline.report.rows import DetailRow, format_details, format_predictions, parse_details
-from pipeline.runs.ledger import LedgerRow, format_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 
 NAMES = ["5b44393ed", "-571d8cVauQ", "=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "'=1", "'tis", "ü b"]
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from pipeline.report.speech import describe_speech
-from pipeline.runs.ledger import FeatureState, LedgerRow
+from pipeline.runs.outcome.ledger import FeatureState, LedgerRow
 from pipeline.settings.features import read_feature
 
 FEATURE = read_feature("features.talk", {"input": "waveform", "model": "voice_activity"})

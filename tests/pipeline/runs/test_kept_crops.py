@@ -9,7 +9,7 @@ import pytest
 from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
 from pipeline.runs.kept_crops import PASSING, describe_crops, find_crops, remove_passing_crops
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.runs.plan import Plan
 from pipeline.runs.run import Run
 from pipeline.settings.config import Settings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.runs.plan import make_plan
 from store.errors import StoreError
 from store.records.plans import Member, StoredPlan, read_stored_plans

@@ -43,7 +43,7 @@ def break_sound(workplace, which, message=OLD):
 
 def sound_statuses(workplace):
     code = (
-        "from pipeline.runs.opening import open_run\nfrom pipeline.runs.ledger import read_ledger\n"
+        "from pipeline.runs.opening import open_run\nfrom pipeline.runs.outcome.ledger import read_ledger\n"
         "print({n: r.sound for n, r in read_ledger(open_run()).items()})\nraise SystemExit(0)"
     )
     ended = workplace.run(task="Features", code=code)

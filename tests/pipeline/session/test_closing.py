@@ -6,8 +6,8 @@ from rich.console import Console
 
 from pipeline.chain import REPORT_TITLE
 from pipeline.progress import StageState
-from pipeline.runs.ledger import LedgerRow
-from pipeline.runs.rates import Rate
+from pipeline.runs.outcome.ledger import LedgerRow
+from pipeline.runs.outcome.rates import Rate
 from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline.runs.failures import read_failures
+from pipeline.runs.outcome.failures import read_failures
 from store.lock import locked
 from tests.pipeline.conftest import ROOT
 

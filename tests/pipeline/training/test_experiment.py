@@ -9,7 +9,7 @@ import pytest
 from pipeline.dataset.groups import group_utterances
 from pipeline.dataset.utterances import Utterance
 from pipeline.errors import UserError
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.training.experiment import Experiment, note_needed
 
 

@@ -13,7 +13,7 @@ from pipeline.report.baselines.opensmile_baseline import (
     make_opensmile_baselines,
 )
 from pipeline.report.report_files import SplitListing
-from pipeline.runs.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow
 
 
 def test_a_missing_package_is_named_before_anything_begins(monkeypatch):

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from pipeline.runs.changes.clip_changes import UNREAD, ClipFacts, describe_clip_changes
-from pipeline.runs.ledger import LedgerRow, format_ledger, parse_ledger
+from pipeline.runs.outcome.ledger import LedgerRow, format_ledger, parse_ledger
 
 FACTS = ClipFacts("train", 0.2, 0.1, "ab")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.runs.describing import describe_failure
+from pipeline.runs.outcome.describing import describe_failure
 from pipeline.training.launcher import TrainingProcessError
 
 FOLDERS = {"[store] root": Path("data/store"), "[run] root": Path("runs")}

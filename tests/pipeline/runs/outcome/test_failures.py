@@ -3,14 +3,14 @@
 import subprocess
 import sys
 
-from pipeline.runs.failures import clear_failures, forget_failure, read_failures, write_failure
+from pipeline.runs.outcome.failures import clear_failures, forget_failure, read_failures, write_failure
 from tests.pipeline.conftest import ROOT
 
 #: A host that fails in many things, and does a part of them at a later try.
 HOST = """
 import sys
 from pathlib import Path
-from pipeline.runs.failures import forget_failure, write_failure
+from pipeline.runs.outcome.failures import forget_failure, write_failure
 folder, host = Path(sys.argv[1]), sys.argv[2]
 sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
 for number in range(40):

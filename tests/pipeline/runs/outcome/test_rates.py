@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.runs.rates import Rate, note_rates, read_rates
+from pipeline.runs.outcome.rates import Rate, note_rates, read_rates
 
 
 def test_rates_of_several_runs_are_taken_together(tmp_path):
