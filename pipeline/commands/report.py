@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
-from pipeline.report.changes import Basis, find_data, find_settings, read_text
+from pipeline.report.history.changes import Basis, find_data, find_settings, read_text
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow, parse_details
 from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both

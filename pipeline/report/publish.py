@@ -15,7 +15,7 @@ from pipeline.report.clip_pages import collect_results
 from pipeline.report.constant import note_constant
 from pipeline.report.cross_validation import score_folds
 from pipeline.report.ensemble import Members, score_members
-from pipeline.report.history_page import keep_history
+from pipeline.report.history.history_page import keep_history
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report, write_report
 from pipeline.report.selection import describe_selection

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from pipeline.report.history import FIRST, HISTORY, NUMBERS, collect_history, format_history, parse_history
-from pipeline.report.history_page import PAGE, keep_history
+from pipeline.report.history.history import FIRST, HISTORY, NUMBERS, collect_history, format_history, parse_history
+from pipeline.report.history.history_page import PAGE, keep_history
 from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 
 EVIL = "<script>alert(1)</script>"

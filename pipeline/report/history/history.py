@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dataset.utterances import SPLITS
-from pipeline.report.changes import Basis, describe_changes
+from pipeline.report.history.changes import Basis, describe_changes
 from pipeline.report.rows import as_csv
 from store.text import read_cell
 

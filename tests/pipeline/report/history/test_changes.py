@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.report.changes import Basis, describe_changes, find_data, find_settings
+from pipeline.report.history.changes import Basis, describe_changes, find_data, find_settings
 from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
 
 

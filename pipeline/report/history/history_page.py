@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.report.figures import plots
-from pipeline.report.history import HISTORY, HistoryEntry, HistoryScore, collect_history, format_history
+from pipeline.report.history.history import HISTORY, HistoryEntry, HistoryScore, collect_history, format_history
 from pipeline.report.page import make_environment
 from pipeline.report.scoring import format_interval
 from store import files
