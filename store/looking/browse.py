@@ -67,8 +67,8 @@ def write_pages(
     labels = store.list_labels() if ledger is None else read_labels(ledger)
     said = _find_results(store) if results is None else read_results(results)
     names = list(store)
-    (folder / "clips").mkdir(parents=True, exist_ok=True)
-    write_mark(folder, store.listing.run)
+    write_mark(folder, store.listing.run)  # first of all: without it the folder is taken for somebody else's
+    (folder / "clips").mkdir(exist_ok=True)
     for each in (folder, folder / "clips"):
         files.remove_leftovers(each)
     made = _read_made(folder)
@@ -97,10 +97,16 @@ def _check_folder(store: FeatureStore, folder: Path) -> None:
     parts = folder.resolve().relative_to(store.folder.resolve()).parts if inside else ("",)
     if not parts or is_own_folder(parts[0]):
         raise StoreError(f"{folder} is the store's own; name a new folder for the pages")
-    if folder.exists() and any(folder.iterdir()) and not (folder / PAGES_MARK).exists():
+    if folder.exists() and not (folder / PAGES_MARK).exists() and any(map(_is_foreign, folder.iterdir())):
         raise StoreError(f"{folder} holds other files; name a new folder for the pages")
     if (folder / "clips").is_symlink():
         raise StoreError(f"{folder / 'clips'} is a link; remove it, or name a new folder for the pages")
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether something in a folder without a mark is more than what `browse` leaves when it is killed at once."""
+    is_empty_folder = path.name == "clips" and path.is_dir() and not any(path.iterdir())  # made before the mark once
+    return not is_empty_folder and not files.is_leftover(path)
 
 
 def _find_results(store: FeatureStore) -> Results:

@@ -5,8 +5,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import urllib.parse
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from store.pages_mark import PAGES_MARK, page_number
 from store.records.listings import Listing
 from tests.store.stores import FINGERPRINTS, make_store, write_wav
 
+ROOT = Path(__file__).resolve().parents[3]
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt install chromium")
 
@@ -215,6 +219,37 @@ def test_pages_replace_earlier_ones_and_nothing_else(store, pages, tmp_path, cap
     (pages / PAGES_MARK).unlink()
     assert main(["browse", str(root), "-o", str(pages)]) == 2
     assert "pages holds other files; name a new folder for the pages" in capsys.readouterr().err
+
+
+DIES = """
+import os, signal, sys
+changes = 0
+def hear(event, words):
+    global changes
+    is_written = event == "open" and isinstance(words[1], str) and words[1] != "r"
+    if is_written or event in ("os.rename", "os.remove", "os.mkdir"):
+        changes += 1
+        if changes == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+from store.__main__ import main
+sys.addaudithook(hear)
+main(sys.argv[2:])
+"""
+
+
+def test_pages_that_were_killed_at_once_are_begun_again(store, tmp_path):
+    """Without its mark the folder was taken for somebody else's, and no run wrote pages into it again."""
+    root = store[0]
+    for moment in (2, 3, 4):
+        folder = tmp_path / str(moment)
+        command = ["browse", str(root), "-o", str(folder)]
+        killed = subprocess.run([sys.executable, "-c", DIES, str(moment), *command], cwd=ROOT)
+        assert killed.returncode == -signal.SIGKILL
+        assert main(command) == 0, moment
+        assert (folder / "index.html").exists()
+        assert [path for path in folder.rglob("*") if ".partial-" in path.name] == []
+    (tmp_path / "earlier" / "clips").mkdir(parents=True)  # an earlier release made this before its mark
+    assert main(["browse", str(root), "-o", str(tmp_path / "earlier")]) == 0
 
 
 def test_only_pages_of_what_has_changed_are_written(store, pages, tmp_path, capsys):
