@@ -92,9 +92,12 @@ class Progress:
 
     def expect(self, name: str, total: int, unit: str = "clips") -> None:
         """Announce a stage; one with nothing to do is not shown."""
+        before = self.stages.get(name)
         self.stages[name] = state = StageState(name, total, unit)
+        if before is not None:  # how much there is to do was found while it was at work
+            state._started = before._started
         if self._bars is not None and total:
-            state.bar = self._bars.add_task(name, total=total, rate="", note="", start=False)
+            state.bar = self._bars.add_task(name, total=total, rate="", note="", start=state._started is not None)
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
@@ -107,6 +110,7 @@ class Progress:
         try:
             yield
         finally:
+            state = self.stages[name]
             state.seconds, state._started = state.elapsed, None
 
     def tick(self, name: str, note: str = "") -> None:

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 # What a terminal obeys, or what turns the order of what is read: control characters, lone surrogates, separators of
@@ -12,6 +12,10 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 # A spreadsheet takes such a cell for a formula, behind whatever apostrophes of ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _FORMULA_STARTS = frozenset("'=+-@\t\r")
+# Marks that stand on the letter before and joiners that nobody sees; letters of two columns, East Asian ones and emoji.
+_NO_COLUMN = frozenset(("Mn", "Me", "Cf"))
+_WIDE = frozenset("WF")
+_WORD = re.compile("( *)([^ ]+)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
@@ -39,17 +43,45 @@ def wrap(line: str, width: int) -> str:
         short
         words
     """
-    if len(line) <= width:
+    if count_columns(line) <= width:
         return line
     blanks = len(line) - len(line.lstrip(" "))
-    return textwrap.fill(
-        line,
-        width,
-        subsequent_indent=" " * (blanks + 2 if blanks < width // 2 else 0),
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
+    indent = " " * (blanks + 2 if blanks < width // 2 else 0)
+    lines = [""]
+    for gap, word in _WORD.findall(line):
+        if lines[-1] and count_columns(lines[-1] + gap + word) > width:
+            lines.append("")
+            gap = indent
+        # A path that fits the line by itself alone stands at its very left.
+        lines[-1] += gap + word if lines[-1] or count_columns(gap + word) <= width else word
+    return "\n".join(lines)
+
+
+def count_columns(text: str) -> int:
+    """Count the columns of a terminal that text takes: two for a wide letter, none for a mark on the one before.
+
+    >>> count_columns("ab"), count_columns("表情"), count_columns("u\u0308")
+    (2, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(map(_count_letter, text))
+
+
+def _count_letter(letter: str) -> int:
+    if unicodedata.category(letter) in _NO_COLUMN:
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in _WIDE else 1
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Fill text up with blanks to a number of columns, in front of it where it is to stand at the right edge.
+
+    >>> pad("表", 4), pad("表", 4, right=True)
+    ('表  ', '  表')
+    """
+    blanks = " " * (width - count_columns(text))
+    return blanks + text if right else text + blanks
 
 
 def escape_json(text: str) -> str:
@@ -109,10 +141,10 @@ def render_table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: It
     """
     right = set(right)
     table = [[escape(cell) for cell in row] for row in (titles, *rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+    widths = [max(count_columns(row[column]) for row in table) for column in range(len(titles))]
     lines = []
     for row in table:
-        cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [pad(c, w, right=k in right) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 

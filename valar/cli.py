@@ -6,8 +6,10 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from valar import __version__
+from valar import __version__, closing
+from valar.group_help import add_help, begin_sentence, find_commands
 from valar.packages import check_packages
 from valar.settings import SettingsError, use_settings
 from valar.terminal import fitting_lines
@@ -53,14 +55,22 @@ class Entry:
 
 
 COMMANDS = {
-    "init": Entry("look at a folder of clips; write valar.cfg and CSV", "valar.init.command", "valar init clips"),
+    "init": Entry(
+        "look at a folder of clips; write valar.cfg and CSV",
+        "valar.init.command",
+        "valar init clips\nvalar init clips --try\nvalar init clips --csv labels.csv --label-range 1 9",
+    ),
     "fetch-omg": Entry(
         "fetch the recordings that OMG-Emotion's files link to",
         "valar.fetching.fetch_omg",
         "valar fetch-omg omg_TrainVideos.csv omg_ValidationVideos.csv -o videos",
     ),
-    "run": Entry("features, three networks and the report", "valar.run", "valar run", is_free=True),
-    "features": Entry("features only", "valar.features", "valar features", is_free=True),
+    "run": Entry(
+        "features, three networks and the report", "valar.run", "valar run\nvalar run --config trial.cfg", is_free=True
+    ),
+    "features": Entry(
+        "features only", "valar.features", "valar features\nvalar features --config trial.cfg", is_free=True
+    ),
     "status": Entry(
         "what is done, waiting and failed", "pipeline.commands.status", "valar status --json\nvalar status Features"
     ),
@@ -73,15 +83,18 @@ COMMANDS = {
         "arousal and valence of a video, or of a folder of clips",
         "valar.predict",
         "valar predict talk.mp4\nvalar predict talk.mp4 --over-time 1 -o talk.csv\n"
-        "valar predict clips -o predictions.csv",
+        "valar predict clips -o predictions.csv\nvalar predict talk.mp4 --checkpoint runs/checkpoints/vnet-1a2b3c",
     ),
     "evaluate": Entry(
         "score predictions as the challenge does",
         "pipeline.commands.evaluate",
-        "valar evaluate validation.csv predictions.csv",
+        "valar evaluate validation.csv predictions.csv\nvalar evaluate validation.csv mine.csv theirs.csv\n"
+        "valar evaluate ratings.csv predictions.csv --label-range 1 9",
     ),
     "faces": Entry(
-        "draw what face detection finds in a clip", "pipeline.commands.faces", "valar faces talk.mp4 -o sheet.png"
+        "draw what face detection finds in a clip",
+        "pipeline.commands.faces",
+        "valar faces talk.mp4 -o sheet.png\nvalar faces talk.mp4 -o sheet.png --smallest-face 20",
     ),
     "gc": Entry(
         "remove old checkpoints (old features: valar store gc)",
@@ -137,7 +150,7 @@ def _run(name: str, words: list[str]) -> int:
     entry = COMMANDS[name]
     module = importlib.import_module(entry.module)
     if entry.is_group:
-        return int(module.main(words, prog=f"valar {name}"))
+        return _run_group(name, module, words)
     parser = make_parser(name, module)
     if not words and any(action.required for action in parser._actions):
         parser.print_help()
@@ -147,7 +160,25 @@ def _run(name: str, words: list[str]) -> int:
         arguments.rest = rest
     else:
         arguments = parser.parse_args(words)
-    return int(module.run(arguments))
+    code = int(module.run(arguments))
+    closing.close(name, words, arguments, code)
+    return code
+
+
+def _run_group(name: str, module: Any, words: list[str]) -> int:
+    prog = f"valar {name}"
+    helper = add_help(module.make_parser(prog), name)
+    asked = find_commands(helper).get(words[0]) if words else None
+    if asked is not None and {"-h", "--help"} & {*words}:
+        helper.parse_args(words)  # ends with the help
+    if asked is not None and len(words) == 1 and any(a.required and a.dest != "store" for a in asked._actions):
+        asked.print_help()
+        return WRONG_USE
+    code = int(module.main(words, prog=prog))
+    if code in (0, 1) and words:
+        whole = module.add_store(words, prog) if hasattr(module, "add_store") else words
+        closing.close(f"{name} {words[0]}", words[1:], module.make_parser(prog).parse_args(whole), code)
+    return code
 
 
 def make_top_parser() -> argparse.ArgumentParser:
@@ -168,7 +199,7 @@ def make_parser(name: str, module: object) -> argparse.ArgumentParser:
     entry = COMMANDS[name]
     parser = argparse.ArgumentParser(
         prog=f"valar {name}",
-        description=textwrap.fill(getattr(module, "HELP", entry.summary), 79),
+        description=textwrap.fill(begin_sentence(getattr(module, "HELP", entry.summary)), 79),
         epilog=f"Examples:\n{_indent(entry.examples)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -11,12 +11,19 @@ from valar.cli import WRONG_USE
 from valar.luigi_task import run_task
 
 HELP = "Predict arousal and valence of a video, or of all clips in a folder, with a trained network."
+#: What arguments of a video's prediction mean for a folder too.
+_HELP_OF_BOTH = {
+    "video": "a video, a sound file, or a folder of clips",
+    "output": "CSV file of --over-time (default: <video>-over-time.csv, plot beside) or of a folder's predictions",
+}
 _OF_VIDEOS = ("over_time", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of both."""
     predict.add_arguments(parser)
+    for action in parser._actions:
+        action.help = _HELP_OF_BOTH.get(action.dest, action.help)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = run_task("Predict", words)
     if code == 0 and arguments.output:
         _copy_predictions(arguments.output)
+        print(f"{arguments.output}: the same predictions")
     return code
 
 

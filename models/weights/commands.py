@@ -134,10 +134,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.add_argument("-v", "--verbose", action="store_true", help="also print files, digests and sources")
     fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
-    fetching.add_argument("name", choices=list(WEIGHTS))
+    fetching.add_argument("name", choices=list(WEIGHTS), help="which ones; `list` says what each is for")
     fetching.add_argument(
-        "--base-url", help="a mirror, https:// or http://: the file is looked for under it by its own name"
+        "--base-url",
+        metavar="URL",
+        help="a mirror, https:// or http://: the file is looked for under it by its own name",
     )
     for command in (listing, fetching):
-        command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="default: %(default)s")
+        command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: %(default)s")
     return parser

@@ -42,14 +42,18 @@ Picture = tuple[np.ndarray, int]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("video", type=Path)
+    parser.add_argument("video", type=Path, help="a video")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png", help="or SHEET.jpg")
-    parser.add_argument("--smallest-face", type=int, help="pixels; by default [faces] smallest_face_px")
-    parser.add_argument("--detect-every", type=int, help="frames; by default [faces] detect_every")
+    parser.add_argument("--smallest-face", type=int, metavar="PIXELS", help="by default [faces] smallest_face_px")
+    parser.add_argument("--detect-every", type=int, metavar="FRAMES", help="by default [faces] detect_every")
     parser.add_argument("--speaker", default="", help="as in the overrides: 'x y', '@seconds' or 'x y @seconds'")
-    parser.add_argument("--video-stream", type=int, help="which of the file's picture streams, from 0")
-    parser.add_argument("--rotation", default="", help="degrees clockwise: 90, 180 or 270, as in the overrides")
-    parser.add_argument("--pictures", type=int, default=24, help="how many pictures and crops to show")
+    parser.add_argument(
+        "--video-stream", type=int, metavar="NUMBER", help="which of the file's picture streams, from 0"
+    )
+    parser.add_argument(
+        "--rotation", default="", metavar="DEGREES", help="clockwise: 90, 180 or 270, as in the overrides"
+    )
+    parser.add_argument("--pictures", type=int, default=24, metavar="NUMBER", help="how many to show (default: 24)")
 
 
 def run(arguments: argparse.Namespace) -> int:

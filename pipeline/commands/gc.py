@@ -24,7 +24,9 @@ HELP = "remove checkpoints that no report and not the last run names; reports st
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--runs", type=Path, help="the folder of runs (default: [run] root of the settings)")
+    parser.add_argument(
+        "--runs", type=Path, metavar="DIR", help="the folder of runs (default: [run] root of the settings)"
+    )
     parser.add_argument("--newest", type=_count, metavar="N", help="only the N newest reports keep their checkpoints")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -13,7 +13,7 @@ def add_label_range(parser: argparse.ArgumentParser, what: str) -> None:
         "--label-range",
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help=f"from where to where {what} go by their scale, such as 1 9 (default: -1 1)",
+        help=f"the ends of the scale of {what}, such as 1 9 (default: -1 1)",
     )
 
 

@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=Path,
         action="append",
+        metavar="DIR",
         help="folder of a trained network, by default Joint of the newest report; given again, the mean of all counts",
     )
     parser.add_argument("--over-time", type=float, metavar="STEP", help="apply a moving window every STEP seconds")

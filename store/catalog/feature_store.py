@@ -91,17 +91,37 @@ class FeatureStore:
         name = self.find_name(name)
         listing = self.find_listing(name)
         if listing is None:
-            near = difflib.get_close_matches(name, self._names, 3, 0.6)
-            hint = f"; the nearest names are {', '.join(near)}" if near else ""
+            hint = self.describe_nearest(name)
             raise UtteranceNotFoundError(
-                f"{name!r} is not among the {format_count(len(self), 'utterance')} of {self.folder}{hint}"
+                f"{name!r} is not among the {format_count(len(self), 'utterance')} of {self.folder}"
+                f"{'; ' if hint else ''}{hint}"
             )
         return Clip(self.shard, name, listing)
 
     def find_name(self, name: str) -> str:
-        """Give an utterance's name where it is written with its file's ending; else the name as it is."""
+        """Give an utterance's name where it is written with its file's ending, or without its video; else as it is.
+
+        Without its video it is found where one utterance alone is called so.
+        """
         stem, dot, _ = name.rpartition(".")
-        return stem if dot and name not in self and stem in self else name
+        if name in self or not isinstance(name, str):
+            return name
+        if dot and stem in self:
+            return stem
+        found = self._find_without_video(name, stem) if "/" not in name else []
+        return found[0] if len(found) == 1 else name
+
+    def _find_without_video(self, *names: str) -> list[str]:
+        wanted = {name for name in names if name}
+        return [whole for whole in self._names if whole.partition("/")[2] in wanted]
+
+    def describe_nearest(self, name: str) -> str:
+        """Say which utterances have nearly this name; "" where none has."""
+        near = self._find_without_video(name, name.rpartition(".")[0])[:3] if "/" not in name else []
+        near = near or difflib.get_close_matches(name, self._names, 3, 0.6)
+        if not near:
+            return ""
+        return f"the nearest {'name is' if len(near) == 1 else 'names are'} {', '.join(near)}"
 
     @property
     def stages(self) -> list[str]:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from store.catalog.feature_store import FeatureStore
 from store.commands.command import Command, show
@@ -15,6 +15,17 @@ from store.export.rows import Labels
 from store.labels import Label
 from store.looking.browse import write_pages
 from store.text import escape, format_count
+
+
+class _InPlaceOf(argparse.Action):
+    """An option that may be given in place of the argument that it is called after."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, *_: Any) -> None:
+        """Take the value; the argument need not be there then."""
+        setattr(namespace, self.dest, value)
+        for action in parser._actions:
+            if action.dest == self.dest and not action.option_strings:
+                action.required = False
 
 
 class Export(Command):
@@ -30,7 +41,10 @@ class Export(Command):
         """Take the format, the folder, and MMSA's labels."""
         super().add_arguments(parser)
         parser.add_argument("--to", required=True, choices=[*EXPORTERS, "mmsa"], help="the format")
-        parser.add_argument("folder", type=Path, help="a new or empty folder")
+        parser.add_argument("folder", type=Path, metavar="DIR", help="a new or empty folder")
+        parser.add_argument(
+            "-o", "--output", dest="folder", type=Path, action=_InPlaceOf, metavar="DIR", help="the same, as an option"
+        )
         parser.add_argument(
             "--labels",
             action="append",

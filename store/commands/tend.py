@@ -101,7 +101,9 @@ class Compact(Command):
         """Take the size of a full shard."""
         super().add_arguments(parser)
         _offer_dry_run(parser)
-        parser.add_argument("--shard-size", type=int, default=64, help="most utterances in a shard (default: 64)")
+        parser.add_argument(
+            "--shard-size", type=int, default=64, metavar="NUMBER", help="most utterances in a shard (default: 64)"
+        )
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
@@ -130,7 +132,12 @@ class Erase(Command):
         _offer_dry_run(parser)
         parser.add_argument("names", nargs="+", metavar="VIDEO|UTTERANCE", help="video, or video/utterance")
         parser.add_argument(
-            "--runs", action="append", type=Path, default=[], help="also search this folder of runs for their names"
+            "--runs",
+            action="append",
+            type=Path,
+            default=[],
+            metavar="DIR",
+            help="also search this folder of runs for their names",
         )
         parser.add_argument("--yes", action="store_true", help="do not ask, even on a terminal")
 

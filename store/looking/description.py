@@ -1,6 +1,5 @@
 """One utterance: what every stage holds of it, and why it is missing, bad or stale."""
 
-import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -153,11 +152,10 @@ def explain_utterance(root: Path, name: str) -> list[str]:
     garbage = _Garbage(root, store.listings)
     listing = store.find_listing(name)
     if listing is None:
-        near = difflib.get_close_matches(name, store, 3, 0.6)
         runs = f"the run {store.listing.run} does not list" if len(store.listings) == 1 else "no run lists"
         sentences = [f"{runs} {name}, or has found no file of that name"]
-        if near:
-            sentences.append(f"the nearest names are {', '.join(near)}")
+        if near := store.describe_nearest(name):
+            sentences.append(near)
         return sentences + [f"an earlier run has planned it: {garbage.explain(holder)}" for holder in holders]
     shard = listing.shards[name]
     sentences = [f"{name} is in the shard {shard} of the run {listing.run}"]

@@ -1,5 +1,9 @@
 """What is shown of steps where there is no terminal."""
 
+import io
+
+from rich.console import Console
+
 from pipeline import progress
 
 
@@ -28,3 +32,17 @@ def test_a_terminal_has_one_bar_over_all_steps():
     steps.advance(0.5)
     (task,) = bars.tasks
     assert (task.description, task.completed, task.total) == ("faces", 1.5, 2)
+
+
+def test_a_stage_whose_work_is_counted_while_it_is_at_work_has_its_time(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = progress.Progress(Console(file=io.StringIO()))
+    with shown.working("pages of clips"):
+        now[0] += 1
+        shown.expect("pages of clips", 2, "pages")
+        for _ in range(2):
+            now[0] += 2
+            shown.tick("pages of clips")
+    state = shown.stages["pages of clips"]
+    assert (state.done, state.elapsed, state.rate) == (2, 5.0, 0.4)

@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.progress import Steps, show_steps
 from store.text import escape, format_count
 from valar.cli import WRONG_USE
+from valar.closing import say_next
 from valar.fetching.downloading import Downloader, FetchError, Wishes, check_yt_dlp, split_link
 from valar.fetching.recordings import (
     DEAD,
@@ -238,7 +239,7 @@ def _say_result(arguments: argparse.Namespace, job: FetchJob, recordings: Sequen
     print(f"{total - lost} of {total} utterances have their recording")
     if lost < total:
         named = "".join(f" --csv {shlex.quote(str(path))}" for path in arguments.csv)
-        print(f"next:\n  valar init {shlex.quote(str(arguments.output))}{named}")
+        say_next([f"valar init {shlex.quote(str(arguments.output))}{named}"])
 
 
 def name_unfinished(link: str) -> str:

@@ -11,6 +11,7 @@ from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
 from store.text import format_count
+from valar.closing import say_next
 from valar.init.inventory import Inventory, look_into
 from valar.init.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
 from valar.settings import FILE_NAME
@@ -51,13 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="random weights and small networks: works offline, in minutes",
     )
-    add_label_range(parser, "the labels, which are mapped to -1 1,")
+    add_label_range(parser, "the labels, which are mapped to -1 and 1")
     parser.add_argument("--force", action="store_true", help=f"write {FILE_NAME} and its CSV files anew")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, write, and say what was taken; 2 when the folder or a CSV file cannot be used."""
-    if Path(FILE_NAME).exists() and not arguments.force:
+    if Path(FILE_NAME).exists() and arguments.folder.is_dir() and not arguments.force:
         print(f"{FILE_NAME} is here already; --force writes it and its CSV files anew", file=sys.stderr)
         return 2
     try:
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     Path(FILE_NAME).write_text(settings, encoding="utf-8")
     print("\n".join([what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"]))
-    print("\n".join(next_steps(is_labelled=bool(named["train"]), is_trial=arguments.is_trial)))
+    say_next(next_steps(is_labelled=bool(named["train"]), is_trial=arguments.is_trial))
     return 0
 
 
@@ -227,4 +228,4 @@ def next_steps(*, is_labelled: bool, is_trial: bool) -> list[str]:
     absent = [name for name in wanted if not (DEFAULT_FOLDER / WEIGHTS[name].file_name).is_file()]
     steps = [] if is_trial else [f"valar weights fetch {name}" for name in absent]
     steps.append("valar run" if is_labelled else "valar features")
-    return ["next:", *(f"  {step}" for step in steps)]
+    return steps

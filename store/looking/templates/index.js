@@ -13,6 +13,11 @@ const CLIPS = PAGES.clips.map((row) => {
   };
 });
 const has = (key) => CLIPS.some((clip) => clip[key] !== null && clip[key] !== false && clip[key] !== "");
+const MEANINGS = {
+  label: "arousal and valence", predicted: "arousal and valence", error: "distance between label and prediction",
+  coverage: "share of the frames in which the speaker's face was found", score: "how sure the detector is of a face, on average",
+  level: "of the sound; 0 is the loudest there can be", badness: "0 where no fault was found; 2 more without sound or without a face, up to 1 more for gaps, doubtful faces, clipping and silence",
+};
 // Title, key, class, how a number is shown. Columns of the second and third class leave when a screen is narrow.
 const COLUMNS = [
   ["", "face", ""], ["clip", "clip", "name"], ["split", "split", "second"], ["label a / v", "label", "number second", pair],
@@ -105,6 +110,7 @@ function makeHead() {
   for (const [, key, kind, format] of COLUMNS) {
     const cell = document.createElement("th");
     cell.className = kind;
+    cell.title = MEANINGS[key] || "";
     const button = document.createElement(key === "face" ? "span" : "button");
     if (key !== "face") {
       button.addEventListener("click", () => {
@@ -153,12 +159,16 @@ function drawMap() {
     link.addEventListener("focus", tell);
     return [circle, clip];
   });
-  const choices = { valence: [(clip) => clip.label && clip.label[1], -1, 1], arousal: [(clip) => clip.label && clip.label[0], 0, 1],
+  // OMG-Emotion's arousal goes from 0 to 1, that of others from -1 to 1.
+  const least = CLIPS.some((clip) => clip.label && clip.label[0] < 0) ? -1 : 0;
+  const choices = { valence: [(clip) => clip.label && clip.label[1], -1, 1], arousal: [(clip) => clip.label && clip.label[0], least, 1],
     error: [(clip) => clip.error, 0, 1], badness: [(clip) => clip.badness, 0, 2] };
   get("colour").append(...Object.keys(choices).map((name) => new Option(name, name)));
   const paint = () => {
     const [take, low, high] = choices[get("colour").value];
     for (const [circle, clip] of circles) circle.setAttribute("fill", colourOf(take(clip), low, high));
+    get("low").textContent = low;
+    get("high").textContent = get("colour").value === "error" || get("colour").value === "badness" ? `${high} and more` : high;
   };
   get("colour").addEventListener("change", paint);
   if (!has("label")) get("colour").value = "badness";

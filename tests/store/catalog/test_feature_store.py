@@ -53,6 +53,18 @@ def test_a_missing_name_gets_the_nearest(tmp_path):
     assert isinstance(caught.value, StoreError)
 
 
+def test_a_name_without_its_video_or_with_its_file_s_ending_is_found_where_it_is_clear(tmp_path):
+    make_store(tmp_path)
+    store = FeatureStore(tmp_path)
+    for name in ("b", "b.mp4", "v/b", "v/b.flv"):
+        assert store[name].name == "v/b", name
+    assert "in the shard 51" in explain_utterance(tmp_path, "b.mp4")[0]
+    with pytest.raises(KeyError, match=r"'a.mp4' is not among .*; the nearest names are v/a, w/a"):
+        _ = store["a.mp4"]
+    with pytest.raises(KeyError, match=r"'' is not among the 3 utterances of [^;]*$"):
+        _ = store[""]
+
+
 def test_the_newest_run_counts_unless_one_is_named(tmp_path):
     make_store(tmp_path)
     path = Listing("runs-2", {"stft": "f1"}, {"v/a": "51"}, {"v/a": (1, 2)}).write(tmp_path)

@@ -189,7 +189,7 @@ def test_why_of_a_damaged_shard_an_unlisted_and_an_erased_clip(store, command):
     assert lines[2].startswith("stft: cannot be read: STORE/stft/b1/")
     assert command("why", "v/aa")[1].splitlines() == [
         "the run runs-1 does not list v/aa, or has found no file of that name",
-        "the nearest names are v/a",
+        "the nearest name is v/a",
     ]
     assert command("erase", "v/a")[0] == 0
     assert command("why", "v/a")[1] == "v/a was erased from this store; later runs refuse it (erased.json)\n"

@@ -67,6 +67,18 @@ def test_npz(labelled, store, export):
     }
 
 
+def test_the_folder_may_be_named_by_o_as_in_all_commands(labelled, store, tmp_path, capsys):
+    for number, words in enumerate((["--to", "npz", "-o"], ["-o", "{}", "--to", "npz"], ["--to", "npz", "--output"])):
+        folder = str(tmp_path / f"out{number}")
+        words = [word.format(folder) for word in words] + ([] if "{}" in words else [folder])
+        assert main(["export", str(store[0]), *words]) == 0
+        assert "3 utterances in" in capsys.readouterr().out
+        assert (tmp_path / f"out{number}").is_dir()
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", str(store[0]), "--to", "npz"])
+    assert "DIR" in capsys.readouterr().err
+
+
 def test_csv(labelled, store, export):
     folder = export("csv")[1]
     tables = {path.name: read_table(path) for path in folder.iterdir()}

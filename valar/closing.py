@@ -1,0 +1,114 @@
+"""Closing words: the command that comes next, said on a terminal when one has ended."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+#: Gives the commands that come next, for the words of a command, its arguments and its exit code.
+Advice = Callable[[Sequence[str], argparse.Namespace, int], list[str]]
+
+#: What to look for where no face of the usual size was found.
+_SMALL_FACE_PX = 20
+
+
+def say_next(steps: Sequence[str]) -> None:
+    """Print which commands come next, each on a line of its own, to be copied.
+
+    Args:
+        steps: Whole commands; none prints nothing.
+    """
+    if steps:
+        print("next:", *(f"  {step}" for step in steps), sep="\n")
+
+
+def close(command: str, words: Sequence[str], arguments: argparse.Namespace, code: int) -> None:
+    """Say what comes after a command, where a person reads it: whatever reads a pipe gets nothing more.
+
+    Args:
+        command: Its name, such as "report" or "store gc".
+        words: That were given behind the name.
+        arguments: What they were read as.
+        code: The command's exit code.
+    """
+    advise = _ADVICE.get(command) if code in (0, 1) else None
+    if advise is not None and sys.stdout.isatty() and not getattr(arguments, "json", False):
+        say_next(advise(["valar", *command.split(), *words], arguments, code))
+
+
+def _join(*words: str | Path) -> str:
+    return shlex.join(map(str, words))
+
+
+def _after_report(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    if arguments.compare:
+        return [_join("valar", "report", arguments.compare[1])]
+    return ["valar report --compare A B     # folders of two reports", "valar predict VIDEO"]
+
+
+def _after_evaluate(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    if code or len(arguments.predictions) > 1:
+        return [f"{shlex.join(words)} --json"]
+    place = max(k for k, word in enumerate(words) if Path(word) == arguments.predictions[0]) + 1
+    return [shlex.join([*words[:place], "OTHER.csv", *words[place:]])]
+
+
+def _after_faces(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    sheet = ["valar", "faces", arguments.video, "-o", arguments.output]
+    if code:  # what cannot be read leaves no sheet
+        is_finer = arguments.smallest_face is None and arguments.output.is_file()
+        return [f"{_join(*sheet)} --smallest-face {_SMALL_FACE_PX}"] if is_finer else []
+    return [_join("valar", "predict", arguments.video)]
+
+
+def _after_predict(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    # A folder's run says what comes next by itself.
+    if arguments.video.is_dir():
+        return []
+    look = _join("valar", "faces", arguments.video, "-o", f"{arguments.video.stem}.png")
+    if code == 1 or arguments.over_time is not None:
+        return [look]
+    return [_join("valar", "predict", arguments.video, "--over-time", "1")]
+
+
+def _after_status(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    if code:  # it has said what would go on
+        return []
+    return ["valar store ls"] if arguments.task == "Features" else ["valar report"]
+
+
+def _after_list(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    return ["valar store show VIDEO/UTTERANCE", "valar store browse -o pages"]
+
+
+def _after_show(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    return [] if arguments.plot else [f"{shlex.join(words)} --plot clip.png"]
+
+
+def _after_verify(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    if code == 0:
+        return []
+    return ["valar run"] if arguments.repair else [f"{shlex.join(words)} --repair"]
+
+
+def _after_fetch(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
+    from models.weights.commands import list_weights
+
+    if code:
+        return []
+    absent = [row["name"] for row in list_weights(arguments.folder) if row["state"] == "absent"]
+    return [f"valar weights fetch {name}" for name in absent] or ["valar run"]
+
+
+_ADVICE: dict[str, Advice] = {
+    "report": _after_report,
+    "evaluate": _after_evaluate,
+    "faces": _after_faces,
+    "predict": _after_predict,
+    "status": _after_status,
+    "store ls": _after_list,
+    "store show": _after_show,
+    "store verify": _after_verify,
+    "weights fetch": _after_fetch,
+}
