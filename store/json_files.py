@@ -43,6 +43,17 @@ def reading_json(path: Path, known_version: int | None, next_step: str) -> Itera
         raise StoreError(f"{path} is damaged ({error}); {next_step}") from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read the object that a JSON file holds; the caller says what is wrong with it, and checks what it says.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError: It cannot be read.
+        ValueError: It holds no JSON object.
+    """
+    return parse_json(_read(path))
+
+
 def _read(path: Path) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would never end

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from store.errors import StoreError, StoreInUseError, StoreReadOnlyError
+from store.json_files import read_object
+from store.text import escape
 
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -68,7 +70,7 @@ def _open(path: Path) -> TextIO:
 
 def _owner(path: Path) -> str:
     try:
-        owner = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {owner['process']} on {owner['host']}"
+        owner = read_object(path)
+        return escape(f"process {owner['process']} on {owner['host']}"[:200])
     except (OSError, ValueError, KeyError):
         return "another process"

@@ -26,7 +26,7 @@ FLOORS = {
         {"__main__"},
     ],
     "pipeline": [
-        {"errors", "chain"},
+        {"errors", "chain", "json_shapes"},
         {"settings", "process", "progress"},
         {"dataset", "media"},
         {"faces"},

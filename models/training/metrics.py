@@ -1,8 +1,11 @@
 """What is known of each epoch of a training."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
+
+# A number of JSON may have any number of digits.
+_LARGEST = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,24 @@ class EpochMetrics:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> "EpochMetrics":
-        """Make what `as_plain` was made of, as far as it tells: infinities come back as NaN."""
-        known: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
+        """Make what `as_plain` was made of, as far as it tells: infinities come back as NaN.
+
+        Raises:
+            ValueError: an entry is missing, or of another type.
+        """
+        declared = {each.name: each for each in fields(cls)}
+        missing = [name for name, each in declared.items() if each.default is MISSING and name not in values]
+        if missing:
+            raise ValueError(f"an epoch has no {missing[0]}")
+        known: dict[str, Any] = {
+            name: math.nan if values[name] is None and each.type is float else values[name]
+            for name, each in declared.items()
+            if name in values
+        }
+        for name, value in known.items():
+            wanted = (int, float) if declared[name].type is float else (declared[name].type,)
+            if type(value) not in wanted or (type(value) is not str and abs(value) > _LARGEST):
+                raise ValueError(f"{name} of an epoch is {str(value)[:40]!r}")
         return cls(**known)
 
 

@@ -77,10 +77,10 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     """Return what the sidecar says; nothing when it is not there or not whole."""
     try:
         kept = json.loads(find_sidecar(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     whole = isinstance(kept, dict) and {"sha256", "size", "mtime_ns", "unpacked_from"} <= kept.keys()
-    return kept if whole else {}
+    return kept if whole and isinstance(kept["sha256"], str) and isinstance(kept["unpacked_from"], str | None) else {}
 
 
 def _write_sidecar(path: Path, state: os.stat_result, digest: str, unpacked_from: str | None) -> None:

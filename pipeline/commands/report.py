@@ -16,8 +16,9 @@ from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow, parse_details
 from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison, format_number, format_score, score_both
 from pipeline.report.tables import format_rows, print_tables, title_of
+from pipeline.runs.outcome.report_json import REPORT_JSON, read_report_json
 from pipeline.settings import config
-from store.text import format_count
+from store.text import escape, escape_json, format_count
 
 HELP = "show a report's tables, or set two reports side by side"
 HEADER = ("", "arousal", "valence", "total", "scored")
@@ -56,9 +57,8 @@ def read_report(folder: Path) -> Report:
     Raises:
         UserError: The folder holds no report, or one of an earlier release.
     """
-    path = folder / "report.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_report_json(folder / REPORT_JSON)
         rows = {
             (model, split): parse_details(
                 (folder / "predictions" / f"{model}-{split}.detail.csv").read_text(encoding="utf-8")
@@ -135,7 +135,7 @@ def format_found(found: Mapping[str, Any], names: list[str]) -> str:
     lines += [f"  {name}: {pair[0]}, {pair[1]}" for name, pair in found["changed"].items()]
     lines += ["", "clips and features that differ (A to B)" if found["data"] else "the clips and features are the same"]
     lines += [f"  {phrase}" for phrase in found["data"]]
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))
 
 
 def _make_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -148,4 +148,4 @@ def _make_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _as_json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return escape_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

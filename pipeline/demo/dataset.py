@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from store.json_files import read_object
 from store.text import format_count
 
 VERSION = 1
@@ -197,7 +198,10 @@ def _claim_folder(folder: Path, seed: int, sizes: dict[str, SplitSize]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _write_whole(marker, json.dumps(wanted) + "\n")
         return
-    found = json.loads(marker.read_text())
+    try:
+        found = read_object(marker)
+    except ValueError as error:
+        raise DemoError(f"{marker} cannot be read: {error}; remove {folder} or name another folder") from error
     if found != wanted:
         raise DemoError(
             f"{folder} holds a demo with {found}, not the {wanted} asked for: remove it or name another folder"

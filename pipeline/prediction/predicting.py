@@ -15,11 +15,12 @@ from pipeline.report.report_files import ModelPredictions, Report, build_report,
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.opening import open_run
 from pipeline.runs.outcome.ledger import format_ledger
+from pipeline.runs.outcome.report_json import open_report_json
 from pipeline.runs.run import compute_file_digest
 from pipeline.settings import config
 from pipeline.stages.device import describe_machine
 from pipeline.training.data import TrainingData
-from store.text import format_count
+from store.text import escape, format_count
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ class Predictions:
 
     def print(self) -> None:
         """Print where the predictions are, and what has to be read before them."""
-        content = json.loads((self.folder / "prediction.json").read_text(encoding="utf-8"))
+        content = open_report_json(self.folder / "prediction.json")
         for note in content["notes"]:
-            print(f"! {note}")
-        entry = content["models"][self.predictor.kind][UNLABELLED]
+            print(f"! {escape(note)}")
+        entry = content["models"].get(self.predictor.kind, {}).get(UNLABELLED, {})
+        if "predicted" not in entry:
+            raise UserError(f"{self.folder} is not what {self.predictor.kind} predicts: remove it, then run again")
         print(
             f"{entry['predicted']} of {format_count(entry['listed'], 'clip')} predicted; the rest get the training mean"
         )

@@ -1,6 +1,5 @@
 """Checkpoint folders at work on clips they have never seen: what they need, what they refuse, what they say."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from models.training.settings import SPHEREFACE, STFT
 from pipeline.errors import UserError
 from pipeline.runs.changes.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
+from pipeline.runs.outcome.report_json import REPORT_JSON, open_report_json
 from pipeline.settings import config
 from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
@@ -224,13 +224,16 @@ def find_newest_checkpoints(folder: Path) -> list[Path]:
     Raises:
         UserError: There is no report yet.
     """
-    path = folder / "latest" / "report.json"
+    path = folder / "latest" / REPORT_JSON
     if not path.is_file():
         raise UserError(f"{path} is not there: no network has been trained yet; run FullRun, or name a --checkpoint")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if "ensemble" in content:
-        return [Path(folder) for folder in content["ensemble"]["checkpoints"]["joint"]]
-    return [Path(content["provenance"]["checkpoints"]["joint"])]
+    content = open_report_json(path)
+    try:
+        if "ensemble" in content:
+            return [Path(folder) for folder in content["ensemble"]["checkpoints"]["joint"]]
+        return [Path(content["provenance"]["checkpoints"]["joint"])]
+    except KeyError as error:
+        raise UserError(f"{path} does not name Joint's checkpoint; name a --checkpoint") from error
 
 
 def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:

@@ -1,14 +1,13 @@
 """Networks that said the same of every clip, by the lines of their metrics.jsonl."""
 
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from models.training.constant import SMALLEST_SPREAD, find_constant
 from models.training.metrics import EpochMetrics, find_best
 from pipeline.chain import NETWORKS
 from pipeline.report.tables import title_of
 from pipeline.training.experiment import Experiment
+from pipeline.training.metrics_lines import read_metrics
 
 _ADVICE = "the terminal and the log said so in that epoch and what to try, and docs/training.md does"
 
@@ -17,12 +16,12 @@ def note_constant(experiment: Experiment, folds: Sequence[Experiment] = ()) -> I
     """Say which networks ended so, or have such an epoch for their best."""
     for network in NETWORKS:
         for trainings in experiment.trainings:
-            found = describe_constant_end(_read_history(trainings.folder(network)))
+            found = describe_constant_end(read_metrics(trainings.folder(network)))
             if found:
                 seed = f", seed {trainings.seed}" if len(experiment.trainings) > 1 else ""
                 yield f"CONSTANT PREDICTIONS: {title_of(network)}{seed} {found}; {_ADVICE}"
         parts = [trainings for fold in folds for trainings in fold.trainings]
-        count = sum(bool(describe_constant_end(_read_history(part.folder(network)))) for part in parts)
+        count = sum(bool(describe_constant_end(read_metrics(part.folder(network)))) for part in parts)
         if count:
             yield f"CONSTANT PREDICTIONS: {title_of(network)} in {count} of {len(parts)} trainings of folds; {_ADVICE}"
 
@@ -39,12 +38,3 @@ def describe_constant_end(history: Sequence[EpochMetrics]) -> str:
         f"said the same of all clips (to a deviation of {SMALLEST_SPREAD:g}) in {len(epochs)} of its {len(history)} "
         f"epochs, among them {which}"
     )
-
-
-def _read_history(folder: Path) -> list[EpochMetrics]:
-    """Read a training's metrics.jsonl; nothing where it is gone or says something else."""
-    try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return [EpochMetrics.from_plain(json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError):
-        return []

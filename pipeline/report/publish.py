@@ -27,6 +27,7 @@ from pipeline.stages.device import describe_machine
 from pipeline.training.combining import average, fall_back
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
+from pipeline.training.metrics_lines import read_metrics
 from store.looking.results import RESULTS_NAME, results_as_json
 from store.text import format_count
 
@@ -134,11 +135,8 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Read a training's metrics.jsonl; nothing where it is gone."""
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """Read a training's metrics.jsonl as plain data; nothing where it is gone."""
+    return [metrics.as_plain() for metrics in read_metrics(folder)]
 
 
 def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipeline.dataset.omg import SIZES
 from pipeline.report.scoring import DIMENSIONS, format_interval, format_number, format_score
-from store.text import format_count, render_table
+from store.text import escape, format_count, render_table
 
 TITLES = {
     "anet": "ANet",
@@ -158,7 +158,7 @@ def list_splits(content: Mapping[str, Any]) -> list[str]:
 
 def format_tables(content: Mapping[str, Any]) -> str:
     """Return report.json's scores and notes as plain text, columns aligned."""
-    lines = [f"! {note}" for note in content["notes"]]
+    lines = [f"! {escape(note)}" for note in content["notes"]]
     for split in list_splits(content):
         rows = [row.cells() for row in make_rows(content, split)]
         title = title_of_split(content, split)
@@ -281,7 +281,7 @@ def print_tables(content: Mapping[str, Any], file: TextIO | None = None) -> None
         return
     console = Console(file=out)
     for note in content["notes"]:
-        console.print(Text(f"! {note}", style="bold yellow"))
+        console.print(Text(f"! {escape(note)}", style="bold yellow"))
     for split in list_splits(content):
         table = Table(title=title_of_split(content, split), title_justify="left")
         for name in HEADER:

@@ -4,20 +4,23 @@ Named they are by reports (`report.json`), by predictions, and by the last run (
 come to its report.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
+from pipeline.json_shapes import list_of, object_of, text
+from pipeline.runs.outcome.report_json import REPORT_JSON, read_named_checkpoints
 from store import files
+from store.json_files import read_object
 from store.tending.removal import check_no_links, remove
 
 #: What the last run needs: its store, and names of folders of checkpoints.
 NEEDED = "needed.json"
+_NEEDED_SHAPE = object_of({"store": text, "checkpoints": list_of(text)})
 _NAME = re.compile(r"(anet|vnet|joint)-[0-9a-f]{16}")
 _FILES = {
     *("best.pt", "last.pt", "average.pt", "state.pt", "anet.pt", "vnet.pt"),
@@ -61,13 +64,19 @@ def find_store(root: Path) -> Path:
     Raises:
         UserError: No run has said so.
     """
+    return Path(_read_needed(root)["store"])
+
+
+def _read_needed(root: Path) -> dict[str, Any]:
     needed = _read(root / NEEDED)
-    if not isinstance(needed, Mapping) or not {"store", "checkpoints"} <= set(needed):
+    try:
+        _NEEDED_SHAPE(needed, NEEDED)
+    except ValueError as error:
         raise UserError(
             f"{root / NEEDED} is not there or cannot be read: no run has said which checkpoints it needs, so none is "
             "known to be old; run once (one with nothing to do is enough), then again"
-        )
-    return Path(str(needed["store"]))
+        ) from error
+    return needed
 
 
 def find_old_checkpoints(root: Path, *, newest: int | None = None) -> list[OldCheckpoints]:
@@ -80,8 +89,7 @@ def find_old_checkpoints(root: Path, *, newest: int | None = None) -> list[OldCh
     Raises:
         UserError: No run has said what it needs, or a report cannot be read: then none is known to be old.
     """
-    find_store(root)
-    needed = {str(name) for name in _read(root / NEEDED)["checkpoints"]}
+    needed = set(_read_needed(root)["checkpoints"])
     named = needed | _list_starts(root, needed) | _list_predicted(root)
     reports = _list_reports(root)
     latest = (root / "latest").resolve().name
@@ -117,20 +125,14 @@ def _explain(path: Path, was_named: bool) -> str:
 def _list_reports(root: Path) -> dict[str, set[str]]:
     """List what each report names, the newest first."""
     dated = []
-    for path in (root / "reports").glob("*/report.json"):
-        content = _read(path)
-        try:
-            provenance = content["provenance"]
-            names = {Path(folder).name for folder in provenance["checkpoints"].values()}
-            for folders in content.get("ensemble", {}).get("checkpoints", {}).values():
-                names |= {Path(folder).name for folder in folders}
-            names |= {str(name) for name in content.get("cross_validation", {}).get("checkpoints", [])}
-            dated.append((str(provenance.get("written", "")), path.stat().st_mtime_ns, path.parent.name, names))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path} cannot be read, so which checkpoints it names is not known and none is removed: remove "
-                f"{path.parent}, and a run writes it again where it still can"
-            ) from error
+    for path in (root / "reports").glob(f"*/{REPORT_JSON}"):
+        content = _read_named(path)
+        names = {Path(folder).name for folder in content["provenance"]["checkpoints"].values()}
+        for folders in content.get("ensemble", {}).get("checkpoints", {}).values():
+            names |= {Path(folder).name for folder in folders}
+        names |= {*content.get("cross_validation", {}).get("checkpoints", [])}
+        written = content["provenance"].get("written", "")
+        dated.append((written, path.stat().st_mtime_ns, path.parent.name, names))
     return {report: names for _, _, report, names in sorted(dated, reverse=True)}
 
 
@@ -138,11 +140,24 @@ def _list_predicted(root: Path) -> set[str]:
     """List what predictions were made with."""
     found: set[str] = set()
     for path in (root / "predictions").glob("*/prediction.json"):
-        content = _read(path)
-        provenance = content.get("provenance", {}) if isinstance(content, Mapping) else {}
-        for text in provenance.get("checkpoints", {}).values():
-            found |= set(Path(str(text).partition(" sha256:")[0]).parts)
+        for name in _read_named(path)["provenance"]["checkpoints"].values():
+            found |= set(Path(name.partition(" sha256:")[0]).parts)
     return found
+
+
+def _read_named(path: Path) -> dict[str, Any]:
+    """Read a report or a prediction as far as it names checkpoints.
+
+    Raises:
+        UserError: It cannot be read, so nobody knows what it needs.
+    """
+    try:
+        return read_named_checkpoints(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}), so which checkpoints it names is not known and none is removed: remove "
+            f"{path.parent}, and a run writes it again where it still can"
+        ) from error
 
 
 def _list_starts(root: Path, needed: Iterable[str]) -> set[str]:
@@ -150,18 +165,18 @@ def _list_starts(root: Path, needed: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for name in needed:
         folder = root / "checkpoints" / name
-        decision = None if (folder / "training.json").exists() else _read(folder / "start.json")
-        if isinstance(decision, Mapping):
+        decision = {} if (folder / "training.json").exists() else _read(folder / "start.json")
+        if "start" in decision:
             found.add(f"{name.partition('-')[0]}-{decision.get('start')}")
     return found
 
 
-def _read(path: Path) -> Any:
-    """Read JSON; None where that cannot be done."""
+def _read(path: Path) -> dict[str, Any]:
+    """Read an object of JSON; an empty one where that cannot be done."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except (OSError, ValueError):
-        return None
+        return {}
 
 
 def _measure(folders: Iterable[Path]) -> dict[Path, int]:

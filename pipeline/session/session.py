@@ -6,7 +6,6 @@ it holds.
 
 import contextlib
 import functools
-import json
 import logging
 import socket
 import time
@@ -27,6 +26,7 @@ from pipeline.runs.outcome.describing import FORBIDDEN, describe_failure, name_f
 from pipeline.runs.outcome.failures import clear_failures, forget_failure, read_failures, write_failure
 from pipeline.runs.outcome.ledger import format_ledger
 from pipeline.runs.outcome.rates import note_rates
+from pipeline.runs.outcome.report_json import open_report_json
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.run import Run
 from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
@@ -355,5 +355,5 @@ class Session:
             if self.predictions.are_there:
                 self.predictions.print()
         elif not self.run.untrainable and self.experiment.report_path.exists():
-            print_tables(json.loads(self.experiment.report_path.read_text(encoding="utf-8")))
+            print_tables(open_report_json(self.experiment.report_path))
             print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)

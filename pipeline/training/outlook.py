@@ -1,13 +1,11 @@
 """What a run will train, why, and how long that may take: told before it begins."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
+from pipeline.training.metrics_lines import read_metrics
 from pipeline.training.record import RESTS_ON, TrainingRecord, explain, find_last
 
 _TOLD_BEFORE = "data or settings have changed since the last training"
@@ -87,19 +85,9 @@ def estimate_seconds(last: TrainingRecord | None, now: TrainingRecord) -> float 
         last: whose pace is taken: seconds a clip and epoch, validation included.
         now: its clips and epochs count; other settings that change the pace are not known of.
     """
-    measured = [] if last is None else _read_metrics(last.folder)
-    clips = sum(line["num_train"] + line["num_validation"] for line in measured)
+    measured = [] if last is None else read_metrics(last.folder)
+    clips = sum(epoch.num_train + epoch.num_validation for epoch in measured)
     if not clips:
         return None
-    epochs = int(now.made_of["settings"]["epochs"]) - len(_read_metrics(now.folder))
-    return sum(line["seconds"] for line in measured) / clips * len(now.made_of["members"]) * max(0, epochs)
-
-
-def _read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Read a training's metrics.jsonl, a line an epoch; nothing where it is gone or says something else."""
-    wanted = ("num_train", "num_validation", "seconds")
-    try:
-        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        return [{name: float(line[name]) for name in wanted} for line in lines]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
+    epochs = int(now.made_of["settings"]["epochs"]) - len(read_metrics(now.folder))
+    return sum(epoch.seconds for epoch in measured) / clips * len(now.made_of["members"]) * max(0, epochs)

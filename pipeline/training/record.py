@@ -13,6 +13,7 @@ from pipeline.runs.changes.feature_changes import compare_features, format_value
 from pipeline.settings.config import find_default
 from pipeline.training.data import SELECTION
 from store import files
+from store.json_files import read_object
 
 #: Its name in a folder of checkpoints; it appears when the training is over.
 DONE = "training.json"
@@ -61,10 +62,9 @@ class TrainingRecord:
     def read(cls, path: Path) -> "TrainingRecord":
         """Read it as far as it goes: one of an earlier release, or a damaged one, says nothing of its making."""
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = read_object(path)
         except (OSError, ValueError):
             value = {}
-        value = value if isinstance(value, dict) else {}
         parts = {name: value.get(name) for name in ("made_of", "features", "architecture")}
         return cls(
             network=str(value.get("network", "")),

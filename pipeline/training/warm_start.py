@@ -4,7 +4,7 @@ What is chosen is written down when the training begins and is part of its finge
 the answer is the same.
 """
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,12 @@ from pipeline.settings.config import Settings, find_default
 from pipeline.training.data import SELECTION
 from pipeline.training.record import DONE, find_records
 from store import files
+from store.json_files import check_text, read_object
 
 #: In a folder of checkpoints: what was decided when the training began.
 DECISION = "start.json"
 BEST = "best.pt"
+_FINGERPRINT = re.compile("[0-9a-f]{1,64}")
 #: The settings that make a network's layers, by section.
 _LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
     "anet": {"anet": ("channel_scale", "arousal_output", "input", "normalise", "pooling")},
@@ -73,7 +75,7 @@ def find_start(
     for path in checkpoints.glob(f"{network}-*/{DECISION}"):
         decided = _read_decision(path)
         if decided.get("begun_as") == begun:
-            start = str(decided["start"])
+            start = decided["start"]
             folder = checkpoints / f"{network}-{start}"
             if (path.parent / DONE).exists() or (folder / BEST).exists():
                 return Start(start, folder)
@@ -101,11 +103,14 @@ def write_decision(folder: Path, made_of: Mapping[str, Any]) -> None:
         files.write_json(folder / DECISION, decision)
 
 
-def _read_decision(path: Path) -> dict[str, Any]:
+def _read_decision(path: Path) -> dict[str, str]:
+    """Read as what a training was begun and what it goes on from; nothing where that cannot be told."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return dict(value) if {"begun_as", "start"} <= set(value) else {}
-    except (OSError, ValueError, TypeError):
+        value = read_object(path)
+        found = {name: check_text(value[name], name) for name in ("begun_as", "start")}
+        # It becomes part of a path.
+        return found if _FINGERPRINT.fullmatch(found["start"]) else {}
+    except (OSError, ValueError, KeyError):
         return {}
 
 

@@ -7,7 +7,6 @@ clips (splits, labels, predictions) is in `data.js`, which all pages load and wh
 import contextlib
 import hashlib
 import html
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import numpy as np
 from store import files
 from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError
+from store.json_files import read_object
 from store.labels import Label, read_labels
 from store.layout import is_own_folder, shard_path
 from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json, render_clip
@@ -146,8 +146,8 @@ def _look_at(path: Path) -> tuple[int, int]:
 
 def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:
     """Read what the pages there were made of; nothing where that cannot be told, and all are written anew then."""
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-        value = json.loads((folder / _MADE).read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        value = read_object(folder / _MADE)
         return {n: (key, row) for n, (key, row) in value.items() if isinstance(row, list) and len(row) == _ROW_LENGTH}
     return {}
 

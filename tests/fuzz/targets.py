@@ -23,6 +23,7 @@ from pipeline.dataset.overrides import read_overrides
 from pipeline.dataset.utterances import DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.settings.files import read_settings
+from pipeline.training.metrics_lines import read_metrics
 from store.__main__ import main as store_main
 from store.errors import StoreError
 from store.pages_mark import PAGES_MARK, write_mark
@@ -31,6 +32,8 @@ from store.shard.reader import Shard
 from store.shard.sidecar import compute_sidecar, read_sidecar, write_sidecar
 from store.tables import counts_path, read_counts, read_tables, remember, tables_path
 from tests.fuzz.changes import changed_bytes, changed_json, changed_values
+from tests.models.training.test_constant import history
+from tests.pipeline.report.reports import write_made_report
 from tests.store.stores import FINGERPRINTS, make_store
 
 LABELS = (
@@ -45,6 +48,7 @@ PREDICTIONS = (
 )
 OVERRIDES = b"video,utterance,speaker,audio_stream,rotation\nv_1,utterance_1,10 20 @1.5,1,90\nw,utterance_1,@2,,\n"
 OVERLAY = b"[dataset]\nvideos = videos\n[run]\nseed = 3\n# a comment\n[faces]\ncrops = jpeg\n[vnet]\nepochs = 2\n"
+DETAILS = "predictions/vnet-validation.detail.csv"
 NAMES = ("v_1/utterance_1", "v_1/utterance_2", "w/utterance_1")
 
 
@@ -326,6 +330,44 @@ class CheckpointTargets:
             load_network(path)
 
 
+class ReportTargets:
+    """The readers of a report, and of what a folder of runs keeps beside.
+
+    Args:
+        folder: For a good one.
+    """
+
+    def __init__(self, folder):
+        self.root = folder / "report"
+        write_made_report(self.root)
+        self.details = (self.root / "predictions/vnet-validation.detail.csv").read_bytes()
+
+    def targets(self):
+        """Give them by name."""
+        content = (self.root / "report.json").read_bytes()
+        lines = [epoch.as_plain() for epoch in history(0.1, 0.2)]
+        return {
+            "report": Target(changed_json(content), self._read("report.json"), 8),
+            "report's rows": Target(changed_bytes(self.details), self._read(DETAILS), 8),
+            "metrics": Target(changed_json(json.dumps(lines[0]).encode()), self._read_metrics),
+        }
+
+    def _read(self, name):
+        def read(data, folder):
+            other = Path(shutil.copytree(self.root, folder / "other"))
+            (other / name).write_bytes(data)
+            command(pipeline_main, "report", other)
+            command(pipeline_main, "report", other, "--json")
+            command(pipeline_main, "report", "--compare", self.root, other)
+
+        return read
+
+    @staticmethod
+    def _read_metrics(data, folder):
+        (folder / "metrics.jsonl").write_bytes(data)
+        read_metrics(folder)
+
+
 def make_targets(folder):
     """Give all targets by name.
 
@@ -342,5 +384,6 @@ def make_targets(folder):
         "overlay": Target(changed_bytes(OVERLAY), read_overlay),
         "evaluate": Target(st.tuples(*texts), evaluate, 2),
         **StoreTargets(folder).targets(),
+        **ReportTargets(folder).targets(),
         **CheckpointTargets(folder).targets(),
     }

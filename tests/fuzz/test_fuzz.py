@@ -6,7 +6,7 @@ from tests.fuzz.targets import make_targets
 from tests.fuzz.watching import fuzz
 
 #: Changed files for the fastest reader, in every run of the tests, and in the slow ones; others have fewer.
-FEW, MANY = 48, 480
+FEW, MANY = 48, 240
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,8 @@ def targets(tmp_path_factory):
 
 NAMES = [
     "labels", "overrides", "overlay", "evaluate", "shard", "sealed shard", "sidecar", "plan", "listing", "erased",
-    "pages' mark", "remembered counts", "remembered tables", "checkpoint", "checkpoint's values",
+    "pages' mark", "remembered counts", "remembered tables", "checkpoint", "checkpoint's values", "report",
+    "report's rows", "metrics",
 ]  # fmt: skip
 
 

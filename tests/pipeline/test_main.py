@@ -25,7 +25,7 @@ def test_input_that_cannot_be_used_is_2_and_a_sentence(tmp_path, words):
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path):
-    (tmp_path / "report.json").write_text(json.dumps({"notes": ["x" * 1000] * 1000}))
+    (tmp_path / "report.json").write_text(json.dumps({"models": {}, "notes": ["x" * 1000] * 1000}))
     command = [sys.executable, "-m", "pipeline", "report", str(tmp_path), "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, **pipes) as process:

@@ -1,5 +1,6 @@
 """One run a store: who holds it is told, and a lock from elsewhere does no harm."""
 
+import json
 import os
 import subprocess
 import sys
@@ -32,10 +33,18 @@ def test_hosts_that_a_scheduler_keeps_apart_share_the_lock(tmp_path):
         pass
 
 
-def test_a_lock_without_a_readable_owner_is_told_as_anothers(tmp_path):
+@pytest.mark.parametrize("owner", ["{", "[1]", '"x"', "[" * 100_000, '{"process": 1}', ""])
+def test_a_lock_without_a_readable_owner_is_told_as_anothers(tmp_path, owner):
     with locked(tmp_path):
-        (tmp_path / ".lock").write_text("{")
+        (tmp_path / ".lock").write_text(owner)
         with pytest.raises(StoreInUseError, match="is in use by another process; wait for it to end"), locked(tmp_path):
+            pass
+
+
+def test_the_owner_s_name_steers_no_terminal(tmp_path):
+    with locked(tmp_path):
+        (tmp_path / ".lock").write_text(json.dumps({"process": 1, "host": "\x1b[2J"}))
+        with pytest.raises(StoreInUseError, match=r"process 1 on \\x1b\[2J;"), locked(tmp_path):
             pass
 
 

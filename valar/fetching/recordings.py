@@ -1,7 +1,6 @@
 """Which recordings the rows of CSV files are parts of, by their links, and which of them a folder holds already."""
 
 import csv
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pipeline.dataset.names import compose, is_media_ending, rank_as_clip, strip
 from pipeline.dataset.utterances import DatasetError, Utterance, read_utterances
 from store.export.rows import write_csv
 from store.files import write_json
+from store.json_files import read_object
 from store.text import read_cell
 
 #: What a folder holds, beside the recordings themselves.
@@ -166,7 +166,7 @@ def _list_files(folder: Path) -> dict[str, str]:
 def _read_fetched(path: Path) -> dict[str, Any]:
     """Read which link each file is of; what is missing or damaged is looked for by name alone."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_object(path)
         found = value["recordings"] if value["format_version"] == _VERSION else {}
         return {
             link: entry

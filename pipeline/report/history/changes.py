@@ -1,6 +1,5 @@
 """What two reports rest on differently: settings, the making of the features, clips."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pipeline.chain import STAGES
 from pipeline.runs.changes.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.changes.feature_changes import compare_features, format_value
 from pipeline.runs.outcome.ledger import parse_ledger
+from pipeline.runs.outcome.report_json import REPORT_JSON, read_report_json
 from pipeline.settings.config import find_default, is_result
 
 
@@ -46,8 +46,7 @@ class Basis:
         Raises:
             OSError, ValueError: report.json cannot be read.
         """
-        content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return cls.of(content, read_text(folder / "ledger.csv"))
+        return cls.of(read_report_json(folder / REPORT_JSON), read_text(folder / "ledger.csv"))
 
 
 def read_text(path: Path) -> str | None:

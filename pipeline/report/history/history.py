@@ -6,7 +6,6 @@ read from their folders. A report that is damaged, or of an earlier release, giv
 
 import csv
 import io
-import json
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from pipeline.dataset.utterances import SPLITS
 from pipeline.report.history.changes import Basis, describe_changes
 from pipeline.report.rows import as_csv
+from pipeline.runs.outcome.report_json import REPORT_JSON, read_report_json
 from store.text import read_cell
 
 HISTORY = "history.csv"
@@ -107,9 +107,8 @@ def _read_known(path: Path) -> dict[str, HistoryEntry]:
 
 def _read_date(folder: Path) -> str:
     try:
-        content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return str(content["provenance"]["written"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_report_json(folder / REPORT_JSON)["provenance"]["written"])
+    except (OSError, ValueError, KeyError):
         return f"{datetime.fromtimestamp(_read_time(folder)):%Y-%m-%d %H:%M}"
 
 
@@ -121,13 +120,13 @@ def _read_time(folder: Path) -> float:
 def _read_entry(folder: Path, written: str, before: Path | None, others: bool) -> HistoryEntry:
     """Read a report's folder; of one that is damaged what can be said."""
     try:
-        content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        content = read_report_json(folder / REPORT_JSON)
         scores = tuple(_find_scores(content))
         changed = "not known: the report before is gone" if others else FIRST
         if before is not None:
             changed = "; ".join(describe_changes(Basis.read(before), Basis.read(folder))) or "nothing"
         clips = {split: int(found["listed"]) for split, found in content.get("coverage", {}).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         logger.warning("%s cannot be read for the history: %s", folder, error)
         return HistoryEntry(written, folder.name, {}, f"it cannot be read: {error}", ())
     return HistoryEntry(written, folder.name, clips, changed, scores)

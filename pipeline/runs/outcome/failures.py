@@ -4,11 +4,11 @@ Hosts that share the folder write at the same time; none writes a file anew that
 """
 
 import hashlib
-import json
 import time
 from pathlib import Path
 
 from store import files
+from store.json_files import check_integer, check_text, read_object
 
 #: Where earlier releases wrote all of them.
 _OLD_FILE = "failures.json"
@@ -19,11 +19,12 @@ def read_failures(folder: Path) -> list[str]:
     found = []
     for path in _folder(folder).glob("*.json"):
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            host, sentence, when = str(entry["host"]), str(entry["failure"]), int(entry["time"])
+            entry = read_object(path)
+            host, sentence = check_text(entry["host"], "host"), check_text(entry["failure"], "failure")
+            when = check_integer(entry["time"], "time")
         except FileNotFoundError:  # done meanwhile
             continue
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, KeyError):
             host, sentence, when = "", f"{path} cannot be read; remove it", 0
         found.append((when, f"on {host}: {sentence}" if host else sentence))
     return [sentence for _, sentence in sorted(found)]

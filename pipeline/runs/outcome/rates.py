@@ -1,11 +1,12 @@
 """How long each step took in earlier runs: `rates.json` of the folder of runs, and estimates from it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.json_shapes import by_name, list_of, number
 from store import files
+from store.json_files import read_object
 
 #: What is remembered of a step: about so many of the last clips (or epochs, reports).
 _REMEMBERED = 1000.0
@@ -36,9 +37,10 @@ class Rate(NamedTuple):
 def read_rates(folder: Path) -> dict[str, Rate]:
     """Read the rate of each step that has been measured; none where the file is not there or says nothing."""
     try:
-        content = json.loads(_path(folder).read_text(encoding="utf-8"))
-        rates = {str(step): Rate(float(units), float(seconds)) for step, (units, seconds) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        content = read_object(_path(folder))
+        by_name(list_of(number))(content, "rates.json")
+        rates = {step: Rate(float(units), float(seconds)) for step, (units, seconds) in content.items()}
+    except (OSError, ValueError):
         return {}
     return {step: rate for step, rate in rates.items() if rate.units > 0 and rate.seconds >= 0}
 

@@ -3,6 +3,8 @@
 import json
 import math
 
+import pytest
+
 from models.training.metrics import EpochMetrics, count_epochs_since_best, find_best, find_best_total
 
 NAN = float("nan")
@@ -29,6 +31,18 @@ def test_lines_of_an_earlier_version_are_read():
     for name in [name for name in plain if name.startswith(("spread_", "mean_"))]:
         del plain[name]
     assert EpochMetrics.from_plain(plain).total_ccc == 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"loss": "1"}, {"epoch": 0.5}, {"kind": 3}, {"is_best": None}, {"seconds": 10**400}, {"num_train": True}]
+)
+def test_a_line_of_other_types_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} of an epoch is "):
+        EpochMetrics.from_plain({**metrics().as_plain(), **wrong})
+    plain = metrics().as_plain()
+    del plain["loss"]
+    with pytest.raises(ValueError, match="an epoch has no loss"):
+        EpochMetrics.from_plain(plain)
 
 
 def test_the_best_epoch_is_the_last_that_was_marked():

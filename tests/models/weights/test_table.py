@@ -116,11 +116,19 @@ def test_the_digest_is_read_from_the_sidecar_while_size_and_time_are_the_same(vg
     assert read_digest(vgg16)[0] == digest
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": "x"}', "\0"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": "x"}', "\0", "[" * 100_000])
 def test_a_broken_sidecar_is_replaced(vgg16, text):
     find_sidecar(vgg16).write_text(text)
     assert read_digest(vgg16)[0] == hashlib.sha256(CONTENT).hexdigest()
     assert json.loads(find_sidecar(vgg16).read_text())["size"] == len(CONTENT)
+
+
+def test_a_sidecar_whose_digest_is_no_text_is_replaced(vgg16):
+    read_digest(vgg16)
+    kept = json.loads(find_sidecar(vgg16).read_text())
+    for wrong in ({"sha256": 5}, {"unpacked_from": ["x"]}):
+        find_sidecar(vgg16).write_text(json.dumps(kept | wrong))
+        assert read_digest(vgg16) == (hashlib.sha256(CONTENT).hexdigest(), None)
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(vgg16, monkeypatch):

@@ -101,11 +101,27 @@ def test_what_a_stopped_training_goes_on_from_stays(root):
         (lambda root: (root / NEEDED).unlink(), "no run has said which checkpoints it needs"),
         (lambda root: (root / NEEDED).write_text("[]"), "run once"),
         (lambda root: (root / "reports" / "r1" / "report.json").write_text("{"), "r1/report.json cannot be read"),
+        (
+            lambda root: (root / "predictions" / "p" / "prediction.json").write_text("{"),
+            "prediction.json cannot be read",
+        ),
+        (lambda root: (root / NEEDED).write_text('{"store": "\\u0000", "checkpoints": []}'), "run once"),
+        (lambda root: (root / NEEDED).write_text('{"store": "x", "checkpoints": [1]}'), "run once"),
         (lambda root: (root / "checkpoints" / E / "thesis.txt").write_text("mine"), f"{E} is not removed"),
         (lambda root: (root / "checkpoints" / E / "more").mkdir(), f"{E} is not removed"),
         (lambda root: (root / "checkpoints" / E / "last.pt").symlink_to("/etc/hosts"), f"{E} is not removed"),
     ],
-    ids=["nothing said", "said nothing", "damaged report", "somebody's file", "a folder", "a link"],
+    ids=[
+        "nothing said",
+        "said nothing",
+        "damaged report",
+        "damaged prediction",
+        "no path",
+        "no names",
+        "somebody's file",
+        "a folder",
+        "a link",
+    ],
 )
 def test_where_what_is_old_is_not_known_nothing_goes(root, break_it, message, capsys):
     break_it(root)

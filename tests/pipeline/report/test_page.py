@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.report import scoring
 from pipeline.report.page import render_page
-from pipeline.report.publish import count_coverage, note_missing_files, read_curve
+from pipeline.report.publish import count_coverage, note_missing_files
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
 from pipeline.report.tables import format_tables
 from pipeline.runs.outcome.ledger import LedgerRow, format_ledger
@@ -241,12 +241,6 @@ def test_missing_files_are_a_note():
     assert count_coverage(rows) == {
         "test": {"listed": 4, "sound": {"missing_file": 3, "ok": 1}, "picture": {"missing_file": 3, "no_face": 1}}
     }
-
-
-def test_a_curve_that_is_gone_is_empty(tmp_path):
-    assert read_curve(tmp_path) == []
-    (tmp_path / "metrics.jsonl").write_text('{"epoch": 0}\n{"epoch": 1}\n')
-    assert read_curve(tmp_path) == [{"epoch": 0}, {"epoch": 1}]
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """What the report says of its data: coverage, recordings, the data set's name, and which network each row is of."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from pipeline.report.publish import (
     _average_split,
@@ -17,6 +17,7 @@ from pipeline.report.publish import (
 )
 from pipeline.report.report_files import SplitListing
 from pipeline.runs.outcome.ledger import LedgerRow
+from tests.models.training.test_constant import history
 
 NAN = float("nan")
 
@@ -134,8 +135,8 @@ def test_joint_falls_back_and_several_seeds_are_averaged():
     assert found["vnet"].rests_on == ["vnet"] * 3
 
 
-@pytest.mark.parametrize(("content", "lines"), [('{"epoch": 0}\n{"epoch": 1}\n', 2), ("", 0), (None, 0)])
-def test_a_curve_is_read_line_by_line_and_may_be_gone(tmp_path, content, lines):
-    if content is not None:
-        (tmp_path / "metrics.jsonl").write_text(content)
-    assert len(read_curve(tmp_path)) == lines
+def test_a_curve_is_read_line_by_line_and_may_be_gone(tmp_path):
+    assert read_curve(tmp_path) == []
+    epochs = [epoch.as_plain() for epoch in history(0.1, 0.2)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    assert read_curve(tmp_path) == epochs

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.training.outlook import estimate_seconds
 from pipeline.training.record import DONE, TrainingRecord, explain, find_last
+from tests.models.training.test_constant import history
 
 MADE_OF = {
     "network": "vnet",
@@ -120,7 +121,11 @@ def test_the_last_one_of_the_seed_counts_and_no_fold(tmp_path):
 
 def test_time_goes_by_clips_and_epochs_of_the_last_training(tmp_path):
     last = kept(tmp_path, record())
-    lines = [{"num_train": 15, "num_validation": 5, "seconds": seconds} for seconds in (3.0, 5.0)]
+    epochs = history(0.1, 0.1)
+    lines = [
+        {**epoch.as_plain(), "num_train": 15, "num_validation": 5, "seconds": seconds}
+        for epoch, seconds in zip(epochs, (3.0, 5.0), strict=True)
+    ]
     (last.folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     now = record(folder=tmp_path / "vnet-g")
     assert estimate_seconds(last, now) == pytest.approx(30 * 2 * 8 / 40)

@@ -1,9 +1,11 @@
 """What a training goes on from with `[run] warm_start = true`, in whole runs of stubs (tests/pipeline/stubs.py)."""
 
+import json
 import shutil
 
 import pytest
 
+from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.training.record import DONE, TrainingRecord
 from pipeline.training.warm_start import Start, find_start
 from tests.pipeline.test_changes import add_clip, move
@@ -92,6 +94,23 @@ def test_a_training_that_was_stopped_goes_on_from_what_it_began_with(place):
     assert {network: set(names) for network, names in checkpoints(place).items()} == {
         network: set(names) for network, names in second.items()
     }
+
+
+@pytest.mark.parametrize("decision", ["[]", "[" * 100_000, '{"begun_as": 1, "start": "f"}', '{"start": "f"}'])
+def test_a_damaged_decision_counts_for_none(tmp_path, decision):
+    (tmp_path / "anet-1").mkdir()
+    (tmp_path / "anet-1" / "start.json").write_text(decision)
+    assert find_start(tmp_path, {"network": "anet", "seed": 0}, {}, frozenset()) is None
+
+
+def test_a_decision_leads_nowhere_else(tmp_path):
+    made_of = {"network": "anet", "members": [], "seed": 0, "stages": {}}
+    decision = {"begun_as": compute_fingerprint(made_of), "start": "/../../elsewhere"}
+    for folder in ("checkpoints/anet-1", "checkpoints/anet-", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "elsewhere" / "best.pt").write_bytes(b"x")
+    (tmp_path / "checkpoints" / "anet-1" / "start.json").write_text(json.dumps(decision))
+    assert find_start(tmp_path / "checkpoints", made_of, {}, frozenset()) is None
 
 
 def test_a_validation_clip_that_is_tested_on_now_was_chosen_on(tmp_path):

@@ -49,7 +49,10 @@ def test_without_a_ledger_it_is_not_known_which_clips_differ(ledger):
 
 
 def test_it_is_read_from_a_report_s_folder(tmp_path):
-    (tmp_path / "report.json").write_text(json.dumps({"provenance": {"settings": {"run": {"seed": 3}}}}))
+    (tmp_path / "report.json").write_text(
+        json.dumps({"models": {}, "notes": [], "provenance": {"settings": {"run": {"seed": 3}}}})
+    )
     assert Basis.read(tmp_path) == Basis({"[run] seed": 3}, {}, None)
-    (tmp_path / "report.json").write_text(json.dumps({"provenance": ["odd"]}))
-    assert Basis.read(tmp_path) == Basis({}, {}, None)
+    (tmp_path / "report.json").write_text(json.dumps({"models": {}, "notes": [], "provenance": ["odd"]}))
+    with pytest.raises(ValueError, match=r"report.json.provenance is a list, it must be an object"):
+        Basis.read(tmp_path)

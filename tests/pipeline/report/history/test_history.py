@@ -36,8 +36,10 @@ def write_report(root, name, written, *, ccc=0.5, epochs=30, labels=(0.1, 0.2), 
     ]
     content = {
         "models": {
-            model: {"train": score(0.9), "validation": score(ccc), "test": {"listed": 2}} for model in ("vnet",)
+            model: {"train": score(0.9), "validation": score(ccc), "test": {"listed": 2, "scored": 0}}
+            for model in ("vnet",)
         },
+        "notes": [],
         "coverage": {"train": {"listed": len(labels)}, "validation": {"listed": 4}},
         "provenance": {"written": written, "settings": {"vnet": {"epochs": epochs}, "run": {"threads": epochs}}},
         **extra,

@@ -69,3 +69,5 @@ def test_a_damaged_note_is_told_and_hides_no_other(tmp_path):
     write_failure(tmp_path, "a", "one")
     (tmp_path / "failures" / "x.json").write_text("[" * 100_000)
     assert read_failures(tmp_path) == [f"{tmp_path}/failures/x.json cannot be read; remove it", "one"]
+    (tmp_path / "failures" / "x.json").write_text('{"host": "a", "failure": ["x"], "time": 1e400}')
+    assert read_failures(tmp_path) == [f"{tmp_path}/failures/x.json cannot be read; remove it", "one"]
