@@ -1,4 +1,4 @@
-"""Kinds of settings: how each is read from a file, checked, and said in words."""
+"""Kinds of settings: how each is read from a file, checked, and described."""
 
 import math
 import operator
@@ -35,14 +35,14 @@ def text(default: str, description: str) -> Any:
 
 
 class PathParameter(luigi.Parameter[str]):
-    """A path; `~` at its beginning is somebody's home folder."""
+    """A path; `~` at its beginning is a user's home folder."""
 
     def parse(self, x: str) -> str:
-        """Give the path with the home folder's own in place of `~`."""
+        """Return the path with `~` replaced by the home folder."""
         path = os.path.expanduser(x)  # noqa: PTH111 (a Path would change how the rest is written)
         if path.startswith("~"):
             raise ValueError(
-                f"no home folder is known for {x.partition('/')[0]}; write ./{x} for a folder of that name"
+                f"there is no home folder for {x.partition('/')[0]}; write ./{x} if you mean a folder of this name"
             )
         return path
 
@@ -73,14 +73,14 @@ def parse_label_range(text: str) -> tuple[float, float]:
     """Read two numbers, the lower one first.
 
     Raises:
-        ValueError: They are none.
+        ValueError: The text is something else.
     """
     try:
         low, high = (float(part) for part in text.replace(",", " ").split())
     except ValueError:
         low = high = math.nan
     if not -math.inf < low < high < math.inf:
-        raise ValueError("it must be two numbers, the lower end of the labels' range and the upper, such as 1 9")
+        raise ValueError("it must be two numbers, the lower and the upper end of the labels' scale, such as 1 9")
     return low, high
 
 
@@ -102,7 +102,7 @@ def epochs(default: tuple[int, ...], description: str) -> Any:
 
 
 def say_value(value: Any) -> str:
-    """Write a value as tasks.cfg has it."""
+    """Write a value as in tasks.cfg."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple) and all(isinstance(each, float) for each in value) and value:
@@ -128,5 +128,5 @@ def say_limits(parameter: Any) -> str:
 
 
 def say_meaning(parameter: Any) -> str:
-    """Give what is said of a setting, without the limits that Luigi writes behind it."""
+    """Return a setting's description without the limits that Luigi adds to it."""
     return re.sub(r" *(permitted values: .*|Choices: \{.*\})$", "", parameter.description)

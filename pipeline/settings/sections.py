@@ -1,7 +1,7 @@
-"""Every setting, declared once: type, limits, default and what it means. To add one, add a line here.
+"""All settings, each declared once with its type, limits, default and meaning. To add a setting, add a line here.
 
-[anet], [vnet] and [joint] are made from models/training/settings/: a setting of a training is a line there. tasks.cfg
-and docs/settings.md are then written by `make settings`, and a test says when they are stale.
+[anet], [vnet] and [joint] are made from models/training/settings/; a new setting of a training is a line there. Then
+run `make settings`, which writes tasks.cfg and docs/settings.md. A test fails if these two are out of date.
 """
 
 import types
@@ -26,18 +26,20 @@ class dataset(luigi.Config):
     test = path("", "CSV of the test split, with or without labels; empty for none.")
     group = text(
         "",
-        "The column that tells apart what is alike (recording, speaker): intervals, tests and folds never divide one. "
-        "Empty for `link`, and where there is none for the video's name without a number at its end (_1, _2).",
+        "The column that says which clips belong together (a recording, a speaker); intervals, tests and folds "
+        "never divide such a group. Empty means `link`, or without links the video's name without the number at its "
+        "end (_1, _2).",
     )
     overrides = path(
         "",
-        "A CSV file that overrules the choice of speaker, sound or picture stream for single utterances "
+        "A CSV file that corrects the choice of speaker, sound or picture stream for single utterances "
         "(docs/faces.md); empty for none.",
     )
     label_range = LabelRange(
         default=(-1.0, 1.0),
-        description="From where to where arousal and valence go in the CSV files, by their scale and not by what "
-        "occurs, such as 1 9. They are mapped to -1 1, on which the networks learn and predict; the report says so.",
+        description="The two ends of the scale of arousal and valence in the CSV files, such as 1 9 (not the "
+        "smallest and largest label). Labels are mapped to -1 1; the networks learn and predict on "
+        "that scale, and the report says so.",
     )
 
 
@@ -46,87 +48,95 @@ class store(luigi.Config):
 
     root = path("data/omg/store", "Folder of the feature store.")
     shard_size = integer(
-        64, 1, 1 << 20, "Most utterances in a new shard, the unit of work. Take 1024 for a million clips."
+        64, 1, 1 << 20, "Largest number of utterances in a new shard, the unit of work. Use 1024 for a million clips."
     )
 
 
 class run(luigi.Config):
     """How and where to run."""
 
-    root = path("runs", "Folder of logs, checkpoints and reports; `latest` in it links the newest report.")
-    device = choice("auto", ["auto", "cpu", "cuda"], "Where networks run: auto (CUDA where there is one) | cpu | cuda.")
+    root = path("runs", "Folder of logs, checkpoints and reports; `latest` in it is a link to the newest report.")
+    device = choice("auto", ["auto", "cpu", "cuda"], "Where networks run: auto (a GPU if there is one) | cpu | cuda.")
     seed = integer(0, 0, 2**31 - 1, "Seed of every random number.")
     seeds = integer(
         1,
         1,
         1000,
-        "N trains each network N times, with seed, seed + 1, ..., and reports the mean of their predictions (a "
-        "steadier result for N times the training time), with what each seed reaches alone.",
+        "N trains each network N times, with seed, seed + 1, ..., and reports the mean of their predictions and the "
+        "scores of each seed. The result is steadier, and training takes N times as long.",
     )
     threads = integer(0, 0, 1024, "Threads of networks and decoders; 0 for one per core.")
     precision = choice(
         "float32",
         ["float32", "tf32", "bfloat16"],
-        "Arithmetic of training and prediction: float32 | tf32 (faster on a GPU, factors rounded to 10 bits) | "
-        "bfloat16 (much faster, 8 bits). docs/training.md says what each costs.",
+        "Arithmetic of training and prediction: float32 | tf32 (faster on a GPU, inputs rounded to 10 bits) | "
+        "bfloat16 (much faster, 8 bits). docs/training.md describes each.",
     )
     processes = integer(
-        1, 1, 1024, "Processes that share each training on this machine (torchrun), one GPU each where it has GPUs."
+        1,
+        1,
+        1024,
+        "Number of processes that share each training on this machine (torchrun); each uses one GPU if there are GPUs.",
     )
     save_every_steps = integer(
-        0, 0, 1 << 30, "A killed training goes on from its last finished epoch; with N, also from every Nth step in it."
+        0,
+        0,
+        1 << 30,
+        "A killed training continues from its last finished epoch. N above 0 also saves after every N steps.",
     )
     saving_share = number(
         1.0,
         0.001,
         1.0,
-        "Largest share of a training's time that saving its weights after epochs may take; 1 saves after every epoch. "
-        "At the paper's width that writes 1.2 GB each time. Where an epoch takes seconds, 0.1 saves time, and a kill "
-        "costs ten savings at most.",
+        "Largest share of a training's time that saving the weights after epochs may take; 1 saves after every "
+        "epoch. At the paper's width, each saving writes 1.2 GB. If an epoch takes seconds, 0.1 saves time, and a "
+        "kill costs at most ten times a saving.",
     )
     select_on = choice(
         "validation",
         ["validation", "train"],
-        "Whose score chooses the epoch: validation (the split, and with folds the fold, that is then scored: "
-        "optimistic) | train (about a fifth of the training recordings, which are held out for that: what is scored is "
-        "then free of the choice, and a fifth less is learnt from).",
+        "The clips whose score chooses the epoch: validation (the split, or the fold, that is also scored, so its "
+        "score is optimistic) | train (about a fifth of the training recordings, which are held out: the scores are "
+        "not affected by the choice, but the networks learn from a fifth less).",
     )
     folds = integer(
         0,
         0,
         1000,
-        "2 or more: also train and score each network that many times, each time on other held-out videos of the "
-        "training and validation splits; the report then has mean and spread. 0 for none.",
+        "2 or more: also train and score each network that many times, each time with other held-out recordings of "
+        "the training and validation splits. The report then has mean and deviation. 0 for none.",
     )
     opensmile = switch(
         False,
-        "true also trains the paper's audio baseline, openSMILE's functionals with a support vector regressor. It "
-        "needs `pip install -e '.[opensmile]'` (openSMILE's licence is for research only) and about 0.2 s per clip, "
-        "once.",
+        "true also trains the paper's audio baseline, a support vector regressor on openSMILE's functionals. It "
+        "needs `pip install -e '.[opensmile]'` (openSMILE's licence is for research only) and once about 0.2 s per "
+        "clip.",
     )
     warm_start = switch(
         False,
-        "Let a training go on from the best weights of the last one with the same layers and features, where all clips "
-        "that one has learnt from are trained on again: fewer epochs after added clips (docs/training.md).",
+        "true starts a training from the best weights of the last one with the same layers and features, if all its "
+        "training clips are training clips again. After you add clips, this needs fewer epochs (docs/training.md).",
     )
     pages = switch(
         True,
-        "true writes a page for every clip that is new or has changed into `browse` in the folder of the run (about "
-        "15 ms of a core and 80 kB each); the report links to them.",
+        "true writes a page for every new or changed clip into `browse` in the folder of the run (about 15 ms of a "
+        "core and 80 kB each); the report links to these pages.",
     )
-    scratch = path("", "Folder for rows on their way into a shard; empty for the shard's own folder.")
+    scratch = path(
+        "", "Folder for the rows of a shard while they are being computed; empty for the shard's own folder."
+    )
     max_vanished = number(
         0.1,
         0.0,
         1.0,
-        "The run stops when more than this share of the sources has gone at once (a disk that is not mounted).",
+        "The run stops if more than this share of the source files has disappeared at once (for example if a disk "
+        "is not mounted).",
     )
     max_bad_fraction = number(
         0.2,
         0.0,
         1.0,
-        "The run stops before training when more than this share of the files that exist has no usable sound or "
-        "picture.",
+        "The run stops before training if more than this share of the existing files has no usable sound or picture.",
     )
 
 
@@ -135,8 +145,8 @@ class audio(luigi.Config):
 
     ffmpeg = path(
         "",
-        "Empty: sound is decoded in the process, by the ffmpeg within PyAV (docs/media.md). Or the path of an ffmpeg "
-        "program, for codecs that PyAV lacks; it is tried before the work begins.",
+        "Path of an ffmpeg program for codecs that PyAV does not have; it is tried before the work begins. Empty: "
+        "the ffmpeg libraries inside PyAV decode the sound (docs/media.md).",
     )
 
 
@@ -145,21 +155,22 @@ class frames(luigi.Config):
 
     store_pixels = switch(
         False,
-        "true keeps the JPEG of every frame (66 kB each at 720p), for videos that may vanish before a setting changes.",
+        "true keeps every frame as JPEG (66 kB each at 720p). Use it if the videos may disappear before you change "
+        "a setting.",
     )
     max_pixels = integer(
         8192 * 4320,
         1,
         1 << 30,
-        "Most pixels of a picture (8192 x 4320); a clip with larger ones ends as decode_error. A picture takes 3 bytes "
-        "a pixel, and up to 24 pictures are held at a time.",
+        "Largest number of pixels of a picture (8192 x 4320); a clip with larger pictures gets the status "
+        "decode_error. A picture takes 3 bytes a pixel, and up to 24 pictures are in memory at a time.",
     )
 
 
 class faces(luigi.Config):
     """How faces are found, followed and cut out."""
 
-    smallest_face_px = integer(40, 12, 4096, "Smallest face looked for, in pixels of the upright frame.")
+    smallest_face_px = integer(40, 12, 4096, "Smallest face to look for, in pixels of the upright frame.")
     detect_every = integer(
         25,
         1,
@@ -169,61 +180,62 @@ class faces(luigi.Config):
     speaker = choice(
         "speaking",
         ["largest", "speaking"],
-        "Of several people in sight together: speaking takes the one whose mouth moves with the sound, where that is "
-        "clear, else the one seen longest and largest; largest never asks the sound. docs/decisions/017 says how often "
-        "each is right.",
+        "Who the speaker is if several people are in sight together: speaking (the one whose mouth moves with the "
+        "sound if this is clear, otherwise the one who is in sight for longest and largest) | largest (without "
+        "using the sound). docs/decisions/017 says how often each is right.",
     )
     still_faces = choice(
         "skip",
         ["skip", "count"],
-        "A face that never moves beside one that does (a photograph on the wall, a shared slide): skip (it is passed "
-        "over) | count (it is a face like any other).",
+        "What to do with a face that never moves beside one that does (a photograph on the wall, a shared slide): "
+        "skip (it is not the speaker) | count (it is a face like any other).",
     )
     device = choice(
         "auto",
         ["auto", "cpu", "cuda"],
-        "Where the detector runs: auto (on the cores where its kernel runs on them, x86-64, beside a GPU too, which "
-        "then embeds; else where [run] device says) | cpu | cuda (all clips then share one process and Python's lock).",
+        "Where the detector runs: auto (on the processor if it can run Valar's compiled detector (x86-64), even "
+        "with a GPU, which then only embeds; otherwise as [run] device says) | cpu | cuda (all clips then share one "
+        "process and Python's lock).",
     )
     crops = choice(
         "raw",
         ["raw", "jpeg", "none"],
-        "What is kept of the aligned faces once they are embedded: raw (32 kB each) | jpeg (about 6 kB) | none.",
+        "How the aligned faces are kept after they are embedded: raw (32 kB each) | jpeg (about 6 kB) | none.",
     )
     jpeg_quality = integer(95, 1, 100, "Quality of kept JPEG crops and frames.")
 
 
 class embeddings(luigi.Config):
-    """What SphereFace makes of each face."""
+    """How SphereFace turns each face into numbers."""
 
     weights = path(
         "weights/sphere20a_20171020.pth",
-        "SphereFace-20 as published, or the word random: `valar weights fetch sphereface20`.",
+        "File of the published SphereFace-20 (`valar weights fetch sphereface20`), or the word random.",
     )
     channel_order = choice(
         "bgr",
         ["bgr", "rgb"],
-        "Colour order in which the network sees a crop: bgr (the weights' own evaluation code) | rgb (the paper's "
+        "Order of a crop's colours: bgr (as in the evaluation code of the weights) | rgb (as in the paper's "
         "notebooks).",
     )
     precision = choice(
         "bfloat16",
         ["float32", "bfloat16"],
-        "Arithmetic of the convolutions: bfloat16 (twice as fast where the processor or GPU has it; elsewhere float32 "
-        "is used) | float32. Embeddings differ by a cosine of .99997; docs/faces.md.",
+        "Arithmetic of the convolutions: bfloat16 (twice as fast if the processor or GPU supports it; otherwise "
+        "float32 is used) | float32. The cosine between both is at least .99997 (docs/faces.md).",
     )
     batch_size = integer(
         0,
         0,
         4096,
-        "Faces computed at a time. 0 spreads a shard's evenly over the cores, up to 32 at a time; where PyTorch "
-        "computes (GPUs, and processors without AVX2) it is 256 on a GPU and 8 on a CPU, and the last batch is filled "
-        "up with black pictures, so that all batches have one size.",
+        "Number of faces that are computed together. 0 spreads the faces of a shard evenly over the cores, up to 32 "
+        "together. If PyTorch computes them (on GPUs, and on processors without AVX2), 0 means 256 on a GPU and 8 "
+        "on a CPU, and the last batch is padded with black pictures to the same size.",
     )
 
 
 def _make_parameter(default: Any, declaration: Declaration) -> Any:
-    """Make what Luigi reads and checks from what models/ declares."""
+    """Make the parameter that Luigi reads and checks from a declaration of models/."""
     low, high, meaning = declaration.low, declaration.high, declaration.meaning
     if isinstance(default, bool):
         return switch(default, meaning)
@@ -240,7 +252,7 @@ def _make_parameter(default: Any, declaration: Declaration) -> Any:
 
 
 def _make_section(name: str, description: str, others: dict[str, Any]) -> Any:
-    """Make a section of what is declared of a training; `others` are parameters that are the pipeline's own."""
+    """Make a section from the declared settings of a training; `others` are parameters of the pipeline itself."""
     parameters = {**others, "__doc__": description, "__module__": __name__}
     for each in fields(TRAININGS[name]):
         if declaration := get_declaration(each):
@@ -248,14 +260,14 @@ def _make_section(name: str, description: str, others: dict[str, Any]) -> Any:
     return types.new_class(name, (luigi.Config,), exec_body=lambda body: body.update(parameters))
 
 
-_VGG_WEIGHTS = "VGG-16 trained on ImageNet, or the word random: `valar weights fetch vgg16`."
+_VGG_WEIGHTS = "File of VGG-16 trained on ImageNet (`valar weights fetch vgg16`), or the word random."
 anet = _make_section(
     "anet",
-    "The acoustic network. The paper does not say how it alone is trained: as VNet is.",
+    "The acoustic network. The paper does not say how it is trained alone; Valar trains it like VNet.",
     {"vgg_weights": path("weights/vgg16-397923af.pth", _VGG_WEIGHTS)},
 )
 vnet = _make_section("vnet", "The visual network.", {})
-joint = _make_section("joint", "The joint network; it takes the backbone of its VNet.", {})
+joint = _make_section("joint", "The joint network. It has the same backbone as its VNet.", {})
 
 
 SECTIONS: dict[str, type[luigi.Config]] = {
@@ -263,32 +275,42 @@ SECTIONS: dict[str, type[luigi.Config]] = {
 }
 
 
-#: Of each section [features.NAME], a feature that the user declares (docs/features.md).
+#: The options of each section [features.NAME], a feature that the user declares (docs/features.md).
 FEATURE_OPTIONS: dict[str, Any] = {
     "input": choice(
         "crop",
         ["crop", "face_region", "waveform"],
-        "What the network sees: crop (the aligned face) | face_region (the frame around the face, not aligned) | "
+        "Input of the network: crop (the aligned face) | face_region (the frame around the face, not aligned) | "
         "waveform (the sound).",
     ),
     "model": text(
         "",
-        "The network: a file .onnx or .pt2 (torch.export), package.module:callable, or one that comes along: "
-        "voice_activity, egemaps.",
+        "The network: a file .onnx or .pt2 (torch.export), package.module:callable, or the built-in voice_activity "
+        "or egemaps.",
     ),
-    "sha256": text("", "Digest that the model's file must have; a file .pt2 needs it, since loading one can run code."),
-    "packages": text("", "Names of packages with commas between them whose versions the rows depend on."),
+    "sha256": text(
+        "", "SHA-256 that the model's file must have. A .pt2 file needs it, because loading such a file can run code."
+    ),
+    "packages": text("", "Names of packages, with commas between them, whose versions change the rows."),
     "size": text("", "Width x height of the pictures in pixels; empty for 96x112 (crop) or 224x224 (face_region)."),
-    "margin": number(0.2, 0.0, 4.0, "face_region: how far it reaches beyond the face, in parts of the longer side."),
-    "colours": choice("rgb", ["rgb", "bgr"], "Order in which the network sees the colours."),
-    "layout": choice("nchw", ["nchw", "nhwc"], "Order of the pictures' dimensions: colours first, or last."),
+    "margin": number(
+        0.2, 0.0, 4.0, "Only face_region: the margin on each side of the face, as a share of its longer side."
+    ),
+    "colours": choice("rgb", ["rgb", "bgr"], "Order of the colours in the network's input."),
+    "layout": choice(
+        "nchw", ["nchw", "nhwc"], "Order of the pictures' dimensions: colours first (nchw) or last (nhwc)."
+    ),
     "mean": text("127.5", "Subtracted from the pixels (0 to 255): one number, or one per colour in the order above."),
-    "deviation": text("128", "What the pixels are then divided by: one number, or one per colour in the order above."),
-    "sample_rate": integer(16000, 1000, 192000, "Samples a second that the network hears, Hz."),
-    "window_seconds": number(0.0, 0.0, 600.0, "Sound of a row, s; 0 gives the network a clip's whole sound at once."),
+    "deviation": text("128", "Number by which the pixels are then divided: one, or one per colour in the order above."),
+    "sample_rate": integer(16000, 1000, 192000, "Sample rate of the network's input, Hz."),
+    "window_seconds": number(
+        0.0, 0.0, 600.0, "Length of the sound for one row, s; 0 gives the network a clip's whole sound at once."
+    ),
     "hop_seconds": number(0.0, 0.0, 600.0, "Seconds from one row to the next."),
     "precision": choice(
-        "float32", ["float32", "bfloat16"], "Arithmetic of a .pt2; an ONNX file and a callable have their own."
+        "float32",
+        ["float32", "bfloat16"],
+        "Arithmetic of a .pt2 file; an ONNX file and a callable decide it themselves.",
     ),
-    "batch_size": integer(32, 1, 4096, "Inputs computed at a time; the last batch is filled up."),
+    "batch_size": integer(32, 1, 4096, "Number of inputs that are computed together; the last batch is padded."),
 }

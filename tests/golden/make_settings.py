@@ -16,13 +16,15 @@ PAGE, TASKS_CFG = ROOT / "docs" / "settings.md", ROOT / "tasks.cfg"
 PAPERS_RUN = {("dataset", "test"): "data/omg/omg_TestVideos_WithLabels.csv"}
 BEGINNING = """# Settings
 
-Every setting, with its default and the values it may have. `tasks.cfg` holds them all; a file of your own, named by
-`LUIGI_CONFIG_PATH` (or `valar.cfg`), needs only those that you change.
+This page lists every setting with its default and its possible values. `tasks.cfg` contains all of them. Your own file
+(`valar.cfg`, or the file named by `LUIGI_CONFIG_PATH`) needs only the settings that you change.
 
 <!-- Written by `make settings` from what pipeline/settings/sections.py and models/training/settings/ declare. -->
 """
 
-FEATURES = "A feature of your own, as many sections as you like ([what they do](features.md)); tasks.cfg has none."
+FEATURES = (
+    "A feature of your own; you can have any number of these sections ([features](features.md)). tasks.cfg has none."
+)
 
 
 def render_page() -> str:
@@ -31,7 +33,9 @@ def render_page() -> str:
     sections = {name: ((each.__doc__ or "").partition("\n")[0], each.get_params()) for name, each in SECTIONS.items()}
     sections["features.NAME"] = (FEATURES, [*FEATURE_OPTIONS.items()])
     for name, (doc, parameters) in sections.items():
-        parts.append(f"\n## [{name}]\n\n{doc}\n\n| setting | default | may be | meaning |\n|---|---|---|---|\n")
+        parts.append(
+            f"\n## [{name}]\n\n{doc}\n\n| setting | default | possible values | meaning |\n|---|---|---|---|\n"
+        )
         for option, parameter in parameters:
             default = say_value(parameter._default)
             cells = (f"`{option}`", default and f"`{default}`", say_limits(parameter), say_meaning(parameter))

@@ -19,13 +19,13 @@ from models.training.settings.declarations import (
     declare,
 )
 
-#: Settings of ANet that say nothing of rows of another feature.
+#: Settings of ANet that only concern the transform, not the rows of another feature.
 _OF_THE_TRANSFORM = ("channel_scale", "input", "normalise", "mask_frequencies", "mask_frames")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ANetSettings(TrainingSettings):
-    """How ANet is trained (told nowhere; see models/paper.py).
+    """How ANet is trained (the paper does not say it; see models/paper.py).
 
     Attributes:
         normalise: with `frequency` each of a map's 257 frequencies has mean 0 and deviation 1 over the training split's
@@ -36,16 +36,16 @@ class ANetSettings(TrainingSettings):
     features: str = field(
         default=STFT,
         metadata=declare(
-            "What ANet hears: stft (the transform, through VGG-16, the paper's), or a feature of sound of your own, "
-            "through `pooling` instead (docs/features.md).",
+            "Input of ANet: stft (the transform through VGG-16, as in the paper), or the name of a declared feature "
+            "of sound, which goes through `pooling` instead (docs/features.md).",
             later=True,
         ),
     )
     pooling: Pooling = field(
         default="lstm",
         metadata=declare(
-            "How the rows of such a feature become one: lstm (both directions, mean over time) | attention (their "
-            "mean, each row weighted).",
+            "How the rows of such a feature become one: lstm (bidirectional, mean over time) | attention (their "
+            "weighted mean).",
             choices=POOLINGS,
             later=True,
         ),
@@ -53,8 +53,8 @@ class ANetSettings(TrainingSettings):
     input: SoundInput = field(
         default="stft",
         metadata=declare(
-            "What ANet hears of the transform: stft (real and imaginary part, the paper's) | log_magnitude (how strong "
-            "each frequency is, in decibels below the loudest).",
+            "Form of the transform: stft (real and imaginary part, as in the paper) | log_magnitude (strength of "
+            "each frequency, in decibels below the loudest).",
             choices=SOUND_INPUTS,
             later=True,
         ),
@@ -62,8 +62,8 @@ class ANetSettings(TrainingSettings):
     normalise: Normalisation = field(
         default="map",
         metadata=declare(
-            "How a map of 3 s is normalised: map (by its own mean and largest value, the paper's) | frequency (then "
-            "each frequency also by its mean and deviation over the training split).",
+            "How a map of 3 s is normalised: map (by its own mean and largest value, as in the paper) | frequency "
+            "(in addition, each frequency by its mean and deviation over the training split).",
             choices=NORMALISATIONS,
             later=True,
         ),
@@ -71,7 +71,9 @@ class ANetSettings(TrainingSettings):
     channel_scale: float = field(
         default=1.0,
         metadata=declare(
-            "Factor on VGG-16's channels; 1 is the paper's network, any other one is named in the report.", 1 / 64, 1
+            "Factor of the number of VGG-16's channels; 1 is the paper's network. The report names any other value.",
+            1 / 64,
+            1,
         ),
     )
     epochs: int = field(default=paper.ANET_EPOCHS, metadata=EPOCHS)
@@ -80,12 +82,15 @@ class ANetSettings(TrainingSettings):
     learning_rate_steps: tuple[int, ...] = field(default=paper.ANET_LEARNING_RATE_STEPS, metadata=LEARNING_RATE_STEPS)
     num_maps: int = field(
         default=paper.ANET_NUM_MAPS,
-        metadata=declare("STFT maps of 3 s per utterance in training, drawn anew in each epoch.", 1, MOST_MAPS),
+        metadata=declare(
+            "Number of STFT maps of 3 s per utterance in training; each epoch draws new ones.", 1, MOST_MAPS
+        ),
     )
     num_evaluation_maps: int = field(
         default=paper.ANET_NUM_EVALUATION_MAPS,
         metadata=declare(
-            "STFT maps of 3 s per utterance in evaluation, evenly spread; each more costs a fifteenth of an epoch.",
+            "Number of STFT maps of 3 s per utterance in evaluation, evenly spread; each further map takes a "
+            "fifteenth of an epoch.",
             1,
             MOST_MAPS,
         ),
@@ -97,7 +102,7 @@ class ANetSettings(TrainingSettings):
 
     @property
     def sound(self) -> Sound:
-        """What the pieces of sound hold that it is given."""
+        """What the network's pieces of sound consist of."""
         return self.input if self.features == STFT else "rows"
 
     def _find_contradictions(self) -> Iterator[str]:
@@ -112,7 +117,7 @@ class ANetSettings(TrainingSettings):
                 yield f"{each.name} ({value}) needs features = stft: it is about maps of the transform"
 
     def plan_inputs(self, *, evaluation: bool, map_rows: int = paper.MAP_FRAMES) -> InputPlan:
-        """Say what the network looks at in training or evaluation; `map_rows` are 3 s of the feature's rows."""
+        """Describe the network's input in training or evaluation; `map_rows` counts the feature's rows in 3 s."""
         return InputPlan(
             num_maps=self.num_evaluation_maps if evaluation else self.num_maps,
             num_frames=0,

@@ -1,4 +1,4 @@
-"""What the settings of all three trainings have in common, and the names of what networks are given."""
+"""Settings that all three trainings have, and the names of the networks' usual inputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -35,10 +35,10 @@ def split_names(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What all three have in common; what each setting means is said in declarations.py.
+    """The settings that all three have. declarations.py says what each means.
 
     Attributes:
-        learning_rate_factor: by which each step multiplies the learning rate.
+        learning_rate_factor: factor by which each step multiplies the learning rate.
         precision: of the arithmetic (see `computing_in`).
     """
 
@@ -77,7 +77,7 @@ class TrainingSettings:
             yield f"learning_rate_factor ({self.learning_rate_factor}) must be above 0"
 
     def _find_contradictions(self) -> Iterator[str]:
-        """Give a sentence for each pair of settings that are right alone and do not go together."""
+        """Give a sentence for each pair of settings that are valid alone but not together."""
         if self.average_last > self.epochs:
             yield f"average_last ({self.average_last}) must be at most epochs ({self.epochs})"
         if self.average_last > 1 and self.patience:

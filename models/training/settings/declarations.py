@@ -1,7 +1,7 @@
 """How a setting of a training is declared, and the settings that several trainings have.
 
-Each stands once: its limits and a sentence for its user. The modules beside this one say which training has which,
-and its default.
+Each setting is declared once, with its limits and a sentence for the user. The other modules of this package say which
+training has which settings, and their defaults.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from models.inputs.plan import MOST_FRAMES
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is said of a setting.
+    """The description of a setting.
 
     Attributes:
         meaning: a sentence or two for its user, with the unit.
         low: smallest number.
         high: largest number.
         choices: words it may be.
-        later: whether it came after checkpoints had been made without it: at its default it is then no part of what
-            they are known by.
+        later: whether the setting was added after checkpoints had been made without it. Its default value is then not
+            part of their fingerprints.
     """
 
     meaning: str
@@ -33,7 +33,7 @@ class Declaration:
     later: bool = False
 
     def find_fault(self, value: Any) -> str | None:
-        """Say what a value must be; None where it is right."""
+        """Say what a value must be; None if it is valid."""
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(self.choices)}"
         # The other way round, a NaN would pass.
@@ -55,59 +55,62 @@ def declare(
 
 
 def get_declaration(of: Field[Any]) -> Declaration | None:
-    """Give what is declared of a field; None where a section does not have it."""
+    """Return the declaration of a field; None if the field is not a setting of a section."""
     found: Declaration | None = of.metadata.get("declaration")
     return found
 
 
 def find_silent(kind: type[Any], values: Mapping[str, Any]) -> set[str]:
-    """Name the later settings that are at their default: a checkpoint made before them is known without."""
+    """Return the names of later settings with their default value: these are not part of a fingerprint."""
     declared = ((each, get_declaration(each)) for each in fields(kind))
     return {each.name for each, what in declared if what and what.later and values[each.name] == each.default}
 
 
-EPOCHS = declare("Passes over the training split.", 1, 10_000)
-BATCH_SIZE = declare("Utterances per step; batches differ in size by one utterance at most.", 1, 4096)
-PAIRS = declare("Utterances per step; a CCC needs two.", 2, 4096)
+EPOCHS = declare("Number of passes over the training split.", 1, 10_000)
+BATCH_SIZE = declare("Utterances per step; batches differ in size by at most one utterance.", 1, 4096)
+PAIRS = declare("Utterances per step; a CCC needs at least two.", 2, 4096)
 LEARNING_RATE = declare("Learning rate of SGD in the first epoch.", 1e-9, 10)
-LEARNING_RATE_STEPS = declare("Epochs, counted from 0, at whose start the rate is divided by ten.")
+LEARNING_RATE_STEPS = declare("Epochs, counted from 0; at the start of each, the learning rate is divided by ten.")
 MOMENTUM = declare("Momentum of SGD.", 0, 0.999999)
 WEIGHT_DECAY = declare("Weight decay of SGD, on all parameters.", 0, 1)
-GRADIENT_CLIP = declare("Largest norm over all gradients; a larger one is scaled down before the step.", 1e-9, 1e9)
+GRADIENT_CLIP = declare(
+    "Largest norm of all gradients together; larger gradients are scaled down before the step.", 1e-9, 1e9
+)
 LOSS = declare(
-    "What training minimises: mse (mean squared error) | ccc (minus the sum of both CCC) | ccc_sample (the same with "
-    "variances that divide by n - 1, as in the notebooks).",
+    "The loss: mse (mean squared error) | ccc (minus the sum of both CCCs) | ccc_sample (the same with variances "
+    "that divide by n - 1, as in the notebooks).",
     choices=LOSSES,
 )
 AROUSAL_OUTPUT = declare(
-    "Range of arousal: tanh ([-1, 1], the paper's) | sigmoid ([0, 1], where the labels are).", choices=AROUSAL_OUTPUTS
+    "Range of arousal: tanh ([-1, 1], as in the paper) | sigmoid ([0, 1], the range of OMG-Emotion's labels).",
+    choices=AROUSAL_OUTPUTS,
 )
 PATIENCE = declare(
-    "The training ends after so many epochs without a better validation CCC; with 0 it never ends early.", 0, 10_000
+    "The training ends after this many epochs without a better validation CCC; 0 never ends it early.", 0, 10_000
 )
 AVERAGE_LAST = declare(
-    "The mean of the weights after the last so many epochs is tried as well; 1 tries none.", 1, 10_000
+    "Number of last epochs; the mean of the weights after each of them is also validated. 1 for no mean.", 1, 10_000
 )
-NUM_FRAMES = declare("Segments of an utterance; one frame is drawn from each.", 1, MOST_FRAMES)
+NUM_FRAMES = declare("Number of segments of an utterance; one frame is drawn from each.", 1, MOST_FRAMES)
 INITIALISATION = declare(
-    "Where the last layer starts, and ANet's first one: own (near 0, VNet's orthogonal; ANet's first layer as "
-    "ImageNet's) | notebooks (as torch starts any layer).",
+    "Initial weights of the last layer and of ANet's first layer: own (near 0, VNet's orthogonal; ANet's first "
+    "layer from ImageNet's) | notebooks (torch's default for any layer).",
     choices=INITIALISATIONS,
     later=True,
 )
 ORDERED_STARTS = declare(
-    "true draws each map of training from a part of its own of the utterance, in order (as the notebooks do for "
-    "Joint); false draws each from anywhere.",
+    "true divides the utterance into as many parts as maps and draws one map of training from each (as the "
+    "notebooks do for Joint); false draws each map from anywhere.",
     later=True,
 )
-RANDOM_STARTS = declare("true draws the maps of training at random; false takes them where evaluation does.")
+RANDOM_STARTS = declare("true draws the maps of training at random; false takes the same maps as evaluation.")
 MASK_FREQUENCIES = declare(
-    "SpecAugment: widest band of frequencies that is set to zero in each map of training; 0 for none.",
+    "SpecAugment: largest number of neighbouring frequencies that are set to zero in each map of training; 0 for none.",
     0,
     paper.NUM_FREQUENCIES,
 )
 MASK_FRAMES = declare(
-    "SpecAugment: most STFT frames in a row that are set to zero in each map of training; 0 for none.",
+    "SpecAugment: largest number of consecutive STFT frames that are set to zero in each map of training; 0 for none.",
     0,
     paper.MAP_FRAMES,
 )

@@ -29,7 +29,7 @@ class JointSettings(TrainingSettings):
     num_maps: int = field(
         default=paper.NUM_MAPS,
         metadata=declare(
-            "STFT maps of 3 s per utterance: random in training, evenly spread in evaluation.", 1, MOST_MAPS
+            "Number of STFT maps of 3 s per utterance: random in training, evenly spread in evaluation.", 1, MOST_MAPS
         ),
     )
     num_frames: int = field(default=paper.NUM_FRAMES, metadata=NUM_FRAMES)
@@ -46,27 +46,27 @@ class JointSettings(TrainingSettings):
     fusion: Fusion = field(
         default="concat",
         metadata=declare(
-            "How sound and picture are put together: concat (side by side, the paper's) | attention (their mean, "
-            "weighted anew for each utterance).",
+            "How sound and picture are combined: concat (side by side, as in the paper) | attention (their weighted "
+            "mean, with weights for each utterance).",
             choices=FUSIONS,
             later=True,
         ),
     )
 
     def check_backbone(self, backbone: Backbone) -> None:
-        """Refuse a VNet that does not go with these settings.
+        """Refuse a VNet that does not fit these settings.
 
         Raises:
-            ValueError: crops are to be mirrored where there are none.
+            ValueError: crops should be mirrored, but the VNet has none.
         """
         if self.mirror and backbone != "finetune":
             raise ValueError(f"mirror (true) needs a VNet of backbone = finetune, not {backbone}")
 
     def check_sound(self, sound: Sound) -> None:
-        """Refuse an ANet that does not go with these settings.
+        """Refuse an ANet that does not fit these settings.
 
         Raises:
-            ValueError: maps are to be masked where there are none.
+            ValueError: maps should be masked, but the ANet has none.
         """
         if sound == "rows" and (self.mask_frequencies or self.mask_frames):
             raise ValueError("mask_frequencies and mask_frames need an ANet of features = stft")
@@ -79,7 +79,7 @@ class JointSettings(TrainingSettings):
         sound: Sound = "stft",
         map_rows: int = paper.MAP_FRAMES,
     ) -> InputPlan:
-        """Say what the network looks at, in training and evaluation alike; raises as the two checks do."""
+        """Describe the network's input in training and evaluation; raises the errors of both checks."""
         self.check_backbone(backbone)
         self.check_sound(sound)
         return InputPlan(

@@ -23,16 +23,17 @@ class VNetSettings(TrainingSettings):
     """How VNet is trained.
 
     Attributes:
-        standardise: after it, over the training split each of the embeddings' 512 numbers has mean 0 and their mean
-            standard deviation is 1. Embeddings of a random SphereFace differ by a hundredth of their length, which VNet
-            takes hundreds of epochs to see through.
-        channel_order: of the crops with `finetune`; with `frozen` the embeddings have been made with theirs.
+        standardise: gives each of the embeddings' 512 numbers mean 0 over the training split, and a mean standard
+            deviation of 1. Embeddings of a random SphereFace differ by only a hundredth of their length. Without this,
+            VNet needs hundreds of epochs to learn from them.
+        channel_order: colour order of the crops, with `finetune`; with `frozen`, the embeddings have their own.
     """
 
     backbone: Backbone = field(
         default="frozen",
         metadata=declare(
-            "frozen trains on the cached embeddings; finetune, the paper's, trains SphereFace along from the crops.",
+            "frozen trains on the cached embeddings; finetune, as in the paper, also trains SphereFace, from the "
+            "crops.",
             choices=BACKBONES,
         ),
     )
@@ -46,8 +47,8 @@ class VNetSettings(TrainingSettings):
     features: str = field(
         default=SPHEREFACE,
         metadata=declare(
-            "What VNet sees of each face: sphereface20, or features of your own (docs/features.md); of several with "
-            "commas between them all numbers, side by side.",
+            "Input of VNet for each face: sphereface20, or names of declared features (docs/features.md). Several "
+            "names with commas between them give all their numbers, side by side.",
             later=True,
         ),
     )
@@ -72,11 +73,11 @@ class VNetSettings(TrainingSettings):
 
     @property
     def face_features(self) -> tuple[str, ...]:
-        """Names of what it sees of each face, in the order of their numbers."""
+        """Names of the network's features of each face, in the order of their numbers."""
         return split_names(self.features)
 
     def plan_inputs(self, *, evaluation: bool) -> InputPlan:
-        """Say what the network looks at, in training and evaluation alike."""
+        """Describe the network's input, which is the same in training and evaluation."""
         return InputPlan(
             num_maps=0,
             num_frames=self.num_frames,

@@ -174,7 +174,7 @@ def test_a_truth_on_another_scale_has_the_score_of_the_usual_one(tmp_path, rows,
     for dimension in ("arousal", "valence"):
         assert mapped[dimension]["ccc"] == pytest.approx(usual[dimension]["ccc"], abs=1e-12)
     assert main(["evaluate", str(truth), str(predicted), "--label-range", "9", "x"]) == 2
-    assert "--label-range 9 x: it must be two numbers, the lower end" in capsys.readouterr().err
+    assert "--label-range 9 x: it must be two numbers, the lower and the upper end" in capsys.readouterr().err
 
 
 def test_without_an_interval_it_says_how_many_units_there_were_and_how_many_it_takes(tmp_path, rows, capsys):

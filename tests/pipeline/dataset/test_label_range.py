@@ -52,7 +52,7 @@ def test_a_label_outside_of_the_scale_is_an_error(tmp_path, label, label_range, 
 def test_a_setting_that_is_no_range_is_refused(text):
     parameter = dict(SECTIONS["dataset"].get_params())["label_range"]
     assert parameter.parse("1, 9") == parameter.parse("1 9") == (1.0, 9.0)
-    with pytest.raises(ValueError, match="it must be two numbers, the lower end"):
+    with pytest.raises(ValueError, match="it must be two numbers, the lower and the upper end"):
         parameter.parse(text)
 
 

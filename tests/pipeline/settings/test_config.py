@@ -101,7 +101,7 @@ def run_pipeline(folder, *arguments, overlay):
         ("[vnet]\n".encode("utf-16"), "mine.cfg is written in UTF-16 or is no text; save it as UTF-8"),
         ("[vnet]\n".encode("utf-16-le"), "mine.cfg is written in UTF-16 or is no text; save it as UTF-8"),
         ("[run]\nroot = Läufe\n".encode("latin-1"), "mine.cfg:2: not UTF-8; save the file as UTF-8"),
-        (b"[run]\nroot = ~nobody-here/x\n", "no home folder is known for ~nobody-here; write ./~nobody-here/x"),
+        (b"[run]\nroot = ~nobody-here/x\n", "there is no home folder for ~nobody-here; write ./~nobody-here/x"),
     ],
 )
 def test_an_overlay_that_cannot_be_read_is_one_sentence_of_a_command(tmp_path, content, message):

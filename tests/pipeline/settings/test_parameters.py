@@ -67,7 +67,7 @@ def test_a_label_range_is_two_numbers(written, value):
 
 @pytest.mark.parametrize("written", ["", "1", "9 1", "1 1", "1 2 3", "a b", "nan 1", "-inf 1", "0 inf"])
 def test_anything_else_is_no_label_range(written):
-    with pytest.raises(ValueError, match="two numbers, the lower end of the labels' range and the upper"):
+    with pytest.raises(ValueError, match="two numbers, the lower and the upper end of the labels' scale"):
         parse_label_range(written)
 
 

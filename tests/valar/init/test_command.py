@@ -287,7 +287,7 @@ def test_the_scale_of_the_labels_goes_into_the_settings(folder, capsys):
     assert read_settings()["dataset"]["label_range"] == "1 9"
     assert main(["init", "clips", "--label-range", "9", "1", "--force"]) == 2
     assert (
-        "--label-range 9 1: it must be two numbers, the lower end of the labels' range and the upper"
+        "--label-range 9 1: it must be two numbers, the lower and the upper end of the labels' scale"
         in capsys.readouterr().err
     )
     assert main(["init", "clips", "--label-range", "-3", "3", "--force"]) == 2
