@@ -41,6 +41,10 @@ class DownloadError(WeightsError):
     """A download that did not come to its end; what has arrived is kept, and the next one continues there."""
 
 
+class OversizedError(DownloadError):
+    """A server sends more than any weights have: what has arrived is of no use, and is removed."""
+
+
 def fetch_weights(name: str, folder: Path, *, base_url: str | None = None, progress: Progress | None = None) -> Path:
     """Download weights of the table into a folder, check them and unpack them.
 
@@ -97,8 +101,18 @@ def _fetch_into(entry: WeightsEntry, url: str, target: Path, progress: Progress 
             raise WrongDigestError(path, expected=f"git blob {entry.archive_git_blob}", found=found, remedy=remedy)
 
     archive = target.with_name(entry.archive_name)
-    download_file(url, archive, check=check_archive, progress=progress)
+    if not _is_there(archive, check_archive):
+        download_file(url, archive, check=check_archive, progress=progress)
     _unpack(archive, entry, target)
+
+
+def _is_there(archive: Path, check: Callable[[Path], None]) -> bool:
+    """Say whether an archive has arrived before, and only its unpacking was cut short, as by a full disk."""
+    try:
+        check(archive)
+    except (FileNotFoundError, WrongDigestError):
+        return False
+    return True
 
 
 def download_file(url: str, target: Path, *, check: Callable[[Path], None], progress: Progress | None = None) -> None:
@@ -109,7 +123,8 @@ def download_file(url: str, target: Path, *, check: Callable[[Path], None], prog
     Args:
         url: where from, https or http. One of https is never redirected to another scheme.
         target: the file to make.
-        check: raises WrongDigestError when the file that it is given is another one; that is then removed.
+        check: raises WrongDigestError when the file that it is given is another one; that is then removed, as is what
+            has arrived of one that is too large.
         progress: told what has arrived.
 
     Raises:
@@ -130,7 +145,7 @@ def download_file(url: str, target: Path, *, check: Callable[[Path], None], prog
         try:
             _fill(url, file, progress)
             check(part)
-        except WrongDigestError:
+        except (WrongDigestError, OversizedError):
             part.unlink()
             raise
         except BaseException:
@@ -237,7 +252,10 @@ def _read_length(url: str, text: str | None) -> int | None:
 
 def _check_size(url: str, size: int) -> None:
     if size > _MOST_BYTES:
-        raise DownloadError(f"{url}: the server sends {size} bytes or more, and no weights have over {_MOST_BYTES}")
+        raise OversizedError(
+            f"{url}: the server sends {size} bytes or more, and no weights have over {_MOST_BYTES}; what has arrived "
+            "was removed: name a mirror with --base-url"
+        )
 
 
 def _make_printable(text: object) -> str:

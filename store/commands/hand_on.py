@@ -11,7 +11,7 @@ from store.commands.command import Command, show
 from store.errors import StoreError
 from store.export.formats import EXPORTERS, check_target
 from store.export.mmsa import OWN_AUDIO, OWN_VISION, SPLITS, export_mmsa
-from store.export.rows import Labels
+from store.export.rows import Labels, count_lacking
 from store.labels import Label
 from store.looking.browse import write_pages
 from store.text import escape, format_count
@@ -86,6 +86,8 @@ class Export(Command):
                 print(f"{told}, without labels or without a split that MMSA knows", file=sys.stderr)
         else:
             count = EXPORTERS[arguments.to](store, arguments.folder, labels)
+            for stage, lacking in count_lacking(store).items():
+                print(f"{stage}: no rows for {lacking} of {format_count(count, 'utterance')}", file=sys.stderr)
         found = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
         value = {"utterances": count, "files": len(found), "bytes": sum(path.stat().st_size for path in found)}
         show(

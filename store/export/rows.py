@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from store import files
 from store.catalog.clip import Clip
 from store.catalog.feature_store import FeatureStore
 from store.errors import StoreError
-from store.features import find_width
+from store.features import find_width, is_feature
 from store.labels import Label
 from store.text import guard_cell
 
+#: The stages whose rows are exported, beside declared features.
+_EXPORTED = ("stft", "faces", "embeddings")
 #: Utterance to its split and labels.
 Labels = Mapping[str, Label]
 
@@ -24,6 +27,18 @@ def read_rows(clip: Clip, stage: str, dataset: str) -> np.ndarray | None:
     """Give an utterance's rows; None where there are none."""
     shard = clip.find_shard(stage)
     return None if shard is None or shard.fact(clip.name, "length") == 0 else shard.rows(clip.name, dataset)
+
+
+def count_lacking(store: FeatureStore) -> dict[str, int]:
+    """Count of how many utterances a stage has no rows, for those stages that are exported and lack some."""
+    stages = [stage for stage in store.stages if stage in _EXPORTED or is_feature(stage)]
+    found = Counter(stage for name in store for stage in stages if not _has_rows(store[name], stage))
+    return {stage: found[stage] for stage in stages if found[stage]}
+
+
+def _has_rows(clip: Clip, stage: str) -> bool:
+    shard = clip.find_shard(stage)
+    return shard is not None and shard.fact(clip.name, "length") > 0
 
 
 def find_feature_width(store: FeatureStore, stage: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.progress import Steps, show_steps
-from store.text import escape, format_count
+from store.text import escape, format_bytes, format_count
 from valar.cli import WRONG_USE
 from valar.closing import say_next
 from valar.fetching.downloading import Downloader, FetchError, Wishes, check_yt_dlp, split_link
@@ -41,6 +41,7 @@ MOST_SILENT = 5
 #: The longest pause before another try.
 _LONGEST_PAUSE_SECONDS = 300.0
 _PARTIAL = ".partial"
+LOCK = "lock"
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMG]?)")
 _UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 
@@ -103,7 +104,7 @@ def _say_plan(recordings: Sequence[Recording], folder: Folder) -> int:
 def _fetch(arguments: argparse.Namespace, recordings: Sequence[Recording]) -> int:
     place = arguments.output / _PARTIAL
     place.mkdir(parents=True, exist_ok=True)
-    with _held(place / "lock", arguments.output):
+    with _held(place / LOCK, arguments.output):
         return _fetch_into(place, arguments, recordings)
 
 
@@ -131,9 +132,15 @@ def _fetch_into(place: Path, arguments: argparse.Namespace, recordings: Sequence
             job.work(recordings, skipped, steps)
     finally:
         write_dead(table, job.dead, job.asked)
+        left = job.remove_leftovers()
     if arguments.verbose:
         for warning in downloader.warnings:
             print(f"yt-dlp: {warning}", file=sys.stderr)
+    if left:
+        size = format_bytes(sum(left))
+        print(
+            f"{place}: {format_count(len(left), 'unfinished download')} ({size}), which the next attempt goes on with"
+        )
     _say_result(arguments, job, recordings)
     return 1 if job.dead else 0
 
@@ -188,6 +195,26 @@ class FetchJob:
             if file is not None:
                 self.folder.name_videos(recording, file)
             self.asked.append(recording)
+
+    def remove_leftovers(self) -> list[int]:
+        """Remove what has arrived of recordings that are there by now, or that can never be had.
+
+        What may come another time stays, and so does what other CSV files name: the next attempt goes on with it.
+
+        Returns:
+            The bytes of each file that stays.
+        """
+        dead = {found.recording.link: found.may_pass for found in self.dead}
+        useless = {name_unfinished(asked.link) for asked in self.asked if not dead.get(asked.link, False)}
+        stay = []
+        for file in sorted(self.downloader.folder.iterdir()):
+            if file.name == LOCK or not file.is_file():
+                continue
+            if file.name.partition(".")[0] in useless:
+                file.unlink()
+            else:
+                stay.append(file.stat().st_size)
+        return stay
 
     def _note_dead(self, recording: Recording, error: FetchError) -> None:
         self.dead.append(DeadLink(recording, error.reason, error.may_pass))

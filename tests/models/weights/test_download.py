@@ -225,7 +225,28 @@ def test_a_body_without_end_is_cut_off(server, vgg16, tmp_path, monkeypatch):
     server.has_length = False
     with pytest.raises(DownloadError, match=r"bytes or more, and no weights have over 500000"):
         fetch_weights("vgg16", tmp_path, base_url=server.url)
-    assert (tmp_path / f"{vgg16}.part").stat().st_size <= 500_000
+    assert names(tmp_path) == set()
+
+
+def test_an_archive_whose_unpacking_was_cut_short_is_not_fetched_again(server, sphereface, tmp_path, monkeypatch):
+    def fill(*_args: object, **_more: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("models.weights.download.record_digest", fill)
+        with pytest.raises(DownloadError, match=r"no space left in .*: make room and run the same again"):
+            fetch_weights("sphereface20", tmp_path, base_url=server.url)
+    assert names(tmp_path) == {str(WEIGHTS["sphereface20"].archive_name)}
+    server.ranges.clear()
+    target = fetch_weights("sphereface20", tmp_path, base_url=server.url)
+    assert server.ranges == []
+    assert names(tmp_path) == {target.name, find_sidecar(target).name}
+
+
+def test_an_archive_that_is_there_and_damaged_is_fetched_again(server, sphereface, tmp_path):
+    (tmp_path / str(WEIGHTS["sphereface20"].archive_name)).write_bytes(b"half an archive")
+    target = fetch_weights("sphereface20", tmp_path, base_url=server.url)
+    assert names(tmp_path) == {target.name, find_sidecar(target).name}
 
 
 def test_what_is_sent_behind_the_announced_end_is_not_taken(server, vgg16, tmp_path):

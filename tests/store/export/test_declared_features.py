@@ -38,6 +38,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize("to", ["npz", "csv", "csd"])
+def test_an_export_says_of_how_many_utterances_it_has_no_rows(folder, capsys, to):
+    assert main(["export", str(folder), "--to", to, "-o", str(folder / "out")]) == 0
+    # v/b has no face, and none of the feature that is made of faces; all have sound.
+    told = {line for line in capsys.readouterr().err.splitlines() if "no rows" in line}
+    assert told == {f"{stage}: no rows for 1 of 3 utterances" for stage in ("faces", "embeddings", "face_mini")}
+
+
 def test_parquet_has_faces_features_beside_the_faces_and_sounds_in_a_table(folder):
     table = pytest.importorskip("pyarrow.parquet")
     assert main(["export", str(folder), "--to", "parquet", str(folder / "out")]) == 0

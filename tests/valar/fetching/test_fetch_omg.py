@@ -7,6 +7,7 @@ import doctest
 import http.server
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -235,6 +236,32 @@ def test_a_download_that_broke_off_goes_on(server, tables, recording, capsys):
     starts = [int(asked[len("bytes=") : -1]) for name, asked in server.ranges if name == "b.mp4" and asked]
     assert any(0 < start <= 20_000 for start in starts), server.ranges
     assert Path("videos/b.mp4").read_bytes() == recording + b"b.mp4"
+
+
+def test_of_failed_downloads_that_stays_which_may_go_on(server, tables, recording, here, capsys, monkeypatch):
+    partial = Path("videos/.partial")
+    server.files["c.mp4"] = (recording + b"c.mp4", "video/mp4")
+    server.files["large.mp4"] = (recording * 3, "video/mp4")
+    table = write_csv(
+        here / "x.csv",
+        (server.link("c.mp4"), "0", "1", "c", "utterance_1.mp4"),
+        (server.link("large.mp4"), "0", "1", "large", "utterance_1.mp4"),
+    )
+    server.break_after.update({"b.mp4": 20_000, "c.mp4": 20_000})
+    monkeypatch.setattr(downloading, "MOST_BYTES", 2 * len(recording))
+    assert fetch(tables[1], "--retries", "0") == fetch(table, "--retries", "0") == 1
+    kept = {fetch_omg.name_unfinished(server.link(name)) for name in ("b.mp4", "c.mp4")}
+    assert {path.name.partition(".")[0] for path in partial.iterdir()} == {"lock", *kept}
+    told = rf"{partial}: 2 unfinished downloads \([0-9.]+ kB\), which the next attempt goes on with\n"
+    assert re.search(told, capsys.readouterr().out)
+    # One is fetched in another way, the other is gone by now: neither needs what had arrived of it.
+    Path("videos/c.mp4").write_bytes(recording)
+    del server.files["b.mp4"]
+    assert fetch(table, "--retries", "0", "--skip-dead") == 1
+    assert f"{partial}: 1 unfinished download (" in capsys.readouterr().out
+    assert fetch(tables[1], "--retries", "0") == 1
+    assert [path.name for path in partial.iterdir()] == ["lock"]
+    assert "unfinished" not in capsys.readouterr().out
 
 
 def test_a_busy_host_is_asked_again_after_longer_and_longer_pauses(server, tables):
