@@ -160,26 +160,55 @@ progress.Progress.tick = tick_and_wait
 """
 
 
+#: Of a host's tries to reach luigid, 30 s apart as shipped: so many take ten minutes.
+TRIES_IN_TEN_MINUTES = 20
+
+
+def test_as_shipped_a_host_asks_for_ten_minutes_and_more(tmp_path):
+    (tmp_path / "mine.cfg").write_text("[core]\nscheduler_host = 127.0.0.1\n")
+    code = (
+        "from pipeline.settings import config; config.load()\n"
+        "from luigi.rpc import RemoteScheduler; found = RemoteScheduler('http://127.0.0.1:1')\n"
+        "print(found._rpc_retry_attempts, found._rpc_retry_wait)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    tries, seconds = map(int, said.stdout.split())
+    assert seconds * TRIES_IN_TEN_MINUTES == 600
+    assert tries >= TRIES_IN_TEN_MINUTES + 2
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, 25)], ids=["stopped", "killed"])
-def test_a_luigid_that_ends_in_the_middle_loses_nothing(scheduler, workplace, number, code):
-    share(workplace, scheduler)
+@pytest.mark.parametrize(
+    ("number", "changes", "code"),
+    [(signal.SIGTERM, {}, 0), (signal.SIGKILL, {}, 25), (signal.SIGTERM, {"state_path": "/dev/null/none"}, 25)],
+    ids=["stopped", "killed", "without a state path"],
+)
+def test_a_luigid_that_is_away_for_ten_minutes_loses_nothing(tmp_path, workplace, number, changes, code):
+    scheduler = Luigid(tmp_path, **changes)
+    share(workplace, scheduler)  # a try a second, so it is away for twenty seconds
     with ThreadPoolExecutor(1) as pool:
         host = pool.submit(workplace.run, task="Features", code=WAIT_ONCE)
         while not (workplace.folder / "reached").exists():
             assert not host.done(), host.result().stderr
             time.sleep(0.05)
         scheduler.end(number)
-        scheduler.start()
         (workplace.folder / "go").touch()
+        (log,) = (workplace.folder / "runs" / "logs").glob("*.log")
+        while f"Retrying attempt {TRIES_IN_TEN_MINUTES + 1} of 25" not in log.read_text(encoding="utf-8"):
+            assert not host.done(), host.result().stderr
+            time.sleep(0.05)
+        scheduler.start()
         ended = host.result()
-    # Stopped, luigid writes what it knows; killed, it has forgotten what the host had still to do.
+    # Stopped, luigid writes what it knows; killed or without a place for it, it has forgotten what the host had to do.
     assert ended.returncode == code, ended.stderr
     ledger = workplace.folder / "runs" / "ledger.csv"
     assert ledger.exists() == (code == 0)
     again = workplace.run(task="Features")
     assert again.returncode == 0, again.stderr
     assert ledger.exists()
+    scheduler.end(signal.SIGKILL)
 
 
 #: Each host fails the stage of the shard that comes first, and says so in its own words.
