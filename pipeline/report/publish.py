@@ -68,7 +68,12 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
             "data": describe_data(data),
             "changed": settings.find_changed(),
             "recordings": describe_recordings(data.run.dataset.grouping.by, listings),
-            "selection": describe_selection(data, _predict_by_other_choice(experiment, listings), listings),
+            "selection": describe_selection(
+                data,
+                _predict_by_other_choice(experiment, listings),
+                listings,
+                [] if experiment.other_choice is None else _name_folders([experiment.other_choice]),
+            ),
             **({"cross_validation": _describe_folds(folds)} if folds else {}),
             **({"ensemble": _describe_ensemble(experiment, predicted, listings)} if settings.run.seeds > 1 else {}),
         },
@@ -221,7 +226,7 @@ def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPre
 
 def _predict_by_other_choice(experiment: Experiment, listings: Sequence[SplitListing]) -> list[ModelPredictions]:
     """Predict what is scored with the networks whose epochs the other clips chose; nothing where there are none."""
-    other = experiment.find_other_choice()
+    other = experiment.other_choice
     scored = [listing for listing in listings if listing.split != "train" and listing.labels is not None]
     if other is None:
         return []
@@ -230,9 +235,12 @@ def _predict_by_other_choice(experiment: Experiment, listings: Sequence[SplitLis
 
 def _describe_folds(folds: Sequence[Experiment]) -> dict[str, Any]:
     """Give the folds' scores, what chose their epochs, and the names of their folders of checkpoints."""
-    folders = [each.folder(network).name for fold in folds for each in fold.trainings for network in NETWORKS]
     chosen_on = folds[0].data.run.settings.run.select_on
-    return {**score_folds(folds, seed=0), "chosen_on": chosen_on, "checkpoints": folders}
+    return {**score_folds(folds, seed=0), "chosen_on": chosen_on, "checkpoints": _name_folders(folds)}
+
+
+def _name_folders(experiments: Sequence[Experiment]) -> list[str]:
+    return [each.folder(network).name for one in experiments for each in one.trainings for network in NETWORKS]
 
 
 def _describe_ensemble(

@@ -12,7 +12,10 @@ from pipeline.training.data import TrainingData, name_other_choice
 
 
 def describe_selection(
-    data: TrainingData, other: Sequence[ModelPredictions], listings: Sequence[SplitListing]
+    data: TrainingData,
+    other: Sequence[ModelPredictions],
+    listings: Sequence[SplitListing],
+    checkpoints: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Say which clips chose the epochs.
 
@@ -20,10 +23,11 @@ def describe_selection(
         data: of the report.
         other: what the networks say whose epochs others chose; empty where there are none.
         listings: of each split.
+        checkpoints: names of the folders of these networks.
 
     Returns:
-        "split"; of held-out training clips how many "clips" of how many "recordings"; and "other" with its own "split"
-        and "models" (see `score_both`), by network and split, the training split left out.
+        "split"; of held-out training clips how many "clips" of how many "recordings"; and "other" with its own "split",
+        "checkpoints" and "models" (see `score_both`), by network and split, the training split left out.
     """
     split = data.run.settings.run.select_on
     found: dict[str, Any] = {"split": split}
@@ -38,7 +42,7 @@ def describe_selection(
             listing = by_split[each.split]
             if each.split != "train" and listing.labels is not None:
                 scores.setdefault(each.model, {})[each.split] = _score(each, listing)
-        found["other"] = {"split": name_other_choice(split), "models": scores}
+        found["other"] = {"split": name_other_choice(split), "models": scores, "checkpoints": list(checkpoints)}
     return found
 
 

@@ -131,6 +131,7 @@ def _list_reports(root: Path) -> dict[str, set[str]]:
         for folders in content.get("ensemble", {}).get("checkpoints", {}).values():
             names |= {Path(folder).name for folder in folders}
         names |= {*content.get("cross_validation", {}).get("checkpoints", [])}
+        names |= {*content.get("selection", {}).get("other", {}).get("checkpoints", [])}
         written = content["provenance"].get("written", "")
         dated.append((written, path.stat().st_mtime_ns, path.parent.name, names))
     return {report: names for _, _, report, names in sorted(dated, reverse=True)}

@@ -22,7 +22,7 @@ from pipeline.training.seed_trainings import Trainings
 from store import files
 
 #: Raised when the report's files change.
-REPORT_VERSION = 5
+REPORT_VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Experiment:
                 "folds": self.data.run.settings.run.folds,
                 "opensmile": self.data.run.settings.run.opensmile,
                 **self._describe_speech(),
+                **self._describe_other_choice(),
                 "recordings": self.data.run.dataset.grouping.take(u.name for u in self.data.run.dataset.utterances),
                 "utterances": [
                     [u.name, u.utterance, u.split, u.arousal, u.valence, row.sound, row.picture, row.identity]
@@ -73,6 +74,13 @@ class Experiment:
         run = self.data.run
         found = [run.fingerprints[stage] for stage, feature in run.features.items() if feature.is_voice_activity]
         return {"speech": found} if found else {}
+
+    def _describe_other_choice(self) -> dict[str, list[str]]:
+        """Name the trainings that the report sets beside these; nothing where there are none, as it always was."""
+        other = self.other_choice
+        if other is None:
+            return {}
+        return {"other_choice": [each.fingerprints[network] for each in other.trainings for network in NETWORKS]}
 
     @property
     def report_folder(self) -> Path:
@@ -108,9 +116,16 @@ class Experiment:
                     "result depends on the trainings before it"
                 )
 
-    def find_other_choice(self) -> "Experiment | None":
-        """Find the same trainings with their epochs chosen on other clips (`[run] select_on`), where all are over."""
+    @cached_property
+    def other_choice(self) -> "Experiment | None":
+        """The same trainings with their epochs chosen on other clips (`[run] select_on`), where all are over.
+
+        The report shows both, so whichever came second, a run with the first one's settings writes its report again.
+        """
         data = self.data
+        own = {trainings.folder("joint") for trainings in self.trainings}
+        if own.issuperset((data.run.folder / "checkpoints").glob("joint-*")):
+            return None  # naming other trainings takes as long as naming these
         select_on = name_other_choice(data.run.settings.run.select_on)
         settings = data.run.settings.replace("run", select_on=select_on)
         try:

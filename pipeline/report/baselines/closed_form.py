@@ -43,27 +43,55 @@ def make_baselines(
     chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
     groups = [train.group(i) for i in np.flatnonzero(chosen).tolist()]
     ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], groups)
-    fuse = _fit_fusion_on(data, by_split, of_networks)
+    fused = _fuse_splits(data, by_split, of_networks)
     for split, listing in by_split.items():
         names, mean = listing.names, np.tile(data.training_mean(), (len(listing.names), 1))
         yield ModelPredictions("mean", split, names, mean, ["mean"] * len(names))
         yield ModelPredictions("ridge", split, names, ridge(pooled[split]), ["ridge"] * len(names))
-        fused = fuse(of_networks["anet", split], of_networks["vnet", split])
-        yield ModelPredictions("fusion", split, names, fused, ["fusion"] * len(names))
+        yield ModelPredictions("fusion", split, names, fused[split], ["fusion"] * len(names))
 
 
-def _fit_fusion_on(
+def _fuse_splits(
     data: TrainingData, by_split: Mapping[str, SplitListing], of_networks: Mapping[tuple[str, str], np.ndarray]
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Fit late fusion to the clips that chose the epochs, which were not learnt by heart; without labels: the mean."""
+) -> dict[str, np.ndarray]:
+    """Give late fusion of each split, fitted to the clips that chose the epochs, which were not learnt by heart.
+
+    These clips themselves get what weights say that were fitted to other recordings' clips, so that no clip's label has
+    a part in its own prediction. Without labels it is the mean of both networks.
+    """
+    fused = {split: (of_networks["anet", split], of_networks["vnet", split]) for split in by_split}
     nothing = np.zeros((0, 2))
     listing = by_split.get(data.run.settings.run.select_on)
     if listing is None or listing.labels is None:
-        return fit_fusion(nothing, nothing, nothing)
+        return {split: fit_fusion(nothing, nothing, nothing)(*both) for split, both in fused.items()}
     chosen = {u.name for u in data.list_part(chooses=True)}
     rows = [i for i, name in enumerate(listing.names) if name in chosen]
-    anet, vnet = (of_networks[network, listing.split][rows] for network in ("anet", "vnet"))
-    return fit_fusion(anet, vnet, np.asarray(listing.labels, np.float64)[rows])
+    anet, vnet = (each[rows] for each in fused[listing.split])
+    labels = np.asarray(listing.labels, np.float64)[rows]
+    fuse = fit_fusion(anet, vnet, labels)
+    found = {split: fuse(*both) for split, both in fused.items()}
+    found[listing.split][rows] = fuse_apart(anet, vnet, labels, [listing.group(i) for i in rows])
+    return found
+
+
+def fuse_apart(anet: np.ndarray, vnet: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """Give late fusion of the clips that it is fitted to: of each recording by weights fitted to the other ones.
+
+    Args:
+        anet: see `fit_fusion`; so are the next two.
+        vnet: see there.
+        labels: see there.
+        groups: the recording of each row.
+
+    Returns:
+        (N, 2); see there.
+    """
+    folds = split_folds(groups, NUM_FOLDS)
+    fused = np.full(labels.shape, np.nan)
+    for fold in np.unique(folds):
+        inside, outside = folds != fold, folds == fold
+        fused[outside] = fit_fusion(anet[inside], vnet[inside], labels[inside])(anet[outside], vnet[outside])
+    return fused
 
 
 def pool_embeddings(embeddings: Sequence[Any], *, size: int = FEATURE_SIZE) -> np.ndarray:

@@ -49,7 +49,9 @@ _SEEDS = object_of({"members": list_of(object_of({"total_ccc": number_or_none}))
 _FOLDS = object_of(
     {"pooled": object_of({"scored": count, "total_ccc": number_or_none, **_INTERVAL}), **_spread("total")}
 )
-_OTHER = object_of({"split": text, "models": by_name(by_name(object_of({**_SCORES, **_INTERVAL})))})
+_OTHER = object_of(
+    {"split": text, "models": by_name(by_name(object_of({**_SCORES, **_INTERVAL})))}, {"checkpoints": list_of(text)}
+)
 
 _REPORT = object_of(
     {"models": by_plain_name(by_plain_name(_entry)), "notes": list_of(text)},
@@ -114,7 +116,8 @@ def read_named_checkpoints(path: Path) -> dict[str, Any]:
     object_of({"provenance": _NAMING}, {"ensemble": object_of({"checkpoints": by_name(list_of(text))})})(
         content, path.name
     )
-    object_of({}, {"cross_validation": object_of({}, {"checkpoints": list_of(text)})})(content, path.name)
+    named = object_of({}, {"checkpoints": list_of(text)})
+    object_of({}, {"cross_validation": named, "selection": object_of({}, {"other": named})})(content, path.name)
     return content
 
 

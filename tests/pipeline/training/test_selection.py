@@ -9,6 +9,7 @@ import pytest
 
 from models.training.checkpoints import load_checkpoint
 from pipeline.dataset.utterances import Dataset, read_dataset
+from pipeline.runs.old_checkpoints import _list_reports
 from pipeline.training import folds
 from pipeline.training.data import SELECTION, TrainingData
 from pipeline.training.folds import make_folds
@@ -201,6 +202,40 @@ def test_a_run_says_which_clips_chose_and_sets_both_choices_side_by_side(finishe
     assert "this split had no part in it, so its scores are free of that choice" in page
     assert "What the choice of epochs is worth" in page
     assert "held-out training clips" in page
+    assert sorted(found["other"]["checkpoints"]) == sorted(folder.name for folder in first)
+    assert {name for names in _list_reports(finished.folder / "runs").values() for name in names} == {
+        folder.name for folder in (finished.folder / "runs/checkpoints").iterdir()
+    }
+
+
+def test_the_choice_that_came_first_shows_both_as_soon_as_it_is_run_again(finished):
+    alone, first = read_report(finished), (finished.folder / "runs/latest").resolve()
+    finished.configure("[run]\nselect_on = train\n")
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    other, trained = read_report(finished), finished.digests("runs/checkpoints")
+    finished.configure("[run]\nselect_on = validation\n")
+    status = finished.command("status", "--json")
+    print(status.stdout)
+    assert status.returncode == 3, status.stdout
+    ended = finished.run()
+    assert ended.returncode == 0, ended.stderr
+    again = read_report(finished)
+    assert (finished.folder / "runs/latest").resolve() != first
+    assert again["models"] == alone["models"]
+    assert (again["selection"]["split"], again["selection"]["other"]["split"]) == ("validation", "train")
+    for network in NETWORKS:
+        scores = again["selection"]["other"]["models"][network]["validation"]
+        assert scores == {name: other["models"][network]["validation"][name] for name in scores}
+    assert "CCC with the epochs chosen on validation, and on held-out training clips" in ended.stdout
+    assert finished.digests("runs/checkpoints") == trained, "nothing is trained for it"
+    # Either is whole now: no run of one makes the other's old.
+    for choice in ("validation", "train", "validation"):
+        finished.configure(f"[run]\nselect_on = {choice}\n")
+        before = set((finished.folder / "runs/reports").iterdir())
+        assert finished.run().returncode == 0
+        assert read_report(finished)["selection"]["split"] == choice
+        assert set((finished.folder / "runs/reports").iterdir()) == before
 
 
 @pytest.mark.slow  # trainings of the run and of three folds

@@ -6,7 +6,7 @@ import pytest
 
 from models.scores.ccc import compute_ccc
 from pipeline.report.baselines import closed_form
-from pipeline.report.baselines.closed_form import fit_fusion, fit_ridge, pool_embeddings
+from pipeline.report.baselines.closed_form import fit_fusion, fit_ridge, fuse_apart, pool_embeddings
 from pipeline.report.report_files import SplitListing
 
 NAN = float("nan")
@@ -83,8 +83,11 @@ def test_fusion_is_fitted_to_the_clips_that_chose_the_epochs(select_on):
     rng = np.random.default_rng(3)
     labels = rng.uniform(-1, 1, (300, 2))
     names = [f"{'held' if i < 100 else 'v'}{i}/1" for i in range(300)]
+    groups = [f"r{i // 5}" for i in range(300)]
     by_split = {
-        split: SplitListing(split, names, ["v"] * 300, ["1.mp4"] * 300, labels, ["ok"] * 300, ["ok"] * 300)
+        split: SplitListing(
+            split, names, ["v"] * 300, ["1.mp4"] * 300, labels, ["ok"] * 300, ["ok"] * 300, groups=groups
+        )
         for split in ("train", "validation")
     }
     # ANet knows the training split by heart and is worthless elsewhere; VNet is good everywhere.
@@ -99,8 +102,39 @@ def test_fusion_is_fitted_to_the_clips_that_chose_the_epochs(select_on):
     chosen = [SimpleNamespace(name=name) for name in (names[:100] if select_on == "train" else names)]
     run = SimpleNamespace(settings=SimpleNamespace(run=SimpleNamespace(select_on=select_on)))
     data = SimpleNamespace(run=run, list_part=lambda *, chooses: chosen if chooses else None)
-    fused = closed_form._fit_fusion_on(data, by_split, of)(anet, vnet)
-    assert compute_ccc(labels[:, 0], fused[:, 0]) > 0.8
+    fused = closed_form._fuse_splits(data, by_split, of)
+    assert compute_ccc(labels[:, 0], fused["validation"][:, 0]) > 0.8
+    # What the weights were not fitted to has those of all clips that they were fitted to, the rest the others'.
+    rows, there = (np.arange(100), "train") if select_on == "train" else (np.arange(300), "validation")
+    of_all = fit_fusion(of["anet", there][rows], of["vnet", there][rows], labels[rows])
+    other = {"train": "validation", "validation": "train"}[there]
+    np.testing.assert_array_equal(fused[other], of_all(of["anet", other], of["vnet", other]))
+    apart = fuse_apart(of["anet", there][rows], of["vnet", there][rows], labels[rows], [groups[i] for i in rows])
+    np.testing.assert_array_equal(fused[there][rows], apart)
+
+
+def test_no_label_of_a_recording_has_a_part_in_its_own_fusion():
+    rng = np.random.default_rng(5)
+    labels, anet, vnet = (rng.uniform(-1, 1, (100, 2)) for _ in range(3))
+    groups = [f"r{i // 4}" for i in range(100)]
+    before = fuse_apart(anet, vnet, labels, groups)
+    changed = labels.copy()
+    changed[40:44] = -changed[40:44]
+    after = fuse_apart(anet, vnet, changed, groups)
+    np.testing.assert_array_equal(after[40:44], before[40:44])
+    assert (after[:40] != before[:40]).any()
+    # Networks that know nothing: fitted to the labels that are scored, fusion seems to know a little.
+    many = [rng.uniform(-1, 1, (40, 2)) for _ in range(60)]
+    chances = [(many[i], many[i + 1], many[i + 2]) for i in range(0, 60, 3)]
+    seen = [compute_ccc(y[:, 0], fit_fusion(a, b, y)(a, b)[:, 0]) for a, b, y in chances]
+    apart = [compute_ccc(y[:, 0], fuse_apart(a, b, y, [str(i) for i in range(40)])[:, 0]) for a, b, y in chances]
+    assert np.mean(seen) > 0.1
+    assert np.mean(apart) < 0.05
+
+
+def test_fusion_of_one_recording_is_the_mean():
+    fused = fuse_apart(np.zeros((30, 2)), np.ones((30, 2)), np.zeros((30, 2)), ["r"] * 30)
+    np.testing.assert_array_equal(fused, np.full((30, 2), 0.5))
 
 
 def test_fusion_with_little_to_fit_to_is_the_mean():
