@@ -205,11 +205,13 @@ class Session:
         Raises:
             UserError: Says the setting and the next step.
         """
-        from pipeline.stages.device import check_devices
+        from pipeline.stages.device import check_devices, describe_idle_precision
 
         if self.hindrance:
             raise UserError(self.hindrance)
         check_devices(self.run.settings, trains=True)
+        if idle := describe_idle_precision(self.run.settings):
+            self.progress.say(f"! {idle}")
         if not self._is_listed:
             store = self.run.store
             logger.warning(

@@ -1,10 +1,11 @@
-"""Settings of training that do not go together, told before hours of features and not after."""
+"""Settings that do not go together, told before hours of features and not after."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
 from models.training.settings import STFT, TRAININGS, JointSettings
+from pipeline.settings.sections import JPEG_QUALITY
 
 
 def find_contradictions(
@@ -13,9 +14,10 @@ def find_contradictions(
     """Give a sentence for each; the rules are those of models/training/settings/.
 
     Args:
-        sections: "anet", "vnet" and "joint" -> the values of tasks.cfg.
+        sections: by name, with the values of tasks.cfg; at least "anet", "vnet" and "joint".
         label_range: `[dataset] label_range`, None where labels are not mapped.
     """
+    yield from _find_idle_quality(sections)
     for name in TRAININGS:
         if label_range is not None and sections[name]["arousal_output"] == "sigmoid":
             low, high = label_range
@@ -32,3 +34,14 @@ def find_contradictions(
                 made.check_sound("stft" if sections["anet"]["features"] == STFT else "rows")
         except ValueError as error:
             yield f"[{name}] {error}"
+
+
+def _find_idle_quality(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Say where `[faces] jpeg_quality` changes nothing."""
+    faces, frames = sections.get("faces", {}), sections.get("frames", {})
+    quality = faces.get("jpeg_quality", JPEG_QUALITY)
+    if quality != JPEG_QUALITY and faces["crops"] != "jpeg" and not frames["store_pixels"]:
+        yield (
+            f"[faces] jpeg_quality = {quality} needs [faces] crops = jpeg or [frames] store_pixels = true: nothing is "
+            f"kept as JPEG with crops = {faces['crops']}"
+        )

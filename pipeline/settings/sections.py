@@ -14,6 +14,9 @@ from models.training.settings import TRAININGS
 from models.training.settings.declarations import Declaration, get_declaration
 from pipeline.settings.parameters import LabelRange, choice, epochs, integer, number, path, switch, text
 
+#: Of kept JPEG files, where the settings say nothing.
+JPEG_QUALITY = 95
+
 
 class dataset(luigi.Config):
     """Where the clips and their labels are."""
@@ -202,7 +205,7 @@ class faces(luigi.Config):
         ["raw", "jpeg", "none"],
         "How the aligned faces are kept after they are embedded: raw (32 kB each) | jpeg (about 6 kB) | none.",
     )
-    jpeg_quality = integer(95, 1, 100, "Quality of kept JPEG crops and frames.")
+    jpeg_quality = integer(JPEG_QUALITY, 1, 100, "Quality of kept JPEG crops and frames.")
 
 
 class embeddings(luigi.Config):

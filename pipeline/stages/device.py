@@ -69,6 +69,16 @@ def check_devices(settings: Settings, *, trains: bool) -> None:
         )
 
 
+def describe_idle_precision(settings: Settings) -> str:
+    """Give a sentence where `[run] precision` changes nothing on the device, else ""."""
+    if settings.run.precision != "tf32" or find_device(settings) != "cpu":
+        return ""
+    return (
+        "[run] precision = tf32 rounds on a GPU alone, and [run] device is the processor here: networks are trained in "
+        "float32 (and named as if by another setting)"
+    )
+
+
 def _check_device(device: str, setting: str) -> None:
     """Refuse "cuda" where torch can use no GPU."""
     if device == "cuda" and not torch.cuda.is_available():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from models import paper
 from models.choices import NORMALISATIONS, POOLINGS, SOUND_INPUTS, Normalisation, Pooling, Sound, SoundInput
 from models.inputs.plan import MOST_MAPS, InputPlan
-from models.training.settings.common import STFT, TrainingSettings, split_names
+from models.training.settings.common import STFT, TrainingSettings, find_idle_starts, split_names
 from models.training.settings.declarations import (
     BATCH_SIZE,
     EPOCHS,
@@ -107,7 +107,12 @@ class ANetSettings(TrainingSettings):
 
     def _find_contradictions(self) -> Iterator[str]:
         yield from super()._find_contradictions()
+        yield from find_idle_starts(
+            num_maps=self.num_maps, random_starts=self.random_starts, ordered_starts=self.ordered_starts
+        )
         if self.features == STFT:
+            if self.pooling != "lstm":
+                yield f"pooling ({self.pooling}) needs a feature of your own in features: stft passes VGG-16 instead"
             return
         if split_names(self.features) != (self.features,):  # a comma behind it would be a part of the stage's name
             yield f"features ({self.features}) must be one name"

@@ -85,3 +85,15 @@ class TrainingSettings:
                 f"average_last ({self.average_last}) needs patience = 0, not {self.patience}: it has to be known "
                 "beforehand which epochs are the last"
             )
+        if self.patience >= self.epochs:
+            yield f"patience ({self.patience}) must be below epochs ({self.epochs}): it ends no training otherwise"
+        if self.loss != "mse" and self.batch_size < 2:
+            yield f"loss ({self.loss}) needs a batch_size of 2 or more: a single clip has no CCC to learn from"
+
+
+def find_idle_starts(*, num_maps: int, random_starts: bool, ordered_starts: bool) -> Iterator[str]:
+    """Say where `ordered_starts` changes nothing."""
+    if ordered_starts and not random_starts:
+        yield "ordered_starts (true) needs random_starts = true: maps that are spread evenly are in order already"
+    elif ordered_starts and num_maps == 1:
+        yield "ordered_starts (true) needs num_maps above 1: a single map is drawn from the whole clip either way"

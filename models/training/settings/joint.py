@@ -1,11 +1,12 @@
 """Settings of Joint's training. The defaults are the paper's."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models import paper
 from models.choices import FUSIONS, Backbone, ChannelOrder, Fusion, Loss, Sound
 from models.inputs.plan import MOST_MAPS, InputPlan
-from models.training.settings.common import TrainingSettings
+from models.training.settings.common import TrainingSettings, find_idle_starts
 from models.training.settings.declarations import (
     EPOCHS,
     LEARNING_RATE,
@@ -70,6 +71,12 @@ class JointSettings(TrainingSettings):
         """
         if sound == "rows" and (self.mask_frequencies or self.mask_frames):
             raise ValueError("mask_frequencies and mask_frames need an ANet of features = stft")
+
+    def _find_contradictions(self) -> Iterator[str]:
+        yield from super()._find_contradictions()
+        yield from find_idle_starts(
+            num_maps=self.num_maps, random_starts=self.random_starts, ordered_starts=self.ordered_starts
+        )
 
     def plan_inputs(
         self,

@@ -101,12 +101,33 @@ def test_three_maps_keep_anets_validation_under_a_quarter_of_training():
         (lambda: ANetSettings(mask_frames=-1), r"mask_frames \(-1\) must be from 0 to 300"),
         (lambda: ANetSettings(average_last=0), r"average_last \(0\) must be from 1 to 10000"),
         (lambda: ANetSettings(average_last=31), r"average_last \(31\) must be at most epochs \(30\)"),
+        (lambda: VNetSettings(epochs=5, patience=5), r"patience \(5\) must be below epochs \(5\)"),
+        (lambda: ANetSettings(loss="ccc", batch_size=1), r"loss \(ccc\) needs a batch_size of 2 or more"),
+        (
+            lambda: ANetSettings(pooling="attention"),
+            r"pooling \(attention\) needs a feature of your own in features: stft passes VGG-16",
+        ),
+        (
+            lambda: JointSettings(ordered_starts=True, random_starts=False),
+            r"ordered_starts \(true\) needs random_starts = true: maps that are spread evenly are in order",
+        ),
+        (
+            lambda: ANetSettings(num_maps=1, ordered_starts=True),
+            r"ordered_starts \(true\) needs num_maps above 1: a single map",
+        ),
         (lambda: ANetSettings(average_last=3, patience=2), r"average_last \(3\) needs patience = 0, not 2"),
     ],
 )
 def test_values_that_cannot_work_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_does_something_together_is_taken():
+    assert ANetSettings(features="mine", pooling="attention").sound == "rows"
+    assert ANetSettings(num_maps=2, ordered_starts=True).num_maps == 2
+    assert JointSettings(ordered_starts=True, patience=29, epochs=30).patience == 29
+    assert VNetSettings(loss="ccc", batch_size=2).batch_size == 2
 
 
 def test_a_later_setting_is_silent_at_its_default_alone():

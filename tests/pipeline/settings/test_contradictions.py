@@ -33,3 +33,21 @@ def test_contradictions_are_all_told(changes, expected):
     found = list(find_contradictions(make_sections(**changes)))
     assert len(found) == len(expected)
     assert all(sentence.startswith(start) for sentence, start in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("crops", "store_pixels", "quality", "fault"),
+    [
+        ("raw", False, 80, "[faces] jpeg_quality = 80 needs [faces] crops = jpeg or [frames] store_pixels = true"),
+        ("none", False, 80, "[faces] jpeg_quality = 80 needs"),
+        ("raw", False, 95, None),
+        ("jpeg", False, 80, None),
+        ("raw", True, 80, None),
+    ],
+)
+def test_a_quality_of_files_that_nobody_keeps_is_told(crops, store_pixels, quality, fault):
+    sections = make_sections()
+    sections |= {"faces": {"crops": crops, "jpeg_quality": quality}, "frames": {"store_pixels": store_pixels}}
+    found = list(find_contradictions(sections))
+    assert len(found) == (fault is not None)
+    assert all(sentence.startswith(fault) for sentence in found)

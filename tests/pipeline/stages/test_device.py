@@ -62,3 +62,12 @@ def test_more_processes_than_gpus_are_refused_before_a_training_and_only_there(m
         device.check_devices(settings, trains=True)
     device.check_devices(settings, trains=False)
     device.check_devices(settings.replace("run", device="cpu"), trains=True)
+
+
+def test_tf32_without_a_gpu_is_told(monkeypatch):
+    settings = Settings.read().replace("run", device="auto", precision="tf32")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.describe_idle_precision(settings).startswith("[run] precision = tf32 rounds on a GPU alone")
+    assert device.describe_idle_precision(settings.replace("run", precision="bfloat16")) == ""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device.describe_idle_precision(settings) == ""
