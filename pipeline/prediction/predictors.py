@@ -12,6 +12,7 @@ from models.training.checkpoints import BEST, Checkpoint, CheckpointError, load_
 from models.training.inference import predict
 from models.training.settings import SPHEREFACE, STFT
 from pipeline.errors import UserError
+from pipeline.prediction.provenance import TRAIN_AGAIN, read_provenance
 from pipeline.runs.changes.feature_changes import compare_features
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.outcome.report_json import REPORT_JSON, open_report_json
@@ -181,35 +182,33 @@ def load_predictor(path: Path) -> Predictor:
     """Read a checkpoint's file, or its folder, where the best one is taken.
 
     Raises:
-        UserError: There is none, it is damaged, or it does not say on which features it rests.
+        UserError: There is none, it is damaged, or it does not say on which features it rests; see `read_provenance`.
     """
     try:
         _, checkpoint = load_network(path)  # a damaged network is told now, not after hours of features
     except (OSError, CheckpointError) as error:
         raise UserError(f"--checkpoint: {error}") from error
-    provenance = checkpoint.provenance
-    for key in ("features", "training_mean"):
-        if key not in provenance:
-            raise UserError(
-                f"--checkpoint {path} does not record its {key}: it was not written by a run of this release; remove "
-                "its folder and run FullRun, which trains it again"
-            )
+    features, training_mean, settings = read_provenance(checkpoint.provenance, path)
     file = path / BEST if path.is_dir() else path
     beside = {network: file.parent / f"{network}.pt" for network in SINGLE_NETWORKS if checkpoint.kind == "joint"}
     plan = checkpoint.inputs
-    settings = provenance.get("settings", {})
     # What it does not look at need not be there, or alike in all members, whatever was trained beside it.
-    sound = name_sound_stage(settings.get("anet", {}).get("features", STFT) if plan.num_maps else STFT)
-    faces = name_face_stages(settings.get("vnet", {}).get("features", SPHEREFACE) if plan.num_frames else SPHEREFACE)
+    sound = name_sound_stage(settings["anet"] if plan.num_maps else STFT)
+    faces = name_face_stages(settings["vnet"] if plan.num_frames else SPHEREFACE)
     stages = [*(("wav", sound) if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
     if plan.num_frames and plan.faces == "embeddings":
         stages += faces
+    if missing := [stage for stage in stages if stage not in features]:
+        raise UserError(
+            f"--checkpoint {path} looks at {', '.join(missing)} and does not record how that was made; it is not as a "
+            f"run writes it: {TRAIN_AGAIN}"
+        )
     return Predictor(
         kind=checkpoint.kind,
         # The network itself comes last: what it can see is its own.
         paths={**{network: found for network, found in beside.items() if found.is_file()}, checkpoint.kind: file},
-        features=provenance["features"],
-        training_mean=np.array(provenance["training_mean"], np.float64),
+        features=features,
+        training_mean=training_mean,
         needs_crops=bool(plan.num_frames) and plan.faces == "crops",
         stages=tuple(stages),
         faces=faces,
@@ -222,7 +221,7 @@ def find_newest_checkpoints(folder: Path) -> list[Path]:
     """Find Joint's checkpoints of the newest report, one for each seed whose mean it reports.
 
     Raises:
-        UserError: There is no report yet.
+        UserError: There is no report yet, or it does not say so.
     """
     path = folder / "latest" / REPORT_JSON
     if not path.is_file():

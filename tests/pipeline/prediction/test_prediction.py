@@ -24,7 +24,10 @@ from pipeline.training import windows
 from pipeline.training.clips import JpegCrops
 from pipeline.training.windows import cut_windows, place_windows
 from store.records.plans import Member, StoredPlan
+from tests.models.training.test_checkpoints import make_checkpoint
 from tests.modes import modes_obeyed
+
+NAN = float("nan")
 
 
 def read(path):
@@ -212,6 +215,48 @@ def test_no_checkpoint_is_told(tmp_path):
         find_newest_checkpoints(tmp_path)
     with pytest.raises(UserError, match="Predict needs --videos DIR"):
         open_predictor("", str(tmp_path))
+
+
+def make_provenance(**changes):
+    stages = {name: {"version": 1, "settings": {}} for name in ("wav", "stft", "frames", "faces", "embeddings")}
+    settings = {"anet": {"features": "stft"}, "vnet": {"features": "sphereface20"}}
+    return {"features": stages, "training_mean": [0.4, 0.1], "settings": settings, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training_mean": None}, r"training_mean as None: it must be two numbers; it is not as a run writes"),
+        ({"training_mean": [0.1, None]}, r"training_mean as \[0.1, None\]"),
+        ({"training_mean": [0.1, NAN]}, r"training_mean as \[0.1, nan\]"),
+        ({"training_mean": [True, False]}, "training_mean as"),
+        ({"training_mean": [0.1]}, "training_mean as"),
+        ({"features": None}, "features as None: it must be a table of names"),
+        ({"features": {"wav": None}}, "records features.wav as None"),
+        ({"features": {"wav": {"settings": [1]}}}, r"records features.wav.settings as \[1\]"),
+        ({"features": {"embeddings": {"settings": {"weights": None}}}}, "features.embeddings.settings.weights as None"),
+        ({"features": {3: {}}}, r"records features as \{3: \{\}\}"),
+        ({"features": {}}, "looks at frames, faces, embeddings and does not record how that was made"),
+        ({"settings": None}, "records settings as None"),
+        ({"settings": {"vnet": None}}, "records settings.vnet as None"),
+        (
+            {"settings": {"vnet": {"features": None}}},
+            "records settings.vnet.features as None: it must be sphereface20, or",
+        ),
+        ({"settings": {"vnet": {"features": "../../x"}}}, "records settings.vnet.features as"),
+        ({"settings": {"vnet": {"features": " , "}}}, "records settings.vnet.features as"),
+        ({"settings": {"vnet": {"features": "other"}}}, "looks at face_other and does not record how that was made"),
+    ],
+)
+def test_a_checkpoint_whose_record_is_not_as_a_run_writes_it_is_refused(tmp_path, changes, message):
+    def save(**provenance):
+        save_checkpoint(tmp_path / "best.pt", make_checkpoint(kind="vnet", provenance=provenance))
+
+    save(**make_provenance())
+    assert load_predictor(tmp_path).stages == ("frames", "faces", "embeddings")
+    save(**make_provenance(**changes))
+    with pytest.raises(UserError, match=rf"^--checkpoint {tmp_path} (records )?{message}"):
+        load_predictor(tmp_path)
 
 
 def make_clip(num_stft=1000, face_times=(0.5, 1.5, 2.5, 7.5)):

@@ -1,0 +1,88 @@
+"""What a checkpoint says of its making, looked at before anything is done with it: anyone may have written the file."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.tensor_files import make_printable
+from models.training.settings import SPHEREFACE, STFT, split_names
+from pipeline.errors import UserError
+from store.features import NAME
+
+#: The next step, where a checkpoint cannot be used.
+TRAIN_AGAIN = "remove its folder and run FullRun, which trains it again"
+#: Beside what a user may call a feature.
+_OWN = {"anet": STFT, "vnet": SPHEREFACE}
+
+
+def read_provenance(
+    provenance: Mapping[str, Any], path: Path
+) -> tuple[Mapping[str, Mapping[str, Any]], np.ndarray, dict[str, str]]:
+    """Read on what a checkpoint rests.
+
+    Args:
+        provenance: plain data, as the file holds it.
+        path: of the checkpoint, for the error.
+
+    Returns:
+        Stage to what made up its bytes; (2,) the mean arousal and valence of the training split; and what "anet" hears
+        and "vnet" sees (`[anet] features` and `[vnet] features`).
+
+    Raises:
+        UserError: Something is missing, or is not of the kind that a run writes.
+    """
+    for key in ("features", "training_mean"):
+        if key not in provenance:
+            raise UserError(
+                f"--checkpoint {path} does not record its {key}: it was not written by a run of this release; "
+                f"{TRAIN_AGAIN}"
+            )
+    try:
+        mean = provenance["training_mean"]
+        if not _are_numbers(mean):
+            raise _WrongError("training_mean", mean, "two numbers")
+        return _read_stages(provenance["features"]), np.array(mean, np.float64), _read_names(provenance)
+    except _WrongError as error:
+        raise UserError(f"--checkpoint {path} {error}; it is not as a run writes it: {TRAIN_AGAIN}") from error
+
+
+class _WrongError(ValueError):
+    def __init__(self, name: str, value: object, wanted: str) -> None:
+        super().__init__(f"records {name} as {make_printable(f'{value!r:.60}')}: it must be {wanted}")
+
+
+def _are_numbers(value: object) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return all(type(each) in (int, float) and math.isfinite(each) for each in value)
+
+
+def _read_stages(features: object) -> Mapping[str, Mapping[str, Any]]:
+    made = _read_mapping("features", features)
+    for stage, found in made.items():
+        settings = _read_mapping(f"features.{stage}", found).get("settings", {})
+        weights = _read_mapping(f"features.{stage}.settings", settings).get("weights", "")
+        if stage == "embeddings" and not isinstance(weights, str):
+            raise _WrongError("features.embeddings.settings.weights", weights, "a text")
+    return made
+
+
+def _read_names(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Read what the networks are given; checkpoints of before that could be chosen say nothing."""
+    settings, found = _read_mapping("settings", provenance.get("settings", {})), {}
+    for network, own in _OWN.items():
+        names = _read_mapping(f"settings.{network}", settings.get(network, {})).get("features", own)
+        parts = split_names(names) if isinstance(names, str) else ()
+        if not parts or not all(part == own or NAME.fullmatch(part) for part in parts):
+            raise _WrongError(f"settings.{network}.features", names, f"{own}, or names of features")
+        found[network] = names
+    return found
+
+
+def _read_mapping(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _WrongError(name, value, "a table of names")
+    return value
