@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from models import paper
+from models.choices import FUSIONS, POOLINGS, SOUND_INPUTS
 from models.closed_pipes import run_quietly
 from models.networks.summary import NETWORKS, render, summarise
 
@@ -22,6 +23,30 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     summary.add_argument("--num-frames", type=int, default=paper.NUM_FRAMES, help="faces of each (%(default)s)")
     summary.add_argument("--channel-scale", type=float, default=1.0, help="factor on VGG-16's channels (%(default)s)")
     summary.add_argument("--backbone", choices=["frozen", "finetune"], default="frozen", help="(%(default)s)")
+    summary.add_argument(
+        "--input", choices=SOUND_INPUTS, default="stft", help="what the maps hold, [anet] input (%(default)s)"
+    )
+    summary.add_argument(
+        "--row-size",
+        type=int,
+        default=0,
+        metavar="D",
+        help="numbers in a row of the feature of sound that [anet] features names, heard in place of the maps",
+    )
+    summary.add_argument(
+        "--map-rows", type=int, default=paper.MAP_FRAMES, metavar="R", help="rows of it in 3 s (%(default)s)"
+    )
+    summary.add_argument("--pooling", choices=POOLINGS, default="lstm", help="of these rows (%(default)s)")
+    summary.add_argument(
+        "--face-size",
+        type=int,
+        default=paper.FEATURE_SIZE,
+        metavar="D",
+        help="numbers that VNet sees of each face, those of all [vnet] features together (%(default)s)",
+    )
+    summary.add_argument(
+        "--fusion", choices=FUSIONS, default="concat", help="of sound and picture in Joint (%(default)s)"
+    )
     summary.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -1,14 +1,17 @@
 """What a network consists of: layers, shapes, parameters, arithmetic. `python -m models summary joint` prints it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from models import paper
-from models.networks.anet import ANet
+from models.choices import Fusion, Pooling, SoundInput
+from models.networks.anet import ANet, count_channels
 from models.networks.joint import Joint
 from models.networks.vnet import VNet
 from models.tables import render_table
@@ -44,8 +47,16 @@ def summarise(
     num_frames: int = paper.NUM_FRAMES,
     channel_scale: float = 1.0,
     backbone: str = "frozen",
+    input: SoundInput = "stft",
+    row_size: int = 0,
+    map_rows: int = paper.MAP_FRAMES,
+    pooling: Pooling = "lstm",
+    face_size: int = paper.FEATURE_SIZE,
+    fusion: Fusion = "concat",
 ) -> list[Layer]:
-    """Describe every layer that computes, in order; nothing is computed (torch's meta device).
+    """Describe every layer that computes, in order.
+
+    Nothing is computed (torch's meta device), except where rows of another feature are heard: an LSTM packs them.
 
     Args:
         network: "anet", "vnet" or "joint".
@@ -54,27 +65,39 @@ def summarise(
         num_frames: faces of each.
         channel_scale: see `anet.AcousticFeature`.
         backbone: see `vnet.VisualFeature`.
+        input: what the maps hold, see `anet.AcousticFeature`.
+        row_size: numbers in a row of the feature that is heard in place of the maps; 0 for the maps.
+        map_rows: rows of it in 3 s.
+        pooling: of these rows, see `sequence.SequenceFeature`.
+        face_size: numbers that VNet sees of each face.
+        fusion: see `joint.Joint`.
 
     Raises:
-        ValueError: there is no such network.
+        ValueError: there is no such network, or an argument may not be so.
     """
     if network not in NETWORKS:
         raise ValueError(f"network ({network!r}) must be one of {', '.join(NETWORKS)}")
-    options: dict[str, Any] = {} if network == "vnet" else {"channel_scale": channel_scale}
+    options: dict[str, Any] = {}
+    if network != "vnet":
+        options |= {"channel_scale": channel_scale, "input": input, "row_size": row_size, "pooling": pooling}
     if network != "anet":
-        options["backbone"] = backbone
+        options |= {"backbone": backbone, "face_size": face_size}
+    if network == "joint":
+        options["fusion"] = fusion
     if num_maps is None:
         num_maps = paper.NUM_MAPS if network == "joint" else 1
     layers: list[Layer] = []
-    with torch.device("meta"):
+    with torch.device("cpu" if row_size else "meta"), torch.random.fork_rng(devices=[]):
         built = NETWORKS[network](**options).eval()
         inputs: tuple[torch.Tensor, ...] = ()
         if network != "vnet":
-            maps = torch.empty(batch_size * num_maps, paper.NUM_PARTS, paper.NUM_FREQUENCIES, paper.MAP_FRAMES)
-            inputs += (maps, torch.zeros((batch_size, num_maps), dtype=torch.int64))
+            # A row's last number says that it is there (see `sequence.mark_rows`).
+            shape = (map_rows, row_size + 1) if row_size else _shape_map(input)
+            index = torch.zeros((batch_size, num_maps), dtype=torch.int64)
+            inputs += (torch.ones(batch_size * num_maps, *shape), index)
         if network != "anet":
-            crop = (3, paper.CROP_HEIGHT, paper.CROP_WIDTH) if backbone == "finetune" else (paper.FEATURE_SIZE,)
-            inputs += (torch.empty(batch_size, num_frames, *crop),)
+            crop = (3, paper.CROP_HEIGHT, paper.CROP_WIDTH) if backbone == "finetune" else (face_size,)
+            inputs += (torch.ones(batch_size, num_frames, *crop),)
         for name, module in built.named_modules():
             if not list(module.children()) and list(module.parameters(recurse=False)):
                 module.register_forward_hook(_make_hook(name, layers))
@@ -83,13 +106,24 @@ def summarise(
     return layers
 
 
+def _shape_map(input: SoundInput) -> tuple[int, ...]:
+    return count_channels(input), paper.NUM_FREQUENCIES, paper.MAP_FRAMES
+
+
 def _make_hook(name: str, layers: list[Layer]) -> Any:
     def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
-        shape = tuple((output[0] if isinstance(output, tuple) else output).shape)
+        shape = _find_shape(output[0] if isinstance(module, nn.LSTM) else output)
         parameters = sum(parameter.numel() for parameter in module.parameters(recurse=False))
         layers.append(Layer(name, type(module).__name__, shape, parameters, _count_flops(module, shape)))
 
     return note
+
+
+def _find_shape(output: torch.Tensor | PackedSequence) -> tuple[int, ...]:
+    """Give a tensor's shape; of packed rows, all of one length, that before they were packed."""
+    if isinstance(output, PackedSequence):
+        return int(output.batch_sizes[0]), len(output.batch_sizes), output.data.shape[1]
+    return tuple(output.shape)
 
 
 def _count_flops(module: nn.Module, output: tuple[int, ...]) -> int:
@@ -98,7 +132,7 @@ def _count_flops(module: nn.Module, output: tuple[int, ...]) -> int:
         positions = output[0] * output[2] * output[3]
         return 2 * module.weight.numel() * positions
     if isinstance(module, nn.Linear):
-        return 2 * module.weight.numel() * output[0]
+        return 2 * module.weight.numel() * math.prod(output[:-1])
     if isinstance(module, nn.LSTM):
         weights = sum(parameter.numel() for name, parameter in module.named_parameters() if name.startswith("weight"))
         return 2 * weights * output[0] * output[1]

@@ -31,6 +31,40 @@ def test_vnet_lstm_and_sphereface():
     assert sum(layer.flops for layer in finetune) == pytest.approx(3.5e9, rel=0.05)
 
 
+def test_what_anet_may_hear_instead():
+    of_both, of_one = (summarise("anet", input=sound)[0] for sound in ("stft", "log_magnitude"))
+    assert of_both.num_parameters - of_one.num_parameters == 64 * 3 * 3
+    lstm, head = summarise("anet", row_size=25, map_rows=30, num_maps=2, batch_size=3)
+    assert (lstm.kind, lstm.output, head.output) == ("LSTM", (6, 30, 1024), (3, 2))
+    assert lstm.num_parameters == 2 * 4 * 512 * (25 + 512 + 2)
+    assert lstm.flops == 2 * (2 * 4 * 512 * (25 + 512)) * 6 * 30
+    hidden, weight, _ = summarise("anet", row_size=25, pooling="attention")
+    assert (hidden.output, hidden.flops) == ((1, 300, 512), 2 * 25 * 512 * 300)
+    assert (weight.output, weight.num_parameters) == ((1, 300, 1), 513)
+
+
+def test_what_vnet_and_joint_may_see_and_how_they_are_put_together():
+    lstm, _ = summarise("vnet", face_size=640)
+    assert lstm.num_parameters == 2 * 4 * 512 * (640 + 512 + 2)
+    beside = {layer.name: layer for layer in summarise("joint", row_size=25, face_size=128)}
+    assert beside["head"].num_parameters == 2 * 1024 + 2
+    weighted = {layer.name: layer for layer in summarise("joint", row_size=25, face_size=128, fusion="attention")}
+    assert (weighted["attention"].num_parameters, weighted["head"].num_parameters) == (513, 2 * 512 + 2)
+    assert weighted["attention"].output == (1, 2, 1)
+
+
+def test_command_takes_the_inputs_that_can_be_configured(capsys):
+    options = "--row-size 25 --pooling attention --face-size 640 --fusion attention"
+    assert main(["summary", "joint", *options.split()]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:-1]] == [
+        "acoustic.hidden",
+        "acoustic.weight",
+        "visual.lstm",
+        "attention",
+        "head",
+    ]
+
+
 def test_unknown_network_is_refused():
     with pytest.raises(ValueError, match=r"network \('dnet'\) must be one of anet, vnet, joint"):
         summarise("dnet")
