@@ -18,6 +18,7 @@ from pipeline.report.rows import DetailRow
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_interval, format_number
 from pipeline.report.tables import (
     CHOICE_TITLE,
+    SOURCES,
     ResultRow,
     fold_title,
     is_free_of_choice,
@@ -67,6 +68,7 @@ def render_page(report: Report, *, has_pages: bool = False) -> str:
         curves=_draw_curves(content),
         is_free_of_choice=is_free_of_choice(content),
         chosen_on=name_held_out(content) if is_free_of_choice(content) else "the validation split",
+        sources=SOURCES,
         choices=make_choice_rows(content),
         choice_title=CHOICE_TITLE,
         seeds=make_seed_rows(content),
@@ -117,7 +119,7 @@ def _make_headlines(content: Mapping[str, Any]) -> list[dict[str, str]]:
                         "title": f"{title_of(model)} on {split}",
                         "value": format_number(entry["total_ccc"]),
                         "coverage": f"{entry['scored']} of {entry['listed']} scored",
-                        "paper": format_number(paper[-1].scores["total_ccc"]) if paper else "",
+                        "paper": format_number(paper[0].scores["total_ccc"]) if paper else "",
                     }
                 )
     return found

@@ -39,9 +39,30 @@ class Published:
     total: float | None
 
 
-# Peng et al. 2018, Tables I-III (validation). The challenge's page (test), whose totals are sums made here.
-# Triantafyllopoulos et al. 2018, arXiv 1805.01222 (validation): arousal from sound, valence from video.
-# Alchieri et al. 2023 (validation): VNet again, with MSE as in the paper, and with CCC and a sigmoid for arousal.
+#: Where the quoted results are from, and what of it they are.
+SOURCES = (
+    ("Peng et al. 2018", "arxiv.org/abs/1805.00638", "the paper, Tables I to III, also of the baselines"),
+    (
+        "the challenge's page",
+        "www2.informatik.uni-hamburg.de/wtm/omgchallenges/omg_emotion2018_results2018.html",
+        "the entries on test; totals are sums made here",
+    ),
+    (
+        "audEERING 2018",
+        "arxiv.org/abs/1805.01222",
+        "Triantafyllopoulos et al.: arousal from sound, valence from video",
+    ),
+    (
+        "UMONS 2018",
+        "github.com/RanQChi/OMG_UMONS_submission",
+        "sound, words and video, the best of several runs; its total is a sum made here",
+    ),
+    (
+        "Alchieri et al. 2023",
+        "doi.org/10.1007/978-3-031-51023-6_22",
+        "VNet again, with MSE as in the paper, and with CCC and a sigmoid for arousal",
+    ),
+)
 PUBLISHED = (
     Published("anet", "validation", "audio baseline, RAVDESS (Barros & Wermter)", 0.08, 0.10, 0.18),
     Published("anet", "validation", "audio baseline, openSMILE", 0.15, 0.21, 0.36),
@@ -52,7 +73,10 @@ PUBLISHED = (
     Published("vnet", "validation", "VNet, Alchieri et al. 2023", 0.263, 0.408, 0.671),
     Published("vnet", "validation", "the same with CCC loss and sigmoid", 0.328, 0.434, 0.762),
     Published("vnet", "validation", "audEERING 2018, video", None, 0.401, None),
+    Published("joint", "validation", "UMONS 2018, sound, words and video", 0.280, 0.321, 0.601),
     Published("joint", "validation", "Joint, paper", 0.3036, 0.4796, 0.7832),
+    Published("anet", "test", "audEERING 2018, sound", 0.2767, None, None),
+    Published("vnet", "test", "audEERING 2018, video", None, 0.2580, None),
     Published("vnet", "test", "VNet, challenge's page", 0.2441, 0.4378, 0.6819),
     Published("joint", "test", "Joint, challenge's page", 0.2360, 0.4420, 0.6780),
 )

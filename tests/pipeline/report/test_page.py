@@ -158,6 +158,11 @@ def test_shows_warnings_first_then_scores_beside_the_papers(page):
     assert places == sorted(places)
     for part in ("0.7486", "0.4439", "0.6780", "quoted", "Do the models differ?", "VNet, the rest filled in", "23/24"):
         assert part in text, part
+    # The paper's own total stands below ours, not that of others who trained the same network again.
+    assert "VNet on validation" in text
+    cards = page[page.index("VNet on validation") :]
+    assert cards[: cards.index("quoted: ") + 14].endswith("0.7486")
+    assert text.index("Quoted from Peng et al. 2018") < text.index("arxiv.org/abs/1805.01222")
 
 
 def test_says_what_is_missing_and_why_and_how_it_was_made(page):

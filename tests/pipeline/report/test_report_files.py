@@ -208,7 +208,7 @@ def test_does_not_overwrite_unless_asked(tmp_path):
 
 def test_published_totals_are_the_sums_of_their_parts():
     whole = [p for p in PUBLISHED if p.total is not None]
-    assert len(whole) == 10
+    assert len(whole) == 11
     for p in whole:
         assert p.total == pytest.approx(p.arousal + p.valence, abs=1e-9)
 
