@@ -95,6 +95,7 @@ class Keeper:
                 (folder / name).unlink(missing_ok=True)
             write_metrics(folder / METRICS, state.history)
             self._events.parent.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(self._events.parent)
             write_events(self._events, state.history, describe_settings(job.kind, asdict(job.settings)))
             best = find_best(state.history)
             if best is not None and not _holds(folder / BEST, best.epoch):

@@ -153,6 +153,15 @@ def test_killed_by_the_system(tmp_path, uninterrupted, renaming):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
 
 
+def test_curves_that_were_cut_off_while_they_were_begun_go(tmp_path):
+    """TensorBoard's file may lie in a folder of its own."""
+    curves = tmp_path / "VNet, seed 0"
+    curves.mkdir()
+    (curves / ".events.out.tfevents.valar.707.tmp").write_bytes(b"half")
+    killed_training.train(tmp_path / "run", curves=curves)
+    assert [path.name for path in curves.iterdir()] == ["events.out.tfevents.valar"]
+
+
 @pytest.mark.parametrize("kind", ["anet", "vnet"])
 def test_killed_within_an_epoch_goes_on_from_the_last_saved_step(tmp_path, monkeypatch, kind):
     """With ANet's dropout, which has to go on as well."""
