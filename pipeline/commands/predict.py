@@ -233,7 +233,8 @@ def _say_own_scale(answer: Answer) -> str:
 
 
 def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
-    from pipeline.report.figures import plots
+    from pipeline.report.figures.drawing import save_figure
+    from pipeline.report.figures.plots import draw_over_time
 
     rows = [
         [f"{answer.start_seconds:g}", f"{answer.end_seconds:g}", *_numbers(answer), answer.rests_on]
@@ -244,7 +245,7 @@ def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
     values = np.array([[answer.arousal, answer.valence] for answer in answers], np.float64)
     picture = path.with_suffix(".png")
     with replacing(picture) as partial:
-        plots.save_figure(plots.draw_over_time(centres, values), partial, kind="png")
+        save_figure(draw_over_time(centres, values), partial, kind="png")
     seen = sum(bool(answer.rests_on) for answer in answers)
     if as_json:
         print(json.dumps([asdict(answer) for answer in answers]))

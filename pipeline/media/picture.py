@@ -10,10 +10,10 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.media.clip_timeline import can_seek, timeline_of
 from pipeline.media.container import MediaError, SoughtTooFarError, opened, origin_seconds, reason, video_stream
 from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames, limit_pixels
 from pipeline.media.shapes import Shape, ShapeReader
-from pipeline.media.timeline import can_seek, timeline_of
 from store.text import format_count
 
 # A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.

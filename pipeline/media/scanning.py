@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.codec.context import ThreadType
 
+from pipeline.media.clip_timeline import read_timeline
 from pipeline.media.container import MediaError, is_out_of_memory, opened, origin_seconds, packets, reason, video_stream
 from pipeline.media.decoding import (
     MOST_PIXELS,
@@ -20,7 +21,7 @@ from pipeline.media.decoding import (
 )
 from pipeline.media.picture import FrameTable
 from pipeline.media.shapes import Shape, ShapeReader, describe_shapes, largest_size, square_size
-from pipeline.media.timeline import Timeline, goes_back, has_jumps, read_timeline
+from pipeline.media.timeline import Timeline, goes_back, has_jumps
 from store.text import format_count
 
 # Of the key frames among so many packets (2 s of most films) one is looked at: a change of size begins with one.

@@ -1,18 +1,13 @@
-"""One clock for sound and picture where a container's times jump or start again, as in recordings that were joined."""
+"""One clock for sound and picture where a container's times jump or start again, as in recordings that were joined.
+
+Pure: times in, pieces out; clip_timeline.py reads the times from a file.
+"""
 
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
-
-import av
-
-from pipeline.media.container import MediaError, film_streams, is_of_system, opened, origin_seconds, packets, reason
 
 # Nothing is heard or shown for longer than that: the times jump, and no one waited.
 LONGEST_GAP_SECONDS = 10.0
@@ -23,18 +18,9 @@ SHOWN_RESTART_SECONDS = RESTART_SECONDS / 2
 # Who goes back by this to where all began, or before, starts again too, however short that was.
 WHOLE_RESTART_SECONDS = 0.1
 SAME_TIME_SECONDS = 1e-6  # what rounding may do to a time
-# What a packet counts for at most: MP4 knows no gaps, and lets the packet before one last until the next.
-LONGEST_PACKET_SECONDS = 1.0
 # A recorder of a call writes nothing while the microphone is off and the screen stands still: that is a pause. For
 # longer than this no one waited.
 LONGEST_PAUSE_SECONDS = 3600.0
-RECORDERS_FORMAT = "matroska"  # of WebM too: its times are a recorder's clock, parts joined in it run on
-MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
-LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
-
-# Formats with an index and times of their own, in which a part of a long recording is sought.
-SEEKABLE_FORMATS = frozenset({"mov", "matroska"})
-MOST_KNOWN = 64  # timelines kept; parts of one recording follow each other
 
 
 @dataclass(frozen=True)
@@ -86,10 +72,6 @@ class Timeline:
         times = "once" if len(self.pieces) == 2 else f"{len(self.pieces) - 1} times"
         at = after.start_seconds - after.shift_seconds
         return f"the container's times jump {times}, first after {at:.2f} s; sound and picture are closed up there"
-
-
-_known: dict[tuple[Path, int, int], Timeline] = {}
-_reading = threading.Lock()
 
 
 class Restarts:
@@ -171,66 +153,6 @@ def find_pieces(
     return tuple(pieces)
 
 
-def read_timeline(source: Path, stopping: threading.Event | None = None) -> Timeline:
-    """Read the times of all sound and picture streams.
-
-    Raises:
-        MediaError: decode_error when they jump too often to mean anything.
-        InterruptedError: `stopping` was set meanwhile.
-        OSError: when the system cannot read the file.
-
-    """
-    with opened(source) as container:
-        origin = origin_seconds(container)
-        spans: dict[int, list[tuple[float, float, float]]] = {}
-        key_frames: dict[int, list[bool]] = {}
-        streams = [*film_streams(container), *container.streams.audio]
-        for packet in packets(container, streams, lambda error: None, stopping):
-            if packet is not None and packet.dts is not None and not packet.is_discard:
-                start = packet.dts if packet.pts is None else packet.pts
-                base = float(packet.time_base)
-                span = (packet.dts * base, start * base, start * base + _duration(packet, base))
-                spans.setdefault(packet.stream.index, []).append(span)
-                if packet.stream.type == "video":
-                    key_frames.setdefault(packet.stream.index, []).append(packet.is_keyframe)
-        # Without sound a picture may stand for as long as it likes: a slide show is no jump.
-        longest_gap = LONGEST_GAP_SECONDS if container.streams.audio else math.inf
-        is_recorders = RECORDERS_FORMAT in container.format.name
-    pictures = [(spans[index], keys) for index, keys in key_frames.items()]
-    pieces = find_pieces(list(spans.values()), origin, longest_gap, Pauses(pictures, is_recorders))
-    if len(pieces) > MOST_PIECES:
-        raise MediaError(
-            "decode_error",
-            f"the container's times jump {len(pieces) - 1} times, more than {MOST_PIECES - 1} mean nothing; "
-            "convert the clip so that they run on",
-        )
-    going_back = [index for index, given in spans.items() if goes_back(decoded for decoded, _, _ in given)]
-    return Timeline(pieces, tuple(going_back))
-
-
-def timeline_of(source: Path, stopping: threading.Event | None = None) -> Timeline:
-    """Read a clip's timeline as `read_timeline` does, but once for all parts of a recording."""
-    status = source.stat()
-    key = source, status.st_size, status.st_mtime_ns
-    with _reading:
-        timeline = _known.get(key)
-    if timeline is None:
-        timeline = read_timeline(source, stopping)
-        with _reading:
-            if len(_known) >= MOST_KNOWN:
-                del _known[next(iter(_known))]
-            _known[key] = timeline
-    return timeline
-
-
-def can_seek(container: Any, source: Path, stopping: threading.Event | None = None) -> bool:
-    """Tell whether a part of an opened clip may be sought: it has an index, and its times run on."""
-    if SEEKABLE_FORMATS.isdisjoint(container.format.name.split(",")):
-        return False
-    timeline = timeline_of(source, stopping)
-    return not timeline.message and not timeline.going_back
-
-
 class Pauses:
     """Tells pauses from jumps: what follows a pause goes on from the picture before, a new part begins anew.
 
@@ -264,50 +186,3 @@ class Pauses:
             return False
         self._seconds_left -= end - start
         return True
-
-
-def _duration(packet: Any, base: float) -> float:
-    """Return for how many seconds a packet counts; all the sound of an AVI file may be one of plain samples."""
-    seconds = (packet.duration or 0) * base
-    codec = packet.stream.codec_context
-    is_plain = codec is not None and codec.name.startswith("pcm_")
-    return seconds if is_plain else min(seconds, LONGEST_PACKET_SECONDS)
-
-
-def copy_sound(
-    source: Path, ordinal: int, timeline: Timeline, target: Path, stopping: threading.Event | None = None
-) -> None:
-    """Copy a sound stream's packets to a file in which its times run on, LEAD_SECONDS later than in the clip.
-
-    Raises:
-        MediaError: decode_error when the stream cannot be copied.
-        InterruptedError: `stopping` was set meanwhile.
-        OSError: when the system cannot read the file or write the copy.
-
-    """
-    with opened(source) as container:
-        stream = container.streams.audio[ordinal]
-        try:
-            with av.open(f"file:{target.absolute()}", "w", format="nut") as output:
-                copy = output.add_stream_from_template(stream)
-                for packet in _straightened(container, stream, timeline, stopping):
-                    packet.stream = copy
-                    output.mux(packet)
-        except av.FFmpegError as error:
-            if is_of_system(error, source):
-                raise
-            text = f"the container's times jump and the sound cannot be closed up: {reason(error)}"
-            raise MediaError("decode_error", f"{text}; convert the clip so that they run on") from error
-
-
-def _straightened(container: Any, stream: Any, timeline: Timeline, stopping: threading.Event | None) -> Iterable[Any]:
-    """Yield a stream's packets with the clip's times, each later than the one before."""
-    restarts, last, base = Restarts(), -1, Fraction(stream.time_base)
-    for packet in packets(container, stream, lambda error: None, stopping):
-        if packet is None or packet.dts is None:
-            continue
-        seconds = float(packet.dts * base)
-        time = timeline.clip_seconds(restarts.after(seconds), seconds) + LEAD_SECONDS
-        last = max(last + 1, round(time / base))
-        packet.dts = packet.pts = last  # of sound they are one
-        yield packet

@@ -13,6 +13,7 @@ from pipeline.dataset.utterances import utterance_name
 from pipeline.progress import format_seconds
 from pipeline.report.clip_pages import MOST_WORST, find_best_model, find_worst
 from pipeline.report.figures import plots
+from pipeline.report.figures.drawing import Place, collect_points
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow
 from pipeline.report.scoring import DIMENSIONS, format_comparison, format_interval, format_number
@@ -129,7 +130,7 @@ def _draw_curves(content: Mapping[str, Any]) -> Markup | None:
     """Draw the learning curves; None where there are none."""
     curves = {network: lines for network, lines in content.get("curves", {}).items() if lines}
     chosen_on = "held-out" if is_free_of_choice(content) else "validation"
-    place = plots.Place("learning-curves", f"Loss and {chosen_on} CCC of each network over the epochs")
+    place = Place("learning-curves", f"Loss and {chosen_on} CCC of each network over the epochs")
     others = content.get("ensemble", {}).get("curves")
     return Markup(plots.draw_curves(curves, place, others, chosen_on=chosen_on)) if curves else None
 
@@ -138,14 +139,14 @@ def _describe_split(report: Report, split: str, *, has_pages: bool) -> dict[str,
     """Return all that the page says of one split."""
     content = report.content
     models = {model: report.rows[model, split] for model in content["models"] if (model, split) in report.rows}
-    points = {model: plots.collect_points(rows) for model, rows in models.items()}
+    points = {model: collect_points(rows) for model, rows in models.items()}
     points = {model: found for model, found in points.items() if len(found.truth)}
     videos = {model: content["models"][model][split].get("videos", {}) for model in points}
     best = find_best_model(points)
 
-    def place(name: str) -> plots.Place:
-        link = _link_page if has_pages else plots.Place.link
-        return plots.Place(f"{name}-{split}", PICTURES[name].format(split=split), link)
+    def place(name: str) -> Place:
+        link = _link_page if has_pages else Place.link
+        return Place(f"{name}-{split}", PICTURES[name].format(split=split), link)
 
     pictures = {"scatter": Markup(plots.draw_scatter(points, place("scatter")))} if points else {}
     if points and split != "train":

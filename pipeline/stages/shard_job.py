@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pipeline.dataset.clip_files import describe_unreadable
+from pipeline.dataset.clip_folders import describe_unreadable
 from pipeline.errors import TransientError
 from pipeline.runs.kept_crops import PASSING
 from pipeline.runs.run import Run

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataset.clip_files import NO_CLIP
+from pipeline.dataset.clip_folders import NO_CLIP
 from pipeline.dataset.names import compose, is_media_ending, rank_as_clip, strip_ending
 from pipeline.dataset.utterances import DatasetError, Utterance, read_utterances
 from store.export.rows import write_csv

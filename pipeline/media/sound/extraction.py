@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.media.clip_timeline import read_timeline
 from pipeline.media.container import MediaError, opened, origin_seconds
 from pipeline.media.sound.decoding import SoundDecoder, TimesJumpError, time_limit
 from pipeline.media.sound.faults import SoundMeter
 from pipeline.media.sound.ffmpeg import first_lines, run_ffmpeg, sound_command, try_ffmpeg
+from pipeline.media.sound.straightening import LEAD_SECONDS, copy_sound
 from pipeline.media.sound.stream_writing import LONGER_SECONDS, Job, Written, compare_lengths, listed_end, write_stream
 from pipeline.media.sound.streams import best_ordinal, describe_stream, streams_to_try
 from pipeline.media.sound.wav_files import count_samples, read_wav
-from pipeline.media.timeline import LEAD_SECONDS, copy_sound, read_timeline
 from store.files import replacing, temporary_folder
 
 CANCELLED_RATIO = 100.0  # 20 dB: a channel that is so much louder than the mix is taken alone

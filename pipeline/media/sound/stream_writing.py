@@ -11,12 +11,13 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.media.clip_timeline import can_seek, read_timeline
 from pipeline.media.container import MediaError, SoughtTooFarError, opened, origin_seconds
 from pipeline.media.sound.decoding import SoundDecoder, TimesJumpError
 from pipeline.media.sound.faults import SoundMeter
 from pipeline.media.sound.resampling import MonoResampler, with_values
 from pipeline.media.sound.wav_files import TooLongError, write_wav
-from pipeline.media.timeline import Timeline, can_seek, read_timeline
+from pipeline.media.timeline import Timeline
 
 MISSING_SECONDS = 0.5  # sound shorter than listed by more is told: codecs and containers disagree by up to 0.1 s
 LONGER_SECONDS = 0.2  # sound longer than its packets by more is told: two packets of the longest kinds

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.report.figures import plots
+from pipeline.report.figures.drawing import Place
 from pipeline.report.history.history import HISTORY, HistoryEntry, HistoryScore, collect_history, format_history
 from pipeline.report.page import make_environment
 from pipeline.report.scoring import format_interval
@@ -45,7 +46,7 @@ def render_history(entries: Sequence[HistoryEntry], there: Collection[str]) -> s
     """
     series = {split: _collect(entries, split) for split in ("validation", "test")}
     series = {split: models for split, models in series.items() if models}
-    place = plots.Place("history", "Total CCC of each model on validation and test, report by report")
+    place = Place("history", "Total CCC of each model on validation and test, report by report")
     return (
         make_environment()
         .get_template("history.html.j2")

@@ -5,7 +5,8 @@ import unicodedata
 
 import pytest
 
-from pipeline.dataset.clip_files import ClipFile, find_clips
+from pipeline.dataset.clip_files import find_clips
+from pipeline.dataset.clip_folders import ClipFile
 from pipeline.dataset.utterances import DatasetError, read_dataset
 from tests.modes import modes_obeyed
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from pipeline.media import cut_table, extract_wav, prefetch, read_frames, scan_frames, write_clip
+from pipeline.media.clip_timeline import read_timeline
 from pipeline.media.cutting import Cut
-from pipeline.media.timeline import Timeline, copy_sound, read_timeline
+from pipeline.media.sound.straightening import copy_sound
+from pipeline.media.timeline import Timeline
 from tests.pipeline.conftest import ROOT
 
 SETTINGS = """

@@ -239,7 +239,7 @@ def test_a_slide_show_keeps_its_times(tmp_path):
 
 
 def test_times_that_jump_again_and_again_mean_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(timeline, "MOST_PIECES", 2)
+    monkeypatch.setattr("pipeline.media.clip_timeline.MOST_PIECES", 2)
     path = join(tmp_path, (0, 60, 0))
     for attempt in (scan_frames, lambda path: extract_wav(path, tmp_path / "a.wav")):
         with pytest.raises(

@@ -1,0 +1,162 @@
+"""A folder of clips: listed once, and asked for the file that an utterance's name means, or why there is none."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.dataset.names import compose, rank_as_clip, show, strip_ending
+from pipeline.dataset.near_names import NearNames
+
+NO_CLIP = 3
+_SOUND = 1
+
+
+class ClipFile(NamedTuple):
+    """A clip on disk.
+
+    Attributes:
+        path: relative to the folder of videos.
+        size: in bytes.
+        mtime_ns: time of its last change, in ns since 1970.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class Folder:
+    """A folder of clips, listed once.
+
+    Args:
+        videos: The folder of videos.
+        name: Of the folder in it; "" for the folder of videos itself.
+        is_there: False for one that is not to be looked into.
+    """
+
+    def __init__(self, videos: Path, name: str, *, is_there: bool) -> None:
+        self._name = name
+        self._path = path = videos / name
+        self._fault = ""
+        self._by_name: dict[str, os.DirEntry[str]] = {}
+        self._by_stem: dict[str, list[os.DirEntry[str]]] = {}
+        self._no_clips: dict[str, os.DirEntry[str]] = {}
+        self._near = NearNames(self._by_stem)
+        if not is_there:
+            return
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    self._add(entry)
+        except FileNotFoundError:
+            if path.is_symlink():
+                self._fault = f"the folder {show(path)} is a link to {show(path.readlink())}, which is not there"
+        except NotADirectoryError:
+            self._fault = f"{show(path)} is there, which is no folder"
+        except OSError as error:
+            self._fault = f"the folder {show(path)} cannot be listed: {error.strerror}; the next run tries again"
+
+    def _add(self, entry: os.DirEntry[str]) -> None:
+        name = compose(entry.name)
+        stem = strip_ending(name)
+        try:
+            is_file = entry.is_file()
+        except OSError:  # a loop of links, or a disk that fails: told when it is asked for
+            is_file = False
+        if not is_file:
+            self._no_clips.setdefault(stem, entry)
+            return
+        if name not in self._by_name or entry.name == name:
+            self._by_name[name] = entry
+        if rank_as_clip(entry.name) < NO_CLIP:
+            self._by_stem.setdefault(stem, []).append(entry)
+        else:
+            self._no_clips.setdefault(stem, entry)
+
+    def find(self, utterance: str, reader: "Reader") -> ClipFile | str:
+        """Find an utterance's file, its path whole; or say in a sentence why there is none, "" for nothing to say."""
+        if self._fault:
+            return self._fault
+        candidates = self._choose(compose(utterance))
+        if len(candidates) == 1:
+            return reader.look_at(candidates[0], self._name)
+        if candidates:
+            names = ", ".join(sorted(show(entry.name) for entry in candidates))
+            return (
+                f"{len(candidates)} files in {show(self._path)} could be it: {names}; keep one, or write its whole "
+                "name into the CSV file"
+            )
+        near = self._explain(compose(utterance))
+        return near and f"no such file in {show(self._path)}: {near}"
+
+    def holds(self, name: str) -> bool:
+        """Tell whether there are files, called like video or sound, that a name may mean."""
+        return any(rank_as_clip(entry.name) <= _SOUND for entry in self._choose(compose(name)))
+
+    def _choose(self, name: str) -> list[os.DirEntry[str]]:
+        """Return the files that may be meant: none, one, or several that are equally likely."""
+        if name in self._by_name:
+            return [self._by_name[name]]
+        for stem in dict.fromkeys((name, strip_ending(name))):
+            candidates = self._by_stem.get(stem, [])
+            if candidates:
+                ranks = [rank_as_clip(entry.name) for entry in candidates]
+                return [entry for entry, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)]
+        return []
+
+    def _explain(self, name: str) -> str:
+        for stem in dict.fromkeys((name, strip_ending(name))):
+            if stem in self._no_clips:
+                return _describe_no_clip(self._no_clips[stem])
+        return self._near.explain(strip_ending(name))
+
+
+class Reader:
+    """Looks at files for this process, whose user and groups are asked for once."""
+
+    def __init__(self) -> None:
+        self._user = os.geteuid()
+        self._groups = {os.getegid(), *os.getgroups()}
+
+    def look_at(self, entry: os.DirEntry[str], folder: str) -> ClipFile | str:
+        """Give the file, which lies in a folder of that name, or say why it cannot be read."""
+        try:
+            status = entry.stat()
+        except OSError as error:
+            return describe_unreadable(Path(entry.path), error.strerror or str(error))
+        if not self._may_read(status) and not os.access(entry.path, os.R_OK, effective_ids=True):
+            return describe_unreadable(Path(entry.path), os.strerror(errno.EACCES))
+        return ClipFile(f"{folder}/{entry.name}" if folder else entry.name, status.st_size, status.st_mtime_ns)
+
+    def _may_read(self, status: os.stat_result) -> bool:
+        """Tell by the mode, which costs no look at the disk; access lists may allow more."""
+        if status.st_uid == self._user:
+            bit = stat.S_IRUSR
+        else:
+            bit = stat.S_IRGRP if status.st_gid in self._groups else stat.S_IROTH
+        return bool(status.st_mode & bit)
+
+
+def describe_unreadable(path: Path, why: str) -> str:
+    """Say that a clip is there and cannot be read."""
+    return f"{show(path)} cannot be read: {why}; the next run tries again"
+
+
+def _describe_no_clip(entry: os.DirEntry[str]) -> str:
+    """Say what is there under the name, and is no clip."""
+    name = show(entry.name)
+    if entry.is_symlink():
+        target = show(Path(entry.path).readlink())
+        try:
+            Path(entry.path).stat()
+        except FileNotFoundError:
+            return f"{name} is a link to {target}, which is not there"
+        except OSError as error:
+            return f"{name} is a link to {target}, which cannot be followed: {error.strerror}"
+    if entry.is_dir():
+        return f"{name} is there, which is a folder"
+    if entry.is_file():
+        return f"{name} is there, which is neither video nor sound"
+    return f"{name} is there, which is no plain file"

@@ -1,0 +1,188 @@
+"""What the report's plots are drawn with: style and colours, panels, and points that say which clip they are."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.dataset.utterances import utterance_name
+from pipeline.report.figures.inline_svg import Told, as_urls, render_inline
+from pipeline.report.rows import DetailRow
+
+#: Colours that remain apart for readers who do not see all of them (Okabe and Ito).
+COLOURS = {"anet": "#0072b2", "vnet": "#d55e00", "joint": "#009e73"}
+OTHER_COLOUR = "#6b6b6b"
+TRUTH_COLOUR = "#b5b5b5"
+#: Above this many points they are drawn as pixels: an SVG of each would be megabytes.
+MOST_VECTOR_POINTS = 400
+#: So many points, the farthest from the truth, say which clip they are; over pixels they are drawn once more.
+MOST_TOLD_POINTS = 150
+MOST_BINS = 8
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "valar",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "savefig.dpi": 130,
+}
+
+#: The page's ground shows through; only legends cover what is below.
+IN_PAGE: Any = {"figure.facecolor": "none", "axes.facecolor": "none", "legend.facecolor": "white"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a plot stands in a page.
+
+    Attributes:
+        name: no other plot of the page has it.
+        label: what it shows, for those who do not see it.
+        link: an utterance's name to the address of its page, "" for none.
+    """
+
+    name: str
+    label: str
+    link: Callable[[str], str] = lambda name: ""
+
+    def render(self, figure: Figure) -> str:
+        """Give the figure as an element of the page."""
+        return render_inline(figure, self.name, self.label)
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a model said of the labelled clips it could see.
+
+    Attributes:
+        names: N names of utterances.
+        truth: (N, 2) arousal and valence.
+        values: (N, 2), the model's.
+        seconds: (N,) lengths, NaN where not known.
+        face_shares: (N,) shares of frames with a face, NaN where not known.
+    """
+
+    names: tuple[str, ...]
+    truth: np.ndarray
+    values: np.ndarray
+    seconds: np.ndarray
+    face_shares: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Distances between prediction and truth in the valence-arousal plane, (N,)."""
+        return np.linalg.norm(self.values - self.truth, axis=1)
+
+    def tell(self, link: Callable[[str], str]) -> list[Told]:
+        """Give what each point says: its clip, what was predicted and what is true, arousal before valence."""
+        return [
+            Told(f"{name}: predicted {a:.2f} / {v:.2f}, true {true_a:.2f} / {true_v:.2f}", link(name))
+            for name, (a, v), (true_a, true_v) in zip(self.names, self.values, self.truth, strict=True)
+        ]
+
+
+def collect_points(rows: Iterable[DetailRow]) -> Points:
+    """Choose the rows that are seen and labelled."""
+    chosen = [row for row in rows if row.is_seen and row.truth is not None]
+    return Points(
+        names=tuple(utterance_name(row.video, row.utterance) for row in chosen),
+        truth=np.array([row.truth for row in chosen], float).reshape(-1, 2),
+        values=np.array([row.values for row in chosen], float).reshape(-1, 2),
+        seconds=np.array([row.seconds for row in chosen], float),
+        face_shares=np.array([row.face_share for row in chosen], float),
+    )
+
+
+def save_figure(figure: Figure, file: Any, *, kind: str = "svg") -> None:
+    """Write a figure as SVG or PNG, the same bytes for the same figure."""
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
+
+
+def colour_of(model: str) -> str:
+    """Return a model's colour."""
+    return COLOURS.get(model, OTHER_COLOUR)
+
+
+@contextmanager
+def make_figure(
+    rows: int, columns: int, *, height: float, share_y: bool = True
+) -> Iterator[tuple[Figure, list[list[Axes]]]]:
+    """Make a figure of panels, in the page's style, and close the style behind it."""
+    # Figures of their own, not pyplot's: nothing global is touched and no window asked for.
+    with matplotlib.rc_context(STYLE | IN_PAGE):
+        figure = Figure(figsize=(max(3.2 * columns, 9.6), height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, sharey="row" if share_y else False)
+        yield figure, axes.tolist()
+
+
+def draw_dots(panel: Axes, x: np.ndarray, y: np.ndarray, colour: str, label: str | None = None) -> None:
+    """Draw points; where there are many, as pixels."""
+    many = len(x) > MOST_VECTOR_POINTS
+    panel.scatter(
+        x, y, s=6 if many else 14, color=colour, alpha=0.6, linewidths=0, rasterized=many, label=label, zorder=2
+    )
+
+
+def tell_dots(panel: Axes, found: Points, x: np.ndarray, y: np.ndarray, colour: str, place: Place) -> None:
+    """Let points say which clip they are; where there are many, those farthest from the truth."""
+    many = len(x) > MOST_VECTOR_POINTS
+    chosen = np.sort(np.argsort(-found.errors, kind="stable")[:MOST_TOLD_POINTS])
+    chosen = chosen[np.isfinite(x[chosen]) & np.isfinite(y[chosen])]
+    told = found.tell(place.link)
+    panel.scatter(
+        x[chosen],
+        y[chosen],
+        s=20,
+        color=colour,
+        alpha=0.6 if many else 0.0,
+        linewidths=0,
+        clip_on=False,
+        zorder=3,
+        urls=as_urls([told[i] for i in chosen]),
+    )
+
+
+def tell_line(panel: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float], told: Sequence[str]) -> None:
+    """Let the points of a line say what they are."""
+    known = [i for i, value in enumerate(y) if np.isfinite(value)]
+    panel.scatter(
+        [x[i] for i in known],
+        [y[i] for i in known],
+        s=40,
+        color="black",
+        alpha=0.0,
+        linewidths=0,
+        clip_on=False,
+        zorder=3,
+        urls=as_urls([Told(told[i]) for i in known]),
+    )
+
+
+def find_limits(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Return limits that hold all values, a little wider, and at least -0.1 to 1."""
+    values = np.concatenate([array.ravel() for array in arrays])
+    return min(float(values.min(initial=0)), -0.05) - 0.05, max(float(values.max(initial=1)), 0.95) + 0.05
+
+
+def bin_medians(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return median x and median y of bins of about equal numbers of points."""
+    bins = min(MOST_BINS, len(x) // 5)
+    parts = np.array_split(np.argsort(x, kind="stable"), bins) if bins else []
+    return [float(np.median(x[part])) for part in parts], [float(np.median(y[part])) for part in parts]
+
+
+def as_numbers(values: Iterable[float | None]) -> list[float]:
+    """Give numbers that can be drawn: NaN for None."""
+    return [np.nan if value is None else value for value in values]
