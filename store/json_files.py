@@ -57,9 +57,9 @@ def read_object(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     if status.st_size > _LARGEST_FILE:
-        raise ValueError(f"it has {status.st_size} bytes, {_LARGEST_FILE} at most are read")
+        raise ValueError(f"it has {status.st_size} bytes; at most {_LARGEST_FILE} are read")
     return path.read_bytes()
 
 
@@ -74,12 +74,12 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
-        raise ValueError(f"it holds a {type(value).__name__}, it must hold an object")
+        raise ValueError(f"it contains a {type(value).__name__}; it must contain an object")
     return value
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def check_integer(value: Any, what: str, lowest: int = -_LARGEST_INTEGER) -> int:

@@ -27,7 +27,7 @@ def check_is_store(root: Path) -> None:
     """
     if not any((root / name).is_dir() for name in ("shards", "roots", *SCHEMAS)):
         raise StoreError(
-            f"{root} is no feature store: it has none of the folders shards, roots and {', '.join(SCHEMAS)}"
+            f"{root} is not a feature store: it has none of the folders shards, roots and {', '.join(SCHEMAS)}"
         )
     check_is_readable(root)
 

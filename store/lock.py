@@ -58,13 +58,13 @@ def _open(path: Path) -> TextIO:
         descriptor = os.open(path, flags, 0o666)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "it is no file")
+            raise OSError(errno.EINVAL, "it is not a file")
         return os.fdopen(descriptor, "a+", encoding="utf-8")
     except OSError as error:
         kind = StoreReadOnlyError if error.errno in _FORBIDDEN else StoreError
         raise kind(
             f"{path.parent} cannot be changed: {path} cannot be opened for writing ({error.strerror}); check who may "
-            "write there, or give another [store] root. Commands that only read need no right to write"
+            "write there, or give another [store] root. Commands that only read need no write permission"
         ) from error
 
 

@@ -57,5 +57,7 @@ def is_id(value: str) -> bool:
 def _check(value: Any, pattern: re.Pattern[str], what: str, rule: str) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST or pattern.fullmatch(value) is None:
         shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
-        raise ValueError(f"{shown[:200]}{'…' if len(shown) > 200 else ''} is no name of {what}: it must be {rule}")
+        raise ValueError(
+            f"{shown[:200]}{'…' if len(shown) > 200 else ''} is not a valid name of {what}: it must be {rule}"
+        )
     return value

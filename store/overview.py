@@ -151,7 +151,7 @@ def _render_briefly(summaries: Sequence[StageSetSummary]) -> str:
         lines.append(
             f"no run needs {format_count(dead, 'set')}: `valar store gc` removes {'it' if dead == 1 else 'them'}"
         )
-    return "\n".join([*lines, "-v tells settings, shards and runs of each set"])
+    return "\n".join([*lines, "-v shows settings, shards and runs of each set"])
 
 
 def _note(summary: StageSetSummary) -> str:

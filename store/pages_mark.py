@@ -45,7 +45,7 @@ def find_pages(root: Path) -> list[Path]:
             here = Path(folder)
             mark = here / PAGES_MARK
             if here == root or is_own_folder(here.relative_to(root).parts[0]):
-                raise StoreError(f"{mark} lies in the store itself, which is no folder of pages; remove that file")
+                raise StoreError(f"{mark} is in the store itself, which is not a folder of pages; remove that file")
             with reading_json(mark, None, "remove it if its folder holds no pages") as value:
                 check_text(value["run"], "run")
             found.append(here)

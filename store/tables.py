@@ -152,7 +152,7 @@ def _read_table(value: Mapping[str, Any]) -> tuple[Stamp, Table]:
         raise ValueError("columns of different lengths, or an utterance twice")
     texts = {*map(type, names), *map(type, columns["message"]), *map(type, columns["source_sha256"])}
     if not texts <= {str} or not {*map(type, columns["length"])} <= {int} or not {*columns["status"]} <= {*STATUSES}:
-        raise ValueError("a column holds what it cannot hold")
+        raise ValueError("a column has a value that it cannot have")
     return (size, time), Table(names, columns)
 
 

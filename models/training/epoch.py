@@ -74,7 +74,7 @@ class Losses:
         """Take those of one step.
 
         Raises:
-            TrainingError: one since the last look is no finite number.
+            TrainingError: one since the last look is not a finite number.
         """
         self._waiting.append(torch.stack([loss.detach().float(), norm.detach().float()]))
         if len(self._waiting) >= self.interval:
@@ -218,7 +218,7 @@ def _describe_explosion(setup: Setup, epoch: int, step: int, loss: float, norm: 
     settings = setup.job.settings
     names = ", ".join(setup.train.names[member] for member in batch.members)
     return (
-        f"{setup.job.kind}: the loss ({loss}) or the norm of its gradient ({norm}) is no finite number in epoch "
+        f"{setup.job.kind}: the loss ({loss}) or the norm of its gradient ({norm}) is not a finite number in epoch "
         f"{epoch}, step {step}, with the utterances {names}; try a lower learning_rate ({settings.learning_rate}) or "
         f"gradient_clip ({settings.gradient_clip}), and look for NaN in the features of these utterances"
     )

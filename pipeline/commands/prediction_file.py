@@ -102,7 +102,7 @@ def find_problems(truth: Sequence[Utterance], predictions: Sequence[Prediction],
         if not _same_text((row.video, row.utterance), (listed.video, listed.utterance)):
             problems.append(f"{source}:{row.line}: {row.utterance} is written {listed.utterance} in the truth file")
         if not all(map(math.isfinite, row.values)):
-            problems.append(f"{source}:{row.line}: {row.name} has a prediction that is no finite number; not scored")
+            problems.append(f"{source}:{row.line}: {row.name} has a prediction that is not a finite number; not scored")
     for name, rows in by_name.items():
         if len(rows) > 1 and name in place:
             lines = ", ".join(str(row.line) for row in rows)

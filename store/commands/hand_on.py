@@ -50,7 +50,8 @@ class Export(Command):
             action="append",
             default=[],
             metavar="SPLIT=CSV",
-            help="the CSV file of a split, instead of what each clip's run has last read; may be given again",
+            help="the CSV file of a split, in place of the files that each clip's run last read; repeat it for each "
+            "split",
         )
         parser.add_argument("--label", choices=("arousal", "valence"), default="valence", help="mmsa: what to learn")
         parser.add_argument(
@@ -60,7 +61,7 @@ class Export(Command):
             "--vision",
             action="append",
             metavar="NAME",
-            help="mmsa: sphereface20, or a declared feature of faces; given again, both side by side",
+            help="mmsa: sphereface20, or a declared feature of faces; repeat it to put several side by side",
         )
 
     @classmethod
@@ -80,7 +81,7 @@ class Export(Command):
             )
             count = written.count
             for part, empty in written.empty.items():
-                print(f"{part} is nothing but zeros for {empty} of {format_count(count, 'utterance')}", file=sys.stderr)
+                print(f"{part} is all zeros for {empty} of {format_count(count, 'utterance')}", file=sys.stderr)
             if count < len(store):
                 told = f"left out: {len(store) - count} of {format_count(len(store), 'utterance')}"
                 print(f"{told}, without labels or without a split that MMSA knows", file=sys.stderr)
@@ -103,7 +104,9 @@ class Export(Command):
         if not paths:
             return store.list_labels()
         if cls.read_label_files is None:
-            raise StoreError("--labels is read by `valar store export`; without it the labels of the last run count")
+            raise StoreError(
+                "--labels works only with `valar store export`; without it, the labels of the last run are used"
+            )
         found, warnings = cls.read_label_files(paths)
         absent = [name for name in found if name not in store]
         if len(absent) == len(found):
@@ -151,6 +154,6 @@ class Browse(Command):
         index = arguments.output / "index.html"
         value = {"clips": written.num_clips, "written": written.num_written, "index": str(index)}
         pages = format_count(written.num_written, "page")
-        told = f"{format_count(written.num_clips, 'clip')}, {pages} written anew: open {index}"
+        told = f"{format_count(written.num_clips, 'clip')}, {pages} written: open {index}"
         show(arguments, value, told)
         return 0

@@ -76,7 +76,7 @@ class Why(Command):
 class Diff(Command):
     """`diff`."""
 
-    HELP = "which utterances and values differ between two stores, by stage; exit code 1 where something does"
+    HELP = "which utterances and values differ between two stores, by stage; exit code 1 if something differs"
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:

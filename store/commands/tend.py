@@ -20,7 +20,7 @@ from store.text import escape, escape_lines, format_bytes, format_count
 class Verify(Command):
     """`verify`."""
 
-    HELP = "structure, checksums, NaN, index against data, orphans; exit code 1 on any fault"
+    HELP = "check digests, structure, NaN, index and orphans; exit code 1 if there is a fault"
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def _render_verified(checked: Checked, faults: list[Fault], repaired: Repaired) 
 
 
 def _offer_dry_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
 class CollectGarbage(Command):
@@ -102,7 +102,11 @@ class Compact(Command):
         super().add_arguments(parser)
         _offer_dry_run(parser)
         parser.add_argument(
-            "--shard-size", type=int, default=64, metavar="NUMBER", help="most utterances in a shard (default: 64)"
+            "--shard-size",
+            type=int,
+            default=64,
+            metavar="NUMBER",
+            help="largest number of utterances in a shard (default: 64)",
         )
 
     @classmethod

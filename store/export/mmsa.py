@@ -82,8 +82,8 @@ def export_mmsa(
     names = {split: found for split, found in names.items() if found}
     if not names:
         raise StoreError(
-            f"MMSA wants splits and labels, and no utterance of {store.folder} has them: run `valar run` once, or give "
-            "--labels train=TRAIN.csv --labels validation=VALIDATION.csv"
+            f"MMSA needs splits and labels, but no utterance of {store.folder} has them: run `valar run` once, or "
+            "give --labels train=TRAIN.csv --labels validation=VALIDATION.csv"
         )
     heard = {split: [_read(store[name], sound) for name in found] for split, found in names.items()}
     seen = {split: [_read(store[name], faces) for name in found] for split, found in names.items()}

@@ -96,7 +96,7 @@ def _parse_clip(value: Any) -> ClipResult:
     clip = check_object(value, "a clip")
     file = check_text(clip["file"], "file")
     if file.startswith("/") or ".." in Path(file).parts:
-        raise ValueError(f"file is {file!r:.80}, it must lie in the folder of the videos")
+        raise ValueError(f"file is {file!r:.80}; it must be in the folder of the videos")
     predictions = check_object(clip["predictions"], "predictions")
     return ClipResult(
         file,
@@ -115,7 +115,7 @@ def _parse_curve(value: Any) -> Curve:
     curve = check_object(value, "curve")
     lists = [check_list(curve[key], key) for key in ("seconds", "arousal", "valence")]
     if len({len(found) for found in lists}) != 1 or len(lists[0]) > _MOST_POINTS:
-        raise ValueError(f"a curve has {[len(found) for found in lists]} points, it must have as many of each")
+        raise ValueError(f"a curve has {[len(found) for found in lists]} points; it must have the same number of each")
     seconds, arousal, valence = lists
     return Curve([_parse_number(number) for number in seconds], _parse_gaps(arousal), _parse_gaps(valence))
 
@@ -126,5 +126,5 @@ def _parse_gaps(values: list[Any]) -> list[float | None]:
 
 def _parse_number(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.80} is no finite number")
+        raise ValueError(f"{value!r:.80} is not a finite number")
     return float(value)

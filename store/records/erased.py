@@ -65,7 +65,7 @@ def read_erased(root: Path) -> Erased:
         StoreError: The file is damaged: whom to refuse is unknown.
 
     """
-    next_step = "whom this store must refuse is not known; restore it from a backup"
+    next_step = "the utterances that this store must refuse are not known; restore it from a backup"
     try:
         with reading_json(erased_path(root), _ERASED_VERSION, next_step) as value:
             entries = [_read_entry(entry) for entry in check_list(value["erased"], "erased")]
@@ -77,5 +77,5 @@ def read_erased(root: Path) -> Erased:
 def _read_entry(value: Any) -> tuple[tuple[str, str], str]:
     digest, kind, date = (check_text(part, "a part of an entry", 64) for part in check_list(value, "an entry"))
     if len(check_id(digest)) != 64 or kind not in ("utterance", "video"):
-        raise ValueError(f"{digest!r}, {kind!r} is no digest of an utterance or a video")
+        raise ValueError(f"{digest!r}, {kind!r} is not a digest of an utterance or a video")
     return (digest, kind), datetime.date.fromisoformat(date).isoformat()

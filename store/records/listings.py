@@ -105,12 +105,12 @@ def _read_listing(value: dict[str, Any]) -> Listing:
     if any(number >= len(ids) for number in numbers):
         raise ValueError(f"it names shard number {max(numbers)} of {len(ids)}, counted from 0")
     if len(set(names)) != len(names):
-        raise ValueError("an utterance is in it twice")
+        raise ValueError("it lists an utterance twice")
     if not len(names) == len(sizes) == len(times) == len(numbers):
         raise ValueError("its columns have different lengths")
     vanished = frozenset(check_utterance(name) for name in check_list(value["vanished"], "vanished"))
     if not vanished <= set(names):
-        raise ValueError(f"{min(vanished - set(names))!r} is vanished and not among its utterances")
+        raise ValueError(f"{min(vanished - set(names))!r} is in vanished but not in utterances")
     fingerprints = check_object(value["fingerprints"], "fingerprints").items()
     kept = value.get("kept")
     return Listing(

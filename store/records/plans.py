@@ -93,16 +93,16 @@ class StoredPlan:
             StoreError: It is damaged, its members' digest is not its name, or it is of a later version.
         """
         try:
-            with reading_json(path, _PLAN_VERSION, "remove it: its clips are then planned anew") as value:
+            with reading_json(path, _PLAN_VERSION, "remove it: its clips are then planned again") as value:
                 members = tuple(_read_member(member) for member in check_list(value["members"], "members"))
                 supersedes = check_list(value.get("supersedes", []), "supersedes")
                 plan = cls(members, tuple(check_id(shard) for shard in supersedes))
                 if len(set(plan.names)) != len(members):
-                    raise ValueError("an utterance is in it twice")
+                    raise ValueError("it lists an utterance twice")
                 if plan.shard != path.stem:
                     raise ValueError(f"its members' digest is {plan.shard}, not its name")
         except FileNotFoundError as error:
-            raise StoreError(f"{path} is not there any more; run again") from error
+            raise StoreError(f"{path} has disappeared; run again") from error
         return plan
 
 

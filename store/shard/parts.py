@@ -68,19 +68,19 @@ class Parts:
         kind = group.links.get_info(key).type
         if kind != h5l.TYPE_HARD:
             target = f" to {os.fsdecode(group.links.get_val(key)[0])}" if kind == h5l.TYPE_EXTERNAL else ""
-            raise ShardError(f"{self.path}: {name} is a link{target}; a shard must hold its data itself")
+            raise ShardError(f"{self.path}: {name} is a link{target}; a shard must contain its own data")
         return h5o.open(group, key)
 
     def open_dataset(self, group: Any, name: str) -> Any:
         """Open a dataset, unless it or its data are somewhere else."""
         dataset = self.open_part(group, name)
         if not isinstance(dataset, h5d.DatasetID):
-            raise ShardError(f"{self.path}: {name} is no dataset")
+            raise ShardError(f"{self.path}: {name} is not a dataset")
         if dataset.get_offset() is None:  # else it is one piece of this file: HDF5 gives no place to anything else
             layout = dataset.get_create_plist()
             if layout.get_layout() == h5d.VIRTUAL or layout.get_external_count():
                 raise ShardError(
-                    f"{self.path}: the data of {name} lie in another file; a shard must hold its data itself"
+                    f"{self.path}: the data of {name} are in another file; a shard must contain its own data"
                 )
         return dataset
 
@@ -109,7 +109,7 @@ class Parts:
         size = shape[0] * dtype.itemsize
         if size > _LARGEST_COLUMN:
             raise ShardError(
-                f"{self.path}: utterances/{column.name} has {size} bytes, {_LARGEST_COLUMN} at most are read"
+                f"{self.path}: utterances/{column.name} has {size} bytes; at most {_LARGEST_COLUMN} are read"
             )
         offset = self.check_contiguous(dataset, f"utterances/{column.name}", size)
         values = np.empty(shape, dtype)

@@ -71,7 +71,7 @@ class Shard:
         root, parts = h5g.open(file, b"/"), Parts(self.path, self._size, file.get_vfd_handle())
         product = parts.read_text(root, "format") if h5a.exists(root, b"format") else ""
         if product != FORMAT:
-            raise ShardError(f"{self.path} is no shard: its attribute format is {product!r}, it must be {FORMAT!r}")
+            raise ShardError(f"{self.path} is not a shard: its attribute format is {product!r}, it must be {FORMAT!r}")
         check_version(self.path, int(parts.read_attribute(root, "format_version", "iu")), FORMAT_VERSION)
         self.stage = parts.stage = parts.read_text(root, "stage")
         self.shard = parts.read_text(root, "shard")
@@ -83,7 +83,7 @@ class Shard:
             raise ShardError(f"{self.path} is of the stage {self.stage!r}, it must be one of {', '.join(SCHEMAS)}")
         utterances = parts.open_part(root, "utterances")
         if not isinstance(utterances, h5g.GroupID):
-            raise ShardError(f"{self.path}: utterances is no group")
+            raise ShardError(f"{self.path}: utterances is not a group")
         self._columns: dict[str, np.ndarray] = {}
         for column in (*UTTERANCE_COLUMNS, *schema.facts):
             # A fact that a later release has added is not in earlier files.
@@ -128,7 +128,9 @@ class Shard:
             raise ShardError(f"{self.path}: offset is not the running sum of length; run verify")
         odd = [column.name for column in self.schema.rows if self.num_rows(column.name) != sum(lengths)]
         if odd:
-            raise ShardError(f"{self.path}: {odd[0]} has not as many rows as the utterances together; run verify")
+            raise ShardError(
+                f"{self.path}: {odd[0]} has another number of rows than the utterances together; run verify"
+            )
         places = zip(self.names, self._columns["offset"].tolist(), self._columns["length"].tolist(), strict=True)
         return {name: slice(offset, offset + length) for name, offset, length in places}
 

@@ -139,7 +139,7 @@ def _read(value: Mapping[str, Any], path: Path) -> Sidecar:
     size, block = check_integer(value["size"], "size", 0), check_integer(value["block"], "block", 1)
     places = {}
     if len(value["places"]) > _MOST_PLACES:
-        raise ValueError(f"it has {len(value['places'])} places, {_MOST_PLACES} at most are read")
+        raise ValueError(f"it has {len(value['places'])} places; at most {_MOST_PLACES} are read")
     for name, place in check_object(value["places"], "places").items():
         start, length = (check_integer(number, f"the place of {name}", 0) for number in check_list(place, name))
         if start + length > size:

@@ -89,7 +89,7 @@ class ShardWriter:
         width: int = ANY_WIDTH,
     ) -> None:
         if path.exists():
-            raise ShardError(f"{path} exists and is never written again; remove it to have it made anew")
+            raise ShardError(f"{path} exists and is never changed; remove it if it should be made again")
         self.path = path
         schema = find_schema(stage)
         if schema is None:

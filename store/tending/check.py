@@ -101,7 +101,7 @@ def _place_damage(name: str, path: Path, sidecar: Sidecar, damage: list[tuple[in
             Fault(
                 name,
                 "digest",
-                f"bytes {start} to {end} ({what or 'structure'}) are not what was written",
+                f"bytes {start} to {end} ({what or 'structure'}) have changed since they were written",
                 tuple(names),
                 start,
                 end,
@@ -143,7 +143,7 @@ def _check_identity(name: str, path: Path, shard: Shard) -> Iterator[Fault]:
     found = (shard.stage, shard.fingerprint, shard.shard)
     expected = (path.parent.parent.name, path.parent.name, path.stem)
     if found != expected:
-        yield Fault(name, "structure", f"it says that it is {'/'.join(found)}; it lies at {'/'.join(expected)}")
+        yield Fault(name, "structure", f"it says that it is {'/'.join(found)}, but it is at {'/'.join(expected)}")
 
 
 def _check_index(name: str, shard: Shard) -> Iterator[Fault]:
@@ -167,7 +167,7 @@ def _check_index(name: str, shard: Shard) -> Iterator[Fault]:
         if shard.schema.bytes_of:
             starts, sizes = shard.rows(utterance, "start"), shard.rows(utterance, "size")
             if (starts < 0).any() or (sizes < 0).any() or (starts + sizes > shard.num_rows("bytes")).any():
-                yield Fault(name, "index", "images that lie outside of the dataset bytes", (utterance,))
+                yield Fault(name, "index", "images outside of the dataset bytes", (utterance,))
 
 
 def _check_values(name: str, shard: Shard) -> Iterator[Fault]:
@@ -211,7 +211,7 @@ def _check_wav(wav: Path, shard: Shard, utterance: str) -> str:
         with wav.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if "wav_sha256" in shard.fact_names:
-            return "" if digest == shard.fact(utterance, "wav_sha256") else "it is not what was written"
+            return "" if digest == shard.fact(utterance, "wav_sha256") else "it has changed since it was written"
         with wave.open(str(wav)) as sound:
             length = shard.fact(utterance, "length")
             return "" if sound.getnframes() == length else f"it has {sound.getnframes()} samples, {length} were written"

@@ -74,7 +74,9 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
         if not matching and wanted not in erased:
             near = difflib.get_close_matches(wanted, known | {name.partition("/")[0] for name in known}, 3, 0.6)
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
-            raise UtteranceNotFoundError(f"{wanted!r} is no utterance and no video of {root}{hint}; nothing was erased")
+            raise UtteranceNotFoundError(
+                f"{wanted!r} is neither an utterance nor a video of {root}{hint}; nothing was erased"
+            )
         found |= matching
     return sorted(found)
 
@@ -242,14 +244,14 @@ def render_erasure(result: Erasure, *, erased: bool = True) -> str:
     """Say what was erased, or would be, and what the user has to see to."""
     verb = "erased" if erased else "would erase"
     names, shards = format_count(len(result.utterances), "utterance"), format_count(len(result.shards), "shard")
-    lines = [f"{verb} {names} from {shards}; later runs refuse what is erased"]
+    lines = [f"{verb} {names} from {shards}; later runs refuse them"]
     for title, found in (
-        ("of these nobody named the following; they have the content of one that was named", result.equal),
-        ("kept, though made of the same file; erase those of the same person, too", result.akin),
+        ("you did not name the following of these; they have the same content as one that you named", result.equal),
+        ("kept, although they come from the same file; also erase those of the same person", result.akin),
         ("damaged files that are removed whole; the next run makes them again", result.unreadable),
         ("pages that are removed; `browse` makes them again", result.pages),
         ("checkpoints that may have been trained on them; remove them and train again", result.checkpoints),
-        ("files of runs in which their names stand; remove them", result.reports),
+        ("files of runs that contain their names; remove them", result.reports),
     ):
         if found:
             lines += [f"{title}:", *(f"  {path}" for path in found)]

@@ -47,7 +47,7 @@ def find_garbage(root: Path) -> list[Garbage]:
     listings = read_listings(root)
     if not listings:
         raise StoreError(
-            f"{root} has no listing of a run: nothing is known to be dead; run Features once, then gc again"
+            f"{root} has no listing of a run, so gc cannot know what is needed; run Features once, then gc again"
         )
     reached = {
         (stage, fingerprint, shard)

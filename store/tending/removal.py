@@ -31,8 +31,8 @@ def check_no_links(root: Path) -> None:
     """
     for link in find_links(root):
         raise StoreError(
-            f"{link} is a link to {link.readlink()}; a store is changed only where its files lie in its own folder: "
-            "put the files in the link's place"
+            f"{link} is a link to {link.readlink()}; a store is not changed through a link: put the files in the "
+            "link's place"
         )
 
 
@@ -66,9 +66,7 @@ def check_removable(root: Path, path: Path, is_known: Callable[[Path, Path], boo
     """
     check_inside(root, path)
     if not (is_known or _is_known)(root, path):
-        kind = (
-            "none of a store's files" if is_known in (None, _is_known) else "not only what was written there by a run"
-        )
+        kind = "not a file of a store" if is_known in (None, _is_known) else "it has files that no run wrote"
         raise StoreError(f"{path} is not removed: it is {kind}; move it away, then try again")
 
 
@@ -80,13 +78,13 @@ def check_inside(root: Path, path: Path) -> None:
     """
     relative = path.relative_to(root) if path.is_relative_to(root) else Path()
     if not relative.parts or ".." in relative.parts:
-        raise StoreError(f"{path} is not touched: it is not inside of the store {root}")
+        raise StoreError(f"{path} is not changed: it is not inside the store {root}")
     steps = [root.joinpath(*relative.parts[: count + 1]) for count in range(len(relative.parts))]
     link = next((step for step in steps if step.is_symlink()), None)
     if link is not None:
-        raise StoreError(f"{path} is not touched: {link} is a link; remove the link yourself")
+        raise StoreError(f"{path} is not changed: {link} is a link; remove the link yourself")
     if path.resolve() != root.resolve() / relative:
-        raise StoreError(f"{path} is not touched: it really is {path.resolve()}")
+        raise StoreError(f"{path} is not changed: it is really {path.resolve()}")
 
 
 def _is_known(root: Path, path: Path) -> bool:

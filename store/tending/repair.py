@@ -61,7 +61,9 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
             repaired.left.append((fault.path, "nothing is wrong with it; update Valar"))
             continue
         if fault.kind == "erased":
-            repaired.left.append((fault.path, "it says whom the store must refuse; restore it from a backup"))
+            repaired.left.append(
+                (fault.path, "it says which utterances the store must refuse; restore it from a backup")
+            )
             continue
         shard = _shard_of(parts)
         gone = vanished.get(shard, [])

@@ -105,7 +105,7 @@ def _check_listings(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]
             yield Fault(name, "root", f"shards without a plan ({', '.join(unplanned[:3])})", names)
         strangers = sorted(n for n, shard in listing.shards.items() if shard in members and n not in members[shard])
         if strangers:
-            yield Fault(name, "root", "utterances that are no members of the shard given for them", tuple(strangers))
+            yield Fault(name, "root", "utterances that are not members of their shard", tuple(strangers))
 
 
 def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
@@ -143,7 +143,7 @@ def _orphaned(root: Path, path: Path, in_stage: bool, plans: dict[str, StoredPla
         return "" if shard in plans or path.with_suffix("").exists() else "digests without their file"
     if path.parent in (plans_folder(root), listings_folder(root)) and path.suffix == ".json":
         return ""
-    return "" if path.parent == root and path.name in _KNOWN_FILES else "it is no part of a store"
+    return "" if path.parent == root and path.name in _KNOWN_FILES else "it is not a part of a store"
 
 
 def _visible(folder: Path, pattern: str) -> list[Path]:

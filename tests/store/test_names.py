@@ -38,12 +38,12 @@ def test_what_is_a_name_comes_back(check, name):
 
 @pytest.mark.parametrize(("check", "name"), [(check, name) for check, names in BAD.items() for name in names])
 def test_what_is_no_name_is_refused(check, name):
-    with pytest.raises(ValueError, match=r"is no name of an? .*: it must be "):
+    with pytest.raises(ValueError, match=r"is not a valid name of an? .*: it must be "):
         check(name)
 
 
 def test_a_long_name_is_shown_in_part():
-    with pytest.raises(ValueError, match="is no name") as refused:
+    with pytest.raises(ValueError, match="is not a valid name") as refused:
         check_id("g" * 5000)
     assert len(str(refused.value)) < 300
 

@@ -38,7 +38,7 @@ CLIP = "interview-of-anna/the first part of the first day"
         (["store", "gc", "--dry-run"], 0, "nothing to remove"),
         (["store", "compact", "--dry-run"], 0, "nothing to merge"),
         (["store", "erase", CLIP, "--dry-run"], 0, "would erase 1 utterance"),
-        (["store", "export", "--to", "mmsa", "out"], 2, "MMSA wants splits and labels"),
+        (["store", "export", "--to", "mmsa", "out"], 2, "MMSA needs splits and labels"),
         (["store", "export", "--to", "csv", "out"], 0, "in out"),
         (["store", "browse", "-o", "pages"], 0, "open pages/index.html"),
         (["store", "diff", "features"], 0, ""),

@@ -263,7 +263,7 @@ def test_nan_stops_with_the_utterances(tmp_path):
 def test_infinite_gradient_stops_too(tmp_path):
     clips = make_clips(3)
     clips.embeddings[1][:] = np.inf
-    with pytest.raises(TrainingError, match=r"is no finite number in epoch 0"):
+    with pytest.raises(TrainingError, match=r"is not a finite number in epoch 0"):
         train_vnet(clips, clips, VNET, RunOptions(tmp_path, seed=0))
 
 

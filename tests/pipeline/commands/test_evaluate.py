@@ -83,8 +83,8 @@ def test_missing_doubled_unknown_and_nan_are_told_and_not_scored(tmp_path, rows)
     result = evaluate_files(truth, predicted)
     assert (result["listed"], result["scored"]) == (12, 8)
     assert result["problems"] == [
-        f"{predicted}:3: v0/utterance_1 has a prediction that is no finite number; not scored",
-        f"{predicted}:6: v1/utterance_0 has a prediction that is no finite number; not scored",
+        f"{predicted}:3: v0/utterance_1 has a prediction that is not a finite number; not scored",
+        f"{predicted}:6: v1/utterance_0 has a prediction that is not a finite number; not scored",
         f"{predicted}:13: unknown utterance v9/utterance_0.mp4, not in the truth",
         f"{predicted}:14: wrong order: v0/utterance_0 comes after v2/utterance_2; the official script compares by "
         "position and would score it wrongly; here rows are joined by name",

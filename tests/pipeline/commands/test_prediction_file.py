@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_told_in_sentences():
     (problem,) = problems(
         [*predicted("v/1.mp4", values=(float("nan"), 0.0)), *predicted("v/2.mp4", "M\u00fcller/1.mp4", "w/1.mp4")]
     )
-    assert problem == "2: v/1 has a prediction that is no finite number; not scored"
+    assert problem == "2: v/1 has a prediction that is not a finite number; not scored"
 
 
 def test_scored_is_what_has_a_label_and_one_finite_prediction():

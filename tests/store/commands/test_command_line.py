@@ -61,7 +61,7 @@ def test_ls(store, command):
     brief = command("ls")[1].splitlines()
     assert brief[0] == "stage       set     utterances  not ok  rows      size  made        runs"
     assert brief[1].split() == ["embeddings", "e4bed0", "3", "1", "8", *lines[1][6:8], "1970-01-01", "1"]
-    assert brief[7:] == ["-v tells settings, shards and runs of each set"]
+    assert brief[7:] == ["-v shows settings, shards and runs of each set"]
 
 
 def test_ls_as_json(store, command):
@@ -203,7 +203,8 @@ def test_verify(store, command):
     code, out, _ = command("verify")
     name = wav.relative_to(store[0])
     assert code == 1
-    assert out == f"{name}: wav: it is not what was written: w/a\n12 shards, {size / 1000:.1f} kB: 1 fault in 1 file\n"
+    told = f"{name}: wav: it has changed since it was written: w/a"
+    assert out == f"{told}\n12 shards, {size / 1000:.1f} kB: 1 fault in 1 file\n"
     value = json.loads(command("verify", "--json")[1])
     assert value["faults"][0]["utterances"] == ["w/a"]
 

@@ -71,7 +71,7 @@ def test_erase_can_be_tried_out_first(store, capsys):
     before = snapshot(store[0])
     code, out, _ = run(capsys, "erase", store[0], "v", "--dry-run")
     assert code == 0
-    assert out.startswith("would erase 2 utterances from 1 shard; later runs refuse what is erased\n")
+    assert out.startswith("would erase 2 utterances from 1 shard; later runs refuse them\n")
     assert snapshot(store[0]) == before
 
 

@@ -189,7 +189,7 @@ def test_parquet_of_clips_without_labels_and_without_pyarrow(store, export, monk
 
 def test_mmsa(labelled, store, export):
     code, folder, printed = export("mmsa")
-    assert (code, printed.err) == (0, "vision is nothing but zeros for 1 of 3 utterances\n")
+    assert (code, printed.err) == (0, "vision is all zeros for 1 of 3 utterances\n")
     content = pickle.loads((folder / "features.pkl").read_bytes())
     assert set(content) == {"train", "valid"}
     train = content["train"]
@@ -271,7 +271,7 @@ def test_mmsas_own_loader_reads_it(labelled, store, export):
 
 
 def test_what_cannot_be_exported_is_said(store, export, from_files, tmp_path):
-    assert "MMSA wants splits and labels, and no utterance of" in export("mmsa")[2].err
+    assert "MMSA needs splits and labels, but no utterance of" in export("mmsa")[2].err
     assert "must be SPLIT=CSV, where SPLIT is one of train, validation" in export("mmsa", "--labels", "x")[2].err
     twice = export("mmsa", "--labels", "train=a.csv", "--labels", "train=b.csv")[2].err
     assert "--labels train=b.csv: train is given twice" in twice

@@ -22,7 +22,7 @@ def test_a_plan_whose_member_leads_outside_is_used_by_no_command(store, outside,
     for command in (("gc",), ("compact",), ("erase", "v/a")):
         code, _, err = run(capsys, command[0], root, *command[1:])
         assert code == 2
-        assert f"{shard}.json is damaged ('../../../../outside/victim' is no name of an utterance" in err
+        assert f"{shard}.json is damaged ('../../../../outside/victim' is not a valid name of an utterance" in err
     code, out, _ = run(capsys, "verify", root)
     assert code == 1
     assert f"shards/{shard}.json: plan: " in out
@@ -34,7 +34,7 @@ def test_a_listing_with_an_absolute_run_is_never_written_to(store, outside, caps
     for command in (("erase", "v/a"), ("compact",), ("ls",), ("why", "v/a")):
         code, _, err = run(capsys, command[0], root, *command[1:])
         assert code == 2
-        assert "victim' is no name of a run" in err
+        assert "victim' is not a valid name of a run" in err
 
 
 def test_a_listing_is_rewritten_where_it_lies_whatever_run_it_names(store, outside):
@@ -53,7 +53,7 @@ def test_an_export_writes_nothing_outside_of_its_folder(store, outside, tmp_path
     listing.write_text(listing.read_text().replace('"v/a"', '"../outside/victim"'))
     code, _, err = run(capsys, "export", store[0], "--to", format_, tmp_path / "export")
     assert code == 2
-    assert "'../outside/victim' is no name of an utterance" in err
+    assert "'../outside/victim' is not a valid name of an utterance" in err
     assert not (tmp_path / "export").exists()
 
 
@@ -65,7 +65,7 @@ def test_ids_that_lead_outside_are_refused(store, outside, capsys, where):
     assert len(value["shards"]) == 2
     code, _, err = run(capsys, "show", store[0], "v/a")
     assert code == 2
-    assert "'../../outside' is no name of an id" in err
+    assert "'../../outside' is not a valid name of an id" in err
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,6 @@ def test_a_damaged_list_of_the_erased_is_a_fault_that_repair_leaves_alone(store,
     code, out, _ = run(capsys, "verify", store[0], "--repair")
     assert code == 1
     assert "erased.json: erased: " in out
-    assert "left as it is: erased.json: it says whom the store must refuse" in out
+    assert "left as it is: erased.json: it says which utterances the store must refuse" in out
     assert path.exists()
     assert run(capsys, "why", store[0], "v/a")[0] == 2

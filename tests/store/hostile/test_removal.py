@@ -22,7 +22,7 @@ def test_a_mark_of_pages_in_the_store_itself_removes_nothing(store, capsys, plac
     before = snapshot(root)
     code, _, err = run(capsys, "erase", root, "v/a")
     assert code == 2
-    assert "valar-pages.json lies in the store itself" in err or place == "shards"
+    assert "valar-pages.json is in the store itself" in err or place == "shards"
     assert {name: data for name, data in snapshot(root).items() if name != ".lock"} == before
 
 
@@ -58,7 +58,7 @@ def test_a_store_with_a_linked_folder_is_not_changed(store, outside, capsys, pla
     before = snapshot(root), snapshot(target)
     code, _, err = run(capsys, command[0], root, *command[1:])
     assert code == 2
-    assert f"{root / place} is a link to {target}; a store is changed only where its files lie" in err
+    assert f"{root / place} is a link to {target}; a store is not changed through a link" in err
     (root / ".lock").unlink(missing_ok=True)
     assert (snapshot(root), snapshot(target)) == before
 
@@ -89,7 +89,7 @@ def test_a_linked_file_is_not_removed(store, outside, capsys, kind):
     path.symlink_to(outside if kind == "sounds" else outside / "victim.json")
     code, _, err = run(capsys, "erase", root, "v/a")
     assert code == 2
-    assert "is a link; remove the link yourself" in err or "is none of a store's files" in err
+    assert "is a link; remove the link yourself" in err or "is not a file of a store" in err
     assert path.is_symlink()
     assert list(FeatureStore(root)) == ["v/a", "v/b", "w/a"]
     assert not (root / "erased.json").exists()
@@ -103,7 +103,7 @@ def test_gc_removes_only_what_a_store_calls_so(store, outside, capsys):
     (dead / "notes.h5").write_bytes(b"no id")
     code, _, err = run(capsys, "gc", root)
     assert code == 2
-    assert "00.h5 is not removed: it is none of a store's files; move it away" in err
+    assert "00.h5 is not removed: it is not a file of a store; move it away" in err
     (dead / "00.h5").unlink()
     assert run(capsys, "gc", root)[:2] == (0, "nothing to remove: a run needs every file\n")
     assert (dead / "notes.h5").exists()
@@ -134,7 +134,7 @@ def test_a_folder_that_is_no_store_is_left_as_it_is(tmp_path, capsys, command):
     for folder in (tmp_path / "folder", tmp_path / "none"):
         code, _, err = run(capsys, command[0], folder, *command[1:])
         assert code == 2
-        assert f"{folder} is no feature store: it has none of the folders shards, roots and wav" in err
+        assert f"{folder} is not a feature store: it has none of the folders shards, roots and wav" in err
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "folder"]
 
 

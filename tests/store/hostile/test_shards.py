@@ -38,7 +38,7 @@ def replace_rows(shape):
 
 
 HOSTILE = {
-    "2^36 utterances": (declare("id", 1 << 36, "S8"), r"utterances/id has \d+ bytes, \d+ at most are read"),
+    "2^36 utterances": (declare("id", 1 << 36, "S8"), r"utterances/id has \d+ bytes; at most \d+ are read"),
     "2^36 lengths": (declare("length", 1 << 36), "utterances/length has"),
     "declared and empty": (declare("message", 1000, "S60"), "utterances/message is not one piece of this file"),
     "8 GB of packed messages": (
@@ -71,7 +71,7 @@ HOSTILE = {
         lambda f: f.attrs.create("provenance", np.bytes_(b"[" * 50_000)),
         "nested too deeply",
     ),
-    "provenance of another kind": (lambda f: f.attrs.create("provenance", np.bytes_(b"[]")), "it holds a list"),
+    "provenance of another kind": (lambda f: f.attrs.create("provenance", np.bytes_(b"[]")), "it contains a list"),
     "settings of another kind": (
         lambda f: f.attrs.create("provenance", np.bytes_(b'{"settings": 5}')),
         "settings in the provenance is 5",
@@ -106,7 +106,7 @@ def test_a_resealed_shard_is_refused_by_arithmetic(tmp_path, change, message):
         ({"embedding": (0, 1 << 62)}, "ends at byte 4611686018427387904 of"),
         ({"embedding": (1 << 62, 1 << 62)}, "ends at byte 9223372036854775808 of"),
         ({"embedding": (-1, 5)}, "the place of embedding is -1"),
-        ({f"d{k}": (0, 1) for k in range(100)}, "it has 100 places, 64 at most are read"),
+        ({f"d{k}": (0, 1) for k in range(100)}, "it has 100 places; at most 64 are read"),
         ({"embedding": (0, 1, 2)}, "too many values"),
     ],
 )

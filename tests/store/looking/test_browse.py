@@ -37,7 +37,7 @@ def pages(store, tmp_path, capsys):
     (tmp_path / "ledger.csv").write_text("utterance,split\nv/a,train\nv/b,test\nw/a,train\n")
     arguments = ["browse", str(root), "-o", str(tmp_path / "pages"), "--ledger", str(tmp_path / "ledger.csv")]
     assert main(arguments) == 0
-    told = f"3 clips, 3 pages written anew: open {tmp_path / 'pages' / 'index.html'}\n"
+    told = f"3 clips, 3 pages written: open {tmp_path / 'pages' / 'index.html'}\n"
     assert capsys.readouterr().out == told
     return tmp_path / "pages"
 
@@ -305,13 +305,16 @@ def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
         ({"format_version": 99}, "99"),
         (
             {"clips": {"v/a": {"file": "../../etc/passwd", "start": 0, "predictions": {}}}},
-            "must lie in the folder of the videos",
+            "must be in the folder of the videos",
         ),
         (
             {"clips": {"v/a": {"file": "/etc/passwd", "start": 0, "predictions": {}}}},
-            "must lie in the folder of the videos",
+            "must be in the folder of the videos",
         ),
-        ({"clips": {"v/a": {"file": "", "start": 0, "predictions": {"Joint": [0.1, "x"]}}}}, "'x' is no finite number"),
+        (
+            {"clips": {"v/a": {"file": "", "start": 0, "predictions": {"Joint": [0.1, "x"]}}}},
+            "'x' is not a finite number",
+        ),
         ({"clips": []}, "clips is"),
     ],
 )

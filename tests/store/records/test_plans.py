@@ -38,18 +38,18 @@ def test_a_shards_id_is_the_digest_that_the_format_names(tmp_path):
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (["../../../../x", "v/a.mp4", 1, 2], r"'\.\./\.\./\.\./\.\./x' is no name of an utterance"),
-        (["/etc/passwd", "v/a.mp4", 1, 2], "is no name of an utterance"),
-        (["v/..", "v/a.mp4", 1, 2], "is no name of an utterance"),
-        (["v", "v/a.mp4", 1, 2], "is no name of an utterance"),
-        (["v/a\0", "v/a.mp4", 1, 2], "is no name of an utterance"),
-        (["v/a\x1b[2J", "v/a.mp4", 1, 2], r"'v/a\\x1b\[2J' is no name of an utterance"),
-        (["v/a\x9b", "v/a.mp4", 1, 2], "is no name of an utterance"),
-        (["v/\ud800", "v/a.mp4", 1, 2], "is no name of an utterance"),
-        (["v/" + "a" * 5000, "v/a.mp4", 1, 2], "is no name of an utterance"),
-        ([["v/a"], "v/a.mp4", 1, 2], "a list is no name of an utterance"),
-        (["v/a", "../a.mp4", 1, 2], r"'\.\./a\.mp4' is no name of a path"),
-        (["v/a", "/v/a.mp4", 1, 2], "is no name of a path"),
+        (["../../../../x", "v/a.mp4", 1, 2], r"'\.\./\.\./\.\./\.\./x' is not a valid name of an utterance"),
+        (["/etc/passwd", "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        (["v/..", "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        (["v", "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        (["v/a\0", "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        (["v/a\x1b[2J", "v/a.mp4", 1, 2], r"'v/a\\x1b\[2J' is not a valid name of an utterance"),
+        (["v/a\x9b", "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        (["v/\ud800", "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        (["v/" + "a" * 5000, "v/a.mp4", 1, 2], "is not a valid name of an utterance"),
+        ([["v/a"], "v/a.mp4", 1, 2], "a list is not a valid name of an utterance"),
+        (["v/a", "../a.mp4", 1, 2], r"'\.\./a\.mp4' is not a valid name of a path"),
+        (["v/a", "/v/a.mp4", 1, 2], "is not a valid name of a path"),
         (["v/a", "v/a.mp4", -1, 2], "a size is -1, it must be a whole number from 0"),
         (["v/a", "v/a.mp4", True, 2], "a size is True"),
         (["v/a", "v/a.mp4", 1.5, 2], "a size is 1.5"),
@@ -61,7 +61,7 @@ def test_a_shards_id_is_the_digest_that_the_format_names(tmp_path):
 )
 def test_what_no_member_may_say_is_refused_although_the_digest_is_right(tmp_path, member, message):
     with pytest.raises(
-        StoreError, match=rf"\.json is damaged \(.*{message}.*remove it: its clips are then planned anew"
+        StoreError, match=rf"\.json is damaged \(.*{message}.*remove it: its clips are then planned again"
     ):
         StoredPlan.read(sealed(tmp_path, [member]))
 
@@ -73,13 +73,13 @@ def test_what_no_member_may_say_is_refused_although_the_digest_is_right(tmp_path
         (b"\xff\xfe", "can't decode byte 0xff"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 200_000, "nested too deeply"),
-        (b"[]", "it holds a list, it must hold an object"),
+        (b"[]", "it contains a list; it must contain an object"),
         (b'{"members": []}', "it has no 'format_version'"),
         (b'{"format_version": "1"}', "format_version is '1'"),
         (b'{"format_version": 1, "members": {}}', "members is a dict, it must be a list"),
-        (b'{"format_version": 1, "members": [NaN]}', "NaN is no number of JSON"),
+        (b'{"format_version": 1, "members": [NaN]}', "NaN is not a JSON number"),
         (b'{"format_version": 1, "members": [' + b"9" * 5000 + b"]}", "integer string conversion"),
-        (b'{"format_version": 1, "members": [], "supersedes": ["../x"]}', r"'\.\./x' is no name of an id"),
+        (b'{"format_version": 1, "members": [], "supersedes": ["../x"]}', r"'\.\./x' is not a valid name of an id"),
     ],
 )
 def test_a_file_that_is_no_plan_is_told_in_words(tmp_path, content, message):
@@ -94,7 +94,7 @@ def test_a_plan_under_another_name_twice_over_or_of_later_is_refused(tmp_path):
     other = path.rename(tmp_path / "0123456789abcdef.json")
     with pytest.raises(StoreError, match=f"its members' digest is {path.stem}, not its name"):
         StoredPlan.read(other)
-    with pytest.raises(StoreError, match="an utterance is in it twice"):
+    with pytest.raises(StoreError, match="it lists an utterance twice"):
         StoredPlan.read(sealed(tmp_path, [list(CLIPS[0][:4])] * 2))
     other.write_text('{"format_version": 2, "members": "of another kind"}')
     with pytest.raises(LaterFormatError, match="has format version 2, this release reads up to 1"):
@@ -103,11 +103,11 @@ def test_a_plan_under_another_name_twice_over_or_of_later_is_refused(tmp_path):
 
 def test_a_pipe_is_no_plan(tmp_path):
     os.mkfifo(tmp_path / "0123456789abcdef.json")
-    with pytest.raises(StoreError, match="it is no file"):
+    with pytest.raises(StoreError, match="it is not a file"):
         StoredPlan.read(tmp_path / "0123456789abcdef.json")
 
 
 def test_what_would_be_refused_is_not_written(tmp_path):
-    with pytest.raises(StoreError, match=r"a shard cannot be planned in .*'v/a\\n' is no name.*rename the clip"):
+    with pytest.raises(StoreError, match=r"shard cannot be planned in .*'v/a\\n' is not a valid name.*rename the clip"):
         plan_of([Member("v/a\n", "v/a.mp4", 1, 2)]).write(tmp_path)
     assert list(tmp_path.iterdir()) == []

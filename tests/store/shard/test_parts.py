@@ -49,8 +49,8 @@ def refer(file):
     [
         (lambda file: None, "has no dataset rows, which the stage faces must have"),
         (link, "rows is a link to elsewhere.h5"),
-        (lambda file: file.create_group("rows"), "rows is no dataset"),
-        (refer, "the data of rows lie in another file"),
+        (lambda file: file.create_group("rows"), "rows is not a dataset"),
+        (refer, "the data of rows are in another file"),
         (lambda file: file.create_dataset("rows", data=np.zeros((3, 2), "<f8")), r"rows has rows \(2,\) float64"),
         (lambda file: file.create_dataset("rows", data=np.zeros((3, 3), "<f4")), r"rows has rows \(3,\) float32"),
         (lambda file: file.create_dataset("rows", data=np.zeros((3, 2), "<f4"), chunks=(1, 2)), "not one piece"),

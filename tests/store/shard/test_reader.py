@@ -264,7 +264,7 @@ def test_an_external_link_is_refused(tmp_path):
     def change(file, other):
         file["stft"] = h5py.ExternalLink(str(other), "/stft")
 
-    with pytest.raises(ShardError, match=r"stft is a link to .*other\.h5; a shard must hold its data itself"):
+    with pytest.raises(ShardError, match=r"stft is a link to .*other\.h5; a shard must contain its own data"):
         Shard(outside(tmp_path / "51.h5", change))
 
 
@@ -274,7 +274,7 @@ def test_a_virtual_dataset_is_refused(tmp_path):
         layout[:] = h5py.VirtualSource(str(other), "stft", (5, 257, 2))
         file.create_virtual_dataset("stft", layout)
 
-    with pytest.raises(ShardError, match="the data of stft lie in another file"):
+    with pytest.raises(ShardError, match="the data of stft are in another file"):
         Shard(outside(tmp_path / "51.h5", change))
 
 
@@ -282,7 +282,7 @@ def test_external_storage_is_refused(tmp_path):
     def change(file, other):
         file.create_dataset("stft", (5, 257, 2), "<f4", external=[(str(other), 0, 10280)])
 
-    with pytest.raises(ShardError, match="the data of stft lie in another file"):
+    with pytest.raises(ShardError, match="the data of stft are in another file"):
         Shard(outside(tmp_path / "51.h5", change))
 
 

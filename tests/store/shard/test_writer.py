@@ -40,7 +40,7 @@ def test_nothing_is_left_of_a_shard_whose_process_was_killed(tmp_path):
 
 def test_a_shard_is_never_written_twice(tmp_path):
     path = write_stft(tmp_path / "51.h5", {"v/a": 1})
-    with pytest.raises(ShardError, match=r"51\.h5 exists and is never written again"):
+    with pytest.raises(ShardError, match=r"51\.h5 exists and is never changed"):
         write_stft(path, {"v/a": 2})
 
 
@@ -74,6 +74,6 @@ def test_a_shard_without_utterances_and_one_with_rows_of_none_can_be_read(tmp_pa
 
 def test_a_name_that_no_store_may_have_is_not_written(tmp_path):
     writer = ShardWriter(tmp_path / "51.h5", stage="stft", shard="51", fingerprint="f1", provenance={})
-    with pytest.raises(ValueError, match="is no name of an utterance"), writer, writer.utterance("../../x"):
+    with pytest.raises(ValueError, match="is not a valid name of an utterance"), writer, writer.utterance("../../x"):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -86,7 +86,7 @@ def test_gc_keeps_what_another_run_reaches(store):
 def test_gc_does_nothing_where_nothing_is_known(store):
     root = store[0]
     (root / "roots" / "runs-1.json").unlink()
-    with pytest.raises(StoreError, match="has no listing of a run: nothing is known to be dead"):
+    with pytest.raises(StoreError, match="has no listing of a run, so gc cannot know what is needed"):
         find_garbage(root)
 
 
@@ -230,7 +230,7 @@ def test_nothing_of_the_erased_is_left_and_nothing_else_is_lost(tmp_path):
     assert result.reports == [str(runs / "reports" / "r" / file) for file in ("ledger.csv", "predictions.csv")]
     text = render_erasure(result)
     assert "checkpoints that may have been trained on them; remove them and train again:\n  " in text
-    assert text.startswith("erased 1 utterance from 1 shard; later runs refuse what is erased\n")
+    assert text.startswith("erased 1 utterance from 1 shard; later runs refuse them\n")
 
 
 def snapshot_of(root, name):
@@ -270,7 +270,7 @@ def test_whoever_had_another_name_once_is_erased_under_both(tmp_path):
         write_rows(root, plan.shard, dict(zip(plan.names, digests, strict=True)))
     result = erase(root, ["z/new"])
     assert (result.utterances, result.equal) == (["v/old", "z/new"], ["v/old"])
-    assert "of these nobody named the following; they have the content of one that was named:\n  v/old" in (
+    assert "you did not name the following of these; they have the same content as one that you named:\n  v/old" in (
         render_erasure(result)
     )
     assert {name for plan in read_stored_plans(root).values() for name in plan.names} == {"v/b", "r/1", "r/2"}
@@ -279,7 +279,7 @@ def test_whoever_had_another_name_once_is_erased_under_both(tmp_path):
     assert (result.equal, result.akin) == ([], ["r/2", "v/b"]), (
         "another part of the recording is another clip, and is told"
     )
-    assert "erase those of the same person, too:\n  r/2\n  v/b" in render_erasure(result)
+    assert "also erase those of the same person:\n  r/2\n  v/b" in render_erasure(result)
 
 
 def test_files_that_hold_nobody_are_not_taken_for_the_same_clip(tmp_path):
@@ -297,7 +297,7 @@ def test_files_that_hold_nobody_are_not_taken_for_the_same_clip(tmp_path):
 
 def test_an_unknown_name_erases_nothing(store):
     root = store[0]
-    with pytest.raises(UtteranceNotFoundError, match=r"'v/c' is no utterance and no video of .* nearest names are v/"):
+    with pytest.raises(UtteranceNotFoundError, match=r"'v/c' is neither an utterance nor a video of .* names are v/"):
         erase(root, ["v/a", "v/c"])
     assert len(FeatureStore(root)) == 3
     assert not (root / "erased.json").exists()
@@ -306,7 +306,7 @@ def test_an_unknown_name_erases_nothing(store):
 def test_a_damaged_list_of_the_erased_stops_everything(store):
     root = store[0]
     (root / "erased.json").write_text("{")
-    with pytest.raises(StoreError, match="whom this store must refuse is not known; restore it from a backup"):
+    with pytest.raises(StoreError, match="that this store must refuse are not known; restore it from a backup"):
         read_erased(root)
 
 

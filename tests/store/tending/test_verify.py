@@ -54,7 +54,7 @@ def test_a_whole_store_has_no_faults(store):
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path):
-    with pytest.raises(StoreError, match="is no feature store: it has none of the folders shards, roots and wav,"):
+    with pytest.raises(StoreError, match="is not a feature store: it has none of the folders shards, roots and wav,"):
         list(verify_store(tmp_path))
 
 
@@ -91,7 +91,7 @@ def test_a_flipped_bit_among_rows_names_their_utterance(tmp_path):
     [fault] = check_shard(tmp_path, path)
     assert (fault.kind, fault.utterances) == ("digest", ("v/c",))
     assert str(fault).startswith("stft/b1/51.h5: digest: bytes ")
-    assert str(fault).endswith("(stft) are not what was written: v/c")
+    assert str(fault).endswith("(stft) have changed since they were written: v/c")
 
 
 def test_a_flipped_bit_in_structure_never_reaches_libhdf5(tmp_path, monkeypatch):
@@ -140,7 +140,7 @@ def test_other_kinds_of_fault_are_told_in_words(store):
     assert "embedding has NaN or infinite values: v/a" in str(faults["embeddings"])
     assert faults["faces"].kind == "version"
     assert "has format version 99, this release reads up to 1" in faults["faces"].message
-    assert f"it says that it is crops/e1/{'0' * 16}; it lies at crops/" in faults["crops"].message
+    assert f"it says that it is crops/e1/{'0' * 16}, but it is at crops/" in faults["crops"].message
     assert "cannot be read as HDF5" in faults["frames"].message
     # The other shard is as it was.
     assert FeatureStore(root)["w/a"].stft.shape == (10, 257, 2)
@@ -182,7 +182,7 @@ def test_what_belongs_to_nothing(store):
     faults = {fault.path: fault.message for fault in verify_store(root) if fault.kind == "orphan"}
     assert faults == {
         "stft/b1/dead01.h5": "no plan names the shard dead01",
-        "stft/notes.txt": "it is no part of a store",
+        "stft/notes.txt": "it is not a part of a store",
         "faces/d1/90e.h5.sums": "digests without their file",
         "wav/0a/90e": "WAV files without 90e.h5",
     }

@@ -97,7 +97,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(folder, capsys):
     (folder / "report.json").unlink()
     os.mkfifo(folder / "report.json")
     assert main(["report", str(folder)]) == 2
-    assert "it is no file" in capsys.readouterr().err
+    assert "it is not a file" in capsys.readouterr().err
 
 
 def test_a_model_s_name_leads_nowhere(folder, capsys):
