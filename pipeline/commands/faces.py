@@ -117,7 +117,12 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
                 table.times_seconds,
                 speaker=settings.faces.speaker,
                 still_faces=settings.faces.still_faces,
-                listen=lambda: read_sound_change(arguments.video, Path(scratch), ffmpeg=settings.audio.ffmpeg),
+                listen=lambda: read_sound_change(
+                    arguments.video,
+                    Path(scratch),
+                    ffmpeg=settings.audio.ffmpeg,
+                    only_speech=settings.faces.speaker == "speech",
+                ),
             ),
             scratch=Path(scratch),
         )

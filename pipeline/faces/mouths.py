@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from models.features.voice_activity import FRAME, SpeechListener
 from models.paper import SAMPLE_RATE
 from pipeline.media.pages import release_pages
 
@@ -50,11 +51,12 @@ class SoundChange:
         return np.interp(seconds, times, self.values)
 
 
-def measure_sound_change(blocks: Iterable[np.ndarray]) -> SoundChange:
+def measure_sound_change(blocks: Iterable[np.ndarray], *, speech: SpeechListener | None = None) -> SoundChange:
     """Measure how fast the level of a sound changes.
 
     Args:
         blocks: the sound in order, (n,) float32 at 16 kHz; n is a multiple of 160 but in the last one.
+        speech: hears them too, and the energy then counts as much as it is likely to be speech.
     """
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import butter, sosfilt
@@ -65,15 +67,25 @@ def measure_sound_change(blocks: Iterable[np.ndarray]) -> SoundChange:
     for block in blocks:
         if len(block) == 0:
             continue
+        if speech is not None:
+            speech.hear(block)
         voiced, state = sosfilt(band, block.astype(np.float64), zi=state)
         whole = len(voiced) // hop * hop
         energies.append(np.square(voiced[:whole]).reshape(-1, hop).sum(axis=1))
     energy = np.concatenate(energies)
     if len(energy) < 2:
         return SoundChange(np.zeros(len(energy)))
+    if speech is not None:
+        energy = energy * _sample_speech(speech.finish(), len(energy))
     width = _SMOOTH_SECONDS * CHANGE_RATE
     level = gaussian_filter1d(energy**_LOUDNESS_POWER, width)
     return SoundChange(gaussian_filter1d(np.abs(np.gradient(level)), width))
+
+
+def _sample_speech(probabilities: np.ndarray, count: int) -> np.ndarray:
+    """Give the probability of speech at each value of the energy, (count,)."""
+    times = (np.arange(len(probabilities)) + 0.5) * FRAME / SAMPLE_RATE
+    return np.interp((np.arange(count) + 0.5) / CHANGE_RATE, times, probabilities)
 
 
 def measure_mouth_motion(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 from models import paper
 from models.features.entry_point import find_source
 from models.features.network import ModelError
+from models.features.voice_activity import find_model
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights, find_carried_weights
 from pipeline.chain import STAGES, Stage
@@ -80,17 +81,23 @@ def describe_model(feature: Feature) -> Provenance:
             source = find_source(feature.model)
         except ModelError as error:
             raise UserError(f"{where} model = {feature.model}: {error}") from error
-        return {"model": feature.model, "code": read_digest(source), **made_with}
+        digest = read_digest(source)
+        _check_digest(feature, digest, f"{where} model = {feature.model}, in {source},")
+        return {"model": feature.model, "code": digest, **made_with}
     path = Path(feature.model)
     if not path.is_file():
         raise UserError(f"{where} model = {path} does not exist; correct the path, which is looked up from here")
     digest = read_digest(path)
+    _check_digest(feature, digest, f"{where} model = {path}")
+    return {"weights": digest, **made_with}
+
+
+def _check_digest(feature: Feature, digest: str, what: str) -> None:
     if feature.sha256 not in ("", digest):
         raise UserError(
-            f"{where} model = {path} has the sha256 {digest}, and sha256 = {feature.sha256} is asked for; it is not "
+            f"{what} has the sha256 {digest}, and sha256 = {feature.sha256} is asked for; it is not "
             "the file that you trusted"
         )
-    return {"weights": digest, **made_with}
 
 
 def _find_version_of(name: str, where: str) -> str:
@@ -110,7 +117,21 @@ def _describe_frames(limit: int) -> Provenance:
 def _describe_choice(speaker: str, still_faces: str) -> Provenance:
     """Say how the speaker is chosen, where not as it always was: stores made before these settings are known again."""
     chosen = {} if speaker == "largest" else {"speaker": speaker}
+    if speaker == "speech":
+        chosen["speech"] = _find_speech_network()
     return chosen if still_faces == "count" else {**chosen, "still_faces": still_faces}
+
+
+def _find_speech_network() -> str:
+    """Give the digest of the network that tells what is speech.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return read_digest(find_model())
+    except ModelError as error:
+        raise UserError(f"[faces] speaker = speech: {error}") from error
 
 
 def compute_stage_fingerprints(stages: Mapping[str, Provenance], chain: Mapping[str, Stage] = STAGES) -> dict[str, str]:

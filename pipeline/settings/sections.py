@@ -182,10 +182,11 @@ class faces(luigi.Config):
     )
     speaker = choice(
         "speaking",
-        ["largest", "speaking"],
+        ["largest", "speaking", "speech"],
         "Who the speaker is if several people are in sight together: speaking (the one whose mouth moves with the "
-        "sound if this is clear, otherwise the one who is in sight for longest and largest) | largest (without "
-        "using the sound). docs/decisions/017 says how often each is right.",
+        "sound if this is clear, otherwise the one who is in sight for longest and largest) | speech (the same, but "
+        "only speech counts as sound; for recordings with loud bangs, needs `pip install -e '.[vad]'`) | largest "
+        "(without using the sound). docs/decisions/017 and 028 say how often each is right.",
     )
     still_faces = choice(
         "skip",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from models.features.voice_activity import SpeechListener
 from models.mtcnn.detector import Mtcnn
 from models.mtcnn.networks import load_networks
 from models.networks.precision import multiplies_bfloat16
@@ -159,6 +160,7 @@ def _choose_evidence(request: ClipRequest, folder: Path, stopping: threading.Eve
         stream=request.override.audio_stream,
         channel=request.override.audio_channel,
         cut=request.override.cut,
+        only_speech=request.speaker == "speech",
         stopping=stopping,
     )
     times = request.table.times_seconds
@@ -176,7 +178,7 @@ def choose_evidence(
         still_faces: `[faces] still_faces`.
         listen: reads the clip's sound, called where it could decide.
     """
-    is_asked, skips_stills = speaker == "speaking", still_faces == "skip"
+    is_asked, skips_stills = speaker in ("speaking", "speech"), still_faces == "skip"
     return Evidence(times, skips_stills, listen if is_asked else None) if is_asked or skips_stills else None
 
 
@@ -189,6 +191,7 @@ def read_sound_change(
     stream: int | None = None,
     channel: int | None = None,
     cut: tuple[float, float] | None = None,
+    only_speech: bool = False,
     stopping: threading.Event | None = None,
 ) -> SoundChange | None:
     """Read how a clip's sound changes; None where there is no sound to be had.
@@ -201,6 +204,7 @@ def read_sound_change(
         stream: which of the sound streams, from 0; None for the one ffmpeg thinks best.
         channel: which of its channels, from 0; None for all of them mixed.
         cut: from when to when the clip goes, in seconds, where its file is a whole recording.
+        only_speech: the sound counts as much as it is likely to be speech.
         stopping: when it is set, the reading ends with an InterruptedError.
     """
     if wav is None or not wav.is_file():
@@ -224,7 +228,8 @@ def read_sound_change(
         except media.MediaError:
             return None
     with soundfile.SoundFile(wav) as sound:
-        return measure_sound_change(sound.blocks(_SOUND_BLOCK, dtype="float32"))
+        blocks = sound.blocks(_SOUND_BLOCK, dtype="float32")
+        return measure_sound_change(blocks, speech=SpeechListener() if only_speech else None)
 
 
 def _open_pictures(request: ClipRequest, stopping: threading.Event | None) -> Any:

@@ -54,6 +54,16 @@ def test_voice_activity_gives_the_same_however_the_sound_is_cut_into_calls(monke
     np.testing.assert_allclose(compute_sequence(open_voice_activity("cpu"), sound), whole, atol=1e-5)
 
 
+def test_a_sound_that_is_heard_in_blocks_of_any_length_is_the_same():
+    skip_without_packages()
+    sound, listener = make_voice(2), voice_activity.SpeechListener()
+    for start, end in ((0, 0), (0, 100), (100, 1300), (1300, 20001), (20001, len(sound))):
+        listener.hear(sound[start:end])
+    whole = compute_sequence(open_voice_activity("cpu"), sound)[:, 0]
+    np.testing.assert_allclose(listener.finish(), whole, atol=1e-5)
+    assert len(voice_activity.SpeechListener().finish()) == 0
+
+
 def test_voice_activity_gives_what_the_streaming_network_of_the_package_gives():
     """The network that is meant for one piece at a time, which keeps its state in another form."""
     skip_without_packages()
@@ -75,11 +85,11 @@ def test_voice_activity_gives_what_the_streaming_network_of_the_package_gives():
 
 def test_pieces_of_sound_begin_with_the_end_of_the_one_before():
     sound = np.arange(1, 601, dtype=np.float32)
-    pieces = voice_activity._cut(sound)
+    pieces = voice_activity._cut(sound, np.zeros(64))
     assert pieces.shape == (2, 576)
     np.testing.assert_array_equal(pieces[0], np.concatenate([np.zeros(64), sound[:512]]))
     np.testing.assert_array_equal(pieces[1], np.concatenate([sound[448:], np.zeros(424)]))
-    assert voice_activity._cut(sound[:0]).shape == (0, 576)
+    assert voice_activity._cut(sound[:0], np.zeros(64)).shape == (0, 576)
 
 
 @pytest.mark.parametrize(("open_network", "extra"), [(open_voice_activity, "vad"), (open_egemaps, "opensmile")])

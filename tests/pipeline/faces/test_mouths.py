@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from models.features.voice_activity import SpeechListener
 from pipeline.faces.mouths import (
     SoundChange,
     measure_agreement,
@@ -8,6 +9,8 @@ from pipeline.faces.mouths import (
     measure_sound_change,
     solve_least_squares,
 )
+from tests.models.features.test_coming_along import make_voice as make_vowel
+from tests.models.features.test_coming_along import skip_without_packages
 from tests.pipeline.faces.talking import FRAME_RATE, make_faces, make_opening, make_voice
 
 FRAMES = 75
@@ -74,6 +77,23 @@ def test_a_sound_read_in_blocks_is_the_same():
     whole = measure_sound_change([sound]).values
     blocks = measure_sound_change([sound[:1600], sound[1600:16000], np.empty(0, np.float32), sound[16000:]]).values
     assert blocks == pytest.approx(whole)
+
+
+def test_only_speech_counts_where_it_is_asked_for():
+    skip_without_packages()
+    rng = np.random.default_rng(0)
+    speech, bangs = make_vowel(2), np.zeros(2 * 16000, np.float32)
+    for start in range(2000, len(bangs) - 1280, 8000):
+        bangs[start : start + 1280] = rng.normal(0, 0.3, 1280) * np.hanning(1280)
+    sound = np.concatenate([speech, bangs])
+    plain, heard = measure_sound_change([sound]), measure_sound_change([sound], speech=SpeechListener())
+    assert heard.values.shape == plain.values.shape
+    (of_speech, of_bangs), (masked_speech, masked_bangs) = (
+        (change.values[20:180].max(), change.values[230:].max()) for change in (plain, heard)
+    )
+    assert of_bangs > of_speech, "the bangs are what changes most"
+    assert masked_speech > 1.5 * masked_bangs, "and speech is, for who listens to it"
+    assert measure_sound_change([], speech=SpeechListener()).values.shape == (0,)
 
 
 def test_nothing_to_go_by_agrees_with_nothing():

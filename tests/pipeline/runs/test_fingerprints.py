@@ -1,8 +1,14 @@
 """A setting that came later leaves the fingerprints of stores made before as they were."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
+from models.features.network import ModelError
+from models.weights.digests import compute_sha256
 from pipeline import media
+from pipeline.errors import UserError
 from pipeline.runs import fingerprints
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
 from pipeline.settings.config import Settings
@@ -31,6 +37,21 @@ def test_the_rules_for_the_speaker_count_only_where_they_are_not_as_they_always_
         assert {stage for stage in before if before[stage] != other[stage]} == {
             "faces", "crops", "crops_jpeg", "embeddings"
         }  # fmt: skip
+
+
+def test_the_network_that_tells_speech_is_a_part_of_the_faces_and_has_to_be_there(monkeypatch):
+    settings = Settings.read().replace("faces", speaker="speech")
+    monkeypatch.setattr(fingerprints, "find_model", lambda: Path(__file__))
+    described = describe_stages(settings, WEIGHTS)["faces"]["settings"]
+    assert (described["speaker"], described["speech"]) == ("speech", compute_sha256(Path(__file__)))
+    assert "speech" not in describe_stages(Settings.read(), WEIGHTS)["faces"]["settings"]
+
+    def find_none() -> Path:
+        raise ModelError("it needs the packages silero-vad 6 and onnxruntime: pip install -e '.[vad]'")
+
+    monkeypatch.setattr(fingerprints, "find_model", find_none)
+    with pytest.raises(UserError, match=r"^\[faces\] speaker = speech: it needs the packages silero-vad 6"):
+        describe_stages(settings, WEIGHTS)
 
 
 def test_a_store_of_the_first_releases_is_known_again():

@@ -91,7 +91,14 @@ def test_the_network_is_known_by_its_bytes_its_code_and_versions(tmp_path, monke
     feature = read_feature("features.a", {**CROP, "model": "mine_3b:make"})
     before = describe_model(feature)
     code.write_text("22")
-    assert describe_model(feature)["code"] != before["code"]
+    after = describe_model(feature)["code"]
+    assert after != before["code"]
+    trusted = {**CROP, "model": "mine_3b:make"}
+    assert describe_model(read_feature("features.a", {**trusted, "sha256": after}))["code"] == after
+    with pytest.raises(
+        UserError, match=r"mine_3b:make, in .*mine_3b.py, has the sha256 .*; it is not the file that you"
+    ):
+        describe_model(read_feature("features.a", {**trusted, "sha256": before["code"]}))
     with pytest.raises(
         UserError, match=r"needs the package no-such-3b, which is not installed; pip install no-such-3b"
     ):
