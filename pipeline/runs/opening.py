@@ -16,6 +16,7 @@ from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.process import collecting_later
+from pipeline.runs.erased_contents import find_erased_contents
 from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.outcome.describing import describe_failure, name_folders
@@ -178,6 +179,8 @@ def _plan_run(
     erased = _find_erased(store, dataset)
     found = find_clips(videos, dataset.utterances)
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
+    erased |= find_erased_contents(stage_files, clips, videos)
+    clips = {name: clip for name, clip in clips.items() if name not in erased}
     before = read_listing(store, name)
     plan, sound_again = plan_clips(settings.store.shard_size, dataset, clips, before, stage_files, videos)
     again = find_read_again(plan, stage_files)

@@ -1,17 +1,34 @@
-"""Whom a store must not take up again: digests of names, never the names (FORMAT.md, section 6)."""
+"""Whom a store must not take up again: digests of names and of contents, never the names (FORMAT.md, section 6)."""
 
 import datetime
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from store import files
 from store.json_files import check_list, check_text, reading_json
 from store.names import check_id
 
-_ERASED_VERSION = 1
+#: Without contents it is 1, which earlier releases read.
+_ERASED_VERSION = 2
+_NAMES, _CONTENTS = ("utterance", "video"), ("content", "size")
+
+
+class Content(NamedTuple):
+    """What a clip's rows were made of.
+
+    Args:
+        sha256: Of its file, hexadecimal.
+        size: Of its file, bytes.
+        override: What the user says of it, as text; another part of a recording is another clip.
+    """
+
+    sha256: str
+    size: int
+    override: str
 
 
 @dataclass(frozen=True)
@@ -20,7 +37,7 @@ class Erased:
 
     Args:
         salt: Makes the digests of one store useless for another.
-        dates: (digest, kind) to the day of the erasure; kind is `utterance` or `video`.
+        dates: (digest, kind) to the day of the erasure; kind is `utterance` or `video`, `content` or `size`.
 
     """
 
@@ -47,10 +64,37 @@ class Erased:
         kinds = [(name, "utterance" if "/" in name else "video") for name in names]
         return Erased(self.salt, self.dates | {(self._digest(kind, name), kind): today for name, kind in kinds})
 
+    def with_contents(self, contents: Iterable[Content]) -> "Erased":
+        """Add what erased clips were made of: a copy of it under another name is refused, too."""
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        keys = [self._key_content(found.sha256, found.override) for found in contents]
+        keys += [self._key_size(found.size, found.override) for found in contents]
+        return Erased(self.salt, self.dates | dict.fromkeys(keys, today))
+
+    @property
+    def has_contents(self) -> bool:
+        """Whether any content is refused."""
+        return any(kind in _CONTENTS for _, kind in self.dates)
+
+    def may_hold(self, size: int, override: str) -> bool:
+        """Tell whether a clip of this size may be a copy of an erased one, without reading it."""
+        return self._key_size(size, override) in self.dates
+
+    def find_content_date(self, sha256: str, override: str) -> str:
+        """Give the day on which a content was erased; "" for one that was not."""
+        return self.dates.get(self._key_content(sha256, override), "")
+
+    def _key_content(self, sha256: str, override: str) -> tuple[str, str]:
+        return self._digest("content", f"{sha256}\0{override}"), "content"
+
+    def _key_size(self, size: int, override: str) -> tuple[str, str]:
+        return self._digest("size", f"{size}\0{override}"), "size"
+
     def write(self, root: Path) -> None:
         """Write to `<store>/erased.json`."""
         entries = sorted([digest, kind, date] for (digest, kind), date in self.dates.items())
-        files.write_json(erased_path(root), {"format_version": _ERASED_VERSION, "salt": self.salt, "erased": entries})
+        version = _ERASED_VERSION if self.has_contents else 1
+        files.write_json(erased_path(root), {"format_version": version, "salt": self.salt, "erased": entries})
 
 
 def erased_path(root: Path) -> Path:
@@ -76,6 +120,6 @@ def read_erased(root: Path) -> Erased:
 
 def _read_entry(value: Any) -> tuple[tuple[str, str], str]:
     digest, kind, date = (check_text(part, "a part of an entry", 64) for part in check_list(value, "an entry"))
-    if len(check_id(digest)) != 64 or kind not in ("utterance", "video"):
-        raise ValueError(f"{digest!r}, {kind!r} is not a digest of an utterance or a video")
+    if len(check_id(digest)) != 64 or kind not in (*_NAMES, *_CONTENTS):
+        raise ValueError(f"{digest!r}, {kind!r} is not a digest of an utterance, a video or a content")
     return (digest, kind), datetime.date.fromisoformat(date).isoformat()

@@ -12,7 +12,7 @@ from store import files
 from store.errors import ShardError, UtteranceNotFoundError
 from store.layout import check_is_store, damaged_folder, find_stage_sets
 from store.pages_mark import find_pages, list_pages, page_number
-from store.records.erased import read_erased
+from store.records.erased import Content, read_erased
 from store.records.listings import read_listings
 from store.records.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
@@ -39,6 +39,7 @@ class Erasure:
         pages: Folders of pages in the store, whose pages are removed; `browse` makes them again.
         reports: Files of runs in which an erased name stands.
         checkpoints: Checkpoints of the runs that listed an erased utterance: they may have been trained on it.
+        contents: What the erased ones were made of.
 
     """
 
@@ -50,10 +51,11 @@ class Erasure:
     pages: list[str] = field(default_factory=list)
     reports: list[str] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
+    contents: list[Content] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return dict(vars(self))
+        """Give it as plain data, for a person to read; a digest of a clip would outlive it."""
+        return {name: value for name, value in vars(self).items() if name != "contents"}
 
 
 def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
@@ -81,7 +83,7 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str]]:
+def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str], list[Content]]:
     """Find utterances that were made of the same content as victims: a clip may have had another name once.
 
     Parts of one recording are of one file, and differ in what was said of them. Empty files, and pages that a web site
@@ -89,14 +91,15 @@ def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str]]:
 
     Returns:
         Those of whom the same was said, and those that are of the same file only: whether they show the same person
-        nobody can tell from here.
+        nobody can tell from here; and the contents of victims and equal ones.
     """
-    overrides = {
-        (shard, member.name): member.override
+    members = {
+        (shard, member.name): (member.size, member.override)
         for shard, plan in read_stored_plans(root).items()
         for member in plan.members
     }
-    names: dict[tuple[bytes, str], set[str]] = {}
+    names: dict[tuple[str, str], set[str]] = {}
+    contents: dict[Content, set[str]] = {}
     for stage_set in find_stage_sets(root):
         for shard, path in stage_set.shards.items():
             with contextlib.suppress(ShardError):
@@ -104,11 +107,14 @@ def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str]]:
                 columns = rows.facts("source_sha256"), rows.facts("length")
                 for name, digest, length in zip(rows.names, *columns, strict=True):
                     if digest and length:
-                        names.setdefault((bytes(digest), overrides.get((shard, name), "")), set()).add(name)
+                        size, override = members.get((shard, name), (0, ""))
+                        content = Content(bytes(digest).decode("ascii", "replace"), size, override)
+                        names.setdefault((content.sha256, override), set()).add(name)
+                        contents.setdefault(content, set()).add(name)
     equal = {name for found in names.values() if found & victims for name in found} | victims
     digests = {digest for (digest, _), found in names.items() if found & equal}
     same_file = {name for (digest, _), found in names.items() if digest in digests for name in found}
-    return equal - victims, same_file - equal
+    return equal - victims, same_file - equal, sorted(each for each, found in contents.items() if found & victims)
 
 
 def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
@@ -127,12 +133,12 @@ def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Era
     check_is_store(root)
     check_no_links(root)
     named = set(find_utterances(root, names))
-    equal, akin = _find_equal(root, named)
+    equal, akin, contents = _find_equal(root, named)
     victims = named | equal
     sets = snapshot_sets(root)
     shards = sorted(_find_affected(root, victims))
     pages = find_pages(root)
-    result = Erasure(sorted(victims), sorted(equal), sorted(akin), shards)
+    result = Erasure(sorted(victims), sorted(equal), sorted(akin), shards, contents=contents)
     result.pages += [str(folder.relative_to(root)) for folder in pages]
     removed = [*(path for shard in shards for path in files_of_shard(sets, root, shard)), *_find_aside(root, shards)]
     for path in [*removed, *(path for folder in pages for path in list_pages(folder))]:
@@ -158,7 +164,8 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
     result = find_erasure(root, names, runs)
     victims = set(result.utterances)
     # The refusal comes first: whatever interrupts the rest, the wish is on record and can be given again.
-    read_erased(root).with_names([*(name.rstrip("/") for name in names), *result.equal]).write(root)
+    erased = read_erased(root).with_names([*(name.rstrip("/") for name in names), *result.equal])
+    erased.with_contents(result.contents).write(root)
     moved: dict[tuple[str, str], str] = {}
     affected = _find_affected(root, victims)
     sets = snapshot_sets(root)

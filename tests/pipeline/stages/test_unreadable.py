@@ -15,6 +15,7 @@ from pipeline.settings.config import Settings
 from pipeline.stages.frames import extract_frames
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav
+from store.__main__ import main as store_main
 from store.records.plans import Member, StoredPlan
 from store.tending.verify import verify_store
 from tests.modes import modes_obeyed
@@ -183,3 +184,30 @@ def test_a_clip_that_is_never_readable_stops_no_run_and_is_done_when_it_is(workp
     assert "could not be read" not in ended.stderr
     assert workplace.ledger()[name]["sound"] == "ok"
     assert list(verify_store(workplace.folder / "store")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["erase", "compact"])
+def test_what_is_done_to_the_shard_meanwhile_costs_the_clip_nothing(workplace, command):
+    name, victim = "speaker00_1/utterance_1", "speaker00_1/utterance_2"
+    assert workplace.run(task="Features", code=FAILING_DISK).returncode == 0
+    store, before = workplace.folder / "store", workplace.ledger()
+    assert {name, victim} <= set(before)
+    assert before[name]["sound"] == "missing_file"
+    words = {"erase": ["erase", str(store), victim, "--yes"], "compact": ["compact", str(store), "--shard-size", "9"]}
+    assert store_main(words[command]) == 0
+    # Still not readable, then readable again.
+    assert workplace.run(task="Features", code=FAILING_DISK).returncode == 0
+    assert workplace.ledger()[name]["sound"] == "missing_file"
+    assert workplace.run(task="Features").returncode == 0
+    after = workplace.ledger()
+    assert after[name]["sound"] == after[name]["picture"] == "ok"
+    gone = {victim} if command == "erase" else set()
+    assert {row for row, values in after.items() if values["sound"] == "missing_file"} == gone
+    if gone:
+        assert "was erased from" in after[victim]["sound_message"]
+    facts = ("sound", "picture", "num_stft_frames", "num_faces", "source_sha256")
+    for other in set(before) - {name} - gone:
+        assert [after[other][fact] for fact in facts] == [before[other][fact] for fact in facts]
+    assert list(verify_store(store)) == []
+    assert workplace.command("status", "Features").returncode == 0
