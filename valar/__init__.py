@@ -10,7 +10,6 @@ Settings are those of `valar.cfg` in the current folder, or of the file named by
 """
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,16 @@ if TYPE_CHECKING:
     from valar.clips import ClipDataset
     from valar.extraction import Extraction, Prediction
 
-__version__ = version("valar")
 __all__ = ["__version__", "dataset", "evaluate", "extract", "open", "predict"]
+
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: that alone takes longer than all else here."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("valar")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open(folder: str | Path | None = None, run: str | None = None) -> "FeatureStore":

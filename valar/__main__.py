@@ -2,7 +2,7 @@
 
 import sys
 
-from valar.cli import main
+from valar.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())
