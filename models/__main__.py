@@ -17,12 +17,23 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Look at the networks.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     summary = commands.add_parser("summary", help="layers, shapes, parameters, GFLOP of a forward pass")
-    summary.add_argument("network", choices=list(NETWORKS))
-    summary.add_argument("--batch-size", type=int, default=1, help="utterances (%(default)s)")
-    summary.add_argument("--num-maps", type=int, help="STFT maps of each (1 for ANet, 4 for Joint)")
-    summary.add_argument("--num-frames", type=int, default=paper.NUM_FRAMES, help="faces of each (%(default)s)")
-    summary.add_argument("--channel-scale", type=float, default=1.0, help="factor on VGG-16's channels (%(default)s)")
-    summary.add_argument("--backbone", choices=["frozen", "finetune"], default="frozen", help="(%(default)s)")
+    summary.add_argument("network", choices=list(NETWORKS), help="which one")
+    summary.add_argument("--batch-size", type=_count, metavar="NUMBER", default=1, help="utterances (%(default)s)")
+    summary.add_argument(
+        "--num-maps", type=_count, metavar="NUMBER", help="STFT maps of each (1 for ANet, 4 for Joint)"
+    )
+    summary.add_argument(
+        "--num-frames", type=_count, metavar="NUMBER", default=paper.NUM_FRAMES, help="faces of each (%(default)s)"
+    )
+    summary.add_argument(
+        "--channel-scale", type=float, metavar="FACTOR", default=1.0, help="factor on VGG-16's channels (%(default)s)"
+    )
+    summary.add_argument(
+        "--backbone",
+        choices=["frozen", "finetune"],
+        default="frozen",
+        help="whether SphereFace is part of it (%(default)s)",
+    )
     summary.add_argument(
         "--input", choices=SOUND_INPUTS, default="stft", help="what the maps hold, [anet] input (%(default)s)"
     )
@@ -34,12 +45,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         help="numbers in a row of the feature of sound that [anet] features names, heard in place of the maps",
     )
     summary.add_argument(
-        "--map-rows", type=int, default=paper.MAP_FRAMES, metavar="R", help="rows of it in 3 s (%(default)s)"
+        "--map-rows", type=_count, default=paper.MAP_FRAMES, metavar="R", help="rows of it in 3 s (%(default)s)"
     )
     summary.add_argument("--pooling", choices=POOLINGS, default="lstm", help="of these rows (%(default)s)")
     summary.add_argument(
         "--face-size",
-        type=int,
+        type=_count,
         default=paper.FEATURE_SIZE,
         metavar="D",
         help="numbers that VNet sees of each face, those of all [vnet] features together (%(default)s)",
@@ -49,6 +60,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     )
     summary.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m models") -> int:
@@ -61,7 +78,11 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m models") -
     options = vars(parser.parse_args(words))
     del options["command"]
     as_json = options.pop("json")
-    layers = summarise(options.pop("network"), **options)
+    try:
+        layers = summarise(options.pop("network"), **options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     print(json.dumps([asdict(layer) for layer in layers], indent=2) if as_json else render(layers))
     return 0
 

@@ -11,7 +11,7 @@ Settings are those of `valar.cfg` in the current folder, or of the file named by
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from valar.packages import check_packages
 
@@ -88,12 +88,22 @@ def predict(
     return compute(Path(video), [Path(path) for path in given], progress=progress)
 
 
-def evaluate(truth: str | Path, predictions: str | Path) -> dict[str, Any]:
+def evaluate(
+    truth: str | Path,
+    predictions: str | Path,
+    *,
+    label_range: tuple[float, float] = (-1.0, 1.0),
+    resample: Literal["recordings", "videos", "utterances"] = "recordings",
+    group: str = "",
+) -> dict[str, Any]:
     """Score a CSV file of predictions as the OMG-Emotion challenge does; rows are joined by name.
 
     Args:
         truth: CSV file with video, utterance, arousal, valence.
-        predictions: CSV file with the same columns.
+        predictions: CSV file with the same columns, from -1 to 1.
+        label_range: The ends of the scale of the truth's labels, such as (1, 9).
+        resample: What the intervals draw.
+        group: Column of the truth that tells recordings apart.
 
     Returns:
         Plain data: `arousal` and `valence` (each with `ccc`, its interval, `pearson` and `mse`), `total_ccc`, `listed`,
@@ -103,9 +113,19 @@ def evaluate(truth: str | Path, predictions: str | Path) -> dict[str, Any]:
         UserError: A file cannot be read as such.
     """
     check_packages()
-    from pipeline.commands.evaluate import evaluate_files
+    from pipeline.commands.evaluate import RESAMPLE, evaluate_files
+    from pipeline.commands.label_range import check_label_range
+    from pipeline.errors import UserError
 
-    return evaluate_files(Path(truth), Path(predictions))
+    if resample not in RESAMPLE:
+        raise UserError(f"resample {resample!r} must be one of {', '.join(RESAMPLE)}")
+    return evaluate_files(
+        Path(truth),
+        Path(predictions),
+        resample=resample,
+        group_column=group,
+        label_range=check_label_range(label_range),
+    )
 
 
 def dataset(

@@ -48,4 +48,5 @@ def run(arguments: argparse.Namespace) -> int:
 def _copy_predictions(target: Path) -> None:
     from pipeline.session.process_session import current_session
 
+    target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(current_session().predictions.folder / "predictions.csv", target)

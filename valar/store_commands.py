@@ -44,10 +44,11 @@ def add_store(words: list[str], prog: str) -> list[str]:
     if stores >= (2 if words[0] in _OF_TWO else 1):
         return words
     with_store = [words[0], str(find_store()), *words[1:]]
+    told = io.StringIO()
     try:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
             make_parser(prog).parse_args(with_store)
     except SystemExit as ended:
         # A word too many is a path that is no store: the command itself says so.
-        return words if ended.code else with_store
+        return with_store if not ended.code or "are required" in told.getvalue() else words
     return with_store

@@ -94,6 +94,7 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
     ending = arguments.output.suffix.lower()
     if ending not in _ENDINGS:
         raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     point, seconds = parse_speaker(arguments.speaker)
     stream, turn = arguments.video_stream, parse_rotation(arguments.rotation) or 0
     most_pixels = settings.frames.max_pixels

@@ -33,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} must be at least 1: the newest report's checkpoints stay")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a whole number of at least 1: the newest report's checkpoints stay"
+        )
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """`--label-range LOW HIGH`, the option of the commands that read labels on a scale of their own."""
 
 import argparse
+from collections.abc import Iterable
 
 from pipeline.dataset.utterances import USUAL_RANGE
 from pipeline.errors import UserError
@@ -25,8 +26,21 @@ def read_label_range(arguments: argparse.Namespace) -> tuple[float, float]:
     """
     if arguments.label_range is None:
         return USUAL_RANGE
-    text = " ".join(arguments.label_range)
+    return check_label_range(arguments.label_range, "--label-range")
+
+
+def check_label_range(ends: Iterable[object], called: str = "label_range") -> tuple[float, float]:
+    """Give the two ends of a scale as numbers.
+
+    Args:
+        ends: What was given.
+        called: What to call it in the message.
+
+    Raises:
+        UserError: They are not two numbers, the lower one first.
+    """
+    text = " ".join(map(str, ends))
     try:
         return parse_label_range(text)
     except ValueError as error:
-        raise UserError(f"--label-range {text}: {error}") from error
+        raise UserError(f"{called} {text}: {error}") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.inputs.clips import Clips
+from pipeline.dataset.unlabelled import is_clip
 from pipeline.dataset.utterances import USUAL_RANGE, map_label
 from pipeline.errors import UserError
 from pipeline.prediction.known_clips import find_known
@@ -144,6 +145,8 @@ def extract_features(
     from pipeline import stages
     from pipeline.stages.ready import check_ready
 
+    if not is_clip(video):
+        raise UserError(f"{video} is neither video nor sound; name one file that ffmpeg reads")
     place = folder / "videos" / (video.resolve().parent.name or "video")
     place.mkdir(parents=True)
     (place / video.name).symlink_to(video.resolve())

@@ -290,7 +290,7 @@ def _read_labels(
             number = math.nan
         if not low <= number <= high:
             is_number = is_usual and not math.isnan(number)
-            hint = "; of another scale: [dataset] label_range" if is_number else ""
+            hint = "; of another scale: [dataset] label_range, or --label-range" if is_number else ""
             return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
         # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
         numbers.append(number if is_usual else map_label(number, label_range, USUAL_RANGE))

@@ -88,6 +88,8 @@ class FeatureStore:
         return self.find_listing(name) is not None
 
     def __getitem__(self, name: str) -> Clip:
+        if not isinstance(name, str):
+            raise TypeError(f"a clip is asked for by its name, such as store['anna/clip_1'], and {name!r} is none")
         name = self.find_name(name)
         listing = self.find_listing(name)
         if listing is None:
@@ -104,7 +106,7 @@ class FeatureStore:
         Without its video it is found where one utterance alone is called so.
         """
         stem, dot, _ = name.rpartition(".")
-        if name in self or not isinstance(name, str):
+        if name in self:
             return name
         if dot and stem in self:
             return stem

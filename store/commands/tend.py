@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from store.commands.command import Command, show
+from store.errors import StoreError
 from store.layout import check_is_store
 from store.lock import locked
 from store.tending.check import Fault
@@ -112,6 +113,8 @@ class Compact(Command):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
         """Plan and merge."""
+        if arguments.shard_size < 1:
+            raise StoreError(f"--shard-size {arguments.shard_size} must be at least 1 utterance; usual are 64 and 256")
         with _held(arguments.store, changes=not arguments.dry_run):
             merges = plan_merges(arguments.store, arguments.shard_size)
             if not arguments.dry_run:

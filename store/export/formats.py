@@ -124,8 +124,10 @@ def check_target(folder: Path) -> None:
     """Refuse to mix an export with what is there.
 
     Raises:
-        StoreError: The folder is not empty.
+        StoreError: The folder is not empty, or it is a file.
 
     """
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; name a new folder for the export")
     if folder.exists() and any(folder.iterdir()):
         raise StoreError(f"{folder} is not empty; name a new folder for the export, or empty this one")

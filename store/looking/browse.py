@@ -97,6 +97,8 @@ def _check_folder(store: FeatureStore, folder: Path) -> None:
     parts = folder.resolve().relative_to(store.folder.resolve()).parts if inside else ("",)
     if not parts or is_own_folder(parts[0]):
         raise StoreError(f"{folder} is the store's own; name a new folder for the pages")
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; name a new folder for the pages")
     if folder.exists() and not (folder / PAGES_MARK).exists() and any(map(_is_foreign, folder.iterdir())):
         raise StoreError(f"{folder} holds other files; name a new folder for the pages")
     if (folder / "clips").is_symlink():

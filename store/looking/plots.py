@@ -9,6 +9,8 @@ import numpy as np
 from store.catalog.clip import Clip
 from store.errors import StoreError
 
+#: What a picture's file may end in.
+PICTURE_ENDINGS = (".png", ".jpg", ".svg", ".pdf")
 #: STFT frames a second.
 STFT_RATE = 100
 _SHEET_FACES = 12
@@ -63,10 +65,13 @@ def plot_utterance(clip: Clip, path: Path) -> None:
         path: The picture; its ending gives its format.
 
     Raises:
-        StoreError: The store has no rows of it to draw.
+        StoreError: The store has no rows of it to draw, or there is no such format.
 
     """
     from matplotlib.figure import Figure
+
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        raise StoreError(f"{path} ends in {path.suffix!r}; a picture must end in one of {', '.join(PICTURE_ENDINGS)}")
 
     if not {"stft", "faces"} & set(clip.status):
         raise StoreError(f"{clip.name} has neither sound nor faces in this store; see `why`")
@@ -77,6 +82,7 @@ def plot_utterance(clip: Clip, path: Path) -> None:
     _plot_spectrogram(clip, figure, top)
     _plot_sheet(clip, faces, rows, middle)
     _plot_track(clip, bottom)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 
 

@@ -140,7 +140,8 @@ def test_all_problems_are_told_at_once(tmp_path):
         f"{train}:1: column utterance is missing; the file has video, arousal, video",
         f"{train}:1: column valence is missing; the file has video, arousal, video",
         f"{validation}:2: video is '../v'; it must be a plain name that stays in the folder of videos",
-        f"{validation}:2: arousal is '7'; it must be a number in [-1, 1]; of another scale: [dataset] label_range",
+        f"{validation}:2: arousal is '7'; it must be a number in [-1, 1]; of another scale: [dataset] label_range, or "
+        "--label-range",
         f"{validation}:3: valence is 'x'; it must be a number in [-1, 1]",
         f"{paths['test']}: cannot be read: No such file or directory",
     )
