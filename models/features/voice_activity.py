@@ -3,10 +3,8 @@
 The package's code is not run: it needs torchaudio for more than its ONNX file, which lies in its wheel.
 """
 
-import functools
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,56 +24,13 @@ def find_model() -> Path:
     """Find the network's file in the installed package.
 
     Raises:
-        ModelError: it is not installed, or carries no such file; or what runs it is not installed.
+        ModelError: it is not installed, or carries no such file.
     """
     spec = importlib.util.find_spec("silero_vad")
     path = None if spec is None or spec.origin is None else Path(spec.origin).parent / _FILE
     if path is None or not path.is_file():
         raise ModelError("it needs the packages silero-vad 6 and onnxruntime: pip install -e '.[vad]'")
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise ModelError("it needs the package onnxruntime: pip install -e '.[vad]'")
     return path
-
-
-class SpeechListener:
-    """Hears a sound in blocks, of any length, and tells of each 32 ms how likely it is speech.
-
-    What it holds does not grow with the sound, but for a number each 32 ms.
-    """
-
-    def __init__(self) -> None:
-        """Load the network.
-
-        Raises:
-            ModelError: a package that it needs is not installed.
-        """
-        self._session = _open_session()
-        self._state = [np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)]
-        self._before = np.zeros(CONTEXT, np.float32)
-        self._waiting = np.zeros(0, np.float32)
-        self._heard = [np.zeros(0, np.float32)]
-
-    def hear(self, samples: np.ndarray) -> None:
-        """Hear the next samples, (N,) float32 at 16 kHz."""
-        there = np.concatenate([self._waiting, samples])
-        whole = len(there) // FRAME * FRAME
-        self._run(there[:whole])
-        self._waiting = there[whole:]
-
-    def finish(self) -> np.ndarray:
-        """Give what was heard, (T,): the probability of speech in each 32 ms; the last is filled up with zeros."""
-        self._run(self._waiting)
-        self._waiting = self._waiting[:0]
-        return np.concatenate(self._heard)
-
-    def _run(self, sound: np.ndarray) -> None:
-        pieces = _cut(sound, self._before)
-        for start in range(0, len(pieces), _MOST_ROWS):
-            inputs = {"input": pieces[start : start + _MOST_ROWS], "h": self._state[0], "c": self._state[1]}
-            found, *self._state = self._session.run(["speech_probs", "hn", "cn"], inputs)
-            self._heard.append(found.reshape(-1))
-        if len(pieces):
-            self._before = pieces[-1, -CONTEXT:]
 
 
 def open_voice_activity(device: str) -> Network:
@@ -84,31 +39,32 @@ def open_voice_activity(device: str) -> Network:
     On a GPU it would wait for each call: it runs on the CPU, whatever the device.
     """
     del device
-    find_model()  # what is missing is told now
-
-    def run(sound: np.ndarray) -> np.ndarray:
-        listener = SpeechListener()
-        listener.hear(sound[0])
-        return listener.finish()[:, None]
-
-    return run
-
-
-@functools.cache
-def _open_session() -> Any:
     path = find_model()
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ModelError("it needs the package onnxruntime: pip install -e '.[vad]'")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+    def run(sound: np.ndarray) -> np.ndarray:
+        state = np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)
+        rows = [np.zeros(0, np.float32)]
+        pieces = _cut(sound[0])
+        for start in range(0, len(pieces), _MOST_ROWS):
+            inputs = {"input": pieces[start : start + _MOST_ROWS], "h": state[0], "c": state[1]}
+            found, *state = session.run(["speech_probs", "hn", "cn"], inputs)
+            rows.append(found.reshape(-1))
+        return np.concatenate(rows)[:, None]
+
+    return run
 
 
-def _cut(sound: np.ndarray, before: np.ndarray) -> np.ndarray:
+def _cut(sound: np.ndarray) -> np.ndarray:
     """Cut (N,) into (T, 576): each piece behind the end of the one before; the last is filled up with zeros."""
     count = -(-len(sound) // FRAME)
     padded = np.zeros(CONTEXT + count * FRAME, np.float32)
-    padded[:CONTEXT] = before
     padded[CONTEXT : CONTEXT + len(sound)] = sound
     starts = np.arange(count)[:, None] * FRAME
     return padded[starts + np.arange(CONTEXT + FRAME)]

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.features.voice_activity import FRAME, SpeechListener
+from models.features.speech import SpeechListener
+from models.features.voice_activity import FRAME
 from models.paper import SAMPLE_RATE
 from pipeline.media.pages import release_pages
 

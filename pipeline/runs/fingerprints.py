@@ -11,7 +11,7 @@ from typing import Any
 from models import paper
 from models.features.entry_point import find_source
 from models.features.network import ModelError
-from models.features.voice_activity import find_model
+from models.features.speech import find_speech_network
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights, find_carried_weights
 from pipeline.chain import STAGES, Stage
@@ -129,7 +129,7 @@ def _find_speech_network() -> str:
         UserError: It is not installed.
     """
     try:
-        return read_digest(find_model())
+        return read_digest(find_speech_network())
     except ModelError as error:
         raise UserError(f"[faces] speaker = speech: {error}") from error
 

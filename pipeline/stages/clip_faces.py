@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from models.features.voice_activity import SpeechListener
+from models.features.speech import SpeechListener
 from models.mtcnn.detector import Mtcnn
 from models.mtcnn.networks import load_networks
 from models.networks.precision import multiplies_bfloat16

@@ -8,6 +8,7 @@ import pytest
 from models.features import voice_activity
 from models.features.egemaps import open_egemaps
 from models.features.network import ModelError, compute_sequence
+from models.features.speech import SpeechListener, find_speech_network
 from models.features.voice_activity import open_voice_activity
 
 RATE = 16000
@@ -56,12 +57,12 @@ def test_voice_activity_gives_the_same_however_the_sound_is_cut_into_calls(monke
 
 def test_a_sound_that_is_heard_in_blocks_of_any_length_is_the_same():
     skip_without_packages()
-    sound, listener = make_voice(2), voice_activity.SpeechListener()
+    sound, listener = make_voice(2), SpeechListener()
     for start, end in ((0, 0), (0, 100), (100, 1300), (1300, 20001), (20001, len(sound))):
         listener.hear(sound[start:end])
     whole = compute_sequence(open_voice_activity("cpu"), sound)[:, 0]
     np.testing.assert_allclose(listener.finish(), whole, atol=1e-5)
-    assert len(voice_activity.SpeechListener().finish()) == 0
+    assert len(SpeechListener().finish()) == 0
 
 
 def test_voice_activity_gives_what_the_streaming_network_of_the_package_gives():
@@ -85,11 +86,11 @@ def test_voice_activity_gives_what_the_streaming_network_of_the_package_gives():
 
 def test_pieces_of_sound_begin_with_the_end_of_the_one_before():
     sound = np.arange(1, 601, dtype=np.float32)
-    pieces = voice_activity._cut(sound, np.zeros(64))
+    pieces = voice_activity._cut(sound)
     assert pieces.shape == (2, 576)
     np.testing.assert_array_equal(pieces[0], np.concatenate([np.zeros(64), sound[:512]]))
     np.testing.assert_array_equal(pieces[1], np.concatenate([sound[448:], np.zeros(424)]))
-    assert voice_activity._cut(sound[:0], np.zeros(64)).shape == (0, 576)
+    assert voice_activity._cut(sound[:0]).shape == (0, 576)
 
 
 @pytest.mark.parametrize(("open_network", "extra"), [(open_voice_activity, "vad"), (open_egemaps, "opensmile")])
@@ -97,6 +98,14 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch, open_netw
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=rf"pip install -e '.\[{extra}\]'"):
         open_network("cpu")
+
+
+def test_what_runs_the_network_of_speech_has_to_be_there(monkeypatch):
+    skip_without_packages()
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else there(name))
+    with pytest.raises(ModelError, match=r"needs the package onnxruntime: pip install -e '.\[vad\]'"):
+        find_speech_network()
 
 
 def test_egemaps_hears_the_pitch_every_10_ms():

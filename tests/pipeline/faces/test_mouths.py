@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.features.voice_activity import SpeechListener
+from models.features.speech import SpeechListener
 from pipeline.faces.mouths import (
     SoundChange,
     measure_agreement,

@@ -41,7 +41,7 @@ def test_the_rules_for_the_speaker_count_only_where_they_are_not_as_they_always_
 
 def test_the_network_that_tells_speech_is_a_part_of_the_faces_and_has_to_be_there(monkeypatch):
     settings = Settings.read().replace("faces", speaker="speech")
-    monkeypatch.setattr(fingerprints, "find_model", lambda: Path(__file__))
+    monkeypatch.setattr(fingerprints, "find_speech_network", lambda: Path(__file__))
     described = describe_stages(settings, WEIGHTS)["faces"]["settings"]
     assert (described["speaker"], described["speech"]) == ("speech", compute_sha256(Path(__file__)))
     assert "speech" not in describe_stages(Settings.read(), WEIGHTS)["faces"]["settings"]
@@ -49,7 +49,7 @@ def test_the_network_that_tells_speech_is_a_part_of_the_faces_and_has_to_be_ther
     def find_none() -> Path:
         raise ModelError("it needs the packages silero-vad 6 and onnxruntime: pip install -e '.[vad]'")
 
-    monkeypatch.setattr(fingerprints, "find_model", find_none)
+    monkeypatch.setattr(fingerprints, "find_speech_network", find_none)
     with pytest.raises(UserError, match=r"^\[faces\] speaker = speech: it needs the packages silero-vad 6"):
         describe_stages(settings, WEIGHTS)
 
