@@ -151,7 +151,7 @@ def test_all_models_learn_and_joint_is_best(splits, tmp_path):
     assert (np.mean(scores["anet"], axis=0)[:2] >= 0.4).all(), "ANet hears both labels"
     assert means["vnet"] >= 0.8
     assert means["joint"] > max(means["anet"], means["vnet"])
-    assert means["joint"] >= means["fusion"] - 0.1
+    assert means["joint"] >= means["fusion"]
     assert means["joint"] < 1.97, "labels that can be read perfectly would prove nothing"
 
 
