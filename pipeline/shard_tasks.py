@@ -88,7 +88,7 @@ class ShardTask(luigi.Task):
                     task = type(make_task(stage, shard)).__name__
                     logger.exception("%s of shard %s failed", task, shard)
                     why = describe_failure(error, name_folders())
-                    session.note_failure(f"{stage} of {shard}", f"{task} of shard {shard}: {why}")
+                    session.failures.note(f"{stage} of {shard}", f"{task} of shard {shard}: {why}")
                     break
         if failed:
             raise SomeShardsError(
@@ -107,7 +107,7 @@ def note_failure(task: luigi.Task, error: BaseException) -> None:
         return
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
     sentence = describe_failure(error, name_folders(), network=getattr(task, "network", ""))
-    current_session().note_failure(_find_key(task), f"{type(task).__name__}{shard}: {sentence}")
+    current_session().failures.note(_find_key(task), f"{type(task).__name__}{shard}: {sentence}")
 
 
 @luigi.Task.event_handler(luigi.Event.SUCCESS)
@@ -116,9 +116,9 @@ def forget_failure(task: luigi.Task) -> None:
     if isinstance(task, ShardTask):
         return
     if type(task).__name__ == "FullRun":
-        current_session().forget_failures()
+        current_session().failures.forget_all()
     else:
-        current_session().forget_failure(_find_key(task))
+        current_session().failures.forget(_find_key(task))
 
 
 def _find_key(task: luigi.Task) -> str:

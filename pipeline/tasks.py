@@ -189,9 +189,9 @@ class Predict(StoreTask):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        from pipeline.prediction.predicting import open_predictor
+        from pipeline.prediction.predicting import prepare_predictions
 
-        self.session = start_session(Path(self.videos), lambda: open_predictor(self.videos, self.checkpoint))
+        self.session = start_session(Path(self.videos), lambda: prepare_predictions(self.videos, self.checkpoint))
         self.session.is_whole = self.complete
 
     def requires(self) -> list[ShardTask]:

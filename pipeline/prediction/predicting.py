@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +102,8 @@ def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
     return Report(report.content, {**files, "ledger.csv": format_ledger(data.ledger.values())}, report.rows)
 
 
-def open_predictor(videos: str, checkpoint: str) -> Ensemble:
-    """Read the checkpoints that predict a folder of clips.
+def prepare_predictions(videos: str, checkpoint: str) -> Callable[[TrainingData], Predictions]:
+    """Read the checkpoints that predict a folder of clips, and give what makes their predictions.
 
     Args:
         videos: the folder.
@@ -117,7 +118,7 @@ def open_predictor(videos: str, checkpoint: str) -> Ensemble:
     # Before anything is planned or locked.
     run = open_run(Path(videos))
     predictor.check_features(run.stages, crops=run.settings.faces.crops)
-    return predictor
+    return functools.partial(Predictions, predictor=predictor)
 
 
 def split_checkpoints(text: str) -> list[Path]:

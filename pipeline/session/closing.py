@@ -1,13 +1,16 @@
-"""The tables that a run ends with: what became of the clips, and what each stage did."""
+"""What a run ends with: tables of what became of the clips and what each stage did, failures, and its rates."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from pipeline.chain import REPORT_TITLE
-from pipeline.progress import StageState, format_seconds
+from pipeline.progress import StageState, format_seconds, logger
+from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.outcome.ledger import LedgerRow, count_statuses
-from pipeline.runs.outcome.rates import Rate
+from pipeline.runs.outcome.rates import Rate, note_rates
 
 
 def make_clips_table(rows: Iterable[LedgerRow]) -> Table:
@@ -47,3 +50,24 @@ def measure_rates(stages: Mapping[str, StageState], titles: Mapping[str, str]) -
     """
     found = {step: stages.get(title) for step, title in {**titles, REPORT_TITLE: REPORT_TITLE}.items()}
     return {step: Rate(state.done, state.elapsed) for step, state in found.items() if state is not None}
+
+
+def keep_rates(folder: Path, stages: Mapping[str, StageState], titles: Mapping[str, str]) -> None:
+    """Keep what a run's steps took, for estimates; a training's pace is in its metrics.jsonl.
+
+    Args:
+        folder: `[run] root`. What cannot be written there is told and stops nothing.
+        stages: By title.
+        titles: Stage to its title.
+    """
+    try:
+        note_rates(folder, measure_rates(stages, titles))
+    except OSError as error:
+        logger.warning("the rates cannot be kept for `status`: %s", describe_failure(error, name_folders()))
+
+
+def print_failures(console: Console, failures: Iterable[str]) -> None:
+    """Print what failed, one sentence each."""
+    for failure in failures:
+        as_is = not console.is_terminal
+        console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=as_is)

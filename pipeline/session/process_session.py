@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from luigi.retcodes import retcode
 
@@ -19,13 +18,11 @@ from pipeline.errors import UserError
 from pipeline.process import explain_interrupt, leave, raise_file_limit, was_interrupted
 from pipeline.runs.locking import open_locked
 from pipeline.runs.outcome.describing import describe_failure, name_folders
-from pipeline.session.session import Session
+from pipeline.session.session import Predictions, Session
 from pipeline.settings import config
+from pipeline.training.data import TrainingData
 from pipeline.training.folds import check_folds
 from store.errors import StoreError
-
-if TYPE_CHECKING:
-    from pipeline.prediction.predictors import Ensemble
 
 _open: list[Session] = []
 
@@ -44,7 +41,7 @@ def current_session(*, trains: bool = False) -> Session:
 
 def start_session(
     unlabelled: Path | None = None,
-    load_predictor: "Callable[[], Ensemble] | None" = None,
+    prepare: Callable[[], Callable[[TrainingData], Predictions]] | None = None,
     *,
     trains: bool = False,
 ) -> Session:
@@ -52,7 +49,8 @@ def start_session(
 
     Args:
         unlabelled: A folder of clips to predict, instead of those of the CSV files.
-        load_predictor: Reads the checkpoints that predict them; asked before anything is locked or written.
+        prepare: Reads the checkpoints, and gives what makes the predictions of the clips; asked before anything is
+            locked or written.
         trains: See `open_run`.
 
     Raises:
@@ -62,7 +60,7 @@ def start_session(
     raise_file_limit()
     lock = contextlib.ExitStack()
     try:
-        predictor = None if load_predictor is None else load_predictor()
+        predict = None if prepare is None else prepare()
         run, changes_store = open_locked(lock, unlabelled, trains=trains)
         if trains:
             check_folds(run)
@@ -71,7 +69,7 @@ def start_session(
             from pipeline.stages.ready import check_ready
 
             check_ready(run, trains=trains)
-        session = Session(run, lock, predictor)
+        session = Session(run, lock, predict)
         session.begin(changes_store=changes_store, is_idle=is_idle)
     except BaseException as error:
         lock.close()

@@ -7,11 +7,10 @@ it holds.
 import contextlib
 import functools
 import logging
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
 from pipeline.errors import UserError
@@ -23,13 +22,13 @@ from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
 from pipeline.runs.known_content import describe_taken
 from pipeline.runs.outcome.describing import FORBIDDEN, describe_failure, name_folders
-from pipeline.runs.outcome.failures import clear_failures, forget_failure, read_failures, write_failure
+from pipeline.runs.outcome.failures import clear_failures
 from pipeline.runs.outcome.ledger import format_ledger
-from pipeline.runs.outcome.rates import note_rates
 from pipeline.runs.outcome.report_json import open_report_json
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.run import Run
-from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
+from pipeline.session.closing import keep_rates, make_clips_table, make_stages_table, print_failures
+from pipeline.session.failure_notes import FailureNotes
 from pipeline.session.waiting import tell_waiting
 from pipeline.settings import config
 from pipeline.training.data import TrainingData
@@ -38,11 +37,26 @@ from pipeline.training.folds import find_waiting, make_folds, train_folds
 from store import files
 from store.errors import StoreError
 
-if TYPE_CHECKING:
-    from pipeline.prediction.predicting import Predictions
-    from pipeline.prediction.predictors import Ensemble
 #: Shards to do from which on it is said how long scheduling took.
 MANY_SHARDS = 1000
+
+
+class Predictions(Protocol):
+    """What a run on clips without labels makes; pipeline/prediction/ has it, above what it costs to import."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they are written."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether they are written."""
+
+    def write(self) -> None:
+        """Write them."""
+
+    def print(self) -> None:
+        """Print where they are."""
 
 
 class Session:
@@ -51,19 +65,19 @@ class Session:
     Args:
         run: The opened run.
         lock: What is let go when the session is closed: the store's lock.
-        predictor: What predicts the run's clips; None in a run on clips with labels.
+        predict: Makes the predictions of the run's clips; None in a run on clips with labels.
     """
 
-    def __init__(self, run: Run, lock: contextlib.ExitStack, predictor: "Ensemble | None" = None) -> None:
+    def __init__(
+        self, run: Run, lock: contextlib.ExitStack, predict: Callable[[TrainingData], Predictions] | None = None
+    ) -> None:
         self.run = run
-        self.predictor = predictor
         self.progress = Progress()
-        self.failures: list[str] = []
-        #: Why nothing can be written to `[run] root`, one sentence; "" where it can.
-        self.hindrance = ""
+        self.failures = FailureNotes(run.folder)
         #: Tells whether all that was asked for is there, whoever did it; set by the task that was asked for.
         self.is_whole: Callable[[], bool] = lambda: not self.run.pending
         self._lock = lock
+        self._predict = predict
         self._started = time.monotonic()
         self._reused: dict[str, int] = {}
         self._log: Path | None = None
@@ -114,7 +128,7 @@ class Session:
         except OSError as error:
             if not is_idle or error.errno not in FORBIDDEN:
                 raise
-            self.hindrance = describe_failure(error, name_folders())
+            self.failures.hindrance = describe_failure(error, name_folders())
             log_to(self.progress.console, logging.NullHandler())
 
     def work(self, stage: str, shard: str) -> None:
@@ -128,7 +142,7 @@ class Session:
                 stages.work_on(stage, stages.ShardJob(self.run, shard, lambda: self.progress.tick(title)))
         finally:
             self.run.close_shards(shard)
-        self.forget_failure(f"{stage} of {shard}")
+        self.failures.forget(f"{stage} of {shard}")
 
     def _tell_scheduling(self) -> None:
         """Say, before the first of many shards, how long it took to find out what is to be done."""
@@ -137,32 +151,6 @@ class Session:
                 f"{self._num_pending} shards to do, scheduled in {format_seconds(time.monotonic() - self._begun)}"
             )
         self._begun = None
-
-    def note_failure(self, key: str, failure: str) -> None:
-        """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`.
-
-        Args:
-            key: What failed, the same on each host; a failed stage of a shard is forgotten when it is done.
-            failure: The sentence.
-        """
-        self.failures.append(failure)
-        if self.hindrance:
-            return
-        host = "" if config.is_scheduler_local() else socket.gethostname()
-        try:
-            write_failure(self.run.folder, key, failure, host=host)
-        except OSError as error:  # the disk is full, which may be what failed; it is told at the end all the same
-            logger.warning("what failed cannot be kept for `status`: %s", describe_failure(error, name_folders()))
-
-    def forget_failure(self, key: str) -> None:
-        """Forget what had failed, on this host or another, since it is done."""
-        if not self.hindrance:
-            forget_failure(self.run.folder, key)
-
-    def forget_failures(self) -> None:
-        """Forget all that had failed, since the whole is done."""
-        if not self.hindrance:
-            clear_failures(self.run.folder)
 
     @functools.cached_property
     def data(self) -> TrainingData:
@@ -207,8 +195,8 @@ class Session:
         """
         from pipeline.stages.device import check_devices, describe_idle_precision
 
-        if self.hindrance:
-            raise UserError(self.hindrance)
+        if self.failures.hindrance:
+            raise UserError(self.failures.hindrance)
         check_devices(self.run.settings, trains=True)
         if idle := describe_idle_precision(self.run.settings):
             self.progress.say(f"! {idle}")
@@ -221,7 +209,7 @@ class Session:
     def remember(self) -> None:
         """Write down what later commands ask: what the shards say, and which checkpoints `gc` is to let alone."""
         self.run.remember_tables()
-        if self.predictor is None and not self.run.untrainable:
+        if self._predict is None and not self.run.untrainable:
             note_needed([self.experiment, *self._folds])
 
     def train(self, network: str, fingerprint: str) -> None:
@@ -273,17 +261,15 @@ class Session:
     @property
     def are_pages_written(self) -> bool:
         """Whether the newest report's clips have their pages, or have none for a reason that has been told."""
-        if self._are_pages_refused or self.hindrance or not self.run.settings.run.pages:
+        if self._are_pages_refused or self.failures.hindrance or not self.run.settings.run.pages:
             return True
         return (self.experiment.report_folder / PAGES_FOLDER).is_symlink()
 
     @functools.cached_property
-    def predictions(self) -> "Predictions":
+    def predictions(self) -> Predictions:
         """The predictions of the finished shards' clips; not to be asked for before they are."""
-        from pipeline.prediction.predicting import Predictions
-
-        assert self.predictor is not None, "this run predicts"
-        predictions = Predictions(self.data, self.predictor)
+        assert self._predict is not None, "this run predicts"
+        predictions = self._predict(self.data)
         self.progress.expect(PREDICT_TITLE, 0 if predictions.are_there else 1, "files")
         return predictions
 
@@ -312,12 +298,10 @@ class Session:
             if is_finished:
                 console.print(make_clips_table(self.data.ledger.values()))
             console.print(make_stages_table(self.progress.stages, self._reused))
-            self._note_rates()
+            keep_rates(self.run.folder, self.progress.stages, self.run.titles)
             for title, state in self.progress.stages.items():
                 logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
-            for failure in [*self.failures, *self._read_others_failures()]:
-                as_is = not console.is_terminal
-                console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=as_is)
+            print_failures(console, self.failures.list_all())
             if is_finished:
                 if unread := describe_unread(self.data):
                     console.print(f"! {unread}", style="red", highlight=False, markup=False, soft_wrap=True)
@@ -330,30 +314,17 @@ class Session:
 
     def _choose_next(self, is_finished: bool) -> str:
         """Say which command comes next."""
-        if not is_finished or self.failures:
+        if not is_finished or self.failures.told:
             return "valar status"
-        if self.predictor is not None:
+        if self._predict is not None:
             return "valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"
         if self.run.untrainable:
             return "valar store ls, or valar store browse -o DIR"
         return "valar predict VIDEO" if self.experiment.report_path.exists() else "valar run"
 
-    def _read_others_failures(self) -> list[str]:
-        """Read what failed on other hosts: for its sake this one may have ended before the whole was done."""
-        if config.is_scheduler_local():
-            return []
-        return [failure for failure in read_failures(self.run.folder) if not failure.endswith(tuple(self.failures))]
-
-    def _note_rates(self) -> None:
-        """Keep what this run's steps took; a training's pace is in its metrics.jsonl."""
-        try:
-            note_rates(self.run.folder, measure_rates(self.progress.stages, self.run.titles))
-        except OSError as error:
-            logger.warning("the rates cannot be kept for `status`: %s", describe_failure(error, name_folders()))
-
     def _print_results(self) -> None:
         """Print the scores and where the report is, or where the predictions are."""
-        if self.predictor is not None:
+        if self._predict is not None:
             if self.predictions.are_there:
                 self.predictions.print()
         elif not self.run.untrainable and self.experiment.report_path.exists():

@@ -17,12 +17,12 @@ def fail(*what, **how):
 """
 KILL_AFTER_A_FAILURE = """
 import os, signal
-from pipeline.session.session import Session
-note = Session.note_failure
+from pipeline.session.failure_notes import FailureNotes
+note = FailureNotes.note
 def note_and_die(self, *words):
     note(self, *words)
     os.kill(os.getpid(), signal.SIGKILL)
-Session.note_failure = note_and_die
+FailureNotes.note = note_and_die
 """
 CHANGE_AFTER_THE_PLAN = """
 import subprocess, sys
