@@ -47,7 +47,7 @@ def name_sound_stage(feature: str) -> str:
     >>> name_sound_stage("stft"), name_sound_stage("low_level")
     ('stft', 'sound_low_level')
     """
-    return STFT if feature.strip() == STFT else f"sound_{feature.strip()}"
+    return STFT if feature == STFT else f"sound_{feature}"
 
 
 @dataclass(frozen=True)
