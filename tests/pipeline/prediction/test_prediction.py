@@ -17,7 +17,7 @@ from pipeline.commands.predict import Answer, answer_windows
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.unlabelled import list_unlabelled
 from pipeline.errors import UserError
-from pipeline.prediction.predicting import open_predictor
+from pipeline.prediction.predicting import prepare_predictions
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_ensemble, load_predictor
 from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.training import windows
@@ -214,7 +214,7 @@ def test_no_checkpoint_is_told(tmp_path):
     with pytest.raises(UserError, match=r"latest/report.json is not there: no network has been trained yet"):
         find_newest_checkpoints(tmp_path)
     with pytest.raises(UserError, match="Predict needs --videos DIR"):
-        open_predictor("", str(tmp_path))
+        prepare_predictions("", str(tmp_path))
 
 
 def make_provenance(**changes):
