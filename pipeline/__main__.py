@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pipeline.errors import UserError
 from pipeline.process import explain_interrupt
 from pipeline.settings.files import check_overlay
+from store.explaining import explain
+from store.text import escape
 
 #: Exit code after Ctrl-C, as of a shell.
 INTERRUPTED = 130
@@ -54,9 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as error:
+        _print_no_more()
+        print(escape(explain(error)), file=sys.stderr)
+        return 2
     return code
+
+
+def _print_no_more() -> None:
+    """Let go of what is still to be printed: the interpreter would try again when it ends, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import cast
 
 from store.commands.command import Command
 from store.errors import StoreError
+from store.explaining import explain
 from store.text import escape
 
 COMMANDS = {
@@ -56,8 +57,13 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m store") ->
         # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (StoreError, OSError) as error:
+    except StoreError as error:
         print(escape(f"{error}"), file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:  # perhaps it was what is printed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(escape(explain(error)), file=sys.stderr)
         return 2
 
 

@@ -112,8 +112,9 @@ def write_soon(target: Path, data: bytes) -> None:
     """Write a small file whole, without waiting for the disk: for what is made again where a crash takes it."""
     partial = target.with_name(_unfinished_name(target.name))
     try:
-        partial.write_bytes(data)
-        partial.replace(target)
+        with naming_full_disk(target, len(data)):
+            partial.write_bytes(data)
+            partial.replace(target)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -19,6 +19,7 @@ from pipeline.dataset.overrides import Override, parse_rotation, parse_speaker
 from pipeline.errors import UserError
 from pipeline.progress import show_steps
 from pipeline.settings import config
+from store.files import write_soon
 from store.text import format_count
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         faces, notes = _draw(arguments)
-    except (UserError, WeightsError, OSError, ValueError) as error:
+    except (UserError, WeightsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except media.MediaError as error:
@@ -132,7 +133,7 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
         sheet = draw_sheet([head, describe(faces)], faces, pictures, table)
     done, data = cv2.imencode(ending, sheet)
     assert done, "OpenCV always has these"
-    arguments.output.write_bytes(data.tobytes())
+    write_soon(arguments.output, data.tobytes())
     return faces, [*faces.notes, table.message, frames.message]
 
 

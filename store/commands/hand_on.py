@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from store.catalog.feature_store import FeatureStore
 from store.commands.command import Command, show
 from store.errors import StoreError
-from store.export.formats import EXPORTERS, check_target
+from store.export.formats import EXPORTERS, exporting
 from store.export.mmsa import OWN_AUDIO, OWN_VISION, SPLITS, export_mmsa
 from store.export.rows import Labels, count_lacking
 from store.labels import Label
@@ -68,12 +68,25 @@ class Export(Command):
     def run(cls, arguments: argparse.Namespace) -> int:
         """Export."""
         store = FeatureStore(arguments.store)
-        check_target(arguments.folder)
         labels = cls._find_labels(store, _parse_labels(arguments.labels))
+        with exporting(arguments.folder) as folder:
+            count = cls._write(store, folder, labels, arguments)
+        found = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
+        value = {"utterances": count, "files": len(found), "bytes": sum(path.stat().st_size for path in found)}
+        show(
+            arguments,
+            value,
+            f"{format_count(count, 'utterance')} in {format_count(len(found), 'file')} in {arguments.folder}",
+        )
+        return 0
+
+    @classmethod
+    def _write(cls, store: FeatureStore, folder: Path, labels: Labels, arguments: argparse.Namespace) -> int:
+        """Write the export's files, say what is left out, and give how many utterances there are."""
         if arguments.to == "mmsa":
             written = export_mmsa(
                 store,
-                arguments.folder,
+                folder,
                 labels,
                 arguments.label,
                 audio=arguments.audio,
@@ -86,17 +99,10 @@ class Export(Command):
                 told = f"left out: {len(store) - count} of {format_count(len(store), 'utterance')}"
                 print(f"{told}, without labels or without a split that MMSA knows", file=sys.stderr)
         else:
-            count = EXPORTERS[arguments.to](store, arguments.folder, labels)
+            count = EXPORTERS[arguments.to](store, folder, labels)
             for stage, lacking in count_lacking(store).items():
                 print(f"{stage}: no rows for {lacking} of {format_count(count, 'utterance')}", file=sys.stderr)
-        found = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
-        value = {"utterances": count, "files": len(found), "bytes": sum(path.stat().st_size for path in found)}
-        show(
-            arguments,
-            value,
-            f"{format_count(count, 'utterance')} in {format_count(len(found), 'file')} in {arguments.folder}",
-        )
-        return 0
+        return count
 
     @classmethod
     def _find_labels(cls, store: FeatureStore, paths: Mapping[str, Path]) -> Labels:

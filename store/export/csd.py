@@ -7,7 +7,10 @@ What its `align` needs of an entry's name is told nowhere; its code (mmsdk/mmdat
   along, and in older releases it takes an entry for shared because a longer name begins like it.
 """
 
+import contextlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -26,6 +29,8 @@ _END = ":"
 _ESCAPED = "%[" + _END
 #: Sequence of the labels: one entry per utterance with labels, one interval as long as the clip.
 LABELS = "labels"
+#: What HDF5 takes beside the rows: of a file, and of an entry with its two datasets; and start and end of a row.
+_FILE_BYTES, _ENTRY_BYTES, _INTERVAL_BYTES = 65_536, 8192, 16
 _CSD_TITLES = {
     "stft": "short-time Fourier transform: 10 ms steps; 257 real parts, then 257 imaginary parts",
     "embeddings": "SphereFace-20 features of the speaker's aligned face, one row per frame with a face",
@@ -50,7 +55,8 @@ def export_csd(store: FeatureStore, folder: Path, labels: Labels) -> int:
         *filter(is_feature, store.stages),
         *([LABELS] if any(labels[name].is_labelled for name in store) else []),
     ]:
-        with files.replacing(folder / f"{feature}.csd") as partial, h5py.File(partial, "w") as file:
+        path = folder / f"{feature}.csd"
+        with files.replacing(path) as partial, _open(path, partial, _count_bytes(store, feature)) as file:
             root = file.create_group(f"valar_{feature}")
             data = root.create_group("data")
             for name in store:
@@ -62,6 +68,37 @@ def export_csd(store: FeatureStore, folder: Path, labels: Labels) -> int:
             _write_csd_metadata(root, feature)
     write_labels(folder / "labels.csv", labels, store, {name: make_key(name) for name in store})
     return len(store)
+
+
+@contextlib.contextmanager
+def _open(path: Path, partial: Path, num_bytes: int) -> Iterator[h5py.File]:
+    """Open a file of HDF5 where the disk has room for it: where it cannot write at its end, it takes the process along.
+
+    Raises:
+        OSError: The disk has no room for so many bytes.
+    """
+    with files.naming_full_disk(path, num_bytes), partial.open("wb") as tried:
+        os.posix_fallocate(tried.fileno(), 0, num_bytes)
+    with h5py.File(partial, "w") as file:
+        yield file
+
+
+def _count_bytes(store: FeatureStore, feature: str) -> int:
+    """Count what a sequence takes at most, without reading a row."""
+    total = _FILE_BYTES
+    for name in store:
+        clip = store[name]
+        if feature == LABELS:
+            total += _ENTRY_BYTES
+        elif (rows := read_rows(clip, *_find_place(feature))) is not None:
+            total += _ENTRY_BYTES + rows.nbytes + len(rows) * _INTERVAL_BYTES
+    return total
+
+
+def _find_place(feature: str) -> tuple[str, str]:
+    """Give the stage and the dataset that have a feature's rows."""
+    places = {"stft": ("stft", "stft"), "embeddings": ("embeddings", "embedding"), "landmarks": ("faces", "landmarks")}
+    return places.get(feature, (feature, "value"))
 
 
 def make_key(name: str) -> str:
@@ -90,11 +127,8 @@ def _sequence(clip: Clip, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
             return None
         starts = np.arange(len(stft)) / STFT_RATE
         return stft.transpose(0, 2, 1).reshape(len(stft), -1), np.stack([starts, starts + 1 / STFT_RATE], axis=1)
-    stage, dataset, timed = feature, "value", feature
-    if not is_feature(feature):
-        stage, dataset = ("embeddings", "embedding") if feature == "embeddings" else ("faces", "landmarks")
-        timed = "faces"
-    rows, times = read_rows(clip, stage, dataset), read_rows(clip, timed, "time")
+    timed = feature if is_feature(feature) else "faces"
+    rows, times = read_rows(clip, *_find_place(feature)), read_rows(clip, timed, "time")
     if rows is None or times is None:
         return None
     steps = np.diff(times)

@@ -1,5 +1,6 @@
 """A store's features for other tools: NumPy files, spreadsheets; and the table of all formats."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,14 +121,32 @@ EXPORTERS: dict[str, Callable[[FeatureStore, Path, Labels], int]] = {
 }
 
 
-def check_target(folder: Path) -> None:
-    """Refuse to mix an export with what is there.
+@contextlib.contextmanager
+def exporting(folder: Path) -> Iterator[Path]:
+    """Give a folder inside of an export's own to write to; at the end its files move out: all or none.
 
     Raises:
         StoreError: The folder is not empty, or it is a file.
-
+        OSError: A file cannot be written; with its path as it would have been.
     """
-    if folder.exists() and not folder.is_dir():
+    is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
         raise StoreError(f"{folder} is a file; name a new folder for the export")
-    if folder.exists() and any(folder.iterdir()):
+    folder.mkdir(parents=True, exist_ok=True)
+    files.remove_leftovers(folder)  # of an export that was killed
+    if any(folder.iterdir()):
         raise StoreError(f"{folder} is not empty; name a new folder for the export, or empty this one")
+    scratch = folder
+    try:
+        with files.temporary_folder(folder, folder.name) as scratch:
+            yield scratch
+            for path in sorted(scratch.iterdir()):
+                path.replace(folder / path.name)
+    except OSError as error:
+        if not isinstance(error.filename, str):
+            raise
+        name = error.filename.replace(str(scratch), str(folder))
+        raise OSError(error.errno, error.strerror, name) from error
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()

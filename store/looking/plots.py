@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from store import files
 from store.catalog.clip import Clip
 from store.errors import StoreError
 
@@ -82,8 +83,8 @@ def plot_utterance(clip: Clip, path: Path) -> None:
     _plot_spectrogram(clip, figure, top)
     _plot_sheet(clip, faces, rows, middle)
     _plot_track(clip, bottom)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with files.replacing(path) as partial:
+        figure.savefig(partial, dpi=100, format=path.suffix.lstrip(".").lower() or "png")
 
 
 def _plot_spectrogram(clip: Clip, figure: Any, axes: Any) -> None:

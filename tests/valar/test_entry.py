@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import valar
+from tests.pipeline.report.reports import write_made_report
+from tests.store.stores import make_store
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: Ctrl-C while a package is imported that the command needs.
 STRIKE = """
@@ -40,3 +45,37 @@ def test_nothing_that_takes_time_is_imported_before():
 def test_a_name_that_valar_has_not_is_told():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         valar.nothing  # noqa: B018
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", ["weights list", "report", "report --json", "completion bash"])
+def test_where_nothing_can_be_printed_it_says_so(tmp_path, words):
+    write_made_report(tmp_path / "runs" / "latest")
+    (tmp_path / "valar.cfg").write_text("[run]\nroot = runs\n")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "valar", *words.split()],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr == (
+        "the output cannot be written (No space left on device); make room or name another place, and give the same "
+        "command again\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["pipeline", "store"])
+def test_the_same_for_the_packages_by_themselves(tmp_path, module):
+    write_made_report(tmp_path / "report")
+    make_store(tmp_path / "store")
+    words = ["report", str(tmp_path / "report")] if module == "pipeline" else ["ls", str(tmp_path / "store")]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", module, *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("the output cannot be written (No space left on device)")
+    assert ended.stderr.count("\n") == 1

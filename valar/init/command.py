@@ -10,6 +10,7 @@ from models.weights.table import DEFAULT_FOLDER, WEIGHTS
 from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
+from store.files import write_text
 from store.text import format_count
 from valar.closing import say_next
 from valar.init.inventory import Inventory, look_into
@@ -73,11 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     for name, text in files.items():
-        Path(name).write_text(text, encoding="utf-8")
+        write_text(Path(name), text)
     settings = format_settings(
         arguments.folder, inventory.videos, named, is_trial=arguments.is_trial, label_range=label_range
     )
-    Path(FILE_NAME).write_text(settings, encoding="utf-8")
+    write_text(Path(FILE_NAME), settings)
     print("\n".join([what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"]))
     say_next(next_steps(is_labelled=bool(named["train"]), is_trial=arguments.is_trial))
     return 0
