@@ -11,7 +11,7 @@ import luigi
 from pipeline.errors import UserError
 from pipeline.process import leave
 from pipeline.report.features_check import check_features
-from pipeline.session.process_session import current_session, start_session
+from pipeline.session.process_session import current_session, open_session, start_session
 from pipeline.settings import config
 from pipeline.shard_tasks import (
     AlignFaces,
@@ -54,11 +54,12 @@ class _AllShards(StoreTask):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Opened here: faults of the user's show before Luigi starts.
-        current_session(trains=self.trains).is_whole = self.complete
+        self.is_settled = open_session(trains=self.trains).is_settled
+        open_session(trains=self.trains).is_whole = self.complete
 
     def requires(self) -> list[ShardTask]:
         """Need what is not done yet."""
-        return find_shard_tasks(current_session().run)
+        return [] if self.is_settled else find_shard_tasks(current_session().run)
 
 
 class Features(_AllShards):
@@ -66,6 +67,8 @@ class Features(_AllShards):
 
     def complete(self) -> bool:
         """Be complete when every shard is finished, and the ledger says so."""
+        if self.is_settled:
+            return True
         session = current_session()
         return not session.run.pending and session.is_ledger_written()
 
@@ -161,6 +164,8 @@ class FullRun(_AllShards):
 
     def complete(self) -> bool:
         """Be complete when the report on the present features is there, and the clips' pages have been seen to."""
+        if self.is_settled:
+            return True
         session = current_session()
         if session.run.pending or not session.is_ledger_written() or not session.experiment.is_reported:
             return False
@@ -191,7 +196,7 @@ class Predict(StoreTask):
         super().__init__(*args, **kwargs)
         from pipeline.prediction.predicting import prepare_predictions
 
-        self.session = start_session(Path(self.videos), lambda: prepare_predictions(self.videos, self.checkpoint))
+        self.session: Any = start_session(Path(self.videos), lambda: prepare_predictions(self.videos, self.checkpoint))
         self.session.is_whole = self.complete
 
     def requires(self) -> list[ShardTask]:

@@ -10,7 +10,7 @@ from pipeline.chain import NETWORK_TITLES, NETWORKS, REPORT_TITLE
 from pipeline.errors import UserError
 from pipeline.progress import format_seconds
 from pipeline.runs.known_content import describe_taken
-from pipeline.runs.opening import open_run
+from pipeline.runs.opening import Frame, open_run, read_frame, telling_faults
 from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.outcome.failures import read_failures
 from pipeline.runs.outcome.rates import Rate, read_rates
@@ -18,6 +18,7 @@ from pipeline.runs.run import Run
 from pipeline.training.experiment import plan_trainings
 from pipeline.training.forecast import forecast_data
 from pipeline.training.outlook import look_ahead
+from pipeline.training.settled import Settled, find_settled
 from store.errors import StoreError
 from store.layout import stage_folder
 from store.text import format_count, render_table
@@ -108,6 +109,29 @@ def read_status(run: Run, *, features_only: bool = False) -> Status:
         return status
     status.stages += _read_results(run, work, rates)
     return status
+
+
+def read_settled_status(settled: Settled, frame: Frame, *, features_only: bool = False) -> Status:
+    """Say the same as `read_status` of a run since which nothing has changed, and which found everything there."""
+    stages = [StageStatus(title, count, 0) for title, count in settled.stages]
+    if not features_only:
+        stages += [StageStatus(title, count, 0) for title, count in settled.networks]
+        stages.append(StageStatus(REPORT_TITLE, 1, 0))
+    return Status(stages, settled.missing, settled.vanished, read_failures(frame.folder))
+
+
+def find_status(*, features_only: bool = False) -> Status:
+    """Read the settings and say what a run would find; see `read_status`.
+
+    Raises:
+        UserError: As `open_run`.
+    """
+    with telling_faults():
+        frame = read_frame()
+    settled = find_settled(frame, trains=not features_only)
+    if settled is not None:
+        return read_settled_status(settled, frame, features_only=features_only)
+    return read_status(open_run(frame=frame), features_only=features_only)
 
 
 def _estimate(rates: Mapping[str, Rate], step: str, count: int) -> float | None:
@@ -206,7 +230,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the status; 0: nothing to do, 3: something to do, 2: the settings or the data are at fault."""
     try:
-        status = read_status(open_run(), features_only=arguments.task == "Features")
+        status = find_status(features_only=arguments.task == "Features")
     except (UserError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.dataset.clip_folders import ClipFile, Folder, Reader
 from pipeline.dataset.cuts import Cut, parse_cut
+from pipeline.dataset.folder_look import FolderLook
 from pipeline.dataset.names import compose, show
 from pipeline.dataset.near_names import NearNames
 from pipeline.dataset.omg import is_called_as_theirs
@@ -26,13 +27,14 @@ class FoundClips:
         cuts: name to the part of its file that it is, for each one whose file is a whole recording.
         uncut: names of those whose file is taken as cut already although their row has `start` or `end`, save those
             called as OMG-Emotion's are, which are known to be.
+        look: what was seen in the folders, as a digest.
     """
 
     files: dict[str, ClipFile] = field(default_factory=dict)
     hindered: dict[str, str] = field(default_factory=dict)
     cuts: dict[str, Cut] = field(default_factory=dict)
-
     uncut: list[str] = field(default_factory=list)
+    look: FolderLook = field(default_factory=FolderLook)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -73,17 +75,19 @@ def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
             that cannot be.
 
     """
-    folders = _list_videos(videos)
+    found = FoundClips()
+    folders = _list_videos(videos, found.look)
     near_folders = NearNames(folders)
     by_video: dict[str, list[Utterance]] = {}
     for utterance in utterances:
         by_video.setdefault(utterance.video, []).append(utterance)
-    found = FoundClips()
     reader = Reader()
     recordings = _Recordings(videos, reader)
     for video, rows in by_video.items():
         actual = folders.get(compose(video))
         folder = Folder(videos, video if actual is None else actual, is_there=actual is not None)
+        if actual is not None:
+            folder.note(found.look)
         for row in rows:
             result = folder.find(row.utterance, reader)
             if isinstance(result, ClipFile) and (row.start or row.end) and not is_called_as_theirs(row.utterance):
@@ -138,17 +142,18 @@ class _Recordings:
         return recording
 
 
-def _list_videos(videos: Path) -> dict[str, str]:
+def _list_videos(videos: Path, look: FolderLook) -> dict[str, str]:
     """Return the entries of the folder by their composed form; where two have one form, the composed one counts."""
     try:
         with os.scandir(videos) as entries:
-            names = sorted(entry.name for entry in entries)
+            found_entries = list(entries)
     except OSError as error:
         raise DatasetError(
             [f"[dataset] videos = {videos} cannot be listed: {error.strerror}; mount it, or allow reading it"]
         ) from error
+    look.add("", found_entries)
     found: dict[str, str] = {}
-    for name in names:
+    for name in sorted(entry.name for entry in found_entries):
         normal = compose(name)
         if normal not in found or name == normal:
             found[normal] = name

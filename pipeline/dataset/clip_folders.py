@@ -2,10 +2,10 @@
 
 import errno
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.dataset.folder_look import FolderLook, Rights
 from pipeline.dataset.names import compose, rank_as_clip, show, strip_ending
 from pipeline.dataset.near_names import NearNames
 
@@ -44,12 +44,14 @@ class Folder:
         self._by_stem: dict[str, list[os.DirEntry[str]]] = {}
         self._no_clips: dict[str, os.DirEntry[str]] = {}
         self._near = NearNames(self._by_stem)
+        self._entries: list[os.DirEntry[str]] = []
         if not is_there:
             return
         try:
             with os.scandir(path) as entries:
-                for entry in entries:
-                    self._add(entry)
+                self._entries = list(entries)
+            for entry in self._entries:
+                self._add(entry)
         except FileNotFoundError:
             if path.is_symlink():
                 self._fault = f"the folder {show(path)} is a link to {show(path.readlink())}, which is not there"
@@ -57,6 +59,11 @@ class Folder:
             self._fault = f"{show(path)} is there, which is no folder"
         except OSError as error:
             self._fault = f"the folder {show(path)} cannot be listed: {error.strerror}; the next run tries again"
+
+    def note(self, look: FolderLook) -> None:
+        """Take what is in it into a look; a folder that cannot be looked into makes that an unsure one."""
+        look.add(self._name, self._entries)
+        look.is_sure = look.is_sure and not self._fault
 
     def _add(self, entry: os.DirEntry[str]) -> None:
         name = compose(entry.name)
@@ -114,11 +121,10 @@ class Folder:
 
 
 class Reader:
-    """Looks at files for this process, whose user and groups are asked for once."""
+    """Looks at files for this process."""
 
     def __init__(self) -> None:
-        self._user = os.geteuid()
-        self._groups = {os.getegid(), *os.getgroups()}
+        self._rights = Rights()
 
     def look_at(self, entry: os.DirEntry[str], folder: str) -> ClipFile | str:
         """Give the file, which lies in a folder of that name, or say why it cannot be read."""
@@ -126,17 +132,9 @@ class Reader:
             status = entry.stat()
         except OSError as error:
             return describe_unreadable(Path(entry.path), error.strerror or str(error))
-        if not self._may_read(status) and not os.access(entry.path, os.R_OK, effective_ids=True):
+        if not self._rights.may_read(status) and not os.access(entry.path, os.R_OK, effective_ids=True):
             return describe_unreadable(Path(entry.path), os.strerror(errno.EACCES))
         return ClipFile(f"{folder}/{entry.name}" if folder else entry.name, status.st_size, status.st_mtime_ns)
-
-    def _may_read(self, status: os.stat_result) -> bool:
-        """Tell by the mode, which costs no look at the disk; access lists may allow more."""
-        if status.st_uid == self._user:
-            bit = stat.S_IRUSR
-        else:
-            bit = stat.S_IRGRP if status.st_gid in self._groups else stat.S_IROTH
-        return bool(status.st_mode & bit)
 
 
 def describe_unreadable(path: Path, why: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.chain import FEATURE_STAGES
@@ -59,12 +60,7 @@ def remove_leftovers(run: Run) -> None:
     Args:
         run: Opened; its store's lock is held.
     """
-    for folder in (listings_folder(run.store), *(run.store / stage for stage in run.fingerprints)):
-        files.remove_leftovers(folder)
-    with contextlib.suppress(OSError):  # that of the runs may be another user's where nothing is to do
-        inside = (folder for kind in ("checkpoints", "reports") for folder in (run.folder / kind).glob("*"))
-        for folder in (run.folder, *(run.folder / name for name in _IN_RUNS), *inside):
-            files.remove_leftovers(folder)
+    remove_leftovers_beside(run.store, run.fingerprints, run.folder)
     pending = run.pending
     if not pending:
         return
@@ -75,6 +71,22 @@ def remove_leftovers(run: Run) -> None:
         files.remove_leftovers(run.store / "wav" / run.fingerprints["wav"] / shard, below=True)
     if run.settings.run.scratch:
         files.remove_leftovers(Path(run.settings.run.scratch))
+
+
+def remove_leftovers_beside(store: Path, stages: Iterable[str], runs: Path) -> None:
+    """Remove what killed processes of this host have left beside what is finished.
+
+    Args:
+        store: The feature store's folder; its lock is held.
+        stages: Names of the stages, and of what is kept beside them.
+        runs: The folder of runs.
+    """
+    for folder in (listings_folder(store), *(store / stage for stage in stages)):
+        files.remove_leftovers(folder)
+    with contextlib.suppress(OSError):  # that of the runs may be another user's where nothing is to do
+        inside = (folder for kind in ("checkpoints", "reports") for folder in (runs / kind).glob("*"))
+        for folder in (runs, *(runs / name for name in _IN_RUNS), *inside):
+            files.remove_leftovers(folder)
 
 
 def _remove_unread(run: Run) -> None:

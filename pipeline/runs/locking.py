@@ -11,8 +11,10 @@ from store.layout import OWN_FOLDERS
 from store.lock import locked
 
 
-def open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: bool) -> tuple[Run, bool]:
-    """Take the store's lock, then read everything.
+def lock_store(
+    lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: bool
+) -> tuple[StoreReadOnlyError | None, Run | None]:
+    """Take the store's lock.
 
     Args:
         lock: What lets go of it.
@@ -20,11 +22,12 @@ def open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: 
         trains: See `open_run`.
 
     Returns:
-        The run, and whether the store may be changed, which it need not be where it has everything.
+        Why the store may not be changed, which it need not be where it has everything, None where it may; and the
+        run, where it had to be opened already.
 
     Raises:
         UserError: As `open_run`.
-        StoreError: Another process works on the store, or it may not be changed and something is to be done to it.
+        StoreError: Another process works on the store.
     """
     config.load()
     store = Path(config.store().root)
@@ -36,7 +39,4 @@ def open_locked(lock: contextlib.ExitStack, unlabelled: Path | None, *, trains: 
     except StoreReadOnlyError as error:
         refused = error
     is_new = not any((store / name).exists() for name in OWN_FOLDERS)
-    run = found if found is not None and is_new else open_run(unlabelled, trains=trains)
-    if refused is not None and (run.pending or run.taken):
-        raise refused
-    return run, refused is None
+    return refused, found if is_new else None

@@ -1,14 +1,16 @@
 """Opening a run: settings, CSV files, weights and plan are read before any work starts, and nothing is written."""
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from models.training.settings import STFT
 from models.weights.table import ResolvedWeights, WeightsError, resolve_weights
-from pipeline.chain import KEPT_CROPS, STAGES
+from pipeline.chain import KEPT_CROPS, STAGES, Stage
 from pipeline.dataset.clip_files import FoundClips, find_clips
 from pipeline.dataset.holding_out import HoldingOutError, hold_out
 from pipeline.dataset.overrides import Override, read_overrides
@@ -17,7 +19,7 @@ from pipeline.dataset.utterances import Dataset, DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.process import collecting_later
 from pipeline.runs.erased_contents import find_erased_contents
-from pipeline.runs.fingerprints import compute_stage_fingerprints, describe_stages
+from pipeline.runs.fingerprints import Provenance, compute_fingerprint, compute_stage_fingerprints, describe_stages
 from pipeline.runs.kept_crops import check_crops_stay
 from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.planning import check_vanished, find_read_again, plan_clips, read_listing
@@ -32,45 +34,130 @@ from store.records.listings import PREDICTION
 from store.records.plans import Member
 
 
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What a run is before a clip is looked at: what its settings say, and the names of its stage sets.
+
+    Args:
+        settings: Read and checked.
+        weights: By name of setting.
+        untrainable: Why nothing can be trained, as far as the settings say; "" otherwise.
+        store: The feature store's folder.
+        chain: The run's chain, declared features included.
+        stages: What makes up each stage's bytes.
+        fingerprints: Stage, and what is kept beside it, to the name of its stage set.
+    """
+
+    settings: Settings
+    weights: Mapping[str, ResolvedWeights]
+    untrainable: str
+    store: Path
+    chain: Mapping[str, Stage]
+    stages: Mapping[str, Provenance]
+    fingerprints: Mapping[str, str]
+
+    @classmethod
+    def of(cls, run: Run) -> "Frame":
+        """Give that of a run."""
+        return cls(
+            settings=run.settings,
+            weights=run.weights,
+            untrainable=run.untrainable,
+            store=run.store,
+            chain=run.chain,
+            stages=run.stages,
+            fingerprints=run.fingerprints,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the run's listing in the store."""
+        return _name_run(Path(self.settings.run.root))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of runs."""
+        return Path(self.settings.run.root)
+
+
+def read_frame(*, store: Path | None = None, is_labelled: bool = True, trains: bool = False) -> Frame:
+    """Read settings and weights, and no clip or row.
+
+    Args:
+        store: Instead of `[store] root`.
+        is_labelled: Whether the clips are those of the CSV files, on which networks may be trained.
+        trains: See `open_run`.
+
+    Raises:
+        UserError: As `open_run`.
+        WeightsError: Weights cannot be used.
+        OSError: Something cannot be read.
+    """
+    config.load()
+    settings = config.Settings.read()
+    _try_ffmpeg(settings)
+    weights = {"sphereface20": _resolve("sphereface20", "[embeddings] weights", settings.embeddings.weights)}
+    untrainable = ""
+    if is_labelled:
+        if settings.vnet.backbone == "finetune":
+            check_crops_stay(settings.faces.crops, "[vnet] backbone = finetune")
+        untrainable = _find_untrainable(settings, weights)
+        if trains and untrainable:
+            raise UserError(untrainable)
+    chain = {**STAGES, **{feature.stage: feature.as_stage() for feature in settings.features}}
+    stages = describe_stages(settings, weights["sphereface20"])
+    return Frame(
+        settings=settings,
+        weights=weights,
+        untrainable=untrainable,
+        store=store or Path(settings.store.root),
+        chain=chain,
+        stages=stages,
+        fingerprints=compute_stage_fingerprints(stages, chain),
+    )
+
+
+@contextlib.contextmanager
+def telling_faults() -> Iterator[None]:
+    """Let what is wrong with weights, data, store or disk be a UserError that says what, where and how."""
+    try:
+        yield
+    except (WeightsError, DatasetError, StoreError) as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(describe_failure(error, name_folders())) from error
+
+
 @collecting_later()
-def open_run(unlabelled: Path | None = None, *, store: Path | None = None, trains: bool = False) -> Run:
+def open_run(
+    unlabelled: Path | None = None, *, store: Path | None = None, trains: bool = False, frame: Frame | None = None
+) -> Run:
     """Read settings, CSV files, weights and plan, writing nothing.
 
     Args:
         unlabelled: A folder of clips to predict, instead of those of the CSV files.
         store: Instead of `[store] root`.
         trains: Whether networks are to be trained; features alone need neither labels nor VGG-16's weights.
+        frame: What `read_frame` has given with these arguments, where it has been asked already.
 
     Raises:
         UserError: Something has to be mended first; says what, where and how.
     """
-    try:
-        config.load()
-        settings = config.Settings.read()
-        _try_ffmpeg(settings)
-        store = store or Path(settings.store.root)
-        weights = {"sphereface20": _resolve("sphereface20", "[embeddings] weights", settings.embeddings.weights)}
+    with telling_faults():
+        frame = frame or read_frame(store=store, is_labelled=unlabelled is None, trains=trains)
         if unlabelled is not None:
             videos, dataset = list_unlabelled(unlabelled)
-            return _plan_run(settings, dataset, weights, videos, store, PREDICTION + _name_run(unlabelled))
-        if settings.vnet.backbone == "finetune":
-            check_crops_stay(settings.faces.crops, "[vnet] backbone = finetune")
-        untrainable = _find_untrainable(settings, weights)
+            return _plan_run(frame, dataset, videos, PREDICTION + _name_run(unlabelled))
+        settings, section = frame.settings, frame.settings.dataset
+        paths = find_csv_files(settings)
+        # Taken before they are read: what changes meanwhile is not what was looked at.
+        tables = digest_tables(settings)
+        dataset = read_dataset(paths, group_column=section.group, label_range=section.label_range)
+        untrainable = frame.untrainable or _find_nothing_to_choose_on(settings, dataset)
         if trains and untrainable:
             raise UserError(untrainable)
-        section = settings.dataset
-        dataset = read_dataset(_csv_paths(settings), group_column=section.group, label_range=section.label_range)
-        untrainable = untrainable or _find_nothing_to_choose_on(settings, dataset)
-        if trains and untrainable:
-            raise UserError(untrainable)
-        overrides = _read_overrides(settings, dataset)
-        name = _name_run(Path(settings.run.root))
-        run = _plan_run(settings, dataset, weights, Path(section.videos), store, name, overrides)
-        return dataclasses.replace(run, untrainable=untrainable)
-    except (WeightsError, DatasetError, StoreError) as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(describe_failure(error, name_folders())) from error
+        run = _plan_run(frame, dataset, Path(section.videos), frame.name, _read_overrides(settings, dataset))
+        return dataclasses.replace(run, untrainable=untrainable, tables=tables)
 
 
 def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -> str:
@@ -115,7 +202,12 @@ def _try_ffmpeg(settings: Settings) -> None:
         sound_engine(settings.audio.ffmpeg)
 
 
-def _csv_paths(settings: Settings) -> dict[str, Path]:
+def find_csv_files(settings: Settings) -> dict[str, Path]:
+    """Give the CSV file of each split.
+
+    Raises:
+        UserError: One is not there.
+    """
     section = settings.dataset
     named = {"train": section.train, "validation": section.validation, "test": section.test}
     missing = [
@@ -126,6 +218,16 @@ def _csv_paths(settings: Settings) -> dict[str, Path]:
     if missing:
         raise UserError("\n".join(missing))
     return {split: Path(path) for split, path in named.items() if path}
+
+
+def digest_tables(settings: Settings) -> str:
+    """Digest the content of the CSV files and of the overrides; "" where one cannot be read."""
+    overrides = settings.dataset.overrides
+    paths = [*find_csv_files(settings).values(), *([Path(overrides)] if overrides else [])]
+    try:
+        return compute_fingerprint([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
+    except OSError:  # whoever reads it says so
+        return ""
 
 
 def _read_overrides(settings: Settings, dataset: Dataset) -> dict[str, Override]:
@@ -157,25 +259,16 @@ def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
 
 
 def _plan_run(
-    settings: Settings,
-    dataset: Dataset,
-    weights: dict[str, ResolvedWeights],
-    videos: Path,
-    store: Path,
-    name: str,
-    overrides: Mapping[str, Override] = MappingProxyType({}),
+    frame: Frame, dataset: Dataset, videos: Path, name: str, overrides: Mapping[str, Override] = MappingProxyType({})
 ) -> Run:
+    settings, store = frame.settings, frame.store
     if not videos.is_dir():
         raise UserError(
             f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
             "what it has"
         )
     check_is_readable(store)
-    features = {feature.stage: feature for feature in settings.features}
-    chain = {**STAGES, **{stage: feature.as_stage() for stage, feature in features.items()}}
-    stages = describe_stages(settings, weights["sphereface20"])
-    fingerprints = compute_stage_fingerprints(stages, chain)
-    stage_files = StageFiles(store=store, fingerprints=fingerprints, kept=_read_kept(settings), chain=chain)
+    stage_files = StageFiles(store=store, fingerprints=frame.fingerprints, kept=_read_kept(settings), chain=frame.chain)
     erased = _find_erased(store, dataset)
     found = find_clips(videos, dataset.utterances)
     clips = {name: clip for name, clip in _make_members(found, overrides).items() if name not in erased}
@@ -189,17 +282,18 @@ def _plan_run(
         **{each.name: getattr(stage_files, each.name) for each in dataclasses.fields(stage_files)},
         settings=settings,
         videos=videos,
-        folder=Path(settings.run.root),
+        folder=frame.folder,
         dataset=dataclasses.replace(dataset, warnings=(*dataset.warnings, *erased.values(), *found.warnings)),
-        weights=weights,
-        stages=stages,
-        features=features,
+        weights=frame.weights,
+        stages=frame.stages,
+        features={feature.stage: feature for feature in settings.features},
         clips=clips,
         plan=plan,
         name=name,
         erased=erased,
         hindered=found.hindered,
         before=before,
+        folders=found.look,
     )
     check_vanished(run)
     return run

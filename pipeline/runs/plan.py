@@ -25,6 +25,7 @@ class Plan:
         overrides: Utterance to what was said of it when its rows were made (who speaks, which part of a recording it
             is); those of whom nothing was said are not in it.
         taken: Those of the new shards whose members are all known by their content: member to where its rows are.
+        rests_on_more: Whether more was looked at than names, sizes, times and what the run's own stage sets say.
     """
 
     shards: dict[str, StoredPlan]
@@ -35,6 +36,7 @@ class Plan:
     new: frozenset[str] = field(default_factory=frozenset)
     overrides: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, Mapping[str, Place]] = field(default_factory=dict)
+    rests_on_more: bool = False
     _groups: dict[int, dict[str, list[str]]] = field(default_factory=dict, repr=False, compare=False)
 
     def group_shards(self, digits: int) -> dict[str, list[str]]:

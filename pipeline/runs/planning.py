@@ -1,5 +1,6 @@
 """Planning a run: what its store, its last run and its clips' files say to `make_plan`. Nothing is written."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ def plan_clips(
     seen = {} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()}
     mistrusted = MistrustedSound(stage_files, stored, clips, seen, videos)
     unread = functools.cache(functools.partial(_find_unread, stage_files))
+    looks: list[str] = []
 
     @functools.cache
     def find_suspects(shard: str) -> frozenset[str]:
@@ -48,8 +50,13 @@ def plan_clips(
 
     @functools.cache
     def is_lost(shard: str, name: str) -> bool:
+        looks.append(name)
         # A clip that still cannot be read stays where that is noted: alone in a shard it would stop every run.
         return mistrusted.is_lost(shard, name) or (name in unread(shard) and _can_be_read(videos, clips.get(name)))
+
+    def was_made(shard: str, name: str) -> bool:
+        looks.append(name)
+        return any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES)
 
     plan = make_plan(
         [utterance.name for utterance in dataset.utterances],
@@ -58,12 +65,12 @@ def plan_clips(
         seen=seen,
         is_finished=functools.cache(lambda shard: stage_files.is_usable(shard) and not mistrusted.is_to_be_made(shard)),
         holds=lambda shard, name: name not in find_suspects(shard) or not is_lost(shard, name),
-        was_made=lambda shard, name: any(has_rows(store, stage, shard, name) for stage in FEATURE_STAGES),
+        was_made=was_made,
         same_content=lambda shard, clip: _same_content(stage_files, shard, clip, videos),
         find_content=lambda new: find_known_content(stage_files, stored, new, videos, read_erased(store).__contains__),
         shard_size=shard_size,
     )
-    return plan, mistrusted.pick(plan)
+    return dataclasses.replace(plan, rests_on_more=bool(looks)), mistrusted.pick(plan)
 
 
 def find_read_again(plan: Plan, stage_files: StageFiles) -> frozenset[str]:

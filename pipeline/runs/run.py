@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.weights.digests import compute_sha256
 from models.weights.table import ResolvedWeights
+from pipeline.dataset.folder_look import FolderLook
 from pipeline.dataset.utterances import Dataset
 from pipeline.runs.fingerprints import Provenance, describe_packages
 from pipeline.runs.plan import Plan
@@ -41,6 +42,8 @@ class Run(StageFiles):
         before: What this run listed when it last ran; of a run new to the store what the newest one did.
         features: The declared features, by stage.
         untrainable: Why there will be features but no training, one sentence; "" where there can be.
+        tables: Digest of the CSV files and overrides, taken before they were read.
+        folders: What was looked at in the folders of videos; None where clips were found otherwise.
     """
 
     settings: Settings
@@ -57,6 +60,8 @@ class Run(StageFiles):
     untrainable: str = ""
     before: Listing | None = None
     features: Mapping[str, Feature] = field(default_factory=dict)
+    tables: str = ""
+    folders: FolderLook | None = None
 
     @property
     def pending(self) -> list[str]:

@@ -43,10 +43,11 @@ class StageFiles:
     _tables: dict[tuple[str, str], Table] = field(default_factory=dict, repr=False, compare=False)
     _remembered: dict[str, dict[str, tuple[Stamp, Table]]] = field(default_factory=dict, repr=False, compare=False)
     _read_anew: list[tuple[str, str]] = field(default_factory=list, repr=False, compare=False)
+    _stamps: dict[tuple[str, str], Stamp] = field(default_factory=dict, repr=False, compare=False)
 
     def in_store(self, store: Path) -> Self:
         """Give the same files of another store, of which nothing is open or known yet."""
-        return replace(self, store=store, _opened=OrderedDict(), _tables={}, _remembered={}, _read_anew=[])
+        return replace(self, store=store, _opened=OrderedDict(), _tables={}, _remembered={}, _read_anew=[], _stamps={})
 
     @property
     def titles(self) -> dict[str, str]:
@@ -82,6 +83,7 @@ class StageFiles:
         """Let go of an opened file: it is unmapped when nobody holds a view of it any more."""
         self._opened.pop(self.path(stage, shard), None)
         self._tables.pop((stage, shard), None)
+        self._stamps.pop((stage, shard), None)
 
     def close_shards(self, shard: str) -> None:
         """Let go of a shard's files of all stages, so that memory does not grow with the number of shards."""
@@ -108,6 +110,7 @@ class StageFiles:
                 stamp = stamp_of(path.stat())
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            self._stamps[key] = stamp
             if stage not in self._remembered:
                 self._remembered[stage] = read_tables(self.store, stage, self.fingerprints[stage])
             known = self._remembered[stage].get(shard)
@@ -117,6 +120,13 @@ class StageFiles:
                 self._tables[key] = Table.of(Shard(path))
                 self._read_anew.append(key)
         return self._tables[key]
+
+    def are_tables_current(self) -> bool:
+        """Tell whether all that shards have said is what they say now."""
+        try:
+            return all(stamp_of(self.path(*key).stat()) == stamp for key, stamp in self._stamps.items())
+        except FileNotFoundError:
+            return False
 
     def remember_tables(self) -> None:
         """Write down what the run's shards say, if files had to be opened for it."""

@@ -1,5 +1,6 @@
 """What a run ends with: tables of what became of the clips and what each stage did, failures, and its rates."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,15 +9,24 @@ from rich.table import Table
 
 from pipeline.chain import REPORT_TITLE
 from pipeline.progress import StageState, format_seconds, logger
+from pipeline.report.tables import print_tables
 from pipeline.runs.outcome.describing import describe_failure, name_folders
-from pipeline.runs.outcome.ledger import LedgerRow, count_statuses
 from pipeline.runs.outcome.rates import Rate, note_rates
+from pipeline.runs.outcome.report_json import open_report_json
+
+#: Which command comes next, where there is a report, and where nothing can be trained.
+NEXT_WITH_REPORT = "valar predict VIDEO"
+NEXT_WITHOUT_TRAINING = "valar store ls, or valar store browse -o DIR"
 
 
-def make_clips_table(rows: Iterable[LedgerRow]) -> Table:
-    """Count the utterances of each split by the status of their sound and picture."""
+def make_clips_table(counts: Mapping[tuple[str, str], Counter[str]]) -> Table:
+    """Say of each split how many of its utterances have which status.
+
+    Args:
+        counts: As `count_statuses` gives them.
+    """
     table = Table("split", "listed", "", "ok", "not ok", title="Clips")
-    for (split, part), statuses in count_statuses(rows).items():
+    for (split, part), statuses in counts.items():
         listed = str(statuses.total()) if part == "sound" else ""
         name = split if part == "sound" else ""
         others = ", ".join(f"{status} {n}" for status, n in sorted(statuses.items()) if status != "ok")
@@ -71,3 +81,27 @@ def print_failures(console: Console, failures: Iterable[str]) -> None:
     for failure in failures:
         as_is = not console.is_terminal
         console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=as_is)
+
+
+def log_stages(stages: Mapping[str, StageState]) -> None:
+    """Write into the log what each stage has done."""
+    for title, state in stages.items():
+        logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
+
+
+def print_report(path: Path, runs: Path) -> None:
+    """Print the scores, and where the report is.
+
+    Args:
+        path: report.json.
+        runs: The folder of runs.
+    """
+    print_tables(open_report_json(path))
+    print(f"report: {runs / 'latest' / 'report.html'}", flush=True)
+
+
+def print_end(console: Console, seconds: float, log: Path | None, following: str) -> None:
+    """Say how long a run took, where its log is, and which command comes next."""
+    where = f"; log: {log}" if log else ""
+    console.print(f"{format_seconds(seconds)} in all{where}", highlight=False, soft_wrap=not console.is_terminal)
+    console.print(f"next: {following}", highlight=False, markup=False)

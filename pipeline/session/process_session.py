@@ -16,27 +16,42 @@ from luigi.retcodes import retcode
 
 from pipeline.errors import UserError
 from pipeline.process import explain_interrupt, leave, raise_file_limit, was_interrupted
-from pipeline.runs.locking import open_locked
+from pipeline.runs.locking import lock_store
+from pipeline.runs.opening import Frame, open_run, read_frame, telling_faults
 from pipeline.runs.outcome.describing import describe_failure, name_folders
+from pipeline.runs.run import Run
 from pipeline.session.session import Predictions, Session
+from pipeline.session.settled_session import SettledSession
 from pipeline.settings import config
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import check_folds
+from pipeline.training.settled import find_settled
 from store.errors import StoreError
 
-_open: list[Session] = []
+_open: list[Session | SettledSession] = []
 
 
-def current_session(*, trains: bool = False) -> Session:
+def current_session() -> Session:
+    """Give this process's session, in which something may be to do; without one, open that of the settings.
+
+    Raises:
+        SystemExit: Settings, data or weights have to be mended first; standard error says what, where and how.
+    """
+    session = _open[0] if _open else start_session()
+    assert isinstance(session, Session), "a settled session has nothing to do"
+    return session
+
+
+def open_session(*, trains: bool) -> Session | SettledSession:
     """Give this process's session; without one, open that of the settings.
 
     Args:
         trains: See `open_run`.
 
     Raises:
-        SystemExit: Settings, data or weights have to be mended first; standard error says what, where and how.
+        SystemExit: As `current_session`.
     """
-    return _open[0] if _open else start_session(trains=trains)
+    return _open[0] if _open else start_session(trains=trains, may_be_settled=True)
 
 
 def start_session(
@@ -44,7 +59,8 @@ def start_session(
     prepare: Callable[[], Callable[[TrainingData], Predictions]] | None = None,
     *,
     trains: bool = False,
-) -> Session:
+    may_be_settled: bool = False,
+) -> Session | SettledSession:
     """Open this process's session: read everything, take the store's lock, and write what a run says before its work.
 
     Args:
@@ -52,6 +68,7 @@ def start_session(
         prepare: Reads the checkpoints, and gives what makes the predictions of the clips; asked before anything is
             locked or written.
         trains: See `open_run`.
+        may_be_settled: Whether clips need not be looked at where nothing has changed since all was found there.
 
     Raises:
         SystemExit: As `current_session`.
@@ -61,16 +78,18 @@ def start_session(
     lock = contextlib.ExitStack()
     try:
         predict = None if prepare is None else prepare()
-        run, changes_store = open_locked(lock, unlabelled, trains=trains)
-        if trains:
-            check_folds(run)
-        is_idle = not run.pending
-        if not is_idle:
-            from pipeline.stages.ready import check_ready
-
-            check_ready(run, trains=trains)
-        session = Session(run, lock, predict)
-        session.begin(changes_store=changes_store, is_idle=is_idle)
+        refused, run = lock_store(lock, unlabelled, trains=trains)
+        session: Session | SettledSession | None = None
+        with telling_faults():
+            frame = read_frame(is_labelled=unlabelled is None, trains=trains)
+        # Hosts that share a store do not hold its lock alone: one may be at work while another one looks.
+        if may_be_settled and config.is_scheduler_local():
+            session = _find_settled(frame, lock, trains=trains, changes_store=refused is None)
+        if session is None:
+            run = run or open_run(unlabelled, trains=trains, frame=frame)
+            if refused is not None and (run.pending or run.taken):
+                raise refused
+            session = _begin(run, lock, predict, trains=trains, changes_store=refused is None)
     except BaseException as error:
         lock.close()
         if isinstance(error, UserError | StoreError):
@@ -85,10 +104,44 @@ def start_session(
     return session
 
 
+def _find_settled(
+    frame: Frame, lock: contextlib.ExitStack, *, trains: bool, changes_store: bool
+) -> SettledSession | None:
+    settled = find_settled(frame, trains=trains)
+    if settled is None:
+        return None
+    session = SettledSession(frame, settled, lock)
+    session.begin(changes_store=changes_store)
+    return session
+
+
+def _begin(
+    run: Run,
+    lock: contextlib.ExitStack,
+    predict: Callable[[TrainingData], Predictions] | None,
+    *,
+    trains: bool,
+    changes_store: bool,
+) -> Session:
+    if trains:
+        check_folds(run)
+    is_idle = not run.pending
+    if not is_idle:
+        from pipeline.stages.ready import check_ready
+
+        check_ready(run, trains=trains)
+    session = Session(run, lock, predict, trains=trains)
+    session.begin(changes_store=changes_store, is_idle=is_idle)
+    return session
+
+
 def close_session() -> None:
     """Close this process's session, if there is one; what goes wrong in it is raised."""
     if _open:
-        _open.pop().close()
+        try:
+            _open[0].close()  # which asks its task once more whether all is there, and that asks for the session
+        finally:
+            _open.clear()
 
 
 def _close_at_exit() -> None:

@@ -18,22 +18,32 @@ from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
 from pipeline.report.clip_pages import FOLDER as PAGES_FOLDER
 from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.features_check import describe_unread
-from pipeline.report.tables import print_tables
 from pipeline.runs.beginning import begin
 from pipeline.runs.known_content import describe_taken
+from pipeline.runs.opening import Frame
 from pipeline.runs.outcome.describing import FORBIDDEN, describe_failure, name_folders
 from pipeline.runs.outcome.failures import clear_failures
-from pipeline.runs.outcome.ledger import format_ledger
-from pipeline.runs.outcome.report_json import open_report_json
+from pipeline.runs.outcome.ledger import count_statuses, format_ledger
 from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.run import Run
-from pipeline.session.closing import keep_rates, make_clips_table, make_stages_table, print_failures
+from pipeline.session.closing import (
+    NEXT_WITH_REPORT,
+    NEXT_WITHOUT_TRAINING,
+    keep_rates,
+    log_stages,
+    make_clips_table,
+    make_stages_table,
+    print_end,
+    print_failures,
+    print_report,
+)
 from pipeline.session.failure_notes import FailureNotes
 from pipeline.session.waiting import tell_waiting
 from pipeline.settings import config
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment, note_needed, plan_trainings
 from pipeline.training.folds import find_waiting, make_folds, train_folds
+from pipeline.training.settled import look_at_made, write_settled
 from store import files
 from store.errors import StoreError
 
@@ -66,12 +76,22 @@ class Session:
         run: The opened run.
         lock: What is let go when the session is closed: the store's lock.
         predict: Makes the predictions of the run's clips; None in a run on clips with labels.
+        trains: Whether networks are to be trained.
     """
 
+    #: Whether nothing has changed since a run that found everything there; see `SettledSession`.
+    is_settled = False
+
     def __init__(
-        self, run: Run, lock: contextlib.ExitStack, predict: Callable[[TrainingData], Predictions] | None = None
+        self,
+        run: Run,
+        lock: contextlib.ExitStack,
+        predict: Callable[[TrainingData], Predictions] | None = None,
+        *,
+        trains: bool = False,
     ) -> None:
         self.run = run
+        self._trains = trains
         self.progress = Progress()
         self.failures = FailureNotes(run.folder)
         #: Tells whether all that was asked for is there, whoever did it; set by the task that was asked for.
@@ -296,21 +316,31 @@ class Session:
             console = self.progress.console
             is_finished = not self.run.pending
             if is_finished:
-                console.print(make_clips_table(self.data.ledger.values()))
+                console.print(make_clips_table(count_statuses(self.data.ledger.values())))
             console.print(make_stages_table(self.progress.stages, self._reused))
             keep_rates(self.run.folder, self.progress.stages, self.run.titles)
-            for title, state in self.progress.stages.items():
-                logger.info("%s: %d of %d %s done", title, state.done, state.total, state.unit)
+            log_stages(self.progress.stages)
             print_failures(console, self.failures.list_all())
             if is_finished:
                 if unread := describe_unread(self.data):
                     console.print(f"! {unread}", style="red", highlight=False, markup=False, soft_wrap=True)
                 self._print_results()
                 self.remember()
-            seconds = format_seconds(time.monotonic() - self._started)
-            log = f"; log: {self._log}" if self._log else ""
-            console.print(f"{seconds} in all{log}", highlight=False, soft_wrap=not console.is_terminal)
-            console.print(f"next: {self._choose_next(is_finished)}", highlight=False, markup=False)
+                self._settle()
+            print_end(console, time.monotonic() - self._started, self._log, self._choose_next(is_finished))
+
+    def _settle(self) -> None:
+        """Leave word of it where everything is there, so that the next run need not look at each clip."""
+        if self._predict is not None or self._are_pages_refused or not self._is_listed:
+            return
+        if not config.is_scheduler_local() or self.failures.told or self.failures.hindrance:
+            return
+        made = look_at_made(Frame.of(self.run))
+        if not self.is_whole():
+            return
+        trainings = self.experiment.trainings if self._trains else []
+        if all(each.is_done(network) for each in trainings for network in NETWORK_TITLES):
+            write_settled(self.data, made, trains=self._trains, num_trainings=len(trainings))
 
     def _choose_next(self, is_finished: bool) -> str:
         """Say which command comes next."""
@@ -319,8 +349,8 @@ class Session:
         if self._predict is not None:
             return "valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"
         if self.run.untrainable:
-            return "valar store ls, or valar store browse -o DIR"
-        return "valar predict VIDEO" if self.experiment.report_path.exists() else "valar run"
+            return NEXT_WITHOUT_TRAINING
+        return NEXT_WITH_REPORT if self.experiment.report_path.exists() else "valar run"
 
     def _print_results(self) -> None:
         """Print the scores and where the report is, or where the predictions are."""
@@ -328,5 +358,4 @@ class Session:
             if self.predictions.are_there:
                 self.predictions.print()
         elif not self.run.untrainable and self.experiment.report_path.exists():
-            print_tables(open_report_json(self.experiment.report_path))
-            print(f"report: {self.run.folder / 'latest' / 'report.html'}", flush=True)
+            print_report(self.experiment.report_path, self.run.folder)

@@ -5,6 +5,7 @@ clips (splits, labels, predictions) is in `data.js`, which all pages load and wh
 """
 
 import contextlib
+import functools
 import hashlib
 import html
 import os
@@ -22,14 +23,17 @@ from store.errors import StoreError
 from store.json_files import read_object
 from store.labels import Label, read_labels
 from store.layout import is_own_folder, shard_path
-from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json, render_clip
+from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json
 from store.looking.face_map import map_faces
-from store.looking.quality import Quality
+from store.looking.page_files import ROW_LENGTH, write_pages_of
+from store.looking.page_worker import write_in_processes
 from store.looking.results import RESULTS_NAME, ClipResult, Results, read_results
 from store.pages_mark import PAGES_MARK, STATIC_FILES, is_page_name, page_number, write_mark
 
 #: What each page was made of, and its row of the index.
 _MADE = "made.json"
+#: A process of its own takes as long to start as some hundred pages.
+_PAGES_A_PROCESS = 250
 #: Below the pages' folder: where the videos are, so that pages play them also through `RUNS/latest/pages`.
 _VIDEOS = "videos"
 
@@ -150,7 +154,7 @@ def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:
     """Read what the pages there were made of; nothing where that cannot be told, and all are written anew then."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         value = read_object(folder / _MADE)
-        return {n: (key, row) for n, (key, row) in value.items() if isinstance(row, list) and len(row) == _ROW_LENGTH}
+        return {n: (key, row) for n, (key, row) in value.items() if isinstance(row, list) and len(row) == ROW_LENGTH}
     return {}
 
 
@@ -160,36 +164,16 @@ def _write_clips(store: FeatureStore, folder: Path, names: list[str]) -> Iterato
     for name in names:
         listing = store.find_listing(name) or store.listing
         groups.setdefault((listing.shards[name], listing.run), []).append(name)
-
-    def write(group: list[str]) -> list[tuple[str, list[Any]]]:
-        written = [(name, _write_clip(store, folder, name)) for name in group]
-        clip = store[group[0]]
-        store.close_shard(clip.shard, clip.listing)
-        return written
-
+    num_processes = min(len(os.sched_getaffinity(0)), len(names) // _PAGES_A_PROCESS)
+    if num_processes > 1:
+        shared = {"store": str(store.folder), "folder": str(folder), "mapped": store.mapped}
+        asked = [{**shared, "run": run, "names": group} for (_, run), group in groups.items()]
+        yield from write_in_processes(asked, num_processes)
+        return
     # Threads: reading, digests and compression run without the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for written in pool.map(write, groups.values()):
+        for written in pool.map(functools.partial(write_pages_of, store, folder), groups.values()):
             yield from written
-
-
-def _write_clip(store: FeatureStore, folder: Path, name: str) -> list[Any]:
-    number = page_number(name)
-    page, face, quality = render_clip(store, name, number, folder / "clips")
-    files.write_soon(folder / "clips" / f"{number}.html", page.encode())
-    if face is not None:
-        files.write_soon(folder / "clips" / f"{number}.jpg", face)
-    return _as_row(quality, has_face=face is not None)
-
-
-#: Statuses and numbers of a `Quality`, its notes, and whether there is a picture of a face.
-_ROW_LENGTH = 9
-
-
-def _as_row(quality: Quality, *, has_face: bool) -> list[Any]:
-    numbers = (quality.seconds, quality.coverage, quality.score, quality.level_db, quality.badness)
-    plain = [round(float(value), 4) if np.isfinite(value) else None for value in numbers]
-    return [quality.sound, quality.picture, *plain, "; ".join(quality.notes), has_face]
 
 
 def _remove_others(folder: Path, names: list[str], rows: dict[str, list[Any]]) -> None:

@@ -1,5 +1,6 @@
 """One utterance as a picture: spectrogram, faces, and the quality of their track over time."""
 
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,12 @@ def compute_decibels(stft: np.ndarray) -> np.ndarray:
     return np.asarray(10 * np.log10(np.maximum(power / loudest, floor)))
 
 
+@functools.lru_cache(maxsize=1024)
 def pick_rows(length: int, count: int = _SHEET_FACES) -> np.ndarray:
     """Pick at most `count` rows of `length`, evenly, the first and the last among them."""
-    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)) if length else np.zeros(0, int)
+    rows = np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)) if length else np.zeros(0, int)
+    rows.flags.writeable = False
+    return rows
 
 
 def read_faces(clip: Clip, count: int = _SHEET_FACES) -> tuple[np.ndarray, list[np.ndarray]]:

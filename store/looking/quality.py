@@ -1,5 +1,6 @@
 """How good one utterance's sound and picture are, in numbers that need no model: what to look at first."""
 
+import math
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +84,17 @@ def read_sound(store: FeatureStore, clip: Clip) -> Sound | None:
         return None
     if not len(samples):
         return None
-    starts = np.linspace(0, len(samples), min(_OUTLINE, len(samples)), endpoint=False).astype(int)
-    outline = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)], axis=1) / 32768
-    level = float(np.sqrt(np.square(samples.astype(np.float64)).mean())) / 32768
-    clipped = float((np.abs(samples.astype(np.int32)) >= _CLIPPED).mean())
-    return Sound(path, len(samples) / rate, 20 * float(np.log10(level)) if level else -np.inf, clipped, outline)
+    count = min(_OUTLINE, len(samples))
+    starts = np.arange(count) * len(samples) // count
+    lowest, highest = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+    outline = np.stack([lowest, highest], axis=1) / 32768
+    outline_ends = lowest.min(), highest.max()
+    values = samples.astype(np.float64)
+    level = math.sqrt(float(values @ values) / len(values)) / 32768
+    clipped = 0.0
+    if max(-int(outline_ends[0]), int(outline_ends[1])) >= _CLIPPED:
+        clipped = float((np.abs(values) >= _CLIPPED).mean())
+    return Sound(path, len(samples) / rate, 20 * math.log10(level) if level else -np.inf, clipped, outline)
 
 
 def rate_clip(clip: Clip, sound: Sound | None, split: str = "") -> Quality:

@@ -52,6 +52,8 @@ class Shard:
                 f"{path} cannot be read as HDF5 ({error}); remove it, and the next run makes it again"
             ) from error
         self._maps: dict[str, np.ndarray] = {}
+        #: Columns of the table of utterances as Python's values, those that have been asked for.
+        self._values: dict[str, list[Any]] = {}
 
     def _check_bytes(self, sidecar: Sidecar) -> None:
         if self._size != sidecar.size:
@@ -141,9 +143,12 @@ class Shard:
         """Give one value of the table of utterances; strings as str, numbers as Python's."""
         if name not in self._index:
             raise UtteranceNotFoundError(f"{name} is not in {self.path}")
-        value = self._columns[fact][self._index[name]]
+        values = self._values.get(fact)
+        if values is None:
+            values = self._values[fact] = self._columns[fact].tolist()
+        value = values[self._index[name]]
         if not isinstance(value, bytes):
-            return value.item()
+            return value
         try:
             return decode_text(value)
         except ValueError as error:

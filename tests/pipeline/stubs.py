@@ -39,10 +39,12 @@ STUBS = """
 import json, sys, types
 from pathlib import Path
 import numpy as np
-from pipeline.commands.status import read_status
+from pipeline.commands.status import find_status, read_status
 from pipeline.runs.opening import open_run
 
-Path("told.json").write_text(json.dumps([vars(stage) for stage in read_status(open_run()).stages]))
+told = find_status()
+assert told == read_status(open_run()), "what is said without a look at each clip is what a look at each says"
+Path("told.json").write_text(json.dumps([vars(stage) for stage in told.stages]))
 
 from models.training.metrics import EpochMetrics
 from pipeline.session import session
@@ -101,7 +103,12 @@ def stand_in(name, **contents):
 
 stand_in("pipeline.report.publish", publish=publish)
 stand_in("pipeline.stages.ready", check_ready=lambda *run, **how: None)
-stand_in("pipeline.stages.device", check_devices=lambda *run, **how: None, find_device=lambda *run: "cpu")
+stand_in(
+    "pipeline.stages.device",
+    check_devices=lambda *run, **how: None,
+    find_device=lambda *run: "cpu",
+    describe_idle_precision=lambda *run: "",
+)
 session.Session.work = work
 seed_trainings.train = train
 """

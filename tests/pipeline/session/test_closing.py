@@ -6,7 +6,7 @@ from rich.console import Console
 
 from pipeline.chain import REPORT_TITLE
 from pipeline.progress import StageState
-from pipeline.runs.outcome.ledger import LedgerRow
+from pipeline.runs.outcome.ledger import LedgerRow, count_statuses
 from pipeline.runs.outcome.rates import Rate
 from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
 
@@ -26,7 +26,7 @@ def test_clips_are_counted_by_split_and_status():
         LedgerRow("w/a", "test", "missing_file", "missing_file"),
         LedgerRow("w/b", "test", "decode_error", "missing_file"),
     ]
-    assert lines(make_clips_table(rows)) == [
+    assert lines(make_clips_table(count_statuses(rows))) == [
         ["train", "2", "sound", "2", ""],
         ["", "", "picture", "1", "no_face 1"],
         ["test", "2", "sound", "0", "decode_error 1, missing_file 1"],

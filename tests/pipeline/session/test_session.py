@@ -27,14 +27,14 @@ FailureNotes.note = note_and_die
 CHANGE_AFTER_THE_PLAN = """
 import subprocess, sys
 from pathlib import Path
-from pipeline.runs import locking
-open_run = locking.open_run
+from pipeline.session import process_session
+open_run = process_session.open_run
 def open_and_change(*what, **how):
     run = open_run(*what, **how)
     ended = subprocess.run([sys.executable, "-m", "store", *{command}], capture_output=True, text=True)
     Path("told.txt").write_text(f"{{ended.returncode}} {{ended.stdout}}{{ended.stderr}}")
     return run
-locking.open_run = open_and_change
+process_session.open_run = open_and_change
 """
 
 

@@ -174,6 +174,7 @@ def test_a_clip_that_is_never_readable_stops_no_run_and_is_done_when_it_is(workp
         row = workplace.ledger()[name]
         assert (row["sound"], row["picture"]) == ("missing_file", "missing_file")
         assert "cannot be read: Input/output error; the next run tries again" in row["sound_message"]
+        assert not (workplace.folder / "runs/settled.json").exists()  # what reading found is not known without reading
     assert "no file that can be read" in (workplace.folder / "runs/latest/report.json").read_text()
     # It can be read again: `status` says so, and the next run does it.
     told = workplace.command("status")

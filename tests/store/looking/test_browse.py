@@ -272,6 +272,29 @@ def test_only_pages_of_what_has_changed_are_written(store, pages, tmp_path, caps
 
 
 @needs_browser
+def test_processes_write_the_pages_that_threads_write(store, pages, tmp_path, monkeypatch):
+    root, _ = store
+    monkeypatch.setattr("store.looking.browse._PAGES_A_PROCESS", 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    arguments = ["browse", str(root), "-o", str(tmp_path / "others"), "--ledger", str(tmp_path / "ledger.csv")]
+    assert main(arguments) == 0
+    names = {str(path.relative_to(pages)) for path in pages.rglob("*") if path.is_file()}
+    others = {str(path.relative_to(tmp_path / "others")) for path in (tmp_path / "others").rglob("*") if path.is_file()}
+    assert names == others
+    assert len(names) >= 3 + 6
+    for name in names:
+        assert (pages / name).read_bytes() == (tmp_path / "others" / name).read_bytes(), name
+
+
+def test_what_a_process_cannot_read_is_said_by_the_command(store, tmp_path, monkeypatch, capsys):
+    root, assigned = store
+    shard_path(root, "faces", FINGERPRINTS["faces"], assigned["w/a"]).write_bytes(b"no shard")
+    monkeypatch.setattr("store.looking.browse._PAGES_A_PROCESS", 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    assert main(["browse", str(root), "-o", str(tmp_path / "pages")]) == 2
+    assert f"{assigned['w/a']}.h5" in capsys.readouterr().err
+
+
 def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
     (tmp_path / "ledger.csv").write_text("utterance,split,arousal,valence\nv/a,train,0.5,-0.5\nw/a,test,,\n")
     curve = Curve([0.1, 0.2, 0.3], [0.2, None, 0.4], [0.0, None, -0.4])

@@ -1,0 +1,84 @@
+"""The session of a run since whose last look nothing has changed: no clip is looked at, and the same is said."""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.chain import REPORT_TITLE
+from pipeline.progress import Progress, log_to, logger, open_log
+from pipeline.runs.beginning import remove_leftovers_beside
+from pipeline.runs.opening import Frame
+from pipeline.runs.outcome.describing import FORBIDDEN
+from pipeline.runs.outcome.failures import clear_failures
+from pipeline.session.closing import (
+    NEXT_WITH_REPORT,
+    NEXT_WITHOUT_TRAINING,
+    log_stages,
+    make_clips_table,
+    make_stages_table,
+    print_end,
+    print_report,
+)
+from pipeline.training.settled import Settled
+from store.layout import listings_folder
+
+
+class SettledSession:
+    """What is left to be done where nothing is to do; see `Session`.
+
+    Args:
+        frame: Of the run.
+        settled: What the last run has left.
+        lock: What is let go when the session is closed: the store's lock.
+    """
+
+    is_settled = True
+
+    def __init__(self, frame: Frame, settled: Settled, lock: contextlib.ExitStack) -> None:
+        self._frame = frame
+        self._settled = settled
+        self._lock = lock
+        self._progress = Progress()
+        self._started = time.monotonic()
+        self._log: Path | None = None
+        self.is_whole: Callable[[], bool] = lambda: True
+
+    def begin(self, *, changes_store: bool) -> None:
+        """Do as `Session.begin` does where nothing is to do."""
+        frame = self._frame
+        if changes_store:
+            os.utime(listings_folder(frame.store) / f"{frame.name}.json")  # the newest listing is the one that counts
+            remove_leftovers_beside(frame.store, frame.fingerprints, frame.folder)
+        try:
+            clear_failures(frame.folder)
+            self._log = open_log(frame.folder / "logs", self._progress.console)
+        except OSError as error:
+            if error.errno not in FORBIDDEN:
+                raise
+            log_to(self._progress.console, logging.NullHandler())
+        for warning in self._settled.warnings:
+            logger.warning("%s", warning)
+        results = [(REPORT_TITLE, 1)] if self._settled.trains else []
+        for title, _ in (*self._settled.stages, *self._settled.networks, *results):
+            self._progress.expect(title, 0)
+
+    def close(self) -> None:
+        """Print what there is, and let everything go."""
+        with self._lock:
+            self._progress.stop()
+            console, settled = self._progress.console, self._settled
+            console.print(make_clips_table(settled.counts))
+            console.print(make_stages_table(self._progress.stages, dict(settled.stages)))
+            log_stages(self._progress.stages)
+            logger.info("nothing has changed since the last run, which found everything there")
+            report = self._frame.folder / "latest" / "report.json"
+            is_reported = settled.trains and report.exists()
+            if is_reported:
+                print_report(report, self._frame.folder)
+            following = NEXT_WITH_REPORT if is_reported else "valar run"
+            if self._frame.untrainable:
+                following = NEXT_WITHOUT_TRAINING
+            print_end(console, time.monotonic() - self._started, self._log, following)

@@ -1,0 +1,214 @@
+"""A run that found everything there leaves a digest of all that it looked at: the next one need not look at each clip.
+
+There is one rule for "nothing to do", that of the tasks. This module only tells that nothing has changed of what they
+ask since they last said so; where anything has, or there is a doubt, they are asked again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.training.version import TRAINING_VERSION
+from pipeline.chain import NETWORK_TITLES
+from pipeline.dataset.folder_look import look_into
+from pipeline.errors import UserError
+from pipeline.runs.fingerprints import compute_fingerprint
+from pipeline.runs.old_checkpoints import NEEDED
+from pipeline.runs.opening import Frame, digest_tables
+from pipeline.runs.outcome.ledger import count_statuses
+from pipeline.training.data import TrainingData
+from pipeline.training.experiment import REPORT_VERSION
+from store import files
+from store.layout import listings_folder, plans_folder, stage_folder
+from store.records.erased import erased_path
+
+#: In the folder of runs.
+FILE = "settled.json"
+_VERSION = 1
+_PACKAGES = ("models", "pipeline", "store")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a run with nothing to do looked at, and what it says at its end.
+
+    Attributes:
+        looks: digest of each kind of thing that was looked at.
+        folders: the folders of videos that were looked into.
+        trains: whether trainings and report were there, too, and not the features alone.
+        stages: title of each stage to the number of clips with its features.
+        networks: title of each network to the number of its trainings; none without `trains`.
+        statuses: split, "sound" or "picture", and the number of clips by status.
+        missing: number of utterances that never had a file.
+        vanished: number of utterances whose file is gone.
+        present: number of utterances with a file.
+        warnings: a sentence each.
+    """
+
+    looks: Mapping[str, str]
+    folders: list[str]
+    trains: bool
+    stages: list[tuple[str, int]]
+    networks: list[tuple[str, int]]
+    statuses: list[tuple[str, str, Mapping[str, int]]]
+    missing: int
+    vanished: int
+    present: int
+    warnings: list[str]
+
+    @property
+    def counts(self) -> dict[tuple[str, str], Counter[str]]:
+        """The statuses as `count_statuses` gives them."""
+        return {(split, part): Counter(counts) for split, part, counts in self.statuses}
+
+
+def find_settled(frame: Frame, *, trains: bool) -> Settled | None:
+    """Find what the last run left, where all that it looked at is as it was.
+
+    Args:
+        frame: Of the run that is asked for.
+        trains: Whether trainings and report have to be there, too.
+
+    Returns:
+        None where anything has changed, or may have.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError, UserError):
+        content = json.loads((frame.folder / FILE).read_text(encoding="utf-8"))
+        if content.pop("format_version") != _VERSION:
+            return None
+        settled = Settled(**content)
+        looks = settled.looks
+        if (
+            settled.trains >= trains
+            and looks["frame"] == _look_at_frame(frame)
+            and looks["tables"] == digest_tables(frame.settings) != ""
+            and looks["made"] == look_at_made(frame)
+        ):
+            seen = look_into(Path(frame.settings.dataset.videos), settled.folders)
+            if seen.is_sure and looks["folders"] == seen.digest:
+                return settled
+    return None
+
+
+def write_settled(data: TrainingData, made: str, *, trains: bool, num_trainings: int) -> None:
+    """Leave what a run has looked at that found everything there, unless more was looked at than can be told again.
+
+    Args:
+        data: The statuses of the run's clips.
+        made: What `look_at_made` gave, before the tasks' own rule said that there is nothing to do.
+        trains: Whether trainings and report are there, too.
+        num_trainings: Number of seeds, each with a training of every network.
+    """
+    run, frame = data.run, Frame.of(data.run)
+    if run.folders is None or not run.folders.is_sure or not run.tables or _rests_on_more(data):
+        return
+    if not run.are_tables_current():
+        return
+    present = len(run.plan.assigned) - len(run.plan.vanished)
+    settled = Settled(
+        looks={
+            "frame": _look_at_frame(frame),
+            "tables": run.tables,
+            "made": made,
+            "folders": run.folders.digest,
+        },
+        folders=run.folders.names,
+        trains=trains,
+        stages=[(title, present) for title in run.titles.values()],
+        networks=[(title, num_trainings) for title in NETWORK_TITLES.values() if trains],
+        statuses=[(*key, dict(counts)) for key, counts in count_statuses(data.ledger.values()).items()],
+        missing=len(run.plan.missing),
+        vanished=len(run.plan.vanished),
+        present=present,
+        warnings=list(run.dataset.warnings),
+    )
+    with contextlib.suppress(OSError, UnicodeEncodeError):  # nothing depends on it
+        files.write_json(frame.folder / FILE, {"format_version": _VERSION, **asdict(settled)})
+
+
+def _rests_on_more(data: TrainingData) -> bool:
+    """Tell whether the outcome rests on what is not looked at again: files that could not be read, other stage sets."""
+    run = data.run
+    if run.plan.rests_on_more or run.plan.new or run.taken or run.sound_again or run.read_again:
+        return True
+    return any(
+        row.shard and ("missing_file" in (row.sound, row.picture) or _lacks_feature(row.features))
+        for row in data.ledger.values()
+    )
+
+
+def _lacks_feature(states: Mapping[str, Any]) -> bool:
+    return any(state.status == "missing_file" for state in states.values())
+
+
+def _look_at_frame(frame: Frame) -> str:
+    """Digest the settings, the weights and the code."""
+    settings = frame.settings
+    named = (settings.dataset.videos, frame.store, frame.folder)
+    return compute_fingerprint(
+        {
+            "code": [_VERSION, TRAINING_VERSION, REPORT_VERSION, [*_list_code()]],
+            "settings": settings.describe(),
+            "features": [repr(feature) for feature in settings.features],
+            "stages": frame.stages,
+            "fingerprints": frame.fingerprints,
+            "weights": {name: found.sha256 for name, found in frame.weights.items()},
+            "places": [str(Path(path).resolve()) for path in named],
+        }
+    )
+
+
+def _list_code() -> Iterator[str]:
+    """Say of each file of the code when it was changed: another release may look at more."""
+    for package in _PACKAGES:
+        for folder, _, names in os.walk(_ROOT / package):
+            yield from _list_files(Path(folder), ".py") if names else ()
+
+
+def look_at_made(frame: Frame) -> str:
+    """Digest what runs have made, before the rule for "nothing to do" is asked about it.
+
+    That is the listing, plans, shards, the ledger, checkpoints and the report.
+    """
+    store, runs = frame.store, frame.folder
+    sha256 = hashlib.sha256()
+    for path in (erased_path(store), listings_folder(store) / f"{frame.name}.json", runs / "ledger.csv", runs / NEEDED):
+        sha256.update(_digest_file(path))
+    folders = [(plans_folder(store), ".json")]
+    folders += [(stage_folder(store, stage, name), ".h5") for stage, name in frame.fingerprints.items()]
+    folders += [(folder, "") for folder in sorted((runs / "checkpoints").glob("*"))]
+    for folder, ending in folders:
+        sha256.update("\n".join([f"{folder}", *_list_files(folder, ending), ""]).encode(errors="surrogateescape"))
+    latest = runs / "latest"
+    for link in (latest, latest / "browse"):
+        sha256.update(os.fsencode(link.readlink() if link.is_symlink() else "") + b"\n")
+    sha256.update(_digest_file(latest / "report.json"))
+    return sha256.hexdigest()
+
+
+def _digest_file(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except (FileNotFoundError, NotADirectoryError):
+        return b"absent"
+
+
+def _list_files(folder: Path, ending: str) -> list[str]:
+    """Say of each file in a folder its size and when it was changed; sorted."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(ending) and not entry.name.startswith("."):
+                    status = entry.stat()
+                    found.append(f"{entry.name}/{status.st_size} {status.st_mtime_ns}")
+    except (FileNotFoundError, NotADirectoryError):
+        return ["absent"]
+    return sorted(found)

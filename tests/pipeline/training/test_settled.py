@@ -1,0 +1,151 @@
+"""What a run leaves that found everything there, and what makes it look at each clip again."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.pipeline.conftest import ROOT
+
+#: Each line is a change that a seal could miss: a path, and what is done to the first file of that name.
+CHANGES = """
+train.csv: append
+validation.csv: remove
+videos/train/1.mp4: remove
+videos/train/1.mp4: touch
+videos/train/1.mp4: other bytes
+videos/train/1.mp4: forbid
+videos/train/1.mp4: link to nothing
+videos/train/1.mkv: make
+videos/train/1.srt: make
+videos/train.mp4: make
+videos/more/1.mp4: make
+videos/train: rename
+store/erased.json: make
+store/roots/NAME.json: append
+store/shards/*.json: remove
+store/shards/0123456789abcdef.json: make
+store/wav/*/*.h5: remove
+store/stft/*/*.h5: remove
+store/stft/*/*.h5: touch
+store/frames/*/*.h5: remove
+store/faces/*/*.h5: remove
+store/embeddings/*/*.h5: append
+store/embeddings: rename
+runs/ledger.csv: remove
+runs/ledger.csv: append
+runs/latest: remove
+runs/reports/*/report.json: remove
+runs/reports/*/browse: remove
+runs/checkpoints/anet-*/best.pt: remove
+runs/checkpoints/joint-*/training.json: remove
+runs/needed.json: remove
+runs/settled.json: damage
+"""
+
+SCRIPT = """
+import os, shutil, sys
+from pathlib import Path
+from pipeline.runs.opening import read_frame
+from pipeline.training.settled import find_settled
+
+def append(path):
+    with path.open("ab") as file:
+        file.write(b"\\n")
+
+def other_bytes(path):
+    path.write_bytes(path.read_bytes()[::-1])  # as many, at another time
+
+def link_to_nothing(path):
+    path.unlink()
+    path.symlink_to("nothing")
+
+def make(path):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+
+ACTIONS = {
+    "append": append, "other bytes": other_bytes, "link to nothing": link_to_nothing, "make": make,
+    "remove": Path.unlink, "touch": lambda path: os.utime(path, ns=(1, 1)), "forbid": lambda path: path.chmod(0),
+    "rename": lambda path: path.rename(path.with_name("aside")), "damage": lambda path: path.write_text('{"a": 1'),
+}
+frame = read_frame(trains=True)
+shutil.copytree(".", "../kept", symlinks=True)
+for change in sys.argv[1:]:
+    assert find_settled(frame, trains=True) is not None, f"before {change}"
+    place, _, action = change.partition(": ")
+    place = place.replace("NAME", frame.name)  # the place that it was copied from has a listing, too
+    path = next(iter(sorted(Path().glob(place))), Path(place))
+    ACTIONS[action](path)
+    print(change, "-" if find_settled(frame, trains=True) is None else "NOT SEEN")
+    # As it was, times included; a folder that was made goes.
+    path.with_name("aside").exists() and path.with_name("aside").rename(path)
+    if path.is_file() or path.is_symlink():
+        path.unlink()
+    kept = Path("../kept") / path
+    if kept.is_symlink() or kept.is_file():
+        shutil.copy2(kept, path, follow_symlinks=False)
+    elif not any(path.parent.iterdir()):
+        path.parent.rmdir()
+"""
+
+
+@pytest.fixture
+def settled(stub_place):
+    """A place in which a run has found everything there."""
+    stub_place.run_stubs()
+    assert (stub_place.folder / "runs" / "settled.json").exists()
+    return stub_place
+
+
+def run_script(place, *words, code=SCRIPT):
+    command = [sys.executable, "-c", code, *words]
+    environment = {"PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"}
+    return subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True)
+
+
+def test_each_change_is_seen(settled):
+    changes = CHANGES.strip().splitlines()
+    ended = run_script(settled, *changes)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [f"{change} -" for change in changes]
+
+
+def without_times(text):
+    return re.sub(r"[\d.]+ s in all.*", "", text)
+
+
+def test_a_run_says_the_same_whether_or_not_it_looks_at_each_clip(settled):
+    rows = settled.rows("train")
+    settled.write_rows("train", [*rows, settled.row("gone/1.mp4"), ",,,,,0.5,0.5,1"])  # a missing file, a warning
+    settled.run_stubs()
+    (settled.folder / "runs" / "settled.json").unlink()
+    told = []
+    for _ in range(2):
+        ended = settled.run()
+        status = subprocess.run(
+            [sys.executable, "-m", "pipeline", "status", "--json"],
+            cwd=settled.folder,
+            env={"PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"},
+            capture_output=True,
+            text=True,
+        )
+        log = max((settled.folder / "runs" / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
+        told.append((ended.returncode, without_times(ended.stdout), without_times(ended.stderr), status.stdout))
+    assert told[0] == told[1]
+    assert told[0][0] == 0
+    assert "it names no video and no utterance" in told[0][2]
+    assert json.loads(told[0][3])["missing"] == 1
+    assert "nothing has changed since the last run" in log.read_text()
+
+
+def test_features_alone_say_nothing_of_trainings(settled):
+    (settled.folder / "runs" / "settled.json").unlink()
+    assert settled.run(task="Features").returncode == 0
+    code = (
+        "from pipeline.runs.opening import read_frame\nfrom pipeline.training.settled import find_settled\n"
+        "print([find_settled(read_frame(), trains=trains) is not None for trains in (False, True)])"
+    )
+    assert run_script(settled, code=code).stdout == "[True, False]\n"
