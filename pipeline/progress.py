@@ -27,6 +27,9 @@ from rich.progress import Progress as RichProgress
 #: Between two plain lines of one stage, seconds.
 PLAIN_INTERVAL_SECONDS = 10.0
 
+#: Columns from which on a bar has room for a whole note beside it.
+_WIDE = 130
+
 logger = logging.getLogger("valar")
 
 
@@ -113,14 +116,21 @@ class Progress:
             state = self.stages[name]
             state.seconds, state._started = state.elapsed, None
 
-    def tick(self, name: str, note: str = "") -> None:
-        """Count one clip or epoch as done."""
+    def tick(self, name: str, note: str = "", brief: str = "") -> None:
+        """Count one clip or epoch as done.
+
+        Args:
+            name: Of the stage.
+            note: What else to say of it.
+            brief: The same for a bar on a narrow terminal, in ten letters or so.
+        """
         state = self.stages[name]
         state.done += 1
         state.note = note
         if self._bars is not None:
             if state.bar is not None:
-                self._bars.update(state.bar, completed=state.done, rate=f"{state.rate:.3g} {state.unit}/s", note=note)
+                shown = note if self.console.width >= _WIDE else brief
+                self._bars.update(state.bar, completed=state.done, rate=f"{state.rate:.3g} {state.unit}/s", note=shown)
         elif state.done == state.total or time.monotonic() - state._printed >= PLAIN_INTERVAL_SECONDS:
             state._printed = time.monotonic()
             self.console.print(state.describe(), markup=False, highlight=False, soft_wrap=True)

@@ -245,6 +245,7 @@ class Session:
                     title,
                     f"{which}loss {m.loss:.4f}, {on} {m.total_ccc:.3f}, "
                     f"{m.num_train / m.train_seconds:.3g} utterances/s",
+                    f"CCC {m.total_ccc:.3f}",
                 ),
             )
 

@@ -1,6 +1,7 @@
 """What is shown of steps where there is no terminal."""
 
 import io
+import re
 
 from rich.console import Console
 
@@ -46,3 +47,18 @@ def test_a_stage_whose_work_is_counted_while_it_is_at_work_has_its_time(monkeypa
             shown.tick("pages of clips")
     state = shown.stages["pages of clips"]
     assert (state.done, state.elapsed, state.rate) == (2, 5.0, 0.4)
+
+
+def test_a_bar_has_its_numbers_whole_on_a_terminal_of_80_columns():
+    for width, told in ((80, "CCC -0.038"), (140, "loss 0.4969, validation CCC -0.038, 37.4 utterances/s")):
+        shown = io.StringIO()
+        bars = progress.Progress(Console(file=shown, width=width, force_terminal=True))
+        bars.expect("train ANet", 1000, "epochs")
+        with bars.working("train ANet"):
+            bars.tick("train ANet", "loss 0.4969, validation CCC -0.038, 37.4 utterances/s", "CCC -0.038")
+        bars.stop()
+        last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()).strip().splitlines()[-1]
+        assert "train ANet" in last
+        assert told in last
+        assert "1/1000" in last
+        assert "…" not in last

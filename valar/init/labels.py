@@ -233,7 +233,8 @@ def assign_splits(tables: Sequence[Table]) -> tuple[dict[str, list[tuple[str, ..
         is_held_out = (row[0] if by_video else f"{row[0]}/{row[1]}") in held_out
         splits["validation" if is_held_out else "train"].append(row)
     what = "videos" if by_video else "clips"
-    rule = f"no split is named: {len(held_out)} of the {what} are held out for validation, chosen by their names"
+    are = "is" if len(held_out) == 1 else "are"
+    rule = f"no split is named: {len(held_out)} of the {what} {are} held out for validation, chosen by their names"
     if not by_video:
         rule += "; a speaker may then be in both, which flatters the score: name the split in a column `split`"
     return splits, columns, rule
