@@ -19,8 +19,20 @@ from store.records.listings import Listing
 from store.records.plans import Member
 from store.shard.reader import Shard
 
-#: A file's sha256, hexadecimal; sound and picture need the same clip's.
-compute_file_digest = functools.lru_cache(maxsize=4096)(compute_sha256)
+
+def compute_file_digest(path: Path) -> str:
+    """Give a file's sha256, hexadecimal; it is read once as long as its size and time stay, as two stages ask for it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    status = path.stat()
+    return _compute_digest(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _compute_digest(path: Path, size: int, mtime_ns: int) -> str:
+    return compute_sha256(path)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ def _find_settled(
     settled = find_settled(frame, trains=trains)
     if settled is None:
         return None
-    session = SettledSession(frame, settled, lock)
+    session = SettledSession(frame, settled, lock, trains=trains)
     session.begin(changes_store=changes_store)
     return session
 

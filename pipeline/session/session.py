@@ -229,7 +229,7 @@ class Session:
     def remember(self) -> None:
         """Write down what later commands ask: what the shards say, and which checkpoints `gc` is to let alone."""
         self.run.remember_tables()
-        if self._predict is None and not self.run.untrainable:
+        if self._trains:
             note_needed([self.experiment, *self._folds])
 
     def train(self, network: str, fingerprint: str) -> None:
@@ -351,12 +351,12 @@ class Session:
             return "valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"
         if self.run.untrainable:
             return NEXT_WITHOUT_TRAINING
-        return NEXT_WITH_REPORT if self.experiment.report_path.exists() else "valar run"
+        return NEXT_WITH_REPORT if self._trains and self.experiment.report_path.exists() else "valar run"
 
     def _print_results(self) -> None:
         """Print the scores and where the report is, or where the predictions are."""
         if self._predict is not None:
             if self.predictions.are_there:
                 self.predictions.print()
-        elif not self.run.untrainable and self.experiment.report_path.exists():
+        elif self._trains and self.experiment.report_path.exists():
             print_report(self.experiment.report_path, self.run.folder)

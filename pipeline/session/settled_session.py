@@ -33,14 +33,16 @@ class SettledSession:
         frame: Of the run.
         settled: What the last run has left.
         lock: What is let go when the session is closed: the store's lock.
+        trains: Whether trainings and report were asked for, and not the features alone.
     """
 
     is_settled = True
 
-    def __init__(self, frame: Frame, settled: Settled, lock: contextlib.ExitStack) -> None:
+    def __init__(self, frame: Frame, settled: Settled, lock: contextlib.ExitStack, *, trains: bool) -> None:
         self._frame = frame
         self._settled = settled
         self._lock = lock
+        self._trains = trains
         self._progress = Progress()
         self._started = time.monotonic()
         self._log: Path | None = None
@@ -61,8 +63,8 @@ class SettledSession:
             log_to(self._progress.console, logging.NullHandler())
         for warning in self._settled.warnings:
             logger.warning("%s", warning)
-        results = [(REPORT_TITLE, 1)] if self._settled.trains else []
-        for title, _ in (*self._settled.stages, *self._settled.networks, *results):
+        results = [*self._settled.networks, (REPORT_TITLE, 1)] if self._trains else []
+        for title, _ in (*self._settled.stages, *results):
             self._progress.expect(title, 0)
 
     def close(self) -> None:
@@ -75,7 +77,7 @@ class SettledSession:
             log_stages(self._progress.stages)
             logger.info("nothing has changed since the last run, which found everything there")
             report = self._frame.folder / "latest" / "report.json"
-            is_reported = settled.trains and report.exists()
+            is_reported = self._trains and report.exists()
             if is_reported:
                 print_report(report, self._frame.folder)
             following = NEXT_WITH_REPORT if is_reported else "valar run"

@@ -10,7 +10,7 @@ from pipeline.dataset.utterances import Dataset
 from pipeline.errors import TransientError
 from pipeline.media import write_clip
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run, compute_file_digest
+from pipeline.runs.run import Run
 from pipeline.settings.config import Settings
 from pipeline.stages.frames import extract_frames
 from pipeline.stages.shard_job import ShardJob
@@ -32,7 +32,6 @@ def videos(tmp_path):
     frames = [np.full((32, 32, 3), 90, np.uint8)] * 5
     for name in ("a", "b", "c"):
         write_clip(folder / f"{name}.mp4", frames, frame_rate=25, samples=tone, sample_rate=16000)
-    compute_file_digest.cache_clear()
     return folder.parent
 
 

@@ -117,14 +117,15 @@ def without_times(text):
     return re.sub(r"[\d.]+ s in all.*", "", text)
 
 
-def test_a_run_says_the_same_whether_or_not_it_looks_at_each_clip(settled):
+@pytest.mark.parametrize("task", ["FullRun", "Features"])
+def test_a_run_says_the_same_whether_or_not_it_looks_at_each_clip(settled, task):
     rows = settled.rows("train")
     settled.write_rows("train", [*rows, settled.row("gone/1.mp4"), ",,,,,0.5,0.5,1"])  # a missing file, a warning
     settled.run_stubs()
     (settled.folder / "runs" / "settled.json").unlink()
     told = []
     for _ in range(2):
-        ended = settled.run()
+        ended = settled.run(task=task)
         status = subprocess.run(
             [sys.executable, "-m", "pipeline", "status", "--json"],
             cwd=settled.folder,
