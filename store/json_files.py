@@ -39,7 +39,7 @@ def reading_json(path: Path, known_version: int | None, next_step: str) -> Itera
         raise StoreError(f"{path} cannot be read ({error.strerror or error})") from error
     except KeyError as error:
         raise StoreError(f"{path} is damaged (it has no {error}); {next_step}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{path} is damaged ({error}); {next_step}") from error
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from store import files
 from store.catalog.clip import Clip
 from store.errors import StoreError
+from store.text import escape
 
 #: What a picture's file may end in.
 PICTURE_ENDINGS = (".png", ".jpg", ".svg", ".pdf")
@@ -82,7 +83,7 @@ def plot_utterance(clip: Clip, path: Path) -> None:
         raise StoreError(f"{clip.name} has neither sound nor faces in this store; see `why`")
     rows, faces = read_faces(clip)
     figure = Figure(figsize=(10, 7), layout="constrained")
-    figure.suptitle(clip.name)
+    figure.suptitle(escape(clip.name), parse_math=False)  # a $ in a name begins no formula
     top, middle, bottom = figure.subplots(3, 1, height_ratios=(3, 1.2, 1.4))
     _plot_spectrogram(clip, figure, top)
     _plot_sheet(clip, faces, rows, middle)
@@ -91,11 +92,15 @@ def plot_utterance(clip: Clip, path: Path) -> None:
         figure.savefig(partial, dpi=100, format=path.suffix.lstrip(".").lower() or "png")
 
 
+def _say(axes: Any, text: str) -> None:
+    axes.text(0.5, 0.5, escape(text), ha="center", transform=axes.transAxes, parse_math=False)
+
+
 def _plot_spectrogram(clip: Clip, figure: Any, axes: Any) -> None:
     axes.set_title("sound", loc="left", fontsize=9)
     shard = clip.find_shard("stft")
     if shard is None or shard.fact(clip.name, "length") == 0:
-        axes.text(0.5, 0.5, clip.messages.get("stft", "no sound"), ha="center", transform=axes.transAxes)
+        _say(axes, clip.messages.get("stft", "no sound"))
         axes.set_axis_off()
         return
     levels = compute_decibels(clip.stft)
@@ -109,7 +114,7 @@ def _plot_sheet(clip: Clip, faces: list[np.ndarray], rows: np.ndarray, axes: Any
     axes.set_axis_off()
     axes.set_title("faces", loc="left", fontsize=9)
     if not faces:
-        axes.text(0.5, 0.5, clip.messages.get("faces", "no crops are kept"), ha="center", transform=axes.transAxes)
+        _say(axes, clip.messages.get("faces", "no crops are kept"))
         return
     axes.imshow(np.hstack(faces))
     for number, time in enumerate(clip.face_times[rows]):

@@ -339,6 +339,7 @@ def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
             "'x' is not a finite number",
         ),
         ({"clips": []}, "clips is"),
+        ({"clips": {"v/a": {"file": "", "start": 10**400, "predictions": {}}}}, "is damaged (int too large"),
     ],
 )
 def test_results_that_are_damaged_are_one_sentence(store, tmp_path, capsys, change, said):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from store import FeatureStore, StoreError
 from store.looking.plots import compute_decibels, decode_jpeg, pick_rows, plot_utterance, read_faces
-from tests.store.stores import FINGERPRINTS
+from tests.store.stores import FINGERPRINTS, make_store
 
 
 def test_levels_are_decibels_below_the_loudest():
@@ -62,3 +62,10 @@ def test_a_clip_of_which_there_is_nothing_to_draw_is_refused(store, tmp_path):
     with pytest.raises(StoreError, match="w/a has neither sound nor faces in this store; see `why`"):
         plot_utterance(FeatureStore(root)["w/a"], tmp_path / "clip.png")
     assert not (tmp_path / "clip.png").exists()
+
+
+def test_a_name_is_no_formula_and_draws_no_sign_that_steers(tmp_path):
+    name = "v$\\x$/a$_{$^"
+    make_store(tmp_path / "store", {"one": {name: (40, 0)}})
+    plot_utterance(FeatureStore(tmp_path / "store")[name], tmp_path / "clip.png")
+    assert (tmp_path / "clip.png").stat().st_size > 0
