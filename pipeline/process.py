@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import NoReturn
 
+from store.text import escape_lines
+
 #: Exit code of wrong use and of input that cannot be used, as of every command.
 UNUSABLE = 2
 
@@ -39,7 +41,7 @@ def collecting_later() -> Iterator[None]:
 
 def leave(error: Exception | str) -> NoReturn:
     """End the process with a sentence: Luigi would print a traceback of anything but SystemExit."""
-    print(error, file=sys.stderr, flush=True)
+    print(escape_lines(str(error)), file=sys.stderr, flush=True)
     raise SystemExit(UNUSABLE) from None
 
 

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             text = format_side_by_side(result, arguments.resample)
             problems = [problem for found in result["files"] for problem in found["problems"]]
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(escape_lines(str(error)), file=sys.stderr)
         return 2
     as_json = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
     print(escape_json(as_json) if arguments.json else escape_lines(text))

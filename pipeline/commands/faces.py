@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.progress import show_steps
 from pipeline.settings import config
 from store.files import write_soon
-from store.text import format_count
+from store.text import escape, escape_lines, format_count
 
 if TYPE_CHECKING:
     from pipeline import media
@@ -64,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         faces, notes = _draw(arguments)
     except (UserError, WeightsError, ValueError) as error:
-        print(error, file=sys.stderr)
+        print(escape_lines(str(error)), file=sys.stderr)
         return 2
     except media.MediaError as error:
-        print(f"{arguments.video}: {error.status}: {error}", file=sys.stderr)
+        print(escape(f"{arguments.video}: {error.status}: {error}"), file=sys.stderr)
         return 1
     print("; ".join(filter(None, [describe(faces), *notes])))
     print(arguments.output)

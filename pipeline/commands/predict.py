@@ -27,7 +27,7 @@ from pipeline.training.combining import MEAN
 from pipeline.training.data import TrainingData
 from pipeline.training.windows import cut_windows, measure_seconds, place_windows, read_face_times
 from store.files import replacing, write_text
-from store.text import format_count
+from store.text import escape_lines, format_count
 
 if TYPE_CHECKING:
     from pipeline.prediction.predictors import Ensemble
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _predict(arguments)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(escape_lines(str(error)), file=sys.stderr)
         return 2
 
 

@@ -18,7 +18,7 @@ from pipeline.report.scoring import DIMENSIONS, compare_both, format_comparison,
 from pipeline.report.tables import format_rows, print_tables, title_of
 from pipeline.runs.outcome.report_json import REPORT_JSON, read_report_json
 from pipeline.settings import config
-from store.text import escape, escape_json, format_count
+from store.text import escape, escape_json, escape_lines, format_count
 
 HELP = "show a report's tables, or set two reports side by side"
 HEADER = ("", "arousal", "valence", "total", "scored")
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         config.load()
         content = read_report(arguments.folder or Path(config.run().root) / "latest").content
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(escape_lines(str(error)), file=sys.stderr)
         return 2
     if arguments.json:
         print(_as_json(content))

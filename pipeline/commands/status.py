@@ -21,7 +21,7 @@ from pipeline.training.outlook import look_ahead
 from pipeline.training.settled import Settled, find_settled
 from store.errors import StoreError
 from store.layout import stage_folder
-from store.text import format_count, render_table
+from store.text import escape_lines, format_count, render_table
 
 HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
 #: Luigi's task to the command that runs it.
@@ -232,7 +232,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         status = find_status(features_only=arguments.task == "Features")
     except (UserError, StoreError) as error:
-        print(error, file=sys.stderr)
+        print(escape_lines(str(error)), file=sys.stderr)
         return 2
     except OSError as error:
         print(describe_failure(error, name_folders()), file=sys.stderr)
@@ -240,6 +240,6 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         json.dumps({**asdict(status), "settled": status.is_settled, "seconds": status.seconds}, indent=2)
         if arguments.json
-        else format_status(status, COMMANDS[arguments.task])
+        else escape_lines(format_status(status, COMMANDS[arguments.task]))
     )
     return 0 if status.is_settled else SOMETHING_TO_DO

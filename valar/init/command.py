@@ -11,7 +11,7 @@ from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
 from store.files import write_text
-from store.text import format_count
+from store.text import escape, escape_lines, format_count
 from valar.closing import say_next
 from valar.init.inventory import Inventory, look_into
 from valar.init.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         lines += cut
         named, files, found = choose_files(inventory, tables)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(escape_lines(str(error)), file=sys.stderr)
         return 2
     for name, text in files.items():
         write_text(Path(name), text)
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.folder, inventory.videos, named, is_trial=arguments.is_trial, label_range=label_range
     )
     write_text(Path(FILE_NAME), settings)
-    print("\n".join([what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"]))
+    print("\n".join(map(escape, [what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"])))
     say_next(next_steps(is_labelled=bool(named["train"]), is_trial=arguments.is_trial))
     return 0
 

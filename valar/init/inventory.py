@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.dataset.names import is_media_ending
 from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
+from store.text import escape
 
 #: How deep below the given folder clips are looked for.
 _DEEPEST = 4
@@ -75,6 +76,13 @@ def _describe(folder: Path, clips: list[Path], csv_files: tuple[Path, ...], othe
     videos = folder.resolve().parent if is_flat else folder / next(iter(holders)).parent
     if is_flat and not folder.is_absolute() and ".." not in folder.parts and folder.parts:
         videos = folder.parent  # as the user wrote it
+    for path in (folder, videos):
+        # It becomes a line of valar.cfg: behind a line break any other setting could stand, such as a program to run.
+        if not str(path).isprintable() or str(path) != str(path).strip():
+            raise UserError(
+                f"{escape(str(path))!r} has control characters, or a space at an end, and cannot stand in valar.cfg; "
+                "rename the folder"
+            )
     pairs = sorted((path.parent.name or folder.resolve().name, path.name) for path in clips)
     first_of: dict[str, str] = {}
     for video, name in pairs:

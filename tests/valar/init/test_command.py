@@ -308,3 +308,32 @@ def test_settings_with_a_per_cent_sign_can_be_read_again(folder):
     settings = read_settings()
     assert settings["dataset"]["videos"] == "."
     assert settings["embeddings"]["weights"] == "random"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x\n[audio]\nffmpeg = evil", "x\r[audio]", "x ", "x\u2028y", "x\x1b[2J"],
+    ids=["line", "return", "space", "mark", "escape"],
+)
+def test_a_folder_s_name_adds_no_setting(folder, capsys, name):
+    """Whoever packs the clips names the folders in them; a setting may name a program to run."""
+    for path in (f"clips/{name}/speaker/1.mp4", f"{name}/speaker/1.mp4"):
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_bytes(b"x")
+    for given in ("clips", name):
+        assert main(["init", given]) == 2
+        err = capsys.readouterr().err
+        assert "cannot stand in valar.cfg; rename the folder" in err
+        assert err.count("\n") == 1
+        assert "\x1b" not in err
+    assert not Path("valar.cfg").exists()
+
+
+def test_names_of_csv_files_steer_no_terminal(folder, capsys):
+    Path("clips/v").mkdir(parents=True)
+    Path("clips/v/1.mp4").write_bytes(b"x")
+    Path("clips/a\x1b[2J.csv").write_text("video,utterance,arousal,valence\nv,1.mp4,0.1,0.2\n")
+    assert main(["init", "clips"]) == 0
+    out = capsys.readouterr().out
+    assert "a\\x1b[2J.csv" in out
+    assert "\x1b" not in out
