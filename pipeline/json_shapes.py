@@ -19,6 +19,12 @@ def text(value: Any, what: str) -> None:
     check_text(value, what)
 
 
+def flag(value: Any, what: str) -> None:
+    """Ask for true or false."""
+    if type(value) is not bool:
+        raise ValueError(f"{what} is {str(value)[:40]!r}, it must be true or false")
+
+
 def count(value: Any, what: str) -> None:
     """Ask for a whole number that is not negative."""
     check_integer(value, what, 0)
@@ -46,6 +52,19 @@ def list_of(shape: Shape) -> Shape:
 
     def check(value: Any, what: str) -> None:
         for place, entry in enumerate(check_list(value, what)):
+            shape(entry, f"{what}[{place}]")
+
+    return check
+
+
+def tuple_of(*shapes: Shape) -> Shape:
+    """Make a shape: a list of as many entries as there are shapes, each of its own."""
+
+    def check(value: Any, what: str) -> None:
+        entries = check_list(value, what)
+        if len(entries) != len(shapes):
+            raise ValueError(f"{what} has {len(entries)} entries, it must have {len(shapes)}")
+        for place, (entry, shape) in enumerate(zip(entries, shapes, strict=True)):
             shape(entry, f"{what}[{place}]")
 
     return check

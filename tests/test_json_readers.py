@@ -10,6 +10,7 @@ OTHERS = {
     "models/weights/digests.py": "models imports nothing of the store; catches all of it",
     "models/features/exported.py": "an archive's own table, whose digest the user has named; catches all of it",
     "pipeline/training/launcher.py": "lines of the processes that it has started",
+    "store/looking/page_worker.py": "lines of the process that has started it, and of those that it has started",
     "pipeline/training/request.py": "written a moment ago by the process that started this one",
     "pipeline/training/record.py": "of a text that it has just made",
     "pipeline/prediction/predicting.py": "a word of the command line; catches all of it",

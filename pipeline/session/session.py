@@ -336,7 +336,10 @@ class Session:
             return
         if not config.is_scheduler_local() or self.failures.told or self.failures.hindrance:
             return
-        made = look_at_made(Frame.of(self.run))
+        try:
+            made = look_at_made(Frame.of(self.run))
+        except OSError:  # the next run looks at each clip, too
+            return
         if not self.is_whole():
             return
         trainings = self.experiment.trainings if self._trains else []

@@ -73,7 +73,9 @@ class SettledSession:
             self._progress.stop()
             console, settled = self._progress.console, self._settled
             console.print(make_clips_table(settled.counts))
-            console.print(make_stages_table(self._progress.stages, dict(settled.stages)))
+            # Of clips whose file is gone the features are kept, and count as those of the others.
+            reused = {title: count + settled.vanished for title, count in settled.stages}
+            console.print(make_stages_table(self._progress.stages, reused))
             log_stages(self._progress.stages)
             logger.info("nothing has changed since the last run, which found everything there")
             report = self._frame.folder / "latest" / "report.json"

@@ -5,11 +5,11 @@ ask since they last said so; where anything has, or there is a doubt, they are a
 """
 
 import contextlib
+import functools
 import hashlib
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from models.training.version import TRAINING_VERSION
 from pipeline.chain import NETWORK_TITLES
 from pipeline.dataset.folder_look import look_into
 from pipeline.errors import UserError
+from pipeline.json_shapes import Shape, by_plain_name, count, flag, list_of, object_of, text, tuple_of
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.old_checkpoints import NEEDED
 from pipeline.runs.opening import Frame, digest_tables
@@ -25,14 +26,39 @@ from pipeline.runs.outcome.ledger import count_statuses
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import REPORT_VERSION
 from store import files
+from store.json_files import read_object
 from store.layout import listings_folder, plans_folder, stage_folder
 from store.records.erased import erased_path
+from store.text import escape_lines
 
 #: In the folder of runs.
 FILE = "settled.json"
 _VERSION = 1
 _PACKAGES = ("models", "pipeline", "store")
 _ROOT = Path(__file__).resolve().parents[2]
+
+
+def _said(value: Any, what: str) -> None:
+    """Ask for text that a terminal shows as it is."""
+    text(value, what)
+    if value != escape_lines(value):
+        raise ValueError(f"{what} has characters that steer a terminal")
+
+
+_COUNTED: Shape = list_of(tuple_of(_said, count))
+_SETTLED = object_of(
+    {
+        "format_version": count,
+        "looks": object_of(dict.fromkeys(("frame", "tables", "made", "folders"), text)),
+        "folders": list_of(text),
+        "trains": flag,
+        "stages": _COUNTED,
+        "networks": _COUNTED,
+        "statuses": list_of(tuple_of(_said, _said, by_plain_name(count))),
+        **dict.fromkeys(("missing", "vanished", "present"), count),
+        "warnings": list_of(_said),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -79,14 +105,17 @@ def find_settled(frame: Frame, *, trains: bool) -> Settled | None:
     Returns:
         None where anything has changed, or may have.
     """
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError, UserError):
-        content = json.loads((frame.folder / FILE).read_text(encoding="utf-8"))
+    _look_at_code()  # now: what is installed while this process works is not what it works with
+    with contextlib.suppress(OSError, ValueError, TypeError, UserError):
+        content = read_object(frame.folder / FILE)
+        _SETTLED(content, FILE)
         if content.pop("format_version") != _VERSION:
             return None
         settled = Settled(**content)
         looks = settled.looks
         if (
             settled.trains >= trains
+            and _has_titles(settled, frame)
             and looks["frame"] == _look_at_frame(frame)
             and looks["tables"] == digest_tables(frame.settings) != ""
             and looks["made"] == look_at_made(frame)
@@ -95,6 +124,17 @@ def find_settled(frame: Frame, *, trains: bool) -> Settled | None:
             if seen.is_sure and looks["folders"] == seen.digest:
                 return settled
     return None
+
+
+def _has_titles(settled: Settled, frame: Frame) -> bool:
+    """Tell whether what is printed of stages, networks and splits are their names."""
+    networks = [*NETWORK_TITLES.values()] if settled.trains else []
+    return (
+        [title for title, _ in settled.stages] == [stage.title for stage in frame.chain.values()]
+        and [title for title, _ in settled.networks] == networks
+        and {split for split, _, _ in settled.statuses} <= {"train", "validation", "test"}
+        and {part for _, part, _ in settled.statuses} <= {"sound", "picture"}
+    )
 
 
 def write_settled(data: TrainingData, made: str, *, trains: bool, num_trainings: int) -> None:
@@ -154,7 +194,7 @@ def _look_at_frame(frame: Frame) -> str:
     named = (settings.dataset.videos, frame.store, frame.folder)
     return compute_fingerprint(
         {
-            "code": [_VERSION, TRAINING_VERSION, REPORT_VERSION, [*_list_code()]],
+            "code": [_VERSION, TRAINING_VERSION, REPORT_VERSION, _look_at_code()],
             "settings": settings.describe(),
             "features": [repr(feature) for feature in settings.features],
             "stages": frame.stages,
@@ -165,17 +205,25 @@ def _look_at_frame(frame: Frame) -> str:
     )
 
 
-def _list_code() -> Iterator[str]:
-    """Say of each file of the code when it was changed: another release may look at more."""
-    for package in _PACKAGES:
-        for folder, _, names in os.walk(_ROOT / package):
-            yield from _list_files(Path(folder), ".py") if names else ()
+@functools.cache
+def _look_at_code() -> list[str]:
+    """Say of each file of the code when it was changed, once a process: another release may look at more."""
+    return [
+        line
+        for package in _PACKAGES
+        for folder, _, names in os.walk(_ROOT / package)
+        if names
+        for line in _list_files(Path(folder), ".py")
+    ]
 
 
 def look_at_made(frame: Frame) -> str:
     """Digest what runs have made, before the rule for "nothing to do" is asked about it.
 
     That is the listing, plans, shards, the ledger, checkpoints and the report.
+
+    Raises:
+        OSError: Something of it cannot be looked at.
     """
     store, runs = frame.store, frame.folder
     sha256 = hashlib.sha256()
@@ -207,8 +255,15 @@ def _list_files(folder: Path, ending: str) -> list[str]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(ending) and not entry.name.startswith("."):
-                    status = entry.stat()
-                    found.append(f"{entry.name}/{status.st_size} {status.st_mtime_ns}")
+                    found.append(f"{entry.name}/{_look_at(entry)}")
     except (FileNotFoundError, NotADirectoryError):
         return ["absent"]
     return sorted(found)
+
+
+def _look_at(entry: os.DirEntry[str]) -> str:
+    try:
+        status = entry.stat()
+    except OSError as error:  # a link that leads nowhere, or in a circle, hides nothing of the files beside it
+        return f"error {error.errno}"
+    return f"{status.st_size} {status.st_mtime_ns}"

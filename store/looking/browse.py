@@ -82,9 +82,12 @@ def write_pages(
     for name in names:
         number = page_number(name)
         key, row = made.get(number, (None, None))
-        if key == keys[name] and f"{number}.html" in there:
+        if key == keys[name] and {f"{number}.html", *([f"{number}.jpg"] if row[-1] else [])} <= there:
             rows[name] = row
     waiting = [name for name in names if name not in rows]
+    if any(page_number(name) in made for name in waiting):
+        # First: a page that is written now, and then a kill, would stand under what it was made of before.
+        files.write_json(folder / _MADE, {page_number(name): [keys[name], row] for name, row in rows.items()})
     show(0, len(waiting))
     for done, (name, row) in enumerate(_write_clips(store, folder, waiting), start=1):
         rows[name] = row

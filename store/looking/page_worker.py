@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from store.errors import StoreError
+from store.explaining import explain
 from store.looking.page_files import Group, write_group
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,8 @@ class _Worker:
     def __init__(self) -> None:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "store.looking.page_worker"],
+            # -P: a file of the current folder that is called as a module of Python's is none of ours.
+            [sys.executable, "-P", "-m", "store.looking.page_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -97,8 +99,10 @@ def serve() -> None:
     for line in sys.stdin.buffer:
         try:
             answer: dict[str, Any] = {"rows": write_group(json.loads(line))}
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             answer = {"error": str(error)}
+        except OSError as error:
+            answer = {"error": explain(error)}
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
 

@@ -121,6 +121,7 @@ def without_times(text):
 def test_a_run_says_the_same_whether_or_not_it_looks_at_each_clip(settled, task):
     rows = settled.rows("train")
     settled.write_rows("train", [*rows, settled.row("gone/1.mp4"), ",,,,,0.5,0.5,1"])  # a missing file, a warning
+    (settled.folder / "videos/train/2.mp4").unlink()  # its features are kept
     settled.run_stubs()
     (settled.folder / "runs" / "settled.json").unlink()
     told = []
@@ -150,3 +151,46 @@ def test_features_alone_say_nothing_of_trainings(settled):
         "print([find_settled(read_frame(), trains=trains) is not None for trains in (False, True)])"
     )
     assert run_script(settled, code=code).stdout == "[True, False]\n"
+
+
+TAMPERED = """
+import json
+from pathlib import Path
+from pipeline.runs.opening import read_frame
+from pipeline.training.settled import find_settled
+
+frame, path = read_frame(), Path("runs/settled.json")
+sound = json.loads(path.read_text())
+values = [None, 7, -1, 0.5, True, "x", [7], [["x"]], [["x", 7]], [["x", "y", {"z": 7}]]]
+values += [[["train", "sound", {"[/x]": 1}]], ["\\x1b[2J"], {"frame": 7}, [[]] * 3, [["\\x1b[2J", 7]]]
+for name in sound:
+    for value in values:
+        path.write_text(json.dumps({**sound, name: value}))
+        settled = find_settled(frame, trains=True)
+        # Whole numbers, and warnings that are plain text, are as good as others.
+        if settled is not None and not (type(value) is int and value > 0 or (name, value) == ("trains", True)):
+            print(name, value)
+path.write_text("[" * 100_000)
+print(find_settled(frame, trains=True))
+"""
+
+
+def test_what_somebody_else_wrote_there_is_not_believed(settled):
+    ended = run_script(settled, code=TAMPERED)
+    assert (ended.returncode, ended.stdout) == (0, "None\n"), ended.stderr
+
+
+def test_links_that_lead_nowhere_hide_nothing_of_what_is_beside_them(settled):
+    (settled.folder / "runs" / "settled.json").unlink()
+    training = next((settled.folder / "runs/checkpoints").glob("anet-*/training.json"))
+    training.with_name("nowhere").symlink_to("nothing")
+    training.with_name("round").symlink_to("round")
+    assert settled.run().returncode == 0
+    code = (
+        "from pathlib import Path\nfrom pipeline.runs.opening import read_frame\n"
+        "from pipeline.training.settled import find_settled\n"
+        "print(find_settled(read_frame(), trains=True) is not None)\n"
+        f"Path({str(training)!r}).unlink()\n"
+        "print(find_settled(read_frame(), trains=True) is not None)"
+    )
+    assert run_script(settled, code=code).stdout == "True\nFalse\n"

@@ -252,6 +252,25 @@ def test_pages_that_were_killed_at_once_are_begun_again(store, tmp_path):
     assert main(["browse", str(root), "-o", str(tmp_path / "earlier")]) == 0
 
 
+def test_a_page_of_a_state_that_was_killed_midway_is_not_taken_for_one_of_the_state_before(store, pages):
+    """Pages written anew before the kill stood under the earlier state's keys, and stayed when that came back."""
+    root, assigned = store
+    shard = shard_path(root, "faces", FINGERPRINTS["faces"], assigned["w/a"])
+    page = page_of(pages, "w/a")
+    before, times = page.read_text(), shard.stat()
+    os.utime(shard, ns=(1, 1))
+    code = (
+        "import os, signal, sys\nfrom store.__main__ import main\nfrom store.looking import browse\n"
+        "browse._remove_others = lambda *rest: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
+    )
+    again = ["browse", str(root), "-o", str(pages)]
+    assert subprocess.run([sys.executable, "-c", code, *again], cwd=ROOT).returncode == -signal.SIGKILL
+    page.write_text("of the state of then")
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert main(again) == 0
+    assert page.read_text() == before
+
+
 def test_only_pages_of_what_has_changed_are_written(store, pages, tmp_path, capsys):
     root, assigned = store
     again = ["browse", str(root), "-o", str(pages), "--ledger", str(tmp_path / "ledger.csv"), "--json"]
@@ -262,6 +281,10 @@ def test_only_pages_of_what_has_changed_are_written(store, pages, tmp_path, caps
     assert main(again) == 0
     assert json.loads(capsys.readouterr().out)["written"] == 0
     assert read_data(pages)["clips"][0][:3] == [page_number("v/a"), "v/a", "test"]
+    page_of(pages, "v/a").with_suffix(".jpg").unlink()
+    assert main(again) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 1
+    assert page_of(pages, "v/a").with_suffix(".jpg").exists()
     page_of(pages, "v/b").unlink()
     os.utime(shard_path(root, "faces", FINGERPRINTS["faces"], assigned["w/a"]))
     assert main(again) == 0
@@ -271,11 +294,12 @@ def test_only_pages_of_what_has_changed_are_written(store, pages, tmp_path, caps
     assert json.loads(capsys.readouterr().out)["written"] == 3
 
 
-@needs_browser
 def test_processes_write_the_pages_that_threads_write(store, pages, tmp_path, monkeypatch):
     root, _ = store
     monkeypatch.setattr("store.looking.browse._PAGES_A_PROCESS", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    (tmp_path / "signal.py").write_text("raise ImportError('a file of the user is not what Python has of that name')")
+    monkeypatch.chdir(tmp_path)
     arguments = ["browse", str(root), "-o", str(tmp_path / "others"), "--ledger", str(tmp_path / "ledger.csv")]
     assert main(arguments) == 0
     names = {str(path.relative_to(pages)) for path in pages.rglob("*") if path.is_file()}
@@ -295,6 +319,7 @@ def test_what_a_process_cannot_read_is_said_by_the_command(store, tmp_path, monk
     assert f"{assigned['w/a']}.h5" in capsys.readouterr().err
 
 
+@needs_browser
 def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
     (tmp_path / "ledger.csv").write_text("utterance,split,arousal,valence\nv/a,train,0.5,-0.5\nw/a,test,,\n")
     curve = Curve([0.1, 0.2, 0.3], [0.2, None, 0.4], [0.0, None, -0.4])
