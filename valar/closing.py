@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.settings.files import name_overlay
+
 #: Gives the commands that come next, for the words of a command, its arguments and its exit code.
 Advice = Callable[[Sequence[str], argparse.Namespace, int], list[str]]
 
@@ -34,11 +36,14 @@ def close(command: str, words: Sequence[str], arguments: argparse.Namespace, cod
     """
     advise = _ADVICE.get(command) if code in (0, 1) else None
     if advise is not None and sys.stdout.isatty() and not getattr(arguments, "json", False):
-        say_next(advise(["valar", *command.split(), *words], arguments, code))
+        say_next([*map(name_overlay, advise(["valar", *command.split(), *words], arguments, code))])
 
 
 def _join(*words: str | Path) -> str:
-    return shlex.join(map(str, words))
+    """Put words together for a shell; a file whose name begins with a hyphen is not to be taken for an option."""
+    return shlex.join(
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    )
 
 
 def _after_report(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
@@ -66,7 +71,7 @@ def _after_predict(words: Sequence[str], arguments: argparse.Namespace, code: in
     # A folder's run says what comes next by itself.
     if arguments.video.is_dir():
         return []
-    look = _join("valar", "faces", arguments.video, "-o", f"{arguments.video.stem}.png")
+    look = _join("valar", "faces", arguments.video, "-o", Path(f"{arguments.video.stem}.png"))
     if code == 1 or arguments.over_time is not None:
         return [look]
     return [_join("valar", "predict", arguments.video, "--over-time", "1")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.settings.files import (
+    FILE_NAME,
     HELD_BACK_VARIABLE,
     OVERLAY_VARIABLE,
     check_overlay,
@@ -13,8 +14,6 @@ from pipeline.settings.files import (
     read_settings,
 )
 
-#: The settings of a folder of the user's own.
-FILE_NAME = "valar.cfg"
 #: The folder whose valar.cfg this process has named to Luigi; another folder's counts where the process has gone there.
 _found_in: list[Path] = []
 

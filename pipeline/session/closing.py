@@ -13,10 +13,11 @@ from pipeline.report.tables import print_tables
 from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.outcome.rates import Rate, note_rates
 from pipeline.runs.outcome.report_json import open_report_json
+from pipeline.settings.files import name_overlay
 
 #: Which command comes next, where there is a report, and where nothing can be trained.
-NEXT_WITH_REPORT = "valar predict VIDEO"
-NEXT_WITHOUT_TRAINING = "valar store ls, or valar store browse -o DIR"
+NEXT_WITH_REPORT = ("valar predict VIDEO",)
+NEXT_WITHOUT_TRAINING = ("valar store ls", "valar store browse -o DIR")
 
 
 def make_clips_table(counts: Mapping[tuple[str, str], Counter[str]]) -> Table:
@@ -100,8 +101,8 @@ def print_report(path: Path, runs: Path) -> None:
     print(f"report: {runs / 'latest' / 'report.html'}", flush=True)
 
 
-def print_end(console: Console, seconds: float, log: Path | None, following: str) -> None:
-    """Say how long a run took, where its log is, and which command comes next."""
+def print_end(console: Console, seconds: float, log: Path | None, following: Iterable[str]) -> None:
+    """Say how long a run took, where its log is, and which command comes next, or which of several."""
     where = f"; log: {log}" if log else ""
     console.print(f"{format_seconds(seconds)} in all{where}", highlight=False, soft_wrap=not console.is_terminal)
-    console.print(f"next: {following}", highlight=False, markup=False)
+    console.print(f"next: {', or '.join(map(name_overlay, following))}", highlight=False, markup=False, soft_wrap=True)

@@ -346,15 +346,15 @@ class Session:
         if all(each.is_done(network) for each in trainings for network in NETWORK_TITLES):
             write_settled(self.data, made, trains=self._trains, num_trainings=len(trainings))
 
-    def _choose_next(self, is_finished: bool) -> str:
-        """Say which command comes next."""
+    def _choose_next(self, is_finished: bool) -> tuple[str, ...]:
+        """Say which command comes next, or which of several."""
         if not is_finished or self.failures.told:
-            return "valar status"
+            return ("valar status",)
         if self._predict is not None:
-            return "valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"
+            return ("valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels",)
         if self.run.untrainable:
             return NEXT_WITHOUT_TRAINING
-        return NEXT_WITH_REPORT if self._trains and self.experiment.report_path.exists() else "valar run"
+        return NEXT_WITH_REPORT if self._trains and self.experiment.report_path.exists() else ("valar run",)
 
     def _print_results(self) -> None:
         """Print the scores and where the report is, or where the predictions are."""

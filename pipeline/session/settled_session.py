@@ -82,7 +82,7 @@ class SettledSession:
             is_reported = self._trains and report.exists()
             if is_reported:
                 print_report(report, self._frame.folder)
-            following = NEXT_WITH_REPORT if is_reported else "valar run"
+            following: tuple[str, ...] = NEXT_WITH_REPORT if is_reported else ("valar run",)
             if self._frame.untrainable:
                 following = NEXT_WITHOUT_TRAINING
             print_end(console, time.monotonic() - self._started, self._log, following)

@@ -3,11 +3,14 @@
 import codecs
 import configparser
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
 
+#: The settings of a folder of the user's own, which commands find without being told.
+FILE_NAME = "valar.cfg"
 #: Names the overlay; Luigi reads that file too, when it is imported.
 OVERLAY_VARIABLE = "LUIGI_CONFIG_PATH"
 #: Names an overlay instead that Luigi itself cannot read, since it begins with a byte order mark.
@@ -18,6 +21,18 @@ def find_overlay() -> Path | None:
     """Give the overlay's path, None where none is named."""
     named = os.environ.get(OVERLAY_VARIABLE) or os.environ.get(HELD_BACK_VARIABLE)
     return Path(named).expanduser() if named else None
+
+
+def name_overlay(command: str) -> str:
+    """Give a command that a person may copy with the overlay of this one, which the next one would not know of.
+
+    Args:
+        command: Begins with the word valar.
+    """
+    overlay = find_overlay()
+    if overlay is None or overlay == Path(FILE_NAME):
+        return command
+    return f"valar --config {shlex.quote(str(overlay))}{command.removeprefix('valar')}"
 
 
 def check_overlay() -> None:

@@ -69,10 +69,12 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / "clips" / f"{name}.mp4").write_bytes(b"no clip")
     rows = [[f"{name}.mp4", 0.5, -0.25] for name in ("one", "two", "a-clip-of-a-long-name-that-nobody-has-put-there")]
     write_csv(tmp_path / "labels.csv", ["file", "arousal", "valence"], rows)
-    (tmp_path / "valar.cfg").write_text(
+    settings = (
         "[dataset]\nvideos = clips\ntrain =\nvalidation =\ntest = t.csv\n"
         "[store]\nroot = features\n[embeddings]\nweights = random\n"
     )
+    for name in ("valar.cfg", "x y.cfg"):
+        (tmp_path / name).write_text(settings)
     write_csv(tmp_path / "t.csv", ["video", "utterance"], [["v", "b.mp4"]])
     write_csv(
         tmp_path / "truth.csv", ["video", "utterance", "arousal", "valence"], [["v", "b", 0.1, 0.2], ["v", "c", 0, 1]]

@@ -35,6 +35,12 @@ from valar.group_help import EXAMPLES
         (["report"], 2, None),
         (["predict", "clips/one.mp4"], 2, None),
         (["init", "clips", "--force", "--try"], 0, ["valar run"]),
+        (["store", "show", "v/b", "--config", "valar.cfg"], 0, ["valar store show v/b --plot clip.png"]),
+        (
+            ["store", "show", "v/b", "--config", "x y.cfg"],
+            0,
+            ["valar --config 'x y.cfg' store show v/b --plot clip.png"],
+        ),
     ],
 )
 def test_a_command_says_on_a_terminal_what_comes_next(folder, type_in, words, code, steps):
@@ -85,6 +91,10 @@ def test_neither_a_pipe_nor_a_program_is_told_what_comes_next(folder, type_in, c
         ("faces", ["a.mp4", "-o", "there.png"], 1, ["valar faces a.mp4 -o there.png --smallest-face 20"]),
         ("faces", ["a.mp4", "-o", "not-there.png"], 1, []),
         ("faces", ["a.mp4", "-o", "there.png", "--smallest-face", "30"], 1, []),
+        ("faces", ["./-a.mp4", "-o", "a.png"], 0, ["valar predict ./-a.mp4"]),
+        ("faces", ["./-a.mp4", "-o", "./-a.png"], 1, ["valar faces ./-a.mp4 -o ./-a.png --smallest-face 20"]),
+        ("predict", ["./-a.mp4"], 0, ["valar predict ./-a.mp4 --over-time 1"]),
+        ("predict", ["./-a.mp4"], 1, ["valar faces ./-a.mp4 -o ./-a.png"]),
         ("evaluate", ["t.csv", "p.csv"], 1, ["valar evaluate t.csv p.csv --json"]),
         ("status", [], 0, ["valar report"]),
         ("status", ["Features"], 0, ["valar store ls"]),
@@ -94,6 +104,7 @@ def test_neither_a_pipe_nor_a_program_is_told_what_comes_next(folder, type_in, c
 )
 def test_what_comes_after_a_command(folder, monkeypatch, capsys, command, words, code, steps):
     Path("there.png").touch()
+    Path("-a.png").touch()
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     arguments = read(command, words)
     close(command, words, arguments, code)

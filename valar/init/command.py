@@ -10,12 +10,12 @@ from models.weights.table import DEFAULT_FOLDER, WEIGHTS
 from pipeline.commands.label_range import add_label_range, read_label_range
 from pipeline.dataset.utterances import SPLITS, USUAL_RANGE
 from pipeline.errors import UserError
+from pipeline.settings.files import FILE_NAME
 from store.files import write_text
 from store.text import escape, escape_lines, format_count
 from valar.closing import say_next
 from valar.init.inventory import Inventory, look_into
 from valar.init.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
-from valar.settings import FILE_NAME
 
 HELP = (
     "Look at a folder of clips, all in it or each in a folder of its video or speaker, and at the CSV files in it and "

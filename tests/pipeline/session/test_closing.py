@@ -8,7 +8,14 @@ from pipeline.chain import REPORT_TITLE
 from pipeline.progress import StageState
 from pipeline.runs.outcome.ledger import LedgerRow, count_statuses
 from pipeline.runs.outcome.rates import Rate
-from pipeline.session.closing import make_clips_table, make_stages_table, measure_rates
+from pipeline.session.closing import (
+    NEXT_WITHOUT_TRAINING,
+    make_clips_table,
+    make_stages_table,
+    measure_rates,
+    print_end,
+)
+from pipeline.settings.files import OVERLAY_VARIABLE
 
 
 def lines(table):
@@ -55,3 +62,12 @@ def test_rates_are_those_of_the_stages_that_were_there():
     }
     found = measure_rates(stages, {"faces": "find faces", "stft": "transform sound"})
     assert found == {"faces": Rate(8, 4.0), REPORT_TITLE: Rate(1, 3.0)}
+
+
+def test_the_last_line_names_the_settings_that_the_next_command_would_not_know_of(monkeypatch):
+    for overlay, named in (("", "valar"), ("valar.cfg", "valar"), ("demo.cfg", "valar --config demo.cfg")):
+        monkeypatch.setenv(OVERLAY_VARIABLE, overlay)
+        console = Console(file=io.StringIO(), width=40)
+        print_end(console, 1.0, None, NEXT_WITHOUT_TRAINING)
+        last = console.file.getvalue().splitlines()[-1]
+        assert last == f"next: {named} store ls, or {named} store browse -o DIR"

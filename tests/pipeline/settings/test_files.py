@@ -1,6 +1,7 @@
 """Files of settings, read and judged before Luigi sees them."""
 
 import os
+import shlex
 
 import pytest
 
@@ -10,6 +11,7 @@ from pipeline.settings.files import (
     OVERLAY_VARIABLE,
     check_overlay,
     find_overlay,
+    name_overlay,
     read_settings,
 )
 
@@ -49,11 +51,11 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_named(tmp_path):
 
 
 def test_an_overlay_with_a_mark_is_kept_from_luigi_and_found_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.delenv(HELD_BACK_VARIABLE, raising=False)
+    monkeypatch.setenv(HELD_BACK_VARIABLE, "")  # so that what is put there is taken away again
     plain = write(tmp_path, "[run]\nseed = 3\n")
     monkeypatch.setenv(OVERLAY_VARIABLE, str(plain))
     check_overlay()
-    assert (os.environ[OVERLAY_VARIABLE], HELD_BACK_VARIABLE in os.environ) == (str(plain), False)
+    assert (os.environ[OVERLAY_VARIABLE], os.environ[HELD_BACK_VARIABLE]) == (str(plain), "")
     write(tmp_path, b"\xef\xbb\xbf[run]\nseed = 4\n")
     check_overlay()
     assert OVERLAY_VARIABLE not in os.environ
@@ -62,3 +64,15 @@ def test_an_overlay_with_a_mark_is_kept_from_luigi_and_found_all_the_same(tmp_pa
     monkeypatch.delenv(HELD_BACK_VARIABLE)
     assert find_overlay() is None
     check_overlay()
+
+
+def test_a_command_that_comes_next_names_the_overlay_unless_it_is_found_by_itself(tmp_path, monkeypatch):
+    monkeypatch.delenv(HELD_BACK_VARIABLE, raising=False)
+    for found in ("", "valar.cfg"):
+        monkeypatch.setenv(OVERLAY_VARIABLE, found)
+        assert name_overlay("valar store ls") == "valar store ls"
+    overlay = tmp_path / "it's mine.cfg"
+    for variable in (OVERLAY_VARIABLE, HELD_BACK_VARIABLE):
+        monkeypatch.setenv(OVERLAY_VARIABLE, "")
+        monkeypatch.setenv(variable, str(overlay))
+        assert shlex.split(name_overlay("valar store ls")) == ["valar", "--config", str(overlay), "store", "ls"]
