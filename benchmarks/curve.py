@@ -28,12 +28,15 @@ for entry in os.scandir("store/shards"):
 """
 _FIND = "from store import FeatureStore; store = FeatureStore('store'); store[next(iter(store))].stft[:]"
 _LUIGI = "import sys, luigi.cmdline; luigi.cmdline.luigi_run(sys.argv[1:])"
+_RUN = ["-c", _LUIGI, "--module", "pipeline.tasks", "FullRun"]
 
 #: Title to the arguments of a Python process.
 _MEASURED = {
     "start Python": ["-c", ""],
     "scan videos, read plan": ["-c", _SCAN],
-    "run, nothing new": ["-c", _LUIGI, "--module", "pipeline.tasks", "FullRun"],
+    "run, nothing remembered": _RUN,
+    "run, each clip seen": _RUN,
+    "run, nothing new": _RUN,
     "status": ["-m", "pipeline", "status"],
     "store ls": ["-m", "store", "ls", "store"],
     "store ls, again": ["-m", "store", "ls", "store"],
@@ -97,6 +100,8 @@ def measure_size(folder: Path, num_clips: int, shard_size: int, only: Sequence[s
             continue
         if title == "features, one new clip":
             add_clip(folder, num_clips)
+        if title == "run, each clip seen":
+            (folder / "runs" / "settled.json").unlink()
         found[title] = measure(arguments, folder)
         print(f"{num_clips:7} {title:24} {found[title]}", file=sys.stderr, flush=True)
     return found

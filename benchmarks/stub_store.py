@@ -28,6 +28,7 @@ root = store
 shard_size = {shard_size}
 [run]
 root = runs
+pages = false
 device = cpu
 [faces]
 crops = jpeg
