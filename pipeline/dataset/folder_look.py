@@ -54,10 +54,10 @@ class FolderLook:
         # A slash is in no name, so that no two folders give the same text.
         parts = []
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                parts.append(f"{entry.name}//")
-                continue
             try:
+                if entry.is_dir(follow_symlinks=False):
+                    parts.append(f"{entry.name}//")
+                    continue
                 status = entry.stat()
             except OSError:
                 self.is_sure = False
