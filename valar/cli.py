@@ -66,10 +66,13 @@ COMMANDS = {
         "valar fetch-omg omg_TrainVideos.csv omg_ValidationVideos.csv -o videos",
     ),
     "run": Entry(
-        "features, three networks and the report", "valar.run", "valar run\nvalar run --config trial.cfg", is_free=True
+        "features, three networks and the report",
+        "valar.commands.run",
+        "valar run\nvalar run --config trial.cfg",
+        is_free=True,
     ),
     "features": Entry(
-        "features only", "valar.features", "valar features\nvalar features --config trial.cfg", is_free=True
+        "features only", "valar.commands.features", "valar features\nvalar features --config trial.cfg", is_free=True
     ),
     "status": Entry(
         "what is done, waiting and failed", "pipeline.commands.status", "valar status --json\nvalar status Features"
@@ -81,7 +84,7 @@ COMMANDS = {
     ),
     "predict": Entry(
         "arousal and valence of a video, or of a folder of clips",
-        "valar.predict",
+        "valar.commands.predict",
         "valar predict talk.mp4\nvalar predict talk.mp4 --over-time 1 -o talk.csv\n"
         "valar predict clips -o predictions.csv\nvalar predict talk.mp4 --checkpoint runs/checkpoints/vnet-1a2b3c",
     ),
@@ -101,12 +104,12 @@ COMMANDS = {
         "pipeline.commands.gc",
         "valar gc --dry-run\nvalar gc --newest 3",
     ),
-    "store": Entry("look into the feature store and tend it", "valar.store_commands", is_group=True),
+    "store": Entry("look into the feature store and tend it", "valar.commands.store", is_group=True),
     "weights": Entry("list and fetch the published weights", "models.weights.commands", is_group=True),
     "models": Entry("look at the networks", "models.__main__", is_group=True),
     "completion": Entry(
         "print what a shell needs to complete `valar`",
-        "valar.completion",
+        "valar.commands.completion",
         'eval "$(valar completion bash)"     # in ~/.bashrc; or zsh, in ~/.zshrc',
     ),
 }

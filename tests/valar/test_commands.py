@@ -8,7 +8,7 @@ import valar
 from pipeline.errors import UserError
 from store.export.rows import write_csv
 from valar.cli import COMMANDS, main
-from valar.completion import make_whole_parser
+from valar.commands.completion import make_whole_parser
 from valar.group_help import EXAMPLES, find_commands
 
 #: An option's long name to its short one, "" for none; the same in all commands.
@@ -16,7 +16,7 @@ OPTIONS = {"--output": "-o", "--json": "", "--checkpoint": "", "--config": "", "
 #: Commands that tell facts, and so also to programs.
 TOLD_TO_PROGRAMS = {
     *("status", "report", "predict", "evaluate", "gc", "models summary", "weights list"),
-    *(f"store {name}" for name in find_commands(importlib.import_module("valar.store_commands").make_parser("valar"))),
+    *(f"store {name}" for name in find_commands(importlib.import_module("valar.commands.store").make_parser("valar"))),
 }
 
 

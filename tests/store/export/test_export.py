@@ -15,7 +15,7 @@ from store import FeatureStore
 from store.__main__ import main
 from store.export.csd import make_key
 from store.records.listings import Listing
-from valar import store_commands
+from valar.commands import store as store_commands
 
 LEDGER = """utterance,split,sound,picture,arousal,valence,EmotionMaxVote
 v/a,train,ok,ok,0.5,-0.25,4

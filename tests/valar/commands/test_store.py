@@ -2,8 +2,8 @@
 
 import pytest
 
+from valar.commands.store import add_store
 from valar.settings import SettingsError
-from valar.store_commands import add_store
 
 
 @pytest.fixture

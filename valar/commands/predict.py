@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.commands import predict
 from valar.cli import WRONG_USE
-from valar.luigi_task import run_task
+from valar.commands.luigi_task import run_task
 
 HELP = "Predict arousal and valence of a video, or of all clips in a folder, with a trained network."
 #: What arguments of a video's prediction mean for a folder too.

@@ -2,7 +2,7 @@
 
 import argparse
 
-from valar.luigi_task import run_task
+from valar.commands.luigi_task import run_task
 
 HELP = (
     "Compute all features, train the three networks and write the report. What is done is not done again; after a "

@@ -2,7 +2,7 @@
 
 import argparse
 
-from valar.luigi_task import run_task
+from valar.commands.luigi_task import run_task
 
 HELP = (
     "Compute the features of all clips and train nothing; labels are not needed. `valar status Features` says what is "
