@@ -12,7 +12,7 @@ OTHERS = {
     "pipeline/training/launcher.py": "lines of the processes that it has started",
     "store/looking/page_worker.py": "lines of the process that has started it, and of those that it has started",
     "pipeline/training/request.py": "written a moment ago by the process that started this one",
-    "pipeline/training/record.py": "of a text that it has just made",
+    "pipeline/training/records/record.py": "of a text that it has just made",
     "pipeline/prediction/predicting.py": "a word of the command line; catches all of it",
     "pipeline/dataset/overrides.py": "only what is the same as the text that the run's own overrides give",
 }

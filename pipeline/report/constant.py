@@ -7,7 +7,7 @@ from models.training.metrics import EpochMetrics, find_best
 from pipeline.chain import NETWORKS
 from pipeline.report.tables import title_of
 from pipeline.training.experiment import Experiment
-from pipeline.training.metrics_lines import read_metrics
+from pipeline.training.records.metrics_lines import read_metrics
 
 _ADVICE = "the terminal and the log said so in that epoch and what to try, and docs/training.md does"
 

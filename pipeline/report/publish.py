@@ -27,7 +27,7 @@ from pipeline.stages.device import describe_machine
 from pipeline.training.combining import average, fall_back
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
-from pipeline.training.metrics_lines import read_metrics
+from pipeline.training.records.metrics_lines import read_metrics
 from store.looking.results import RESULTS_NAME, results_as_json
 from store.text import format_count
 

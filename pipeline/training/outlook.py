@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
-from pipeline.training.metrics_lines import read_metrics
-from pipeline.training.record import RESTS_ON, TrainingRecord, explain, find_last
+from pipeline.training.records.metrics_lines import read_metrics
+from pipeline.training.records.record import RESTS_ON, TrainingRecord, explain, find_last
 
 _TOLD_BEFORE = "data or settings have changed since the last training"
 

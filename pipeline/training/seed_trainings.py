@@ -20,10 +20,10 @@ from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.runs.kept_crops import CROPS, describe_crops, find_crops, forecast_crops
 from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.settings.config import Settings
-from pipeline.training.curves import find_curves
 from pipeline.training.data import TrainingData
 from pipeline.training.launcher import train_in_processes
-from pipeline.training.record import DONE, RESTS_ON, TrainingRecord
+from pipeline.training.records.curves import find_curves
+from pipeline.training.records.record import DONE, RESTS_ON, TrainingRecord
 from pipeline.training.request import TrainingRequest, train
 from pipeline.training.warm_start import Start, describe_architecture, find_start, write_decision
 from store import files

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.runs.fingerprints import compute_fingerprint
 from pipeline.settings.config import Settings, find_default
 from pipeline.training.data import SELECTION
-from pipeline.training.record import DONE, find_records
+from pipeline.training.records.record import DONE, find_records
 from store import files
 from store.json_files import check_text, read_object
 

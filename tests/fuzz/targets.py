@@ -23,7 +23,7 @@ from pipeline.dataset.overrides import read_overrides
 from pipeline.dataset.utterances import DatasetError, read_dataset
 from pipeline.errors import UserError
 from pipeline.settings.files import read_settings
-from pipeline.training.metrics_lines import read_metrics
+from pipeline.training.records.metrics_lines import read_metrics
 from store.__main__ import main as store_main
 from store.errors import StoreError
 from store.pages_mark import PAGES_MARK, write_mark

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from pipeline.runs.fingerprints import compute_fingerprint
-from pipeline.training.record import DONE, TrainingRecord
+from pipeline.training.records.record import DONE, TrainingRecord
 from pipeline.training.warm_start import Start, find_start
 from tests.pipeline.test_changes import add_clip, move
 

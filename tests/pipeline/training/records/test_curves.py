@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from pipeline.training.curves import find_curves
+from pipeline.training.records.curves import find_curves
 
 NOW = datetime(2026, 11, 27, 16, 5)
 

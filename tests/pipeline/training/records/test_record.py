@@ -7,7 +7,7 @@ import os
 import pytest
 
 from pipeline.training.outlook import estimate_seconds
-from pipeline.training.record import DONE, TrainingRecord, explain, find_last
+from pipeline.training.records.record import DONE, TrainingRecord, explain, find_last
 from tests.models.training.test_constant import history
 
 MADE_OF = {
