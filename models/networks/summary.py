@@ -77,32 +77,25 @@ def summarise(
     """
     if network not in NETWORKS:
         raise ValueError(f"network ({network!r}) must be one of {', '.join(NETWORKS)}")
-    options: dict[str, Any] = {}
-    if network != "vnet":
-        options |= {"channel_scale": channel_scale, "input": input, "row_size": row_size, "pooling": pooling}
-    if network != "anet":
-        options |= {"backbone": backbone, "face_size": face_size}
-    if network == "joint":
-        options["fusion"] = fusion
+    hearing = {"channel_scale": channel_scale, "input": input, "row_size": row_size, "pooling": pooling}
+    seeing = {"backbone": backbone, "face_size": face_size}
+    options: dict[str, dict[str, Any]] = {"anet": hearing, "vnet": seeing}
+    options["joint"] = {**hearing, **seeing, "fusion": fusion}
     if num_maps is None:
         num_maps = paper.NUM_MAPS if network == "joint" else 1
     layers: list[Layer] = []
     with torch.device("cpu" if row_size else "meta"), torch.random.fork_rng(devices=[]):
-        built = NETWORKS[network](**options).eval()
-        inputs: tuple[torch.Tensor, ...] = ()
-        if network != "vnet":
-            # A row's last number says that it is there (see `sequence.mark_rows`).
-            shape = (map_rows, row_size + 1) if row_size else _shape_map(input)
-            index = torch.zeros((batch_size, num_maps), dtype=torch.int64)
-            inputs += (torch.ones(batch_size * num_maps, *shape), index)
-        if network != "anet":
-            crop = (3, paper.CROP_HEIGHT, paper.CROP_WIDTH) if backbone == "finetune" else (face_size,)
-            inputs += (torch.ones(batch_size, num_frames, *crop),)
+        built = NETWORKS[network](**options[network]).eval()
+        # A row's last number says that it is there (see `sequence.mark_rows`).
+        piece = (map_rows, row_size + 1) if row_size else _shape_map(input)
+        face = (3, paper.CROP_HEIGHT, paper.CROP_WIDTH) if backbone == "finetune" else (face_size,)
+        sound = (torch.ones(batch_size * num_maps, *piece), torch.zeros((batch_size, num_maps), dtype=torch.int64))
+        faces = (torch.ones(batch_size, num_frames, *face),)
         for name, module in built.named_modules():
             if not list(module.children()) and list(module.parameters(recurse=False)):
                 module.register_forward_hook(_make_hook(name, layers))
         with torch.inference_mode():
-            built(*inputs)
+            built(*{"anet": sound, "vnet": faces, "joint": (*sound, *faces)}[network])
     return layers
 
 

@@ -92,10 +92,7 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
     settings = config.Settings.read()
     smallest = _read_setting("smallest_face_px", arguments.smallest_face, "--smallest-face")
     every = _read_setting("detect_every", arguments.detect_every, "--detect-every")
-    ending = arguments.output.suffix.lower()
-    if ending not in _ENDINGS:
-        raise UserError(f"-o {arguments.output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    ending = _make_place(arguments.output)
     point, seconds = parse_speaker(arguments.speaker)
     stream, turn = arguments.video_stream, parse_rotation(arguments.rotation) or 0
     most_pixels = settings.frames.max_pixels
@@ -135,6 +132,15 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
     assert done, "OpenCV always has these"
     write_soon(arguments.output, data.tobytes())
     return faces, [*faces.notes, table.message, frames.message]
+
+
+def _make_place(output: Path) -> str:
+    """Make the folder of the sheet, and give the sheet's ending."""
+    ending = output.suffix.lower()
+    if ending not in _ENDINGS:
+        raise UserError(f"-o {output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return ending
 
 
 def _read_setting(name: str, given: int | None, option: str) -> int:
