@@ -411,7 +411,7 @@ def test_a_network_rests_on_nothing_that_it_does_not_look_at(tmp_path):
     network = build_vnet(None, seed=0)
     for name, heard in (("one", "stft"), ("two", "low_level")):
         provenance = {
-            "features": {},
+            "features": {"frames": {}, "faces": {}, "embeddings": {}},
             "training_mean": [0.0, 0.0],
             "settings": {"anet": {"features": heard}, "vnet": {"features": "sphereface20"}},
         }
