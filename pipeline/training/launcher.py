@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pipeline.training.worker import MARK, WARNING_MARK
 
 logger = logging.getLogger("valar")
 
+_ROOT = Path(__file__).resolve().parents[2]
 _SYSTEM_ERROR = re.compile(r"Error: \[Errno (?P<number>\d+)\] (?P<words>.+): '(?P<path>.+)'$")
 
 
@@ -42,7 +44,10 @@ def train_in_processes(request: TrainingRequest, count: int, on_epoch: Callable[
         request.write(path)
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         command += ["-m", "pipeline.training.worker", str(path)]
-        with subprocess.Popen(command, text=True, **pipes) as process:
+        # A file of the current folder that is called as a module of Python's is none of ours.
+        paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
+        environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": paths}
+        with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
             assert process.stdout is not None  # a pipe was asked for
             try:
                 for line in process.stdout:

@@ -129,3 +129,12 @@ def test_a_failure_without_a_reason_is_told_with_the_last_lines(launcher):
     launcher("\n".join(f"line {n}" for n in range(9)) + "\n", 7)
     with pytest.raises(TrainingProcessError, match=r"ended with 7: line 4\nline 5\nline 6\nline 7\nline 8$"):
         train_in_processes(REQUEST, 3, lambda metrics: None)
+
+
+def test_files_of_the_current_folder_are_none_of_pythons(tmp_path, monkeypatch):
+    for name in ("random", "signal", "numpy", "store"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('a file of the user')")
+    monkeypatch.chdir(tmp_path)
+    request = replace(REQUEST, settings={"no_such_setting": 1})  # as far as it goes without clips
+    with pytest.raises(TrainingProcessError, match="no_such_setting"):
+        train_in_processes(request, 1, lambda metrics: None)
