@@ -6,7 +6,7 @@ a recording, so whoever resamples, folds or permutes has to take whole recording
 
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,7 +69,7 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
     if column:
         return Grouping(column, {u.name: u.group or u.video for u in utterances})
     links = _find_links(utterances)
-    bases = _find_bases({u.video for u in utterances if u.name not in links})
+    bases = find_bases({u.video for u in utterances if u.name not in links})
     joined = _Joined()
     # A video is never divided, whatever its rows' links say. Most of its rows say the same.
     for video, recording in dict.fromkeys((u.video, links.get(u.name) or bases[u.video]) for u in utterances):
@@ -125,7 +125,7 @@ def identify_link(link: str | None) -> str:
     return f"{host}{path.rstrip('/')}?{urllib.parse.urlencode(sorted(asked))}"
 
 
-def _find_bases(videos: set[str]) -> dict[str, str]:
+def find_bases(videos: Set[str]) -> dict[str, str]:
     """Give each video's name without its number, where numbers tell fragments apart; else the name as it is."""
     bases = {video: _FRAGMENT.sub("", video) or video for video in videos}
     if len(set(bases.values())) * _MOST_FRAGMENTS < len(videos):

@@ -15,7 +15,17 @@ from store.files import write_text
 from store.text import escape, escape_lines, format_count
 from valar.closing import say_next
 from valar.init.inventory import Inventory, look_into
-from valar.init.labels import Table, as_csv, assign_splits, check_once, find_range_fault, find_unlisted, read_table
+from valar.init.labels import (
+    RECORDING,
+    Table,
+    as_csv,
+    assign_splits,
+    check_once,
+    find_range_fault,
+    find_recordings,
+    find_unlisted,
+    read_table,
+)
 
 HELP = (
     "Look at a folder of clips, all in it or each in a folder of its video or speaker, and at the CSV files in it and "
@@ -76,7 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in files.items():
         write_text(Path(name), text)
     settings = format_settings(
-        arguments.folder, inventory.videos, named, is_trial=arguments.is_trial, label_range=label_range
+        arguments.folder,
+        inventory.videos,
+        named,
+        is_trial=arguments.is_trial,
+        label_range=label_range,
+        group=RECORDING if files and find_recordings(tables, inventory) else "",
     )
     write_text(Path(FILE_NAME), settings)
     print("\n".join(map(escape, [what, *lines, *found, f"written: {', '.join([FILE_NAME, *files])}"])))
@@ -163,7 +178,8 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
         named["test"] = f"{PREFIX}clips.csv"
         lines = ["no CSV file lists them: there are no labels, so there will be features but no training"]
         return named, {named["test"]: as_csv((), inventory.clips)}, lines
-    splits, columns, rule = assign_splits(tables)
+    recordings = find_recordings(tables, inventory)
+    splits, columns, rule = assign_splits(tables, recordings)
     lines = [f"{split}: {format_count(len(rows), 'clip')}" for split, rows in splits.items() if rows]
     if not splits["train"] and any(table.is_labelled for table in tables):
         lines.append(
@@ -182,6 +198,11 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
     ):
         return {**named, **{split: str(table.path) for split, table in by_split.items()}}, {}, lines
     files = {}
+    if recordings:
+        columns = (*columns, RECORDING)
+        splits = {split: [(*row, recordings[row[0], row[1]]) for row in rows] for split, rows in splits.items()}
+        count = format_count(len({*recordings.values()}), "recording")
+        lines.append(f"they count as {count}, told by the clips' names without a number at their end (_1, _2)")
     for split, rows in splits.items():
         if rows:
             named[split] = f"{PREFIX}{split}.csv"
@@ -207,14 +228,17 @@ def format_settings(
     *,
     is_trial: bool,
     label_range: tuple[float, float] = USUAL_RANGE,
+    group: str = "",
 ) -> str:
     """Give the text of valar.cfg."""
+    grouping = [f"group = {group}"] if group else []
     scale = [f"label_range = {label_range[0]:g} {label_range[1]:g}"] if label_range != USUAL_RANGE else []
     lines = [
         f"# Written by `valar init {folder}`. Laid over tasks.cfg, where every setting stands with its unit.",
         "[dataset]",
         *(f"{name} = {str(value).replace('%', '%%')}".rstrip() for name, value in {"videos": videos, **named}.items()),
         *scale,
+        *grouping,
         "[store]",
         "root = features",
         "[run]",

@@ -4,11 +4,12 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from pipeline.dataset.csv_files import read_rows
+from pipeline.dataset.groups import find_bases
 from pipeline.dataset.utterances import USUAL_RANGE, utterance_name
 from pipeline.errors import UserError
 from valar.init.inventory import Inventory
@@ -25,6 +26,8 @@ SPLIT_WORDS = {
 #: Words of a name: "omg_TrainVideos" has three.
 _WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 LABELS = ("arousal", "valence")
+#: The column that tells recordings apart where all clips lie in one folder.
+RECORDING = "recording"
 #: Of the labelled groups of clips, how many are held out where nothing says which.
 VALIDATION_SHARE = 0.2
 #: From so many videos on, whole videos are held out rather than single clips.
@@ -208,8 +211,30 @@ def check_once(tables: Sequence[Table]) -> None:
                 )
 
 
-def assign_splits(tables: Sequence[Table]) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...], str]:
+def find_recordings(tables: Sequence[Table], inventory: Inventory) -> dict[tuple[str, str], str]:
+    """Give the recording of each clip that lies in one folder with all others: its name without `_1`, `_2`, ...
+
+    All of them have the folder's name for their video, which therefore tells no recordings apart.
+
+    Returns:
+        (video, utterance) to recording; none where folders or a column tell recordings apart.
+    """
+    told = {column.casefold() for table in tables for column in table.columns} & {"link", RECORDING}
+    clips = [(video, name) for table in tables for video, name, *_ in table.rows]
+    if told or not inventory.is_flat or len({video for video, _ in clips}) != 1:
+        return {}
+    bases = find_bases({utterance_name("", name)[1:] for _, name in clips})
+    return {clip: bases[utterance_name("", clip[1])[1:]] for clip in clips}
+
+
+def assign_splits(
+    tables: Sequence[Table], recordings: Mapping[tuple[str, str], str] | None = None
+) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...], str]:
     """Give every row a split: the one its file or column says, else by the rule that the sentence tells.
+
+    Args:
+        tables: What was read.
+        recordings: (video, utterance) to recording, where videos tell none apart.
 
     Returns:
         Split to rows (video, utterance, then the columns), the columns, and a sentence.
@@ -225,19 +250,27 @@ def assign_splits(tables: Sequence[Table]) -> tuple[dict[str, list[tuple[str, ..
             splits[chosen].append(row) if chosen else undecided.append(row)
     if not undecided:
         return splits, columns, "the splits are those that the CSV names"
-    by_video = len({row[0] for row in undecided}) >= _FEWEST_VIDEOS
-    held_out = choose_held_out(
-        [row[0] if by_video else f"{row[0]}/{row[1]}" for row in undecided], 1 if by_video else 2
-    )
+    name_group, what = _choose_groups(undecided, recordings or {})
+    held_out = choose_held_out(list(map(name_group, undecided)), 2 if what == "clips" else 1)
     for row in undecided:
-        is_held_out = (row[0] if by_video else f"{row[0]}/{row[1]}") in held_out
-        splits["validation" if is_held_out else "train"].append(row)
-    what = "videos" if by_video else "clips"
+        splits["validation" if name_group(row) in held_out else "train"].append(row)
     are = "is" if len(held_out) == 1 else "are"
     rule = f"no split is named: {len(held_out)} of the {what} {are} held out for validation, chosen by their names"
-    if not by_video:
+    if what == "clips":
         rule += "; a speaker may then be in both, which flatters the score: name the split in a column `split`"
     return splits, columns, rule
+
+
+def _choose_groups(
+    rows: Sequence[tuple[str, ...]], recordings: Mapping[tuple[str, str], str]
+) -> tuple[Callable[[tuple[str, ...]], str], str]:
+    """Choose what is held out as a whole: videos or recordings where there are some, else clips; with its name."""
+    if len({row[0] for row in rows}) >= _FEWEST_VIDEOS:
+        return (lambda row: row[0]), "videos"
+    found = {recordings.get((row[0], row[1]), "") for row in rows}
+    if _FEWEST_VIDEOS <= len(found) < len(rows):
+        return (lambda row: recordings[row[0], row[1]]), "recordings"
+    return (lambda row: f"{row[0]}/{row[1]}"), "clips"
 
 
 def choose_held_out(groups: Sequence[str], fewest: int) -> set[str]:

@@ -110,9 +110,9 @@ def test_a_column_says_the_split(folder):
         "name;set;arousal;valence\na;train;0;0\nb.mp4;dev;0;0\nclips/c.mp4;test;;\n"
     )
     assert main(["init", "clips"]) == 0
-    assert read_rows("valar-train.csv")[1:] == [["clips", "a.mp4", "0", "0"]]
-    assert read_rows("valar-validation.csv")[1:] == [["clips", "b.mp4", "0", "0"]]
-    assert read_rows("valar-test.csv")[1:] == [["clips", "c.mp4", "", ""]]
+    assert read_rows("valar-train.csv")[1:] == [["clips", "a.mp4", "0", "0", "a"]]
+    assert read_rows("valar-validation.csv")[1:] == [["clips", "b.mp4", "0", "0", "b"]]
+    assert read_rows("valar-test.csv")[1:] == [["clips", "c.mp4", "", "", "c"]]
 
 
 def test_a_column_says_the_split_whatever_the_file_is_called(folder):
@@ -189,6 +189,39 @@ def test_few_videos_are_split_by_clip_and_it_is_said_what_that_means(folder, cap
     assert main(["init", "clips"]) == 0
     assert "a speaker may then be in both, which flatters the score" in capsys.readouterr().out
     assert (len(read_rows("valar-train.csv")), len(read_rows("valar-validation.csv"))) == (5, 3)
+
+
+def test_clips_of_one_folder_are_told_apart_by_their_names(folder, capsys):
+    names = [f"{name}_{number}.mp4" for name in ("anna", "ben", "carl", "dora", "emil") for number in (1, 2)]
+    make(folder, *(f"clips/{name}" for name in [*names, "fred.mp4"]))
+    rows = "".join(f"{name},0.1,0.2\n" for name in [*names, "fred.mp4"])
+    (folder / "labels.csv").write_text(f"file,arousal,valence\n{rows}")
+    assert main(["init", "clips", "--try"]) == 0
+    printed = capsys.readouterr().out
+    assert "they count as 6 recordings, told by the clips' names without a number at their end" in printed
+    assert "1 of the recordings is held out for validation" in printed
+    assert "group = recording" in (folder / "valar.cfg").read_text().splitlines()
+    dataset = read_dataset(
+        {split: folder / f"valar-{split}.csv" for split in ("train", "validation")}, group_column="recording"
+    )
+    of = {row.name: dataset.grouping.of[row.name] for row in dataset.utterances}
+    assert of["clips/anna_1"] == of["clips/anna_2"] == "anna"
+    assert of["clips/fred"] == "fred"
+    by_split = {
+        split: {of[row.name] for row in dataset.utterances if row.split == split} for split in ("train", "validation")
+    }
+    assert not by_split["train"] & by_split["validation"]
+    assert set.union(*by_split.values()) == {"anna", "ben", "carl", "dora", "emil", "fred"}
+
+
+@pytest.mark.parametrize("column", ["link", "recording"])
+def test_recordings_that_a_column_tells_apart_are_left_to_it(folder, capsys, column):
+    make(folder, "clips/anna_1.mp4", "clips/anna_2.mp4", "clips/ben_1.mp4")
+    rows = "".join(f"{name},0.1,0.2,{name}\n" for name in ("anna_1.mp4", "anna_2.mp4", "ben_1.mp4"))
+    (folder / "labels.csv").write_text(f"file,arousal,valence,{column}\n{rows}")
+    assert main(["init", "clips", "--try"]) == 0
+    assert "group =" not in (folder / "valar.cfg").read_text()
+    assert "they count as" not in capsys.readouterr().out
 
 
 def test_the_held_out_stay_when_more_come():
