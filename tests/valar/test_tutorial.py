@@ -181,14 +181,14 @@ def test_what_the_commands_show_there_fits_a_terminal_of_80_columns(walked):
     scored = "valar-validation.csv runs/latest/predictions/joint-validation.csv"
     for words, last in (
         (["run"], "next: valar predict VIDEO"),
-        (["features"], "next: valar predict VIDEO"),
+        (["features"], "next: valar run"),
         (["status"], "  valar report"),
         (["report"], "  valar predict VIDEO"),
         (["predict", f"clips/{clip.name}"], f"  valar predict clips/{clip.name} --over-time 1"),
         (["predict", "clips"], "next: valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"),
         (["faces", f"clips/{clip.name}", "-o", "again.png"], f"  valar predict clips/{clip.name}"),
         (["store", "ls"], "  valar store browse -o pages"),
-        (["store", "show", clip.name], f"  valar store show {clip.name} --plot clip.png"),
+        (["store", "show", f"clips/{clip.name}"], f"  valar store show clips/{clip.name} --plot clip.png"),
         (["evaluate", *scored.split()], f"  valar evaluate {scored} OTHER.csv"),
     ):
         code, lines = run_on_terminal(*words, cwd=folder)
