@@ -45,6 +45,17 @@ def naming_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def _naming_target(partial: Path, target: Path) -> Iterator[None]:
+    """Let an error that names an unfinished file name the one that its user knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename != str(partial):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+@contextlib.contextmanager
 def replacing(target: Path, *, is_flushed: bool = False) -> Iterator[Path]:
     """Give a path beside `target` to write to; on success it is flushed and renamed, on failure removed.
 
@@ -54,7 +65,7 @@ def replacing(target: Path, *, is_flushed: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(_unfinished_name(target.name))
     try:
-        with naming_full_disk(target):
+        with naming_full_disk(target), _naming_target(partial, target):
             yield partial
             if not is_flushed:
                 flush_file(partial)
@@ -112,7 +123,7 @@ def write_soon(target: Path, data: bytes) -> None:
     """Write a small file whole, without waiting for the disk: for what is made again where a crash takes it."""
     partial = target.with_name(_unfinished_name(target.name))
     try:
-        with naming_full_disk(target, len(data)):
+        with naming_full_disk(target, len(data)), _naming_target(partial, target):
             partial.write_bytes(data)
             partial.replace(target)
     except BaseException:

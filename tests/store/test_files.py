@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from store import files
+from tests.modes import modes_obeyed
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -140,3 +141,15 @@ def test_a_half_made_link_to_a_folder_goes_and_the_folder_stays(tmp_path):
     (left,) = files.remove_leftovers(tmp_path)
     assert not left.is_symlink()
     assert [path.name for path in tmp_path.rglob("*")] == ["reports", "report.json"]
+
+
+@pytest.mark.parametrize("write", [files.write_soon, lambda path, data: files.write_text(path, data.decode())])
+def test_what_may_not_be_written_is_named_as_its_user_knows_it(tmp_path, write):
+    folder = tmp_path / "shut"
+    folder.mkdir()
+    folder.chmod(0o500)
+    with modes_obeyed(), pytest.raises(PermissionError) as caught:
+        write(folder / "a.png", b"x")
+    folder.chmod(0o700)
+    assert caught.value.filename == str(folder / "a.png")
+    assert list(folder.iterdir()) == []
