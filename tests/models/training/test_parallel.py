@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +55,25 @@ def test_two_processes_give_the_losses_of_one(trained, loss):
     weights = [load_checkpoint(trained / name / loss / "last.pt").state for name in ("one", "two")]
     for key, value in weights[0].items():
         torch.testing.assert_close(weights[1][key], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_nodes_give_the_weights_of_two_processes_of_one(trained, tmp_path):
+    """Valar starts no training on several machines; the code would take its part in one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = []
+    for node in range(2):
+        command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={node}"]
+        command += ["--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"]
+        command += ["-m", "tests.models.training.shared_training", str(tmp_path)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        nodes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL))
+    assert [node.wait() for node in nodes] == [0, 0]
+    for loss in shared_training.LOSSES:
+        found, wanted = (load_checkpoint(folder / loss / "last.pt").state for folder in (tmp_path, trained / "two"))
+        assert all(torch.equal(found[key], value) for key, value in wanted.items())
 
 
 def test_shares_cover_every_utterance_once_an_epoch():
