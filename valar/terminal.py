@@ -13,7 +13,7 @@ from store.text import wrap
 _USUAL_WIDTH = 80
 _NARROWEST = 40
 #: A line that is to be copied: a shell would run its first half alone.
-_COMMAND = re.compile("  valar ")
+_COMMAND = re.compile("(  |next: )valar ")
 
 
 class FittingStream:

@@ -284,7 +284,7 @@ class Session:
         """Whether the newest report's clips have their pages, or have none for a reason that has been told."""
         if self._are_pages_refused or self.failures.hindrance or not self.run.settings.run.pages:
             return True
-        return (self.experiment.report_folder / PAGES_FOLDER).is_symlink()
+        return (self.experiment.report_folder / PAGES_FOLDER).is_dir()  # the link's folder may have been removed
 
     @functools.cached_property
     def predictions(self) -> Predictions:

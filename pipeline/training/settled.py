@@ -236,7 +236,7 @@ def look_at_made(frame: Frame) -> str:
         sha256.update("\n".join([f"{folder}", *_list_files(folder, ending), ""]).encode(errors="surrogateescape"))
     latest = runs / "latest"
     for link in (latest, latest / "browse"):
-        sha256.update(os.fsencode(link.readlink() if link.is_symlink() else "") + b"\n")
+        sha256.update(os.fsencode(link.readlink() if link.is_symlink() else "") + f"/{link.is_dir()}\n".encode())
     sha256.update(_digest_file(latest / "report.json"))
     return sha256.hexdigest()
 

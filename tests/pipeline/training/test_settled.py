@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -39,6 +40,7 @@ runs/ledger.csv: append
 runs/latest: remove
 runs/reports/*/report.json: remove
 runs/reports/*/browse: remove
+runs/browse: rename
 runs/checkpoints/anet-*/best.pt: remove
 runs/checkpoints/joint-*/training.json: remove
 runs/needed.json: remove
@@ -151,6 +153,12 @@ def test_features_alone_say_nothing_of_trainings(settled):
         "print([find_settled(read_frame(), trains=trains) is not None for trains in (False, True)])"
     )
     assert run_script(settled, code=code).stdout == "[True, False]\n"
+
+
+def test_pages_that_somebody_has_removed_are_written_again(settled):
+    shutil.rmtree(settled.folder / "runs" / "browse")
+    settled.run_stubs()
+    assert (settled.folder / "runs" / "latest" / "browse" / "index.html").is_file()
 
 
 TAMPERED = """
