@@ -6,7 +6,7 @@ from tests.fuzz.targets import make_targets
 from tests.fuzz.watching import fuzz
 
 #: Changed files for the fastest reader, in every run of the tests, and in the slow ones; others have fewer.
-FEW, MANY = 48, 240
+FEW, MANY = 48, 160
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline.settings import config
+from store.explaining import count_free
 from store.files import FULL
 
 #: What torch says where memory is short; other libraries raise MemoryError.
@@ -59,7 +60,7 @@ def _describe_full_disk(error: OSError, folders: Mapping[str, Path]) -> str:
     """Name the file, the bytes that it needs and that are free, and the setting that chose its disk."""
     if error.filename is None:  # nothing tells which file it was
         what = os.strerror(error.errno or 0)
-        name, where = min(folders.items(), key=lambda item: _count_free(item[1]))
+        name, where = min(folders.items(), key=lambda item: count_free(item[1]))
     else:
         what = f"{os.fsdecode(error.filename)} cannot be written ({error.strerror})"
         name, where = _find_place(error.filename, folders)
@@ -69,7 +70,7 @@ def _describe_full_disk(error: OSError, folders: Mapping[str, Path]) -> str:
         return f"{what}: {limit} another place ({shown}), and the same command again"
     again = "make room there or give another place, and give the same command again"
     full = "is full" if error.errno == errno.ENOSPC else "has no room left for you"
-    return f"{what}: the disk of {shown} {full}, {_count_free(where):,} bytes are free; {again}"
+    return f"{what}: the disk of {shown} {full}, {count_free(where):,} bytes are free; {again}"
 
 
 def _describe_forbidden(error: OSError, folders: Mapping[str, Path]) -> str:
@@ -86,17 +87,6 @@ def _find_place(filename: str | bytes, folders: Mapping[str, Path]) -> tuple[str
     places = {**folders, "TMPDIR": Path(tempfile.gettempdir())}
     above = [item for item in places.items() if path.is_relative_to(item[1].absolute())]
     return max(above, key=lambda item: len(item[1].absolute().parts), default=("", path.parent))
-
-
-def _count_free(folder: Path) -> int:
-    """Count the bytes that a user may still write to a folder's disk, or to that of the nearest one above."""
-    for place in (folder.absolute(), *folder.absolute().parents):
-        try:
-            state = os.statvfs(place)
-        except OSError:
-            continue
-        return state.f_bavail * state.f_frsize
-    return 0
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
