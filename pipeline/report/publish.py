@@ -133,10 +133,9 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
             of = {group for group, shared in zip(listing.groups, listing.shared, strict=True) if shared}
             recordings = format_count(len(of), "recording")
             listed = format_count(len(listing.names), f"{listing.split} utterance")
-            yield (
-                f"SHARED RECORDINGS: {sum(listing.shared)} of {listed} come from {recordings} that the networks were "
-                "trained or chosen on; the rest is scored apart"
-            )
+            shared = sum(listing.shared)
+            told = f"{shared} of {listed} {'comes' if shared == 1 else 'come'} from {recordings}"
+            yield f"SHARED RECORDINGS: {told} that the networks were trained or chosen on; the rest is scored apart"
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
