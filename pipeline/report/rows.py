@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,8 +73,15 @@ def parse_details(text: str) -> list[DetailRow]:
     """Return the rows that `format_details` wrote.
 
     Raises:
-        ValueError: A column is missing (a report of an earlier release).
+        ValueError: A column is missing (a report of an earlier release), or a row is damaged.
     """
+    try:
+        return _parse_rows(text)
+    except (csv.Error, TypeError, AttributeError) as error:  # a cell of any length, a row that is too short
+        raise ValueError(f"it has a row that no report writes: {error}") from error
+
+
+def _parse_rows(text: str) -> list[DetailRow]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in DETAIL_COLUMNS if name not in {*(reader.fieldnames or ()), *_LATER_COLUMNS}]
     if missing:
@@ -118,14 +126,21 @@ def _numbers(values: tuple[float, float]) -> list[str]:
     return [f"{value:.{DECIMALS}f}" for value in values]
 
 
+def _number(cell: str) -> float:
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"{cell} is not a finite number")
+    return value
+
+
 def _parse_row(row: dict[str, str]) -> DetailRow:
     truth = None
     if row["true_arousal"]:
-        truth = (float(row["true_arousal"]), float(row["true_valence"]))
+        truth = (_number(row["true_arousal"]), _number(row["true_valence"]))
     return DetailRow(
         video=read_cell(row["video"]),
         utterance=read_cell(row["utterance"]),
-        values=(float(row["arousal"]), float(row["valence"])),
+        values=(_number(row["arousal"]), _number(row["valence"])),
         rests_on=row["rests_on"],
         sound=row["sound"],
         picture=row["picture"],

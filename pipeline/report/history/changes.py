@@ -1,5 +1,6 @@
 """What two reports rest on differently: settings, the making of the features, clips."""
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Basis:
         provenance = _as_mapping(_as_mapping(content).get("provenance"))
         try:
             rows = {} if ledger is None else parse_ledger(ledger)
-        except ValueError:
+        except (ValueError, TypeError, KeyError, csv.Error):
             rows = {}
         settings = dict(_flatten(_as_mapping(provenance.get("settings"))))
         clips = {name: ClipFacts.of_ledger(row) for name, row in rows.items()}

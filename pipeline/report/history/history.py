@@ -100,7 +100,7 @@ def _read_known(path: Path) -> dict[str, HistoryEntry]:
         return {entry.report: entry for entry in parse_history(path.read_text(encoding="utf-8"))}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         logger.warning("%s cannot be read and is written anew from the reports that are there: %s", path, error)
         return {}
 

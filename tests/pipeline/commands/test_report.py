@@ -128,3 +128,20 @@ def test_what_is_no_report_is_told(folders, capsys):
     (folders[1] / "predictions" / "vnet-test.detail.csv").write_text("video,utterance\n")
     with pytest.raises(UserError, match="b cannot be read as a report: column arousal is missing; run FullRun"):
         read_report(folders[1])
+
+
+@pytest.mark.parametrize(("old", "new"), [(",", ',"' + "a" * 140_000 + '",'), ("mp4,", "mp4,inf,")])
+def test_a_row_that_no_report_writes_is_one_sentence(folders, capsys, old, new):
+    path = folders[1] / "predictions" / "vnet-test.detail.csv"
+    head, _, rows = path.read_text().partition("\n")
+    path.write_text(f"{head}\n{rows.replace(old, new, 1)}")
+    assert main(["report", "--compare", *map(str, folders)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{folders[1]} cannot be read as a report: " in err
+
+
+def test_a_ledger_with_a_cell_of_any_length_is_none(folders):
+    ledger = "utterance,split,sound,picture\n" + "a" * 140_000 + ",train,ok,ok\n"
+    (folders[0] / "ledger.csv").write_text(ledger)
+    assert main(["report", "--compare", *map(str, folders)]) == 0

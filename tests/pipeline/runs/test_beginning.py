@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from pipeline.runs.beginning import remove_leftovers
-from pipeline.runs.run import compute_file_digest
 from store.files import _unfinished_name
 from tests.pipeline.conftest import ROOT
 from tests.pipeline.stages.test_unreadable import make_job
@@ -31,7 +30,6 @@ PLACES = [
 def run(tmp_path):
     (tmp_path / "videos" / "v").mkdir(parents=True)
     (tmp_path / "videos" / "v" / "a.mp4").write_bytes(b"a clip")
-    compute_file_digest.cache_clear()
     found = make_job(tmp_path, "a").run
     made = [file for stage in found.chain.values() for file in stage.made_from]
     return dataclasses.replace(found, fingerprints=dict.fromkeys(made, "0123456789abcdef"))
