@@ -269,7 +269,7 @@ def with_momentum(content, momentum):
     [
         (lambda c: {"epoch": 2}, "names 1 finished epoch and goes on with epoch 2"),
         (lambda c: {"step": 2}, "has 0 losses of 2 steps"),
-        (lambda c: {"history": [{"epoch": 0}]}, "missing 13 required"),
+        (lambda c: {"history": [{"epoch": 0}]}, "an epoch has no kind"),
         (lambda c: {"history": 3}, "'int' object is not iterable"),
         (lambda c: {"network": [1]}, "network is list: it must be dict"),
         (lambda c: {"more": 1}, "unexpected keyword argument 'more'"),

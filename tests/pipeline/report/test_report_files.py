@@ -295,6 +295,7 @@ def test_table_as_text():
             "",
             "CCC on test",
             "                          arousal    valence    total   scored/listed",
+            "  audEERING 2018, video              0.2580",
             "  VNet, challenge's page  0.2441     0.4378     0.6819",
             "  VNet, this run          no labels  no labels          0/2229",
         ]
@@ -313,6 +314,7 @@ def test_other_views_are_shown_only_where_they_differ():
         ("VNet, this run", "run"),
         ("VNet, on what all models could see", "view"),
         ("VNet, the rest filled in", "view"),
+        ("UMONS 2018, sound, words and video", "quoted"),
         ("Joint, paper", "quoted"),
         ("Joint, this run", "run"),
     ]
