@@ -372,8 +372,8 @@ pipeline.stages.align_faces._START_SECONDS = 0.0
 INTERRUPT = """
 from pipeline import progress
 tick = progress.Progress.tick
-def tick_and_stop(self, name, note=""):
-    tick(self, name, note)
+def tick_and_stop(self, name, *notes):
+    tick(self, name, *notes)
     if name == "find faces":
         raise KeyboardInterrupt
 progress.Progress.tick = tick_and_stop

@@ -27,8 +27,8 @@ import os, signal, time
 from pathlib import Path
 from pipeline import progress
 tick = progress.Progress.tick
-def tick_and_die(self, name, note=""):
-    tick(self, name, note)
+def tick_and_die(self, name, *notes):
+    tick(self, name, *notes)
     if name != {title!r}:
         return
     try:
@@ -150,8 +150,8 @@ import time
 from pathlib import Path
 from pipeline import progress
 tick = progress.Progress.tick
-def tick_and_wait(self, name, note=""):
-    tick(self, name, note)
+def tick_and_wait(self, name, *notes):
+    tick(self, name, *notes)
     if name == "find faces" and not Path("reached").exists():
         Path("reached").touch()
         while not Path("go").exists():

@@ -26,8 +26,8 @@ KILL_AT_FIRST_TICK = """
 import os, signal
 from pipeline import progress
 tick = progress.Progress.tick
-def tick_and_die(self, name, note=""):
-    tick(self, name, note)
+def tick_and_die(self, name, *notes):
+    tick(self, name, *notes)
     if name == {title!r}:
         os.kill(os.getpid(), signal.SIGKILL)
 progress.Progress.tick = tick_and_die

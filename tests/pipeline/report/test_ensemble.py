@@ -161,8 +161,8 @@ KILL_WITHIN_VNET = """
 import os, signal
 from pipeline import progress
 tick = progress.Progress.tick
-def tick_and_die(self, name, note=""):
-    tick(self, name, note)
+def tick_and_die(self, name, *notes):
+    tick(self, name, *notes)
     if name == "train VNet":
         os.kill(os.getpid(), signal.SIGKILL)
 progress.Progress.tick = tick_and_die
