@@ -43,15 +43,18 @@ def read_provenance(
     try:
         mean = provenance["training_mean"]
         if not _are_numbers(mean):
-            raise _WrongError("training_mean", mean, "two numbers")
+            raise _wrong("training_mean", mean, "two numbers")
         return _read_stages(provenance["features"]), np.array(mean, np.float64), _read_names(provenance)
     except _WrongError as error:
         raise UserError(f"--checkpoint {path} {error}; it is not as a run writes it: {TRAIN_AGAIN}") from error
 
 
 class _WrongError(ValueError):
-    def __init__(self, name: str, value: object, wanted: str) -> None:
-        super().__init__(f"records {name} as {make_printable(f'{value!r:.60}')}: it must be {wanted}")
+    """A record is of the wrong type; the message is the reason."""
+
+
+def _wrong(name: str, value: object, wanted: str) -> _WrongError:
+    return _WrongError(f"records {name} as {make_printable(f'{value!r:.60}')}: it must be {wanted}")
 
 
 def _are_numbers(value: object) -> bool:
@@ -66,7 +69,7 @@ def _read_stages(features: object) -> Mapping[str, Mapping[str, Any]]:
         settings = _read_mapping(f"features.{stage}", found).get("settings", {})
         weights = _read_mapping(f"features.{stage}.settings", settings).get("weights", "")
         if stage == "embeddings" and not isinstance(weights, str):
-            raise _WrongError("features.embeddings.settings.weights", weights, "a text")
+            raise _wrong("features.embeddings.settings.weights", weights, "a text")
     return made
 
 
@@ -77,12 +80,12 @@ def _read_names(provenance: Mapping[str, Any]) -> dict[str, str]:
         names = _read_mapping(f"settings.{network}", settings.get(network, {})).get("features", own)
         parts = split_names(names) if isinstance(names, str) else ()
         if not parts or not all(part == own or NAME.fullmatch(part) for part in parts):
-            raise _WrongError(f"settings.{network}.features", names, f"{own}, or names of features")
+            raise _wrong(f"settings.{network}.features", names, f"{own}, or names of features")
         found[network] = names
     return found
 
 
 def _read_mapping(name: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _WrongError(name, value, "a table of names")
+        raise _wrong(name, value, "a table of names")
     return value
