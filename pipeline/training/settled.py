@@ -29,6 +29,7 @@ from store import files
 from store.json_files import read_object
 from store.layout import listings_folder, plans_folder, stage_folder
 from store.records.erased import erased_path
+from store.records.plans import plan_path
 from store.text import escape_lines
 
 #: In the folder of runs.
@@ -149,7 +150,12 @@ def write_settled(data: TrainingData, made: str, *, trains: bool, num_trainings:
     run, frame = data.run, Frame.of(data.run)
     if run.folders is None or not run.folders.is_sure or not run.tables or _rests_on_more(data):
         return
-    if not run.are_tables_current():
+    written = [
+        listings_folder(run.store) / f"{run.name}.json",
+        *(plan_path(run.store, shard) for shard in run.plan.shards),
+    ]
+    # What was read at the start, and is gone: the next run writes it again, so it has to look.
+    if not run.are_tables_current() or not all(path.is_file() for path in written):
         return
     present = len(run.plan.assigned) - len(run.plan.vanished)
     settled = Settled(

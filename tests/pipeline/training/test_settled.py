@@ -202,3 +202,26 @@ def test_links_that_lead_nowhere_hide_nothing_of_what_is_beside_them(settled):
         "print(find_settled(read_frame(), trains=True) is not None)"
     )
     assert run_script(settled, code=code).stdout == "True\nFalse\n"
+
+
+LOSES = """
+from pathlib import Path
+from pipeline.session import session
+
+look = session.look_at_made
+
+def look_when_one_is_gone(frame):
+    next(Path("store").glob({pattern!r})).unlink()
+    return look(frame)
+
+session.look_at_made = look_when_one_is_gone
+"""
+
+
+def test_a_plan_that_was_removed_while_a_run_was_at_work_is_written_by_the_next(settled):
+    pattern = "shards/*.json"
+    (settled.folder / "runs" / "settled.json").unlink()
+    there = {path.name for path in (settled.folder / "store").glob(pattern)}
+    for code in (LOSES.format(pattern=pattern), ""):
+        assert settled.run(code=code).returncode == 0
+    assert {path.name for path in (settled.folder / "store").glob(pattern)} == there
