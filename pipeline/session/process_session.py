@@ -81,7 +81,7 @@ def start_session(
         refused, run = lock_store(lock, unlabelled, trains=trains)
         session: Session | SettledSession | None = None
         with telling_faults():
-            frame = read_frame(is_labelled=unlabelled is None, trains=trains)
+            frame = Frame.of(run) if run else read_frame(is_labelled=unlabelled is None, trains=trains)
         # Hosts that share a store do not hold its lock alone: one may be at work while another one looks.
         if may_be_settled and config.is_scheduler_local():
             session = _find_settled(frame, lock, trains=trains, changes_store=refused is None)

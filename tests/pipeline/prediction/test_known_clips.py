@@ -8,11 +8,10 @@ import pytest
 from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.prediction.known_clips import find_known
 from pipeline.runs.plan import make_plan
-from pipeline.runs.run import Run
-from pipeline.settings.config import Settings
 from store.layout import shard_path
 from store.records.listings import Listing
 from store.records.plans import Member, plan_of
+from tests.pipeline.made_runs import assemble_run
 from tests.store.stores import FINGERPRINTS, digest, member, write_shard
 
 NAME, CLIPS = "w/a", {"w/a": (10, 3), "w/b": (10, 3)}
@@ -55,21 +54,15 @@ def make_run(tmp_path, video):
         find_content=lambda clips: {},
         shard_size=1,
     )
-    return Run(
-        settings=Settings.read(),
+    return assemble_run(
+        tmp_path,
         store=tmp_path / "scratch",
         videos=video.parent,
-        folder=tmp_path / "runs",
         dataset=Dataset((listed,), ()),
-        weights={},
-        stages={},
         fingerprints=FINGERPRINTS,
         clips={clip.name: clip},
         plan=plan,
         name="predict-1",
-        erased={},
-        hindered={},
-        kept=frozenset(),
     )
 
 

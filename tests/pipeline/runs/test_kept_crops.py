@@ -11,13 +11,13 @@ from pipeline.errors import UserError
 from pipeline.runs.kept_crops import PASSING, describe_crops, find_crops, remove_passing_crops
 from pipeline.runs.outcome.ledger import LedgerRow
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run
 from pipeline.settings.config import Settings
 from pipeline.training.data import TrainingData
 from pipeline.training.seed_trainings import Trainings
 from store.records.listings import Listing
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
+from tests.pipeline.made_runs import assemble_run
 
 SHARD = "5a"
 FINGERPRINTS = {
@@ -46,21 +46,16 @@ def write_file(store, stage, **provenance):
 def make_run(store, *kept, backbone="frozen"):
     """A run on one clip, whose store holds what the test has written."""
     utterance = Utterance("v", "a.mp4", "train", 0.5, 0.1, None, None, None, Path("train.csv"), 2)
-    return Run(
+    return assemble_run(
+        store.parent,
         store=store,
         fingerprints=FINGERPRINTS,
         kept=frozenset(kept),
         settings=Settings.read().replace("vnet", backbone=backbone),
-        videos=store.parent / "videos",
-        folder=store.parent / "runs",
         dataset=Dataset((utterance,), ()),
         weights={name: SimpleNamespace(sha256="0") for name in ("vgg16", "sphereface20")},
-        stages={},
-        clips={},
         plan=Plan({}, {"v/a": SHARD}, frozenset(), frozenset(), {"v/a": (1, 1)}),
         name="runs-1",
-        erased={},
-        hindered={},
     )
 
 

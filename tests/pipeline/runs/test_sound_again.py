@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline import media
-from pipeline.dataset.utterances import Dataset
 from pipeline.media import MediaError, extract_wav
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run
 from pipeline.runs.sound_again import MISTRUSTED, MistrustedSound, find_mistrusted, remove_mistrusted
-from pipeline.settings.config import Settings
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav as extract_shard
 from store.layout import wav_path
 from store.records.plans import Member, StoredPlan
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
+from tests.pipeline.made_runs import assemble_run
 
 FINGERPRINTS = dict.fromkeys(("wav", "stft", "frames", "pixels", "faces", "embeddings", "crops", "crops_jpeg"), "b0")
 OLD = MISTRUSTED[0] + ": error while loading shared libraries"
@@ -108,16 +106,10 @@ def run(tmp_path):
         path.write_bytes(b"no media")
         clips[name] = Member(name, f"{name}.mp4", path.stat().st_size, path.stat().st_mtime_ns)
     stored = StoredPlan(tuple(clips.values()))
-    return Run(
-        store=tmp_path / "store",
+    return assemble_run(
+        tmp_path,
         fingerprints=FINGERPRINTS,
-        kept=frozenset(),
-        settings=Settings.read(),
         sound_again=frozenset({stored.shard}),
-        videos=tmp_path / "videos",
-        folder=tmp_path / "runs",
-        dataset=Dataset((), ()),
-        weights={},
         stages={stage: {} for stage in FINGERPRINTS},
         clips=clips,
         plan=Plan(
@@ -128,8 +120,6 @@ def run(tmp_path):
             {name: clip.stamp for name, clip in clips.items()},
         ),
         name="runs-1",
-        erased={},
-        hindered={},
     )
 
 

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 
 from models.weights.table import ResolvedWeights
-from pipeline.dataset.utterances import Dataset
 from pipeline.errors import UserError
 from pipeline.media.jpeg import decode_jpeg
 from pipeline.runs.kept_crops import PASSING
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run
 from pipeline.settings.config import Settings
 from pipeline.stages.embedding import _divide, cache_face_features, check_weights, embed_all, load_embedder
 from pipeline.stages.shard_job import ShardJob
 from store.records.plans import plan_of
 from store.shard.writer import ShardWriter
+from tests.pipeline.made_runs import assemble_run
 from tests.store.stores import digest, member
 
 #: Faces of each clip.
@@ -60,20 +59,14 @@ def make_job(tmp_path, kept=(), passing=False, tick=lambda: None):
     for stage in ("stft", "faces"):
         write_file(tmp_path / "store", stage, plan.shard, {})
     write_file(tmp_path / "store", "crops", plan.shard, PASSING if passing else {})
-    run = Run(
+    run = assemble_run(
+        tmp_path,
         settings=SETTINGS.replace("faces", jpeg_quality=90),
-        store=tmp_path / "store",
         videos=tmp_path,
-        folder=tmp_path / "runs",
-        dataset=Dataset((), ()),
         weights={"sphereface20": SimpleNamespace(path=None)},
         stages={"embeddings": {}, "faces": {}},
         fingerprints=FINGERPRINTS,
-        clips={},
         plan=Plan({plan.shard: plan}, dict.fromkeys(CLIPS, plan.shard), frozenset(), frozenset(), {}),
-        name="runs",
-        erased={},
-        hindered={},
         kept=frozenset(kept),
     )
     return ShardJob(run, plan.shard, tick)

@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.chain import STAGES
-from pipeline.dataset.utterances import Dataset
 from pipeline.errors import UserError
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run
 from pipeline.settings.config import Settings
 from pipeline.settings.features import read_feature
 from pipeline.stages.features import compute_feature, load_network
@@ -18,6 +16,7 @@ from pipeline.stages.shard_job import ShardJob
 from store.layout import wav_path
 from store.records.plans import plan_of
 from store.shard.writer import ShardWriter
+from tests.pipeline.made_runs import assemble_run
 from tests.store.stores import digest, member
 
 STAGE = "sound_loud"
@@ -80,21 +79,14 @@ def make_job(tmp_path, feature):
                     file.setparams((1, 2, 16000, 0, "NONE", ""))
                     file.writeframes(np.full(sound[0], sound[1] * 32768, "<i2").tobytes())
                 rows.length, rows.facts = sound[0], {"wav_sha256": "0" * 64}
-    run = Run(
+    run = assemble_run(
+        tmp_path,
         settings=Settings.read().replace("run", device="cpu", threads=1),
         store=store,
         videos=tmp_path,
-        folder=tmp_path / "runs",
-        dataset=Dataset((), ()),
-        weights={},
         stages={STAGE: {}},
         fingerprints=FINGERPRINTS,
-        clips={},
         plan=Plan({plan.shard: plan}, dict.fromkeys(CLIPS, plan.shard), frozenset(), frozenset(), {}),
-        name="runs",
-        erased={},
-        hindered={},
-        kept=frozenset(),
         chain={**STAGES, STAGE: feature.as_stage()},
         features={STAGE: feature},
     )

@@ -6,12 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.dataset.utterances import Dataset
 from pipeline.errors import TransientError
 from pipeline.media import write_clip
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run
-from pipeline.settings.config import Settings
 from pipeline.stages.frames import extract_frames
 from pipeline.stages.shard_job import ShardJob
 from pipeline.stages.sound import extract_wav
@@ -19,6 +16,7 @@ from store.__main__ import main as store_main
 from store.records.plans import Member, StoredPlan
 from store.tending.verify import verify_store
 from tests.modes import modes_obeyed
+from tests.pipeline.made_runs import assemble_run
 
 STAGES = {"wav": extract_wav, "frames": extract_frames}
 
@@ -45,21 +43,12 @@ def make_job(tmp_path, names):
     clips = {f"v/{name}": member(name) for name in names}
     shard = StoredPlan(tuple(clips.values()))
     assigned = dict.fromkeys(clips, shard.shard)
-    run = Run(
-        settings=Settings.read(),
-        store=tmp_path / "store",
-        videos=tmp_path / "videos",
-        folder=tmp_path / "runs",
-        dataset=Dataset((), ()),
-        weights={},
+    run = assemble_run(
+        tmp_path,
         stages={stage: {} for stage in STAGES},
         fingerprints=dict.fromkeys(STAGES, "0123456789abcdef"),
         clips=clips,
         plan=Plan({shard.shard: shard}, assigned, frozenset(), frozenset(), {}),
-        name="runs",
-        erased={},
-        hindered={},
-        kept=frozenset(),
     )
     return ShardJob(run, shard.shard)
 

@@ -9,10 +9,9 @@ from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.runs.changes.clip_changes import UNREAD
 from pipeline.runs.outcome.ledger import FeatureState, LedgerRow, read_ledger, write_ledger
 from pipeline.runs.plan import Plan
-from pipeline.runs.run import Run
-from pipeline.settings.config import Settings
 from pipeline.training.forecast import forecast_data, read_last_ledger
 from store.records.listings import Listing
+from tests.pipeline.made_runs import assemble_run
 from tests.store.stores import FINGERPRINTS, digest, make_store
 
 SOUND = ("wav", "stft")
@@ -24,21 +23,12 @@ def make_run(tmp_path, *, new=frozenset(), vanished=frozenset(), fingerprints=FI
     store = tmp_path / "store"
     assigned = Listing.read(store / "roots" / "runs-1.json").shards if store.exists() else make_store(store)
     rows = [Utterance(*name.split("/"), "train", 0.5, 0.1, None, None, None, Path("t.csv"), 2) for name in assigned]
-    return Run(
-        settings=Settings.read(),
+    return assemble_run(
+        tmp_path,
         store=store,
-        videos=tmp_path / "videos",
-        folder=tmp_path / "runs",
         dataset=Dataset(tuple(rows), ()),
-        weights={},
-        stages={},
         fingerprints=fingerprints,
-        clips={},
         plan=Plan({}, assigned, frozenset(vanished), frozenset(), {}, new=frozenset(new)),
-        name="runs",
-        erased={},
-        hindered={},
-        kept=frozenset(),
     )
 
 
