@@ -15,6 +15,7 @@ from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.outcome.failures import read_failures
 from pipeline.runs.outcome.rates import Rate, read_rates
 from pipeline.runs.run import Run
+from pipeline.settings.files import name_overlay
 from pipeline.training.experiment import plan_trainings
 from pipeline.training.forecast import forecast_data
 from pipeline.training.outlook import look_ahead
@@ -207,7 +208,7 @@ def _format_time(stage: StageStatus) -> str:
 
 
 def _format_end(status: Status, command: str) -> str:
-    line = f"`{command}` would go on"
+    line = f"`{name_overlay(command)}` would go on"
     unmeasured = [stage.stage for stage in status.stages if stage.waiting and stage.seconds is None]
     if status.seconds:
         line += f": about {format_seconds(status.seconds)} by the rates of earlier runs"
