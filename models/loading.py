@@ -77,7 +77,7 @@ def check_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, source
     # Only now: a tensor of another shape may claim any size.
     bad = [key for key, value in found.items() if not _holds_numbers(value)]
     if bad:
-        raise ValueError(f"{source} holds values that are no finite numbers in {_name_some(bad)}; {hint}")
+        raise ValueError(f"{source} has values that are not finite numbers in {_name_some(bad)}; {hint}")
 
 
 def _name_some(keys: list[Any]) -> str:

@@ -54,6 +54,6 @@ def explain_interrupt(kind: type[BaseException], error: BaseException, trace: Tr
     """Answer Ctrl-C with a sentence, as `sys.excepthook`; a traceback of wherever it struck tells nobody anything."""
     if issubclass(kind, KeyboardInterrupt):
         _interrupts.append(error)
-        print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        print("stopped: finished work is kept, and the same command continues from there", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)

@@ -92,7 +92,7 @@ class ShardTask(luigi.Task):
                     break
         if failed:
             raise SomeShardsError(
-                f"{failed} of {format_count(len(self.shards), 'shard')} failed; what each said is above"
+                f"{failed} of {format_count(len(self.shards), 'shard')} failed; their messages are above"
             )
 
 

@@ -28,7 +28,7 @@ COMMANDS = {
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
     """Make the parser of all commands."""
-    parser = argparse.ArgumentParser(prog=prog, description="Inspect and tend a feature store.")
+    parser = argparse.ArgumentParser(prog=prog, description="Inspect and maintain a feature store.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         command = _find(name)

@@ -78,7 +78,7 @@ COMMANDS = {
         "what is done, waiting and failed", "pipeline.commands.status", "valar status --json\nvalar status Features"
     ),
     "report": Entry(
-        "the newest report, or two side by side",
+        "the newest report, or compare two",
         "pipeline.commands.report",
         "valar report\nvalar report --compare runs/reports/A runs/reports/B",
     ),
@@ -104,7 +104,7 @@ COMMANDS = {
         "pipeline.commands.gc",
         "valar gc --dry-run\nvalar gc --newest 3",
     ),
-    "store": Entry("look into the feature store and tend it", "valar.commands.store", is_group=True),
+    "store": Entry("inspect and maintain the feature store", "valar.commands.store", is_group=True),
     "weights": Entry("list and fetch the published weights", "models.weights.commands", is_group=True),
     "models": Entry("look at the networks", "models.__main__", is_group=True),
     "completion": Entry(
@@ -142,7 +142,7 @@ def _main(words: list[str]) -> int:
         print(error, file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
-        print("stopped: what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        print("stopped: finished work is kept, and the same command continues from there", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read has gone; nothing may complain at the end

@@ -78,8 +78,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
             return ""
         more = f" and {len(ledgers) - 1} more" if len(ledgers) > 1 else ""
         return (
-            f"splits and labels stand in {ledgers[0]}{more}, which is not there; put the folder of runs back, or name "
-            "where it is as [run] root and run again"
+            f"splits and labels are in {ledgers[0]}{more}, which does not exist; put the folder of runs back, or set "
+            "[run] root to its place and run again"
         )
 
     def __len__(self) -> int:

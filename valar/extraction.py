@@ -120,7 +120,7 @@ def predict(video: Path, checkpoints: list[Path], *, progress: bool) -> Predicti
 
 def _prepare(video: Path) -> None:
     if not video.is_file():
-        raise UserError(f"{video} is no file; name one video or sound file")
+        raise UserError(f"{video} is not a file; name one video or sound file")
     try:
         use_settings()
     except SettingsError as error:

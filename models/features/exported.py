@@ -63,9 +63,9 @@ def check_archive(data: bytes) -> None:
             names = archive.namelist()
             configs = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError) as error:
-        raise ModelError(f"it is no archive of torch.export: {first_line(error)}") from error
+        raise ModelError(f"it is not an archive of torch.export: {first_line(error)}") from error
     if not any(name.rpartition("/")[2] == _LAYOUT for name in names):
-        raise ModelError("it is of an old layout, or of torch.save; write it again with torch.export.save")
+        raise ModelError("it has an old layout, or torch.save wrote it; write it again with torch.export.save")
     pickles = [name for name in names if name.endswith(".pt") and "/sample_inputs/" not in f"/{name}"]
     pickles += [str(place) for config in configs for place in _find_pickles(config)]
     if pickles:

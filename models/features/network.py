@@ -59,16 +59,16 @@ def measure_width(compute: Callable[[np.ndarray], np.ndarray], made: np.ndarray,
     """
     first, again = compute(made), compute(made)
     if not len(first):
-        raise ModelError(f"it gives no rows for a made input of {made.shape}")
+        raise ModelError(f"it gives no rows for a test input of {made.shape}")
     if not np.isfinite(first).all():
-        raise ModelError("it gives NaN or infinite numbers for a made input; look at mean, deviation and precision")
+        raise ModelError("it gives NaN or infinite numbers for a test input; check mean, deviation and precision")
     if not np.array_equal(first, again):
-        raise ModelError("it gives other numbers when it is asked again; export it in evaluation mode, without dropout")
+        raise ModelError("it gives other numbers when it runs again; export it in evaluation mode, without dropout")
     if are_rows and len(made) > 1:
         turned = compute(np.ascontiguousarray(made[::-1]))[::-1]
         if np.abs(turned - first).max() > _SAME_ROW * max(1.0, float(np.abs(first).max())):
             raise ModelError(
-                "what it gives for an input depends on the others in the batch; export it in evaluation mode"
+                "its output for an input depends on the other inputs in the batch; export it in evaluation mode"
             )
     return int(first.shape[1])
 

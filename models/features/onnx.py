@@ -43,9 +43,7 @@ def load_onnx(data: bytes, *, device: str, threads: int) -> Network:
         session = onnxruntime.InferenceSession(data, options, providers=[_CUDA, _CPU] if device == "cuda" else [_CPU])
     except Exception as error:  # its errors share no base of their own
         if "external data" in str(error).lower():
-            raise ModelError(
-                "its weights lie in a file of their own, which is not read; save it as one file"
-            ) from error
+            raise ModelError("its weights are in a separate file, which is not read; save it as one file") from error
         raise ModelError(f"onnxruntime cannot load it: {first_line(error)}") from error
     if device == "cuda" and _CUDA[0] not in session.get_providers():
         raise ModelError("onnxruntime could not start CUDA; see what it printed above, or set [run] device = cpu")

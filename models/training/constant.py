@@ -58,8 +58,8 @@ def describe_constant(
     is_at_end = max(abs(arousal), abs(last.mean_valence)) > _END
     if not is_at_end and count == len(history):
         advice = (
-            f"it has not begun to learn: try more epochs or a higher learning_rate (it is {learning_rate:g}), and look "
-            "whether the features differ from clip to clip (`valar store browse`)"
+            f"it has not begun to learn: try more epochs or a higher learning_rate (it is {learning_rate:g}), and "
+            "check whether the features differ between clips (`valar store browse`)"
         )
     else:
         why = "they are stuck at an end of their range" if is_at_end else "before, they were not"
@@ -69,6 +69,6 @@ def describe_constant(
             f"{gradient_clip:g}), a lower learning_rate (it is {learning_rate:g}){other}"
         )
     return (
-        f"{last.kind}: constant predictions: in epochs {last.epoch - count + 1} to {last.epoch} it said the same of "
-        f"all {last.num_validation} clips that choose the epoch ({numbers}); {advice}"
+        f"{last.kind}: constant predictions: in epochs {last.epoch - count + 1} to {last.epoch} it predicted the "
+        f"same for all {last.num_validation} clips that choose the epoch ({numbers}); {advice}"
     )

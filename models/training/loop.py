@@ -155,7 +155,7 @@ def _is_finished(folder: Path, identity: str) -> bool:
             return True
     except CheckpointError as error:
         raise FileExistsError(
-            f"{folder / LAST} exists and is not ours: {error}; set overwrite to replace it"
+            f"{folder / LAST} exists and is not a checkpoint of Valar: {error}; set overwrite to replace it"
         ) from error
     raise FileExistsError(
         f"{folder / LAST} exists: a training with other data or settings is finished there; set overwrite to replace it"

@@ -114,7 +114,7 @@ class Keeper:
         try:
             check_state_fits(state, self._job.network, self._optimiser)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            log.warning("%s: %s cannot be used, and the training begins anew: %s", kind, path, error)
+            log.warning("%s: %s cannot be used, so the training begins again: %s", kind, path, error)
             return None
         return state
 

@@ -80,7 +80,7 @@ def load_state(folder: Path) -> TrainingState | None:
         state = TrainingState(**content)
         _check_progress(state)
     except (CheckpointError, TypeError, ValueError, KeyError) as error:
-        log.warning("%s cannot be used, and the training begins anew: %s", path, make_printable(str(error)))
+        log.warning("%s cannot be used, so the training begins again: %s", path, make_printable(str(error)))
         return None
     return state
 

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted: what has arrived is kept, the same command continues there", file=sys.stderr)
+        print("\ninterrupted: the part that has arrived is kept, and the same command continues there", file=sys.stderr)
         return _INTERRUPTED
     print(path)
     return 0
@@ -75,7 +75,7 @@ def format_table(folder: Path) -> str:
     listed = list_weights(folder)
     shown = ("name", "state", "licence", "for")
     lines = [render_table([shown, *(tuple(row[column] for column in shown) for row in listed)])]
-    lines.append("-v tells files, digests and sources")
+    lines.append("-v shows files, digests and sources")
     absent = [row["name"] for row in listed if row["state"] == "absent"]
     if absent:
         lines += ["next:", *(f"  valar weights fetch {name}" for name in absent)]
@@ -130,15 +130,15 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     """Make the parser."""
     parser = argparse.ArgumentParser(prog=prog, description="Third-party weights.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="which weights there are and which of them are here")
+    listing = commands.add_parser("list", help="list the weights, and which of them are here")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.add_argument("-v", "--verbose", action="store_true", help="also print files, digests and sources")
     fetching = commands.add_parser("fetch", help="download weights, check and unpack them")
-    fetching.add_argument("name", choices=list(WEIGHTS), help="which ones; `list` says what each is for")
+    fetching.add_argument("name", choices=list(WEIGHTS), help="names of weights; `list` says what each is for")
     fetching.add_argument(
         "--base-url",
         metavar="URL",
-        help="a mirror, https:// or http://: the file is looked for under it by its own name",
+        help="a mirror, https:// or http://, that has the file under its own name",
     )
     for command in (listing, fetching):
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: %(default)s")

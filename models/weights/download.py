@@ -141,7 +141,7 @@ def download_file(url: str, target: Path, *, check: Callable[[Path], None], prog
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DownloadError(f"{part} is being written by another process: wait until that has ended") from error
+            raise DownloadError(f"{part} is being written by another process: wait until it has ended") from error
         try:
             _fill(url, file, progress)
             check(part)
@@ -203,7 +203,7 @@ def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
     except _BROKEN_CONNECTION:
         return False
     except ValueError as error:  # an address that is none, in a redirect
-        raise DownloadError(f"{url}: the server's answer makes no sense ({_make_printable(error)})") from error
+        raise DownloadError(f"{url}: the server's answer is not valid HTTP ({_make_printable(error)})") from error
 
 
 class _OnlySaferRedirects(urllib.request.HTTPRedirectHandler):
@@ -244,8 +244,8 @@ def _read_length(url: str, text: str | None) -> int | None:
         return None
     if not (text.isascii() and text.isdigit()):
         raise DownloadError(
-            f"{url}: the server announces {_make_printable(text)!r} as the length of the file, which is no number of "
-            "bytes; try again later, or name a mirror with --base-url"
+            f"{url}: the server announces {_make_printable(text)!r} as the length of the file, which is not a number "
+            "of bytes; try again later, or name a mirror with --base-url"
         )
     return int(text[:20])
 
@@ -280,8 +280,8 @@ def _accept_present(entry: WeightsEntry, target: Path) -> Path:
     """Return a file that is there already, if it is known to be the published one."""
     if not resolve_weights(entry.name, str(target)).verified:
         raise WeightsError(
-            f"{target} is there, but nothing says that it is the published file ({entry.published_digest}): "
-            "use it as it is, or move it away and fetch again"
+            f"{target} exists, but it is not known whether it is the published file ({entry.published_digest}): use "
+            "it as it is, or move it away and fetch again"
         )
     return target
 

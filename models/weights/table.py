@@ -217,7 +217,7 @@ def _check_beginning(entry: WeightsEntry, path: Path) -> None:
     if start != _OLD_TENSORS and not start.startswith(_NEW_TENSORS):
         raise DamagedWeightsError(
             f"{path} is no file of tensors that torch has saved (weights {entry.name!r}): remove it, then "
-            f"{_fetch_hint(entry, path)}; or set it to {RANDOM!r}, a start from nothing"
+            f"{_fetch_hint(entry, path)}; or set it to {RANDOM!r} for random weights"
         )
 
 
@@ -230,5 +230,5 @@ def _fetch_hint(entry: WeightsEntry, path: Path) -> str:
 def _describe_missing(entry: WeightsEntry, path: Path) -> str:
     return (
         f"weights {entry.name!r} ({entry.purpose}): there is no file {path}; source {entry.source} ({entry.licence}), "
-        f"{entry.published_digest}; {_fetch_hint(entry, path)}; or set it to {RANDOM!r}, a start from nothing"
+        f"{entry.published_digest}; {_fetch_hint(entry, path)}; or set it to {RANDOM!r} for random weights"
     )

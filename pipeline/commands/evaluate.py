@@ -27,7 +27,7 @@ from pipeline.errors import UserError
 from pipeline.report.scoring import compare_both, score_both, score_videos
 from store.text import escape_json, escape_lines
 
-HELP = "score a file of predictions as the OMG-Emotion challenge does"
+HELP = "score files of predictions like the OMG-Emotion challenge"
 Resample = Literal["recordings", "videos", "utterances"]
 RESAMPLE: tuple[Resample, ...] = get_args(Resample)
 
@@ -40,18 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="PREDICTIONS",
-        help="CSV file with video, utterance, arousal, valence; several are set side by side",
+        help="CSV file with video, utterance, arousal, valence; several are compared",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--resample",
         choices=list(RESAMPLE),
         default="recordings",
-        help="what intervals and tests draw: whole recordings (by link, else by the video's name without _N), whole "
-        "videos or single utterances (as if these were independent of each other: too narrow)",
+        help="what intervals and tests draw: whole recordings (by link, otherwise by the video's name without _N), "
+        "whole videos, or single utterances (intervals are then too narrow)",
     )
     parser.add_argument("--group", default="", metavar="COLUMN", help="column of TRUTH that tells recordings apart")
-    add_label_range(parser, "the labels of TRUTH (predictions always go from -1 to 1)")
+    add_label_range(parser, "the labels of TRUTH (predictions are always from -1 to 1)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -152,7 +152,7 @@ def evaluate_side_by_side(
 def _read_truth(path: Path, group_column: str, label_range: tuple[float, float]) -> Dataset:
     dataset = read_dataset({"truth": path}, group_column=group_column, label_range=label_range)
     if all(row.arousal is None for row in dataset.utterances):
-        raise DatasetError([f"{path}: no labels in it; arousal and valence are needed to score"])
+        raise DatasetError([f"{path}: there are no labels in it; a score needs arousal and valence"])
     return dataset
 
 

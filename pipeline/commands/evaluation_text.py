@@ -85,11 +85,11 @@ def _explain_no_interval(scores: dict[str, Any], resample: str) -> list[str]:
     count = scores["groups"]
     if count >= FEWEST_GROUPS or not scores["scored"]:
         return []
-    of = f"the scored utterances are of {format_count(count, resample.removesuffix('s'))}"
+    of = f"the scored utterances come from {format_count(count, resample.removesuffix('s'))}"
     if resample == "utterances":
         of = f"{format_count(count, 'utterance')} scored"
     hint = "" if resample == "utterances" else "; --group names another column, --resample draws smaller units"
-    return ["", f"no interval: {of}, and it takes {FEWEST_GROUPS}{hint}"]
+    return ["", f"no interval: {of}, and it needs {FEWEST_GROUPS}{hint}"]
 
 
 def _format_problems(problems: Sequence[str]) -> list[str]:

@@ -87,7 +87,7 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
     from pipeline.stages.device import find_faces_device, torch_threads
 
     if not arguments.video.is_file():  # to open a pipe would wait for whoever writes into it
-        raise UserError(f"{arguments.video} is no file; name one video")
+        raise UserError(f"{arguments.video} is not a file; name one video")
     config.load()
     settings = config.Settings.read()
     smallest = _read_setting("smallest_face_px", arguments.smallest_face, "--smallest-face")
@@ -183,7 +183,7 @@ def _keep_shown(
 def describe(faces: "SpeakerFaces") -> str:
     """Say in one line what was found: frames, faces, tracks, cuts, and the share of frames without the speaker."""
     if len(faces.frame_indices) == 0:
-        return f"no face in {faces.looked_at}" if faces.num_faces == 0 else "no face where the speaker is said"
+        return f"no face in {faces.looked_at}" if faces.num_faces == 0 else "no face at the place named for the speaker"
     missing = 1 - len(faces.frame_indices) / faces.num_frames
     return (
         f"{format_count(faces.num_frames, 'frame')}, {format_count(faces.num_faces, 'face')} of all people, "

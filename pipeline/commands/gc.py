@@ -19,7 +19,7 @@ from store.errors import StoreError
 from store.lock import locked
 from store.text import escape_json, escape_lines, format_bytes, format_count
 
-HELP = "remove checkpoints that no report and not the last run names; reports stay, and so does the history"
+HELP = "remove checkpoints that neither a report nor the last run needs; reports and their history stay"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs", type=Path, metavar="DIR", help="the folder of runs (default: [run] root of the settings)"
     )
     parser.add_argument("--newest", type=_count, metavar="N", help="only the N newest reports keep their checkpoints")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -67,7 +67,10 @@ def render(found: Sequence[OldCheckpoints], *, is_removed: bool) -> str:
     """Give what was found as lines, and the bytes."""
     lines = [f"{item.path}: {item.reason} ({format_bytes(item.num_bytes)})" for item in found]
     if not found:
-        return "nothing to remove: reports or the last run name all checkpoints (--newest N lets older reports' go)"
+        return (
+            "nothing to remove: reports or the last run need all checkpoints (--newest N removes those of older "
+            "reports)"
+        )
     total = format_bytes(sum(item.num_bytes for item in found))
     return "\n".join(
         [*lines, f"{format_count(len(found), 'folder')}, {total} {'removed' if is_removed else 'would be removed'}"]

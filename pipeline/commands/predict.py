@@ -65,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="DIR",
-        help="folder of a trained network, by default Joint of the newest report; given again, the mean of all counts",
+        help="folder of a trained network, by default Joint of the newest report; repeat it to take the mean of "
+        "several",
     )
     parser.add_argument("--over-time", type=float, metavar="STEP", help="apply a moving window every STEP seconds")
     parser.add_argument(
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     video, step = arguments.video, arguments.over_time
     if not video.is_file():
-        raise UserError(f"{video} is no file; name one video (a folder of clips: `valar predict DIR`)")
+        raise UserError(f"{video} is not a file; name one video (a folder of clips: `valar predict DIR`)")
     if step is not None and not (step > 0 and arguments.window > 0):
         raise UserError(f"--over-time {step:g} and --window {arguments.window:g} must both be above 0 seconds")
     predictor = find_predictor(arguments.checkpoint)
@@ -157,7 +158,7 @@ def extract_features(
     if store is not None and not (predictor is not None and predictor.needs_crops):
         known = find_known(found, video, store)
         if known is not None:
-            print(f"{video}: its features are in {store} already", file=sys.stderr)
+            print(f"{video}: uses its features in {store}", file=sys.stderr)
             return TrainingData.read(known)
     with show_steps(len(found.titles), progress=progress) as steps:
         for stage, title in found.titles.items():
@@ -222,7 +223,10 @@ def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) ->
             print(own)
     if not answer.rests_on:
         reasons = "; ".join(dict.fromkeys(filter(None, (row.sound_message, row.picture_message))))
-        print(f"{video}: nothing to see or hear: sound {row.sound}, picture {row.picture}; {reasons}", file=sys.stderr)
+        print(
+            f"{video}: neither sound nor a face to predict from: sound {row.sound}, picture {row.picture}; {reasons}",
+            file=sys.stderr,
+        )
     return 0 if answer.rests_on else 1
 
 
@@ -253,7 +257,7 @@ def _write_answers(answers: Sequence[Answer], path: Path, as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(answer) for answer in answers]))
     else:
-        print(f"{path} and {picture}: {format_count(len(answers), 'window')}, {seen} with something to see or hear")
+        print(f"{path} and {picture}: {format_count(len(answers), 'window')}, {seen} with sound or a face")
     return 0 if seen else 1
 
 

@@ -48,7 +48,7 @@ def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
     for line, cells in rows:
         values = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
         if not values["video"] or not values["utterance"]:
-            problems.append(f"{path}:{line}: the row names no video or no utterance")
+            problems.append(f"{path}:{line}: the row has no video or no utterance")
             continue
         arousal, valence = (_as_number(values[name]) for name in DIMENSIONS)
         predictions.append(
@@ -106,7 +106,7 @@ def find_problems(truth: Sequence[Utterance], predictions: Sequence[Prediction],
     for name, rows in by_name.items():
         if len(rows) > 1 and name in place:
             lines = ", ".join(str(row.line) for row in rows)
-            problems.append(f"{source}: {name} is there {len(rows)} times (lines {lines}); not scored")
+            problems.append(f"{source}: {name} occurs {len(rows)} times (lines {lines}); not scored")
     problems += [
         f"{source}: missing utterance {row.video}/{row.utterance} (truth line {row.line}); not scored"
         for row in truth

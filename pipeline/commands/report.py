@@ -20,7 +20,7 @@ from pipeline.runs.outcome.report_json import REPORT_JSON, read_report_json
 from pipeline.settings import config
 from store.text import escape, escape_json, escape_lines, format_count
 
-HELP = "show a report's tables, or set two reports side by side"
+HELP = "show a report's tables, or compare two reports"
 HEADER = ("", "arousal", "valence", "total", "scored")
 
 
@@ -69,7 +69,7 @@ def read_report(folder: Path) -> Report:
         }
     except FileNotFoundError as error:
         raise UserError(
-            f"{error.filename} is not there; name a report's folder, such as runs/latest or one of runs/reports"
+            f"{error.filename} does not exist; name a report's folder, such as runs/latest or one of runs/reports"
         ) from error
     except ValueError as error:
         raise UserError(f"{folder} cannot be read as a report: {error}") from error

@@ -24,7 +24,7 @@ from store.errors import StoreError
 from store.layout import stage_folder
 from store.text import escape_lines, format_count, render_table
 
-HELP = "what is done, waiting, stale and failed; exit code 3 when there is something to do"
+HELP = "show what is done, waiting, stale and failed; exit code 3 if there is something to do"
 #: Luigi's task to the command that runs it.
 COMMANDS = {"FullRun": "valar run", "Features": "valar features"}
 #: Exit code when a run would do something.
@@ -154,7 +154,7 @@ def _read_results(run: Run, work: Mapping[str, Collection[str]], rates: Mapping[
     seconds = None if run.settings.run.folds and not is_there else _estimate(rates, REPORT_TITLE, int(not is_there))
     reason = "" if is_done else "not written for these results"
     if is_there and not is_done:
-        reason = f"there, but {run.folder / 'latest'} names another"
+        reason = f"written, but {run.folder / 'latest'} links to another"
     return [*results, StageStatus(REPORT_TITLE, int(is_done), int(not is_done), reason, seconds)]
 
 
@@ -208,11 +208,11 @@ def _format_time(stage: StageStatus) -> str:
 
 
 def _format_end(status: Status, command: str) -> str:
-    line = f"`{name_overlay(command)}` would go on"
+    line = f"`{name_overlay(command)}` continues"
     unmeasured = [stage.stage for stage in status.stages if stage.waiting and stage.seconds is None]
     if status.seconds:
-        line += f": about {format_seconds(status.seconds)} by the rates of earlier runs"
-        line += f", and what has no rate yet ({', '.join(unmeasured)})" if unmeasured else ""
+        line += f": about {format_seconds(status.seconds)} at the speed of earlier runs"
+        line += f", without those whose speed is not known yet ({', '.join(unmeasured)})" if unmeasured else ""
     return line
 
 
@@ -223,7 +223,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=tuple(COMMANDS),
         default="FullRun",
-        help="Features: of the features alone, for those who train nothing here; FullRun (the default): of everything",
+        help="Features: show only the features, if you do not train here; FullRun (the default): show everything",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

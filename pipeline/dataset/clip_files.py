@@ -44,7 +44,7 @@ class FoundClips:
             name, sentence = next(iter(self.hindered.items()))
             text = format_count(len(self.hindered), "listed utterance has", "listed utterances have")
             text += " no file that can be used, though something is there"
-            told.append(f"{text} (the first: {name}: {sentence}); the ledger tells of each")
+            told.append(f"{text} (the first: {name}: {sentence}); the ledger lists each")
         if self.uncut:
             text = format_count(
                 len(self.uncut),
@@ -52,9 +52,9 @@ class FoundClips:
                 "rows have start or end, and their clips have",
             )
             told.append(
-                f"{text} a file in a folder of the video. Such a file is taken as cut already, and start and end are "
-                f"not used (the first: {self.uncut[0]}). A whole recording lies in the folder of videos itself, named "
-                "after its video"
+                f"{text} a file in a folder of the video. Valar assumes that such a file is already cut, and does "
+                f"not use start and end (the first: {self.uncut[0]}). A whole recording must be in the folder of "
+                "videos itself, with its video's name"
             )
         return tuple(told)
 
@@ -134,7 +134,7 @@ class _Recordings:
             return recording
         if not row.start and not row.end:
             name = show(Path(recording.path).name)
-            return f"{name} is a whole recording, and the row has no start and end by which to cut it"
+            return f"{name} is a whole recording, and the row has no start and end to cut it"
         try:
             found.cuts[row.name] = parse_cut(row.start, row.end)
         except ValueError as error:

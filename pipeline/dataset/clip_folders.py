@@ -56,7 +56,7 @@ class Folder:
             if path.is_symlink():
                 self._fault = f"the folder {show(path)} is a link to {show(path.readlink())}, which is not there"
         except NotADirectoryError:
-            self._fault = f"{show(path)} is there, which is no folder"
+            self._fault = f"{show(path)} is there, which is not a folder"
         except OSError as error:
             self._fault = f"the folder {show(path)} cannot be listed: {error.strerror}; the next run tries again"
 
@@ -92,8 +92,8 @@ class Folder:
         if candidates:
             names = ", ".join(sorted(show(entry.name) for entry in candidates))
             return (
-                f"{len(candidates)} files in {show(self._path)} could be it: {names}; keep one, or write its whole "
-                "name into the CSV file"
+                f"{len(candidates)} files in {show(self._path)} have this name: {names}; keep one, or write its "
+                "whole name into the CSV file"
             )
         near = self._explain(compose(utterance))
         return near and f"no such file in {show(self._path)}: {near}"
@@ -157,4 +157,4 @@ def _describe_no_clip(entry: os.DirEntry[str]) -> str:
         return f"{name} is there, which is a folder"
     if entry.is_file():
         return f"{name} is there, which is neither video nor sound"
-    return f"{name} is there, which is no plain file"
+    return f"{name} is there, which is not a regular file"

@@ -42,7 +42,7 @@ def find_columns(
     """
     names = [name.casefold() for name in header]
     counts = Counter(name for name in names if name in required or name in optional)
-    found = [f"{path}:1: column {name} is there {count} times" for name, count in counts.items() if count > 1]
+    found = [f"{path}:1: column {name} occurs {count} times" for name, count in counts.items() if count > 1]
     found += [
         f"{path}:1: column {name} is missing; the file has {', '.join(filter(None, header))}"
         for name in required

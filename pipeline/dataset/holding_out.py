@@ -42,8 +42,9 @@ def choose_recordings(recordings: Iterable[str]) -> frozenset[str]:
     sizes = Counter(recordings)
     if len(sizes) < 2:
         raise HoldingOutError(
-            f"the labelled clips of the training split are of {len(sizes)} recording, and to hold some out it takes "
-            "two; take [run] select_on = validation, or name the column that tells recordings apart in [dataset] group"
+            f"the labelled clips of the training split come from {len(sizes)} recording, and holding some out needs "
+            "two; set [run] select_on = validation, or name the column that tells recordings apart in [dataset] "
+            "group"
         )
     wanted = SHARE * sizes.total()
     order = sorted(sizes, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))

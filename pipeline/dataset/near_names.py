@@ -25,7 +25,7 @@ class NearNames:
     def explain(self, name: str) -> str:
         """Say what is nearly there under a name (without its ending, composed), in one clause; "" where nothing is."""
         if len(name.encode(errors="surrogatepass")) > LONGEST_NAME_BYTES:
-            return f"its name is longer than the {LONGEST_NAME_BYTES} bytes that file systems take; rename it"
+            return f"its name is longer than the {LONGEST_NAME_BYTES} bytes that file systems allow; rename it"
         return self._explain_number(name) or self._explain_look_alike(name)
 
     def _explain_number(self, name: str) -> str:
@@ -48,7 +48,7 @@ class NearNames:
             if hidden:
                 told = f"U+{ord(hidden[0]):04X} ({unicodedata.name(hidden[0], 'no name')})"
                 return f"{show(near)} is there; {whose} holds the invisible character {told}"
-        return f"{show(near)} is there, which looks the same and is written otherwise"
+        return f"{show(near)} is there, which looks the same but has other characters"
 
     @functools.cached_property
     def _by_skeleton(self) -> dict[str, str]:

@@ -100,7 +100,7 @@ def read_overrides(path: Path, names: Collection[str]) -> dict[str, Override]:
         name = utterance_name(values["video"], values["utterance"])
         try:
             if name in found:
-                raise ValueError(f"utterance {name} is there twice; keep one row")
+                raise ValueError(f"utterance {name} has two rows; keep one")
             if name not in names:
                 near = difflib.get_close_matches(name, names, 1, 0.6)
                 hint = f"; did you mean {near[0]}?" if near else ""
@@ -158,5 +158,5 @@ def _parse_stream(column: str, values: dict[str, str]) -> int | None:
     if not text:
         return None
     if not text.isdecimal():
-        raise ValueError(f"{column} is {text!r}; it must be a whole number, 0 being the first stream of its kind")
+        raise ValueError(f"{column} is {text!r}; it must be a whole number; 0 is the first stream of its kind")
     return int(text)

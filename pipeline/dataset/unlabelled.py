@@ -32,7 +32,7 @@ def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
         UserError: There is no such folder, its name is not UTF-8, it holds no clip, or clips on both levels.
     """
     if not folder.is_dir():
-        raise UserError(f"--videos {folder} is no folder; name one that holds clips, or folders of clips")
+        raise UserError(f"--videos {folder} is not a folder; name one that contains clips, or folders of clips")
     folder = folder.resolve()
     if fault := find_fault(str(folder)):
         raise UserError(f"--videos {show(folder)} {fault}; rename the folder")
@@ -43,8 +43,8 @@ def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
     direct, nested = top.clips, below.clips
     if direct and nested:
         raise UserError(
-            f"{folder} holds clips ({direct[0]}) and folders of clips ({nested[0]}); "
-            "keep one kind, since a clip's name is that of its folder and its own"
+            f"{folder} contains clips ({direct[0]}) and folders of clips ({nested[0]}); keep one kind, because a "
+            "clip's name consists of its folder's and its own"
         )
     pairs = [(folder.name, name) for name in direct] or [(video, name) for video, _, name in map(_partition, nested)]
     warnings = [
@@ -56,7 +56,7 @@ def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
     warnings += [f"{folder}: {sentence}" for sentence in (*top.faults, *below.faults)]
     warnings += _tell_left_out(folder, [*top.left_out, *below.left_out])
     if not pairs:
-        expected = f"{folder} holds no clips; expected {folder.name}/CLIP or {folder.name}/VIDEO/CLIP"
+        expected = f"{folder} contains no clips; expected {folder.name}/CLIP or {folder.name}/VIDEO/CLIP"
         raise UserError("\n".join([*warnings, *([] if warnings else [expected])]))
     utterances, told = _list_utterances(folder, pairs)
     return folder if nested else folder.parent, Dataset(tuple(utterances), (*warnings, *told))

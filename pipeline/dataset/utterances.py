@@ -136,13 +136,13 @@ def tell_label_range(label_range: tuple[float, float]) -> list[str]:
     """Say how labels were mapped and how predictions are mapped back; nothing where they were not.
 
     >>> tell_label_range((1, 9))
-    ['labels go from 1 to 9 and were mapped to -1 to 1, the scale of all numbers here: 4 x + 5 gives those of the file']
+    ['labels from 1 to 9 were mapped to -1 to 1, the scale of all numbers here: 4 x + 5 gives those of the file']
     """
     if label_range == USUAL_RANGE:
         return []
     low, high = label_range
     back = f"{(high - low) / 2:g} x + {(high + low) / 2:g}".replace("+ -", "- ")
-    mapped = f"labels go from {low:g} to {high:g} and were mapped to -1 to 1, the scale of all numbers here"
+    mapped = f"labels from {low:g} to {high:g} were mapped to -1 to 1, the scale of all numbers here"
     return [f"{mapped}: {back} gives those of the file"]
 
 
@@ -218,7 +218,7 @@ def read_utterances(
         if utterance is not None:
             found.append(utterance)
     if not found and len(problems) == num_problems:
-        problems.append(f"{path}: not one utterance in it")
+        problems.append(f"{path}: there is no utterance in it")
     unlabelled = [row.line for row in found if row.arousal is None]
     if 0 < len(unlabelled) < len(found):
         warnings += [f"{path}:{line}: no labels: the utterance is not trained on and not scored" for line in unlabelled]
@@ -243,7 +243,7 @@ def _read_row(
     values = {name: cells[index] if index < num_cells else "" for name, index in columns.items()}
     video, utterance = values["video"], values["utterance"]
     if not video and not utterance:
-        warnings.append(f"{path}:{line}: row left out: it names no video and no utterance")
+        warnings.append(f"{path}:{line}: row left out: it has no video or no utterance")
         return None
     if num_cells > width and any(cells[width:]):
         warnings.append(
@@ -267,9 +267,9 @@ def _name_fault(column: str, value: str) -> str:
     if not value:
         return f"{column} is empty"
     if value in (".", "..") or "/" in value or "\\" in value:
-        return f"{column} is {value!r}; it must be a plain name that stays in the folder of videos"
+        return f"{column} is {value!r}; it must be a plain name inside the folder of videos"
     if not value.isprintable() and _CONTROL.search(value):
-        return f"{column} is {value!r}; it must have no control characters"
+        return f"{column} is {value!r}; it must not have control characters"
     return ""
 
 
@@ -290,7 +290,7 @@ def _read_labels(
             number = math.nan
         if not low <= number <= high:
             is_number = is_usual and not math.isnan(number)
-            hint = "; of another scale: [dataset] label_range, or --label-range" if is_number else ""
+            hint = "; for another scale, set [dataset] label_range or --label-range" if is_number else ""
             return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
         # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
         numbers.append(number if is_usual else map_label(number, label_range, USUAL_RANGE))

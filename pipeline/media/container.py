@@ -84,7 +84,7 @@ def opened(source: Path) -> Iterator[Any]:
 
     """
     if not stat.S_ISREG(source.stat().st_mode):  # to open a pipe would wait for whoever writes into it
-        raise MediaError("decode_error", "this is no regular file but a folder, pipe, socket or device")
+        raise MediaError("decode_error", "this is not a regular file but a folder, pipe, socket or device")
     with source.open("rb") as file:  # Python's own error for an unreadable file
         if not file.read(1):
             raise MediaError("decode_error", "the file is empty (0 bytes)")

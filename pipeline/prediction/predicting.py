@@ -69,7 +69,9 @@ class Predictions:
             print(f"! {escape(note)}")
         entry = content["models"].get(self.predictor.kind, {}).get(UNLABELLED, {})
         if "predicted" not in entry:
-            raise UserError(f"{self.folder} is not what {self.predictor.kind} predicts: remove it, then run again")
+            raise UserError(
+                f"{self.folder} does not contain predictions of {self.predictor.kind}: remove it, then run again"
+            )
         print(
             f"{entry['predicted']} of {format_count(entry['listed'], 'clip')} predicted; the rest get the training mean"
         )
@@ -113,7 +115,7 @@ def prepare_predictions(videos: str, checkpoint: str) -> Callable[[TrainingData]
         UserError: Settings, clips or checkpoint have to be mended first, or do not fit each other.
     """
     if not videos:
-        raise UserError("Predict needs --videos DIR, a folder of clips or of folders of clips")
+        raise UserError("Predict needs --videos DIR, a folder of clips or a folder of folders of clips")
     predictor = load_ensemble(split_checkpoints(checkpoint) or find_newest_checkpoints(Path(config.run().root)))
     # Before anything is planned or locked.
     run = open_run(Path(videos))

@@ -69,9 +69,20 @@ class Predictor:
         ]
         if differences:
             raise UserError(
-                f"{self.paths[self.kind]} was trained on features made in another way than the settings make them "
-                "now:\n" + "\n".join(f"  {line}" for line in differences) + "\n"
-                "Set them as the checkpoint's, in an overlay named by LUIGI_CONFIG_PATH, or train with these"
+                f"{self.paths[self.kind]} was trained on other features than your settings would make:\n"
+                + "\n".join(f"  {line}" for line in differences)
+                + "\n"
+                "Give "
+                "your "
+                "settings "
+                "the "
+                "checkpoint's "
+                "values, "
+                "or "
+                "train "
+                "with "
+                "your "
+                "settings"
             )
 
     def predict(self, clips: Clips, tick: Callable[[int], None] = lambda count: None) -> tuple[np.ndarray, list[str]]:
@@ -167,14 +178,15 @@ def load_ensemble(paths: Sequence[Path]) -> Ensemble:
     kinds = sorted({member.kind for member in members})
     if len(kinds) > 1:
         raise UserError(
-            f"--checkpoint names {len(members)} checkpoints of {' and '.join(kinds)}; a mean is taken of one network's"
+            f"--checkpoint names {len(members)} checkpoints of {' and '.join(kinds)}; a mean needs checkpoints of "
+            "one network"
         )
     seen = sorted({", ".join(member.faces) for member in members})
     if len(seen) > 1:
-        raise UserError(f"--checkpoint names checkpoints that see different features of a face: {'; '.join(seen)}")
+        raise UserError(f"--checkpoint names checkpoints with different features of a face: {'; '.join(seen)}")
     heard = sorted({member.sound for member in members})
     if len(heard) > 1:
-        raise UserError(f"--checkpoint names checkpoints that hear different features of the sound: {'; '.join(heard)}")
+        raise UserError(f"--checkpoint names checkpoints with different features of the sound: {'; '.join(heard)}")
     return Ensemble(members)
 
 
@@ -225,7 +237,7 @@ def find_newest_checkpoints(folder: Path) -> list[Path]:
     """
     path = folder / "latest" / REPORT_JSON
     if not path.is_file():
-        raise UserError(f"{path} is not there: no network has been trained yet; run FullRun, or name a --checkpoint")
+        raise UserError(f"{path} does not exist: no network has been trained yet; run FullRun, or name a --checkpoint")
     content = open_report_json(path)
     try:
         if "ensemble" in content:
@@ -241,4 +253,4 @@ def _find_notes(checkpoint: Checkpoint) -> Iterator[str]:
             yield f"RANDOM WEIGHTS: the training of {checkpoint.kind} started from a random {name}"
     embeddings = checkpoint.provenance["features"].get("embeddings", {}).get("settings", {}).get("weights", "")
     if checkpoint.inputs.num_frames and checkpoint.inputs.faces == "embeddings" and embeddings.startswith("random"):
-        yield "RANDOM WEIGHTS: the face embeddings are those of a random network; the results say nothing"
+        yield "RANDOM WEIGHTS: a random network made the face embeddings; the results mean nothing"

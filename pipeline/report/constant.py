@@ -9,7 +9,7 @@ from pipeline.report.tables import title_of
 from pipeline.training.experiment import Experiment
 from pipeline.training.records.metrics_lines import read_metrics
 
-_ADVICE = "the terminal and the log said so in that epoch and what to try, and docs/training.md does"
+_ADVICE = "docs/training.md says what to try, and so did the terminal and the log in that epoch"
 
 
 def note_constant(experiment: Experiment, folds: Sequence[Experiment] = ()) -> Iterator[str]:
@@ -35,6 +35,6 @@ def describe_constant_end(history: Sequence[EpochMetrics]) -> str:
         return ""
     which = " and ".join([*(["the chosen one"] if is_chosen else []), *(["the last one"] if is_last else [])])
     return (
-        f"said the same of all clips (to a deviation of {SMALLEST_SPREAD:g}) in {len(epochs)} of its {len(history)} "
-        f"epochs, among them {which}"
+        f"predicted the same for all clips (with a deviation of at most {SMALLEST_SPREAD:g}) in {len(epochs)} of its "
+        f"{len(history)} epochs, among them {which}"
     )

@@ -21,7 +21,7 @@ def check_features(data: TrainingData) -> None:
         raise UserError(
             f"{len(bad)} of the {len(run.clips)} files have no usable sound or picture, more than [run] "
             f"max_bad_fraction = {limit:g} of them (the first: {bad[0].utterance}, sound {bad[0].sound}, picture "
-            f"{bad[0].picture}); see {run.folder / 'ledger.csv'}, then mend them or raise the limit"
+            f"{bad[0].picture}); see {run.folder / 'ledger.csv'}, then correct them or raise the limit"
         )
     data.check_trainable()
     if run.settings.run.opensmile:
@@ -44,6 +44,7 @@ def describe_unread(data: TrainingData) -> str:
     first = rows[0]
     why = first.sound_message if first.sound == "missing_file" else first.picture_message
     return (
-        f"{format_count(len(rows), 'clip')} could not be read, and nothing here rests on what is not read (the first: "
-        f"{first.utterance}: {why}); see {data.run.folder / 'ledger.csv'}, and mend or remove what it names"
+        f"{format_count(len(rows), 'clip')} could not be read and had no influence on these results (the first: "
+        f"{first.utterance}: {why}); see {data.run.folder / 'ledger.csv'}, and correct or remove the files that it "
+        "names"
     )

@@ -126,8 +126,8 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
         count = len(set(listing.groups))
         if listing.labels is not None and count < paper.FEWEST_GROUPS:
             yield (
-                f"NO INTERVALS on {listing.split}: its utterances are parts of {format_count(count, 'recording')}, and "
-                f"from fewer than {paper.FEWEST_GROUPS} an interval says nothing"
+                f"NO INTERVALS on {listing.split}: its utterances are parts of {format_count(count, 'recording')}, "
+                f"and an interval needs {paper.FEWEST_GROUPS}"
             )
         if any(listing.shared):
             of = {group for group, shared in zip(listing.groups, listing.shared, strict=True) if shared}
@@ -135,7 +135,8 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
             listed = format_count(len(listing.names), f"{listing.split} utterance")
             shared = sum(listing.shared)
             told = f"{shared} of {listed} {'comes' if shared == 1 else 'come'} from {recordings}"
-            yield f"SHARED RECORDINGS: {told} that the networks were trained or chosen on; the rest is scored apart"
+            seen = "that the networks were trained or chosen on; the others are also scored alone"
+            yield f"SHARED RECORDINGS: {told} {seen}"
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:

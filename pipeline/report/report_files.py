@@ -188,7 +188,8 @@ def _checked(prediction: ModelPredictions, listing: SplitListing) -> np.ndarray:
     what = f"{prediction.model} on {prediction.split}"
     if list(prediction.names) != list(listing.names):
         raise ValueError(
-            f"{what}: {len(prediction.names)} names that are not the split's {len(listing.names)} in its order"
+            f"{what}: {len(prediction.names)} names, which differ from the split's {len(listing.names)} names or "
+            "their order"
         )
     if values.shape != (len(listing.names), 2) or len(prediction.rests_on) != len(listing.names):
         raise ValueError(

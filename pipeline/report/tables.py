@@ -116,11 +116,11 @@ def title_of(model: str) -> str:
 def title_of_split(content: Mapping[str, Any], split: str) -> str:
     """Return the title of a split's table."""
     caution = {
-        "train": ", which the networks have learnt",
-        "validation": ", on which the checkpoints were chosen: optimistic",
+        "train": ", on which the networks were trained",
+        "validation": ", on which the checkpoints were chosen, so it is optimistic",
     }
     if is_free_of_choice(content):
-        caution["validation"] = f", free of choice: the checkpoints were chosen on {name_held_out(content)}"
+        caution["validation"] = f", not optimistic: the checkpoints were chosen on {name_held_out(content)}"
     return f"CCC on {split}{caution.get(split, '')}"
 
 
@@ -132,7 +132,7 @@ def is_free_of_choice(content: Mapping[str, Any]) -> bool:
 def name_held_out(content: Mapping[str, Any]) -> str:
     """Name the clips that chose the epochs instead of the validation split."""
     found = content["selection"]
-    return f"{found['clips']} training clips of {format_count(found['recordings'], 'recording')}, held out for that"
+    return f"{found['clips']} held-out training clips of {format_count(found['recordings'], 'recording')}"
 
 
 def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False) -> list[ResultRow]:
@@ -158,7 +158,7 @@ def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False
         ]
         rows.append(ResultRow(f"{title_of(model)}, this run{_name_mean(content)}", "run", entry))
         if "apart" in entry:
-            rows.append(ResultRow(f"{title_of(model)}, recordings met nowhere before", "view", entry["apart"]))
+            rows.append(ResultRow(f"{title_of(model)}, recordings of this split only", "view", entry["apart"]))
         if all_views and entry["scored"] < entry["listed"] and "filled" in entry:
             rows.append(ResultRow(f"{title_of(model)}, on what all models could see", "view", entry["common"]))
             rows.append(ResultRow(f"{title_of(model)}, the rest filled in", "view", entry["filled"]))
@@ -232,8 +232,8 @@ def fold_title(content: Mapping[str, Any]) -> str:
 def say_choice_of_folds(content: Mapping[str, Any]) -> str:
     """Say whether the figures of the folds are free of the choice of epochs."""
     if content["cross_validation"].get("chosen_on") == "train":
-        return "free of choice: epochs chosen on other recordings"
-    return "epochs chosen on the fold that is scored: optimistic"
+        return "not optimistic: epochs chosen on other recordings"
+    return "optimistic: epochs chosen on the fold that is scored"
 
 
 def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -86,7 +86,7 @@ def describe_model(feature: Feature) -> Provenance:
         return {"model": feature.model, "code": digest, **made_with}
     path = Path(feature.model)
     if not path.is_file():
-        raise UserError(f"{where} model = {path} does not exist; correct the path, which is looked up from here")
+        raise UserError(f"{where} model = {path} does not exist; correct the path, which is relative to this folder")
     digest = read_digest(path)
     _check_digest(feature, digest, f"{where} model = {path}")
     return {"weights": digest, **made_with}
@@ -95,7 +95,7 @@ def describe_model(feature: Feature) -> Provenance:
 def _check_digest(feature: Feature, digest: str, what: str) -> None:
     if feature.sha256 not in ("", digest):
         raise UserError(
-            f"{what} has the sha256 {digest}, and sha256 = {feature.sha256} is asked for; it is not "
+            f"{what} has the sha256 {digest}, and sha256 = {feature.sha256} is expected; this is not "
             "the file that you trusted"
         )
 

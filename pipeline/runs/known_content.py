@@ -97,7 +97,7 @@ def take_over(run: Run) -> None:
                     stage_set = StageSet(stage, fingerprint, stage_folder(run.store, stage, fingerprint))
                     write_copied(run.store, stage_set, run.plan.shards[shard], places, digests)
         except (StoreError, OSError) as error:
-            logger.warning("the rows of shard %s cannot be taken over, and are computed: %s", shard, error)
+            logger.warning("the rows of shard %s cannot be copied, so they are computed: %s", shard, error)
         run.close_shards(shard)
 
 
@@ -111,6 +111,6 @@ def describe_taken(taken: Mapping[str, Mapping[str, Place]]) -> str:
     if not names:
         return ""
     name = min(names)
-    known = format_count(len(names), "clip is known by its content", "clips are known by their content")
+    known = format_count(len(names), "clip has known content", "clips have known content")
     first, them = ("", "it") if len(names) == 1 else ("the first: ", "them")
     return f"{known}, and nothing is computed for {them} ({first}{name} has that of {names[name]})"

@@ -73,8 +73,8 @@ def _read_needed(root: Path) -> dict[str, Any]:
         _NEEDED_SHAPE(needed, NEEDED)
     except ValueError as error:
         raise UserError(
-            f"{root / NEEDED} is not there or cannot be read: no run has said which checkpoints it needs, so none is "
-            "known to be old; run once (one with nothing to do is enough), then again"
+            f"{root / NEEDED} does not exist or cannot be read, so it is not known which checkpoints are needed; run "
+            "once (even with nothing to do), then again"
         ) from error
     return needed
 
@@ -116,10 +116,10 @@ def remove_old_checkpoints(root: Path, found: Iterable[OldCheckpoints]) -> None:
 
 def _explain(path: Path, was_named: bool) -> str:
     if was_named:
-        return "only older reports name it"
+        return "only older reports need it"
     if (path / "training.json").exists():
-        return "no report names it, nor does the last run"
-    return "its training was stopped, and the last run does not ask for it"
+        return "neither a report nor the last run needs it"
+    return "its training was stopped, and the last run does not need it"
 
 
 def _list_reports(root: Path) -> dict[str, set[str]]:
@@ -156,8 +156,8 @@ def _read_named(path: Path) -> dict[str, Any]:
         return read_named_checkpoints(path)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read ({error}), so which checkpoints it names is not known and none is removed: remove "
-            f"{path.parent}, and a run writes it again where it still can"
+            f"{path} cannot be read ({error}), so it is not known which checkpoints it needs, and none is removed: "
+            f"remove {path.parent}, and the next run writes it again if it can"
         ) from error
 
 

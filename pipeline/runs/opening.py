@@ -163,7 +163,7 @@ def open_run(
 def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -> str:
     """Add the weights from which training starts; say why there can be none where that is so."""
     if not settings.dataset.train:
-        return "[dataset] train is empty: there is nothing to train on; `valar features` computes the features alone"
+        return "[dataset] train is empty, so there is nothing to train on; `valar features` computes only the features"
     if settings.anet.features != STFT:
         return ""  # no VGG-16 listens
     try:
@@ -252,7 +252,7 @@ def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
         return {}
     dates = {utterance.name: erased.find_date(utterance.name) for utterance in dataset.utterances}
     return {
-        name: f"{name} was erased from {store} on {date} and is not taken up again; remove its clip and its CSV row"
+        name: f"{name} was erased from {store} on {date} and is not added again; remove its clip and its CSV row"
         for name, date in dates.items()
         if date
     }
@@ -264,8 +264,7 @@ def _plan_run(
     settings, store = frame.settings, frame.store
     if not videos.is_dir():
         raise UserError(
-            f"[dataset] videos = {videos} is not there; mount or correct it. The store {store} is unchanged and keeps "
-            "what it has"
+            f"[dataset] videos = {videos} does not exist; mount or correct it. The store {store} is not changed"
         )
     check_is_readable(store)
     stage_files = StageFiles(store=store, fingerprints=frame.fingerprints, kept=_read_kept(settings), chain=frame.chain)

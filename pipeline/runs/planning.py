@@ -132,8 +132,8 @@ def check_vanished(run: Run) -> None:
     limit = run.settings.run.max_vanished
     if gone and len(gone) > limit * len(present):
         raise UserError(
-            f"{len(gone)} of the {len(present)} sources of the last run are gone from {run.videos} "
-            f"(the first: {gone[0]}), more than [run] max_vanished = {limit:g} of them. Nothing has been changed. "
-            "Mount the disk that held them; or, if they are gone for good, run once with max_vanished = 1: their "
-            "features are kept and flagged source_missing"
+            f"{len(gone)} of the {len(present)} sources of the last run have disappeared from {run.videos} (the "
+            f"first: {gone[0]}), more than [run] max_vanished = {limit:g} of them. Nothing has been changed. Mount "
+            "their disk; or, if they were removed for good, run once with max_vanished = 1: their features are "
+            "kept, with the status source_missing"
         )

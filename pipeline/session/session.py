@@ -138,7 +138,7 @@ class Session:
             logger.info("%d new or changed clips in %d new shards", clips, len(new))
         self._num_pending, self._begun = sum(map(bool, work.values())), time.monotonic()
         if num_again:
-            logger.info("the sound of %d shards is made again: an earlier version's ffmpeg failed on it", num_again)
+            logger.info("the sound of %d shards is made again, because an earlier version's ffmpeg failed", num_again)
 
     def _open_log(self, is_idle: bool) -> None:
         try:
@@ -223,7 +223,9 @@ class Session:
         if not self._is_listed:
             store = self.run.store
             logger.warning(
-                "%s may not be changed, so this run is not listed there; its owner's gc does not know it", store
+                "%s has no write permission, so this run is not listed there, and its owner's gc does not know this "
+                "run",
+                store,
             )
 
     def remember(self) -> None:
@@ -351,7 +353,7 @@ class Session:
         if not is_finished or self.failures.told:
             return ("valar status",)
         if self._predict is not None:
-            return ("valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels",)
+            return ("valar evaluate TRUTH.csv PREDICTIONS.csv, if there are labels",)
         if self.run.untrainable:
             return NEXT_WITHOUT_TRAINING
         return NEXT_WITH_REPORT if self._trains and self.experiment.report_path.exists() else ("valar run",)

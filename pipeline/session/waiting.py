@@ -47,7 +47,7 @@ class WaitingNotice(logging.Handler):
         """Give the line."""
         count = len(self._elsewhere)
         if not count:
-            return f"waiting for tasks that no host works on now ({self._pending}); what has failed is tried again soon"
+            return f"waiting for tasks that no host works on now ({self._pending}); failed tasks are tried again soon"
         kinds = [kind if n == 1 else f"{n} x {kind}" for kind, n in Counter(self._elsewhere).most_common()]
         more = f" and {len(kinds) - MOST_NAMED} more" if len(kinds) > MOST_NAMED else ""
         tasks = "a task that another host works" if count == 1 else f"{count} tasks that other hosts work"

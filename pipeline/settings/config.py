@@ -129,7 +129,7 @@ def _misspelt(path: Path) -> Iterable[str]:
             if options is not None and option not in options:
                 yield f"{path}: option {option} of [{section}] is unknown{_nearest(option, options)}"
             elif "%" in value.replace("%%", ""):
-                yield f"{path}: [{section}] {option} = {value} holds a lone %; write %% for it"
+                yield f"{path}: [{section}] {option} = {value} contains a single %; write %% instead"
 
 
 def _options_of(section: str) -> set[str] | None:
@@ -178,11 +178,11 @@ def _find_unknown_features() -> Iterable[str]:
     heard = [STFT, *(feature.name for feature in settings.features if feature.is_sound)]
     for name in split_names(settings.anet.features):
         if name not in heard:
-            yield f"[anet] features = {settings.anet.features}: {name} is no feature of sound{_nearest(name, heard)}"
+            yield f"[anet] features = {settings.anet.features}: {name} is not a feature of sound{_nearest(name, heard)}"
     known = [SPHEREFACE, *(feature.name for feature in settings.features if not feature.is_sound)]
     for name in split_names(settings.vnet.features):
         if name not in known:
-            yield f"[vnet] features = {settings.vnet.features}: {name} is no feature of faces{_nearest(name, known)}"
+            yield f"[vnet] features = {settings.vnet.features}: {name} is not a feature of faces{_nearest(name, known)}"
 
 
 def _bad_values(paths: list[Path]) -> Iterable[str]:

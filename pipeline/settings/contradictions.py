@@ -22,8 +22,8 @@ def find_contradictions(
         if label_range is not None and sections[name]["arousal_output"] == "sigmoid":
             low, high = label_range
             yield (
-                f"[{name}] arousal_output = sigmoid reaches 0 to 1 alone, and [dataset] label_range = {low:g} {high:g} "
-                "maps arousal to -1 to 1; take tanh"
+                f"[{name}] arousal_output = sigmoid gives only 0 to 1, but [dataset] label_range = {low:g} {high:g} "
+                "maps arousal to -1 to 1; set it to tanh"
             )
     for name, kind in TRAININGS.items():
         known = {each.name for each in fields(kind)}

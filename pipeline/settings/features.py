@@ -133,7 +133,7 @@ def read_feature(section: str, values: Mapping[str, str]) -> Feature:
         found["model"], found["hop_seconds"], packages = COMING_ALONG[model]
         taken = [option for option in given if option not in ("input", "model")]
         if taken or found["input"] != "waveform":
-            raise ValueError(f"[{section}] model = {model} takes input = waveform and no other option")
+            raise ValueError(f"[{section}] model = {model} allows only input = waveform and no other option")
     faults = [f"[{section}] {fault}" for fault in _find_faults(name, given, found)]
     if faults:
         raise ValueError("\n".join(faults))
@@ -153,26 +153,23 @@ def read_feature(section: str, values: Mapping[str, str]) -> Feature:
 def _find_faults(name: str, given: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     """Say what is wrong with a section's values, and with those that do not go together."""
     if not NAME.fullmatch(name):
-        yield "is no name for a feature: it must be 1 to 40 of a-z, 0-9 and _, beginning with a letter"
+        yield "is not a valid name for a feature: it must be 1 to 40 of a-z, 0-9 and _, beginning with a letter"
     if name in OWN_NAMES:
-        yield f"has a name that is taken: {', '.join(OWN_NAMES)} are the chain's own"
+        yield f"has a reserved name: {', '.join(OWN_NAMES)} are Valar's own stages"
     model, is_sound = found["model"], found["input"] == "waveform"
     if "input" not in given or not model:
         yield "needs input (crop, face_region or waveform) and model (docs/features.md)"
     if found["sha256"] and not _SHA256.fullmatch(found["sha256"]):
         yield f"sha256 = {found['sha256']} must be 64 of 0-9 and a-f, as sha256sum prints it"
     if model.endswith(".pt2") and not found["sha256"]:
-        yield (
-            f"model = {model} needs sha256: loading such a file can run code, so say which one you trust; "
-            f"`sha256sum {model}` prints it"
-        )
+        yield (f"model = {model} needs sha256, because loading such a file can run code; `sha256sum {model}` prints it")
     if found["precision"] != "float32" and not model.endswith(".pt2"):
         yield f"precision = {found['precision']} is for .pt2 files; an ONNX file and a callable have their own"
     others = [option for option in given if option in ((*_PICTURE, "margin") if is_sound else _SOUND)]
     if "margin" in given and found["input"] == "crop":
         others.append("margin")
     if others:
-        yield f"{others[0]} says nothing of input = {found['input']}"
+        yield f"{others[0]} has no meaning with input = {found['input']}"
     if is_sound and not found["hop_seconds"] > 0:
         yield "hop_seconds must be above 0: seconds from one row to the next"
     if found["size"] and not _SIZE.fullmatch(found["size"]):

@@ -77,7 +77,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; correct {OVERLAY_VARIABLE} or its rights") from error
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        raise UserError(f"{path} is written in UTF-16 or is no text; save it as UTF-8")
+        raise UserError(f"{path} is UTF-16 or not a text; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -88,12 +88,12 @@ def _read_text(path: Path) -> str:
 def _explain(error: configparser.Error) -> str:
     """Say where the fault is and what it is, for the end of a sentence that begins with the path."""
     if isinstance(error, configparser.DuplicateOptionError):
-        return f":{error.lineno}: {error.option} of [{error.section}] is there twice; keep one"
+        return f":{error.lineno}: {error.option} of [{error.section}] occurs twice; keep one"
     if isinstance(error, configparser.DuplicateSectionError):
-        return f":{error.lineno}: [{error.section}] is there twice; keep one"
+        return f":{error.lineno}: [{error.section}] occurs twice; keep one"
     if isinstance(error, configparser.MissingSectionHeaderError):
         text = repr(error.line.strip())
-        return f":{error.lineno}: {text} stands before any section; write [run] or the like above it"
+        return f":{error.lineno}: {text} is before the first section; write [run] or another section above it"
     if isinstance(error, configparser.ParsingError):
         line, text = error.errors[0]
         return f":{line}: {text} is neither `option = value` nor a [section]"

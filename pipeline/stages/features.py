@@ -53,7 +53,7 @@ class LoadedFeature:
         """
         rows = self._compute(inputs)
         if rows.shape[1] != self.width:
-            raise ModelError(f"it gives {rows.shape[1]} numbers a row, and {self.width} before")
+            raise ModelError(f"it gives {rows.shape[1]} numbers a row, but gave {self.width} before")
         return rows
 
     def _compute(self, inputs: np.ndarray) -> np.ndarray:

@@ -58,8 +58,8 @@ class Processes:
             with self._lock:
                 self._pool = None
             raise TransientError(
-                f"{what}: a process was killed, by the system perhaps for want of memory; run again, with fewer "
-                "[run] threads if it happens again"
+                f"{what}: a process was killed, perhaps by the system because there was not enough memory; run "
+                "again, with fewer [run] threads if it happens again"
             ) from error
 
     def close(self) -> None:

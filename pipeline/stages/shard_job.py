@@ -21,7 +21,7 @@ from store.shard.writer import ShardWriter, UtteranceRows
 from store.text import format_count
 
 #: The message of a clip that was not there to be read.
-GONE = "the file was gone, or another one than planned, when it was to be read"
+GONE = "the file was gone or had changed since planning when it should be read"
 #: Rows held in memory at once.
 ROWS_AT_ONCE = 1024
 
@@ -103,7 +103,7 @@ class ShardJob:
         """Open the file of an earlier stage."""
         rows = self.run.shard(stage, self.shard)
         if rows is None:
-            raise TransientError(f"{self.run.path(stage, self.shard)} is not there any more; run again")
+            raise TransientError(f"{self.run.path(stage, self.shard)} has disappeared; run again")
         return rows
 
     @contextlib.contextmanager
@@ -120,7 +120,7 @@ class ShardJob:
             path = self.run.videos / member.path
             raise UnreadableError(describe_unreadable(path, error.strerror or str(error))) from error
         if source is None and not self.run.videos.is_dir():
-            raise TransientError(f"{self.run.videos} is not there any more; mount it and run again")
+            raise TransientError(f"{self.run.videos} has disappeared; mount it and run again")
         try:
             yield source
         except OSError as error:
@@ -129,7 +129,7 @@ class ShardJob:
                 raise
             raise UnreadableError(describe_unreadable(source, fault)) from error
         if source is not None and self.run.find_source(self.shard, member) != source:
-            raise TransientError(f"{source} changed while it was read; run again when it is at rest")
+            raise TransientError(f"{source} changed while it was read; run again when nothing writes to it")
 
     def check_any_is_read(self, found: Iterable[tuple[str, str]]) -> None:
         """Refuse to keep a shard all of whose clips were gone: a disk is more likely to be gone than so many files.
@@ -146,8 +146,8 @@ class ShardJob:
         statuses = list(found)
         if statuses and all(pair == ("missing_file", GONE) for pair in statuses):
             raise TransientError(
-                f"not one of {format_count(len(statuses), 'clip')} of shard {self.shard} was there to be read (the "
-                f"first: {self.members[0].name}: {GONE}); bring them back, and run again"
+                f"not one of {format_count(len(statuses), 'clip')} of shard {self.shard} could be read (the first: "
+                f"{self.members[0].name}: {GONE}); bring them back, and run again"
             )
 
 

@@ -224,7 +224,7 @@ class TrainingData:
             if found.is_random
         ]
         notes += [
-            f"{found.path}: not known to be the published weights {found.name}"
+            f"{found.path}: these may not be the published weights {found.name}"
             for found in self.run.weights.values()
             if not found.is_random and not found.verified
         ]
@@ -234,22 +234,22 @@ class TrainingData:
             sounds = [row for row in self.ledger.values() if row.has_sound]
             lacking = sum(not self.hears(row) for row in sounds)
             missing = f"; {lacking} of the {len(sounds)} clips with sound lack it" if lacking else ""
-            notes.append(f"ANet and Joint hear {self.run.settings.anet.features} of the sound{missing}")
+            notes.append(f"ANet and Joint use {self.run.settings.anet.features} of the sound{missing}")
         elif scale != 1:
             notes.append(f"VGG-16 has {scale:g} times the paper's channels")
         heard = self.run.settings.anet
         if (heard.input, heard.normalise) != ("stft", "map"):
             notes.append(
-                f"ANet and Joint hear [anet] input = {heard.input}, normalise = {heard.normalise}; the paper's are "
+                f"ANet and Joint use [anet] input = {heard.input}, normalise = {heard.normalise}; the paper's are "
                 "stft, map"
             )
         if self.face_stages != ("embeddings",):
             faces = [row for row in self.ledger.values() if row.has_face]
             lacking = sum(not self.sees_face(row) for row in faces)
             missing = f"; {lacking} of the {len(faces)} clips with a face lack them" if lacking else ""
-            notes.append(f"VNet and Joint see {self.run.settings.vnet.features} of each face{missing}")
+            notes.append(f"VNet and Joint use {self.run.settings.vnet.features} of each face{missing}")
         if self.run.settings.vnet.backbone == "frozen":
-            notes.append("VNet and Joint train on cached face embeddings (frozen); the paper trains SphereFace along")
+            notes.append("VNet and Joint train on cached face embeddings (frozen); the paper also trains SphereFace")
         return notes
 
 

@@ -46,7 +46,7 @@ class Experiment:
         for trainings in self.trainings:
             if trainings.fingerprints[network] == fingerprint:
                 return trainings
-        raise UserError(f"clips or settings have changed while {network} was about to be trained; run again")
+        raise UserError(f"clips or settings changed just before the training of {network}; run again")
 
     @cached_property
     @collecting_later()
@@ -112,8 +112,8 @@ class Experiment:
             starts = [start.folder.name for trainings in self.trainings if (start := trainings.start(network))]
             if starts:
                 yield (
-                    f"WARM START: the training of {network} went on from the best weights of {', '.join(starts)}; its "
-                    "result depends on the trainings before it"
+                    f"WARM START: the training of {network} continued the best weights of {', '.join(starts)}; its "
+                    "result depends on earlier trainings"
                 )
 
     @cached_property

@@ -41,7 +41,7 @@ def look_ahead(experiment: Experiment, network: str, stages: Collection[str]) ->
     if not waiting:
         return Outlook(done, 0)
     if experiment.report_path.exists():
-        return Outlook(done, 0, ("removed since the report was written, which a run does not ask for again",))
+        return Outlook(done, 0, ("removed since the report was written; a run does not need it again",))
     first = waiting[0]
     now = first.record(network)
     last = find_last(now.folder.parent, network, first.seed)
@@ -59,7 +59,7 @@ def _explain(last: TrainingRecord | None, now: TrainingRecord, data: TrainingDat
     if last is None:
         return ["never trained"]
     if not last.made_of:
-        return [f"{_TOLD_BEFORE}, which an earlier version made without keeping what it was made of"]
+        return [f"{_TOLD_BEFORE}, by an earlier version that kept no record of it"]
     return explain(last, now, _find_places(data)) or [_TOLD_BEFORE]
 
 

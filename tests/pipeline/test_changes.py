@@ -167,8 +167,7 @@ CASES = {
     "label changed after an earlier version": Case(
         forget_reasons,
         networks=NETWORKS,
-        reason="data or settings have changed since the last training, which an earlier version made without keeping "
-        "what it was made of",
+        reason="data or settings have changed since the last training, by an earlier version that kept no record of it",
     ),
     "test label mended": Case(relabel("test", 1, 0.9)),
     "moved to validation": Case(

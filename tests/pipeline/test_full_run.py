@@ -146,12 +146,12 @@ def test_an_unmounted_disk_stops_the_run_and_nothing_is_lost(finished):
     (finished.folder / "videos").rename(finished.folder / "elsewhere")
     ended = finished.run()
     assert ended.returncode != 0
-    assert "[dataset] videos = videos is not there; mount or correct it" in ended.stderr
+    assert "[dataset] videos = videos does not exist; mount or correct it" in ended.stderr
     assert "Traceback" not in ended.stderr
     (finished.folder / "videos").mkdir()
     ended = finished.run()
     assert ended.returncode != 0
-    assert "9 of the 9 sources of the last run are gone" in ended.stderr
+    assert "9 of the 9 sources of the last run have disappeared" in ended.stderr
     (finished.folder / "videos").rmdir()
     (finished.folder / "elsewhere").rename(finished.folder / "videos")
     assert finished.digests(".") == before
@@ -393,7 +393,7 @@ def test_processes_find_the_same_faces_to_the_bit(first_run, workplace):
 def test_ctrl_c_stops_with_a_sentence_and_leaves_nothing_half_written(workplace, code):
     ended = workplace.run(task="Features", code=code + INTERRUPT)
     assert ended.returncode != 0
-    assert "stopped: what is finished is kept, and the same command goes on from there" in ended.stderr
+    assert "stopped: finished work is kept, and the same command continues from there" in ended.stderr
     assert "Traceback" not in ended.stderr
     hidden = [path.name for path in (workplace.folder / "store").rglob(".*")]
     assert hidden == [".lock"]

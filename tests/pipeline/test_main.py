@@ -50,4 +50,4 @@ def test_ctrl_c_ends_a_command_with_a_sentence(tmp_path):
     command = [sys.executable, "-c", INTERRUPTED]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 130
-    assert ended.stderr == "stopped: what is finished is kept, and the same command goes on from there\n"
+    assert ended.stderr == "stopped: finished work is kept, and the same command continues from there\n"

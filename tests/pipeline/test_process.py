@@ -29,7 +29,7 @@ import atexit; atexit.register(lambda: print(was_interrupted()))
 raise {}
 """
     ended = start(code.format("KeyboardInterrupt"))
-    assert ended.stderr == "stopped: what is finished is kept, and the same command goes on from there\n"
+    assert ended.stderr == "stopped: finished work is kept, and the same command continues from there\n"
     assert ended.stdout == "True\n"
     ended = start(code.format("ValueError('odd')"))
     assert ended.stderr.startswith("Traceback ")

@@ -46,5 +46,5 @@ def test_an_erased_clip_is_refused_and_named(tmp_path):
     lines = ended.stdout.splitlines()
     assert lines[0] == "['v/a', 'v/c'] ['v/a', 'v/c'] ['v/a', 'v/c']"
     assert lines[1].startswith(f"v/b was erased from {store} on 20")
-    assert lines[1].endswith("and is not taken up again; remove its clip and its CSV row")
+    assert lines[1].endswith("and is not added again; remove its clip and its CSV row")
     assert lines[2] == f"missing_file: {lines[1]}"

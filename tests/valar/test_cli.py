@@ -66,10 +66,10 @@ def test_the_help_of_all_fits_a_terminal(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("videos = x\n", "bad.cfg:1: 'videos = x' stands before any section"),
+        ("videos = x\n", "bad.cfg:1: 'videos = x' is before the first section"),
         ("[run]\nseed 3\n", r"bad.cfg:2: 'seed 3\n' is neither `option = value` nor a [section]"),
-        ("[run]\nseed = 1\n[run]\nseed = 2\n", "bad.cfg:3: [run] is there twice; keep one"),
-        ("[run]\nseed = 1\nseed = 2\n", "bad.cfg:3: seed of [run] is there twice; keep one"),
+        ("[run]\nseed = 1\n[run]\nseed = 2\n", "bad.cfg:3: [run] occurs twice; keep one"),
+        ("[run]\nseed = 1\nseed = 2\n", "bad.cfg:3: seed of [run] occurs twice; keep one"),
         ("[run]\nsed = 1\n", "bad.cfg: option sed of [run] is unknown; did you mean seed?"),
         ("[run]\nseed = x\n", "bad.cfg: [run] seed = x: "),
     ],

@@ -54,7 +54,7 @@ def test_splits_are_those_of_the_run(folder):
 
 def test_labels_that_are_lost_with_the_folder_of_runs_are_told(folder, tmp_path):
     (tmp_path / "ledger.csv").rename(tmp_path / "moved.csv")
-    sentence = re.escape(f"splits and labels stand in {tmp_path / 'ledger.csv'}, which is not there; put the folder")
+    sentence = re.escape(f"splits and labels are in {tmp_path / 'ledger.csv'}, which does not exist; put the folder")
     with pytest.raises(StoreError, match=f"no clip in the split 'train'; {sentence}"):
         valar.dataset(folder, split="train")
     with pytest.warns(UserWarning, match=sentence):

@@ -127,7 +127,7 @@ def test_evaluate_takes_from_python_what_the_command_takes(tmp_path):
     places = tmp_path / "truth.csv", tmp_path / "mine.csv"
     found = valar.evaluate(*places, label_range=(1, 9), resample="utterances")
     assert (found["scored"], found["arousal"]["ccc"]) == (3, pytest.approx(1))
-    with pytest.raises(UserError, match=r"it must be a number in \[-1, 1\]; of another scale"):
+    with pytest.raises(UserError, match=r"it must be a number in \[-1, 1\]; for another scale"):
         valar.evaluate(*places)
     with pytest.raises(UserError, match="label_range 9 1: it must be two numbers, the lower"):
         valar.evaluate(*places, label_range=(9, 1))

@@ -72,10 +72,10 @@ def test_declared_features_come_along(folder):
 
 def test_what_has_to_be_mended_is_said(folder):
     assert "valar weights fetch sphereface20" in extract_in(folder, "a.mkv")["error"]
-    assert extract_in(folder, "b.mkv")["error"] == "b.mkv is no file; name one video or sound file"
+    assert extract_in(folder, "b.mkv")["error"] == "b.mkv is not a file; name one video or sound file"
     (folder / "valar.cfg").write_text("[embeddings]\nweights = random\n", encoding="utf-8")
     (folder / "notes.txt").write_text("no clip", encoding="utf-8")
     told = "notes.txt is neither video nor sound; name one file that ffmpeg reads"
     assert extract_in(folder, "notes.txt")["error"] == told
     (folder / "valar.cfg").write_text("seed = 1\n", encoding="utf-8")
-    assert extract_in(folder, "a.mkv")["error"].startswith("valar.cfg:1: 'seed = 1' stands before any section")
+    assert extract_in(folder, "a.mkv")["error"].startswith("valar.cfg:1: 'seed = 1' is before the first section")

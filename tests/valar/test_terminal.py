@@ -65,10 +65,10 @@ def test_help_fits_80_columns(type_in, words):
 
 def test_what_commands_of_a_run_print_fits_80_columns(folder):
     for words, code, part in (
-        (["status"], 2, "sources of the last run are gone"),
+        (["status"], 2, "sources of the last run have disappeared"),
         (["predict", "clips/one.mp4"], 2, ""),
         (["report"], 2, ""),
-        (["gc", "--dry-run"], 2, "no run has said which checkpoints it needs"),
+        (["gc", "--dry-run"], 2, "so it is not known which checkpoints are needed"),
     ):
         found, lines = run_on_terminal(*words, cwd=folder)
         assert (found, [line for line in lines if is_too_wide(line)]) == (code, []), (words, lines)

@@ -185,7 +185,7 @@ def test_what_the_commands_show_there_fits_a_terminal_of_80_columns(walked):
         (["status"], "  valar report"),
         (["report"], "  valar predict VIDEO"),
         (["predict", f"clips/{clip.name}"], f"  valar predict clips/{clip.name} --over-time 1"),
-        (["predict", "clips"], "next: valar evaluate TRUTH.csv PREDICTIONS.csv, where there are labels"),
+        (["predict", "clips"], "next: valar evaluate TRUTH.csv PREDICTIONS.csv, if there are labels"),
         (["faces", f"clips/{clip.name}", "-o", "again.png"], f"  valar predict clips/{clip.name}"),
         (["store", "ls"], "  valar store browse -o pages"),
         (["store", "show", f"clips/{clip.name}"], f"  valar store show clips/{clip.name} --plot clip.png"),

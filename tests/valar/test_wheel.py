@@ -98,7 +98,9 @@ def test_the_wheel_works_where_there_is_no_repository(installed, tmp_path):
         settings.write("[embeddings]\nweights = random\n")
     ended = run(installed / "valar", "run")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("[dataset] train is empty: there is nothing to train on; `valar features` computes")
+    assert ended.stderr.startswith(
+        "[dataset] train is empty, so there is nothing to train on; `valar features` computes"
+    )
     assert run(installed / "valar", "status").returncode == 3
     ended = run(installed / "valar", "features")  # without VGG-16's weights, from which only training starts
     assert ended.returncode == 0, ended.stderr

@@ -5,9 +5,9 @@ import argparse
 from valar.commands.luigi_task import run_task
 
 HELP = (
-    "Compute the features of all clips and train nothing; labels are not needed. `valar status Features` says what is "
-    "left of them. Options of Luigi's may follow. The same as `luigi --module pipeline.tasks Features`; exit codes are "
-    "those of [retcode] in tasks.cfg."
+    "Compute the features of all clips and train nothing; labels are not needed. `valar status Features` says what "
+    "is left to do. You can add options of Luigi. This is the same as `luigi --module pipeline.tasks Features`; "
+    "exit codes are those of [retcode] in tasks.cfg."
 )
 
 

@@ -96,7 +96,7 @@ class Downloader:
             UserError: The disk is full.
         """
         if split_link(link)[0] not in ("http", "https"):
-            raise FetchError("the link is no address that begins with http:// or https://")
+            raise FetchError("the link is not an address that begins with http:// or https://")
         yt_dlp = importlib.import_module("yt_dlp")
         told: list[str] = []
         options = self._make_options(name, told, seen)
@@ -106,7 +106,7 @@ class Downloader:
         except yt_dlp.utils.YoutubeDLError as error:
             raise self._explain(error) from error
         if found is None or found.get("_type", "video") != "video":
-            raise FetchError("the link leads to a list, and not to one recording")
+            raise FetchError("the link leads to a list and not to one recording")
         done = found.get("requested_downloads") or []
         if not done:
             raise FetchError(told[0] if told else "nothing was sent")

@@ -31,10 +31,10 @@ from valar.fetching.recordings import (
 )
 
 HELP = (
-    "Fetch the recordings that OMG-Emotion's CSV files name by their links, each once, with yt-dlp (pip install "
-    "'valar[fetch]'). What is there is not fetched again, and a download that broke off goes on. Links that lead "
-    "nowhere are written to DIR/dead-links.csv, and cost no other recording. Whether you may fetch them is between "
-    "you and the host."
+    "Download the recordings that OMG-Emotion's CSV files link to, each once, with yt-dlp (pip install "
+    "'valar[fetch]'). A finished recording is not downloaded again, and an interrupted download continues. Dead "
+    "links are written to DIR/dead-links.csv and do not affect other recordings. Make sure that the host allows you "
+    "to download them."
 )
 #: So many recordings of one host in a row without an answer, and the rest of that host are not asked for.
 MOST_SILENT = 5
@@ -58,21 +58,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=3,
         metavar="N",
-        help="more tries where the connection fails or the host is busy, each after twice the pause (default: 3)",
+        help="further tries if the connection fails or the host is busy, each after twice the pause (default: 3)",
     )
     parser.add_argument(
         "--rate-limit",
         type=parse_rate,
         default=parse_rate("2M"),
         metavar="RATE",
-        help="most bytes a second, such as 500k or 2M; 0 for no limit (default: 2M)",
+        help="largest number of bytes a second, such as 500k or 2M; 0 for no limit (default: 2M)",
     )
     parser.add_argument(
         "--height", type=_count, default=720, metavar="PIXELS", help="tallest picture to choose (default: 720)"
     )
-    parser.add_argument("--skip-dead", action="store_true", help="do not ask again for what dead-links.csv names")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be fetched, and ask for nothing")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also print what yt-dlp warns of")
+    parser.add_argument("--skip-dead", action="store_true", help="do not try the links in dead-links.csv again")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
+    parser.add_argument("-v", "--verbose", action="store_true", help="also print yt-dlp's warnings")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -224,7 +224,7 @@ class FetchJob:
         try:
             if self.silent[host] >= MOST_SILENT:
                 raise FetchError(
-                    f"not asked for: {MOST_SILENT} recordings of {host} in a row had no answer; try later",
+                    f"not tried: {host} did not answer for {MOST_SILENT} recordings in a row; try later",
                     may_pass=True,
                 )
             file = self._fetch_patiently(recording, steps)
@@ -258,10 +258,10 @@ class FetchJob:
 def _say_result(arguments: argparse.Namespace, job: FetchJob, recordings: Sequence[Recording]) -> None:
     lost = sum(found.recording.utterances for found in job.dead)
     total = sum(recording.utterances for recording in recordings)
-    print(f"{format_count(job.fetched, 'recording')} fetched, {job.present} were there, {len(job.dead)} not to be had")
+    print(f"{format_count(job.fetched, 'recording')} fetched, {job.present} already there, {len(job.dead)} missing")
     if job.dead:
         passing = sum(found.may_pass for found in job.dead)
-        hint = f"; {passing} may be there another time: give the same command again" if passing else ""
+        hint = f"; {passing} may work later: give the same command again" if passing else ""
         print(f"{arguments.output / DEAD} says why{hint}")
     print(f"{total - lost} of {total} utterances have their recording")
     if lost < total:

@@ -77,9 +77,9 @@ def plan_recordings(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
         before = len(problems)
         found = read_utterances(path, "", warnings, problems)
         if found and not any(row.link for row in found):
-            problems.append(f"{path}: no row has a link; the column `link` says where each recording is")
+            problems.append(f"{path}: no row has a link; the column `link` must have the address of each recording")
         elif not found and len(problems) == before:
-            problems.append(f"{path}: not one utterance in it")
+            problems.append(f"{path}: there is no utterance in it")
         rows += found
     first: dict[str, Utterance] = {}
     by_link: dict[str, list[Utterance]] = defaultdict(list)
@@ -92,7 +92,7 @@ def plan_recordings(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
         if before_it.link != row.link:
             problems.append(
                 f"{place}: video {row.video} has the link {row.link}, and {before_it.link} at "
-                f"{before_it.csv_path}:{before_it.line}; give the parts of each recording a video of their own"
+                f"{before_it.csv_path}:{before_it.line}; use one video for the parts of each recording"
             )
         by_link[row.link].append(row)
     if problems:

@@ -28,8 +28,9 @@ from valar.init.labels import (
 )
 
 HELP = (
-    "Look at a folder of clips, all in it or each in a folder of its video or speaker, and at the CSV files in it and "
-    "in the current folder; write valar.cfg and the CSV files that a run needs, and say what was taken for what."
+    "Look at a folder of clips (all in it, or each in a folder of its video or speaker) and at the CSV files in it "
+    "and in the current folder. Write valar.cfg and the CSV files that a run needs, and print how each file was "
+    "understood."
 )
 #: What this command writes begins so, and is never taken for a file of the user's.
 PREFIX = "valar-"
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of clips, or of folders of clips")
     parser.add_argument(
-        "--csv", type=Path, action="append", metavar="FILE", help="CSV file that lists them; may be given again"
+        "--csv", type=Path, action="append", metavar="FILE", help="CSV file that lists the clips; may be repeated"
     )
     parser.add_argument(
         "--try",
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look, write, and say what was taken; 2 when the folder or a CSV file cannot be used."""
     if Path(FILE_NAME).exists() and arguments.folder.is_dir() and not arguments.force:
-        print(f"{FILE_NAME} is here already; --force writes it and its CSV files anew", file=sys.stderr)
+        print(f"{FILE_NAME} already exists; --force writes it and its CSV files again", file=sys.stderr)
         return 2
     try:
         inventory = look_into(arguments.folder)

@@ -42,7 +42,7 @@ def look_into(folder: Path) -> Inventory:
             their ending.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name one that holds clips, or folders of clips")
+        raise UserError(f"{folder} is not a folder; name one that contains clips, or folders of clips")
     clips: list[Path] = []
     csv_files: list[Path] = []
     others: list[str] = []

@@ -100,7 +100,7 @@ def _compute_functionals(data: TrainingData, names: Iterable[str], feature_set: 
 
 def _require(path: Path) -> Path:
     if not path.is_file():
-        raise UserError(f"{path} is not there any more, and openSMILE reads it; run with [run] opensmile = false")
+        raise UserError(f"{path} has disappeared, and openSMILE needs it; run with [run] opensmile = false")
     return path
 
 

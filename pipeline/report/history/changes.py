@@ -72,7 +72,7 @@ def find_settings(one: Basis, other: Basis) -> dict[str, list[Any]]:
 def find_data(one: Basis, other: Basis) -> list[str]:
     """Say what differs in clips, labels, and the making of the features where no setting says so; a phrase each."""
     if one.clips is None or other.clips is None:
-        found = ["which clips differ is not known: a report has no ledger.csv that can be read"]
+        found = ["it is not known which clips differ, because a report has no readable ledger.csv"]
     else:
         found = describe_clip_changes(one.clips, other.clips)
     if one.features and other.features:

@@ -101,7 +101,7 @@ def _read_known(path: Path) -> dict[str, HistoryEntry]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, csv.Error) as error:
-        logger.warning("%s cannot be read and is written anew from the reports that are there: %s", path, error)
+        logger.warning("%s cannot be read and is written again from the existing reports: %s", path, error)
         return {}
 
 
@@ -122,7 +122,7 @@ def _read_entry(folder: Path, written: str, before: Path | None, others: bool) -
     try:
         content = read_report_json(folder / REPORT_JSON)
         scores = tuple(_find_scores(content))
-        changed = "not known: the report before is gone" if others else FIRST
+        changed = "not known, because the report before is gone" if others else FIRST
         if before is not None:
             changed = "; ".join(describe_changes(Basis.read(before), Basis.read(folder))) or "nothing"
         clips = {split: int(found["listed"]) for split, found in content.get("coverage", {}).items()}

@@ -71,7 +71,9 @@ def describe_clip_changes(
         _phrase(_compare_labels(both, before, now), "label", "changed"),
         _phrase([name for name in both if _is_other_file(before[name], now[name])], "clip", "with other content"),
         _phrase(
-            [name for name in both if _is_said_otherwise(before[name], now[name])], "clip", "cut or told otherwise"
+            [name for name in both if _is_said_otherwise(before[name], now[name])],
+            "clip",
+            "with another cut or override",
         ),
         _phrase(_compare(both, before, now, lambda facts: facts.state), "clip", "in another state"),
     ]

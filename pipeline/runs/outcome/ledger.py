@@ -98,7 +98,7 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
     name, split, labels = listed.name, listed.split, (listed.arousal, listed.valence)
     shard = run.plan.assigned.get(name)
     if shard is None:
-        message = run.erased.get(name) or run.hindered.get(name) or f"no file of that name in {run.videos}"
+        message = run.erased.get(name) or run.hindered.get(name) or f"there is no such file in {run.videos}"
         return LedgerRow(
             name, split, "missing_file", "missing_file", 0, 0, message, message, "", "", *labels, more=listed.more
         )
@@ -204,7 +204,7 @@ def parse_ledger(text: str) -> dict[str, LedgerRow]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     known = {each.name: each for each in fields(LedgerRow) if each.name in LEDGER_COLUMNS}
     if not {"utterance", "split", "sound", "picture"} <= set(reader.fieldnames or ()):
-        raise ValueError("it has not the columns of a ledger")
+        raise ValueError("it does not have the columns of a ledger")
     found = {}
     for cells in reader:
         values: dict[str, Any] = {}

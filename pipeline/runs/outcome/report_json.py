@@ -100,8 +100,8 @@ def open_report_json(path: Path) -> dict[str, Any]:
         return read_report_json(path)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read: {error}; remove {path.parent.resolve()}, and the next run writes it again from "
-            "the checkpoints"
+            f"{path} cannot be read: {error}; remove {path.parent.resolve()}, and the next run writes the report "
+            "again from the checkpoints"
         ) from error
 
 

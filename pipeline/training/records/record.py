@@ -149,7 +149,7 @@ def _find_data(
     yield from (change.describe() for change in changes)
     stages = before["stages"].keys() & after["stages"].keys()
     if not changes and any(before["stages"][stage] != after["stages"][stage] for stage in stages):
-        yield "the features are made in another way"
+        yield "the features are made differently"
 
 
 def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -169,10 +169,10 @@ def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[st
         yield f"the training's code: version {before['version']} to {after['version']}"
     weights = before["weights"].keys() | after["weights"].keys()
     changed = {name for name in weights if before["weights"].get(name) != after["weights"].get(name)}
-    yield from (f"the weights {name} are others" for name in sorted(changed - {"parents"}))
+    yield from (f"the weights {name} are different" for name in sorted(changed - {"parents"}))
     if before.get("warm_start") != after.get("warm_start"):
         start = after.get("warm_start")
-        yield "it begins from the start" if start is None else f"it goes on from {network}-{start}"
+        yield "it begins from the start" if start is None else f"it continues {network}-{start}"
     if "parents" in changed:
         pairs = zip(("anet", "vnet"), before["weights"]["parents"], after["weights"]["parents"], strict=True)
         others = [NETWORK_TITLES[parent].rpartition(" ")[2] for parent, a, b in pairs if a != b]

@@ -212,10 +212,10 @@ def change_state(**changes):
         ({"state": change_state(**{"\x1b[2Jx": torch.zeros(1)})}, r"unknown \['\?\[2Jx'\]"),
         ({"state": change_state(**{"head.bias": torch.zeros(3)})}, r"head.bias \(3,\) instead of \(2,\)"),
         ({"state": change_state(**{"head.bias": "x"})}, r"missing \['head.bias'\]"),
-        ({"state": change_state(**{"head.bias": torch.tensor([0, 1])})}, r"no finite numbers in \['head.bias'\]"),
+        ({"state": change_state(**{"head.bias": torch.tensor([0, 1])})}, r"not finite numbers in \['head.bias'\]"),
         (
             {"state": change_state(**{"head.bias": torch.tensor([0, torch.nan])})},
-            r"no finite numbers in \['head.bias'\]",
+            r"not finite numbers in \['head.bias'\]",
         ),
         (
             {"state": change_state(**{"head.bias": torch.zeros(1).expand(2**50)})},

@@ -37,10 +37,10 @@ def test_what_is_not_known_and_a_single_clip_are_not_constant():
 def test_the_sentence_has_the_numbers_and_what_to_try():
     stuck = describe_constant(history(0.2, 0.0, 0.0, 0.0004, mean=-0.999), **HOW)
     assert stuck == (
-        "anet: constant predictions: in epochs 1 to 3 it said the same of all 30 clips that choose the epoch (arousal "
-        "-0.999 with a deviation of 0.0004, valence 0.000 with a deviation of 0.3000); they are stuck at an end of "
-        "their range, as after steps that were too large: try gradient_clip = 1 (it is 20), a lower learning_rate (it "
-        "is 0.005), or loss = mse"
+        "anet: constant predictions: in epochs 1 to 3 it predicted the same for all 30 clips that choose the epoch "
+        "(arousal -0.999 with a deviation of 0.0004, valence 0.000 with a deviation of 0.3000); they are stuck at an "
+        "end of their range, as after steps that were too large: try gradient_clip = 1 (it is 20), a lower "
+        "learning_rate (it is 0.005), or loss = mse"
     )
     assert "before, they were not, as after steps that" in describe_constant(history(0.2, 0.0, 0.0, 0.0), **HOW)
     begun = describe_constant(history(0.0, 0.0, 0.0), **{**HOW, "loss": "mse"})
@@ -64,5 +64,5 @@ def test_a_training_that_throws_its_network_to_the_ends_is_told_once_and_one_tha
         assert told == []
     else:
         assert len(told) == 1
-        assert told[0].startswith("vnet: constant predictions: in epochs 0 to 2 it said the same of all 8 clips")
+        assert told[0].startswith("vnet: constant predictions: in epochs 0 to 2 it predicted the same for all 8 clips")
         assert "stuck at an end of their range" in told[0]

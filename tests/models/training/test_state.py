@@ -279,7 +279,7 @@ def test_a_state_that_no_training_writes_is_named(tmp_path, stopped, caplog, cha
     torch.save(stopped | {"network": {}, "best": {}, "average": {}} | change(stopped), tmp_path / "state.pt")
     with caplog.at_level(logging.WARNING):
         assert load_state(tmp_path) is None
-    assert f"{tmp_path / 'state.pt'} cannot be used, and the training begins anew: " in caplog.text
+    assert f"{tmp_path / 'state.pt'} cannot be used, so the training begins again: " in caplog.text
     assert reason in caplog.text
 
 
@@ -287,7 +287,7 @@ def test_a_state_that_no_training_writes_is_named(tmp_path, stopped, caplog, cha
     ("change", "reason"),
     [
         (lambda c: {"network": {}}, "network does not fit: missing"),
-        (lambda c: {"network": c["network"] | {"head.bias": torch.tensor([0, torch.nan])}}, "no finite numbers"),
+        (lambda c: {"network": c["network"] | {"head.bias": torch.tensor([0, torch.nan])}}, "not finite numbers"),
         (lambda c: {"average": {"head.bias": torch.zeros(2)}}, "average does not fit: missing"),
         (lambda c: {"best": {"head.bias": torch.zeros(2)}}, "best does not fit: missing"),
         (lambda c: {"optimiser": {"state": {}}}, "its optimiser is another one"),
@@ -314,19 +314,21 @@ def test_a_state_with_nan_weights_is_named_and_the_training_begins_anew(tmp_path
     with caplog.at_level(logging.WARNING):
         killed_training.train(tmp_path, on_epoch=seen.append)
     assert [metrics.epoch for metrics in seen] == [0, 1, 2]
-    assert "state.pt cannot be used, and the training begins anew: network holds values that are no fini" in caplog.text
+    assert "state.pt cannot be used, so the training begins again: network has values that are not fini" in caplog.text
 
 
 def test_a_state_as_it_was_left_is_gone_on_with(tmp_path, stopped, caplog):
     torch.save(stopped, tmp_path / "state.pt")
     with caplog.at_level(logging.WARNING):
         killed_training.train(tmp_path)
-    assert "begins anew" not in caplog.text
+    assert "the training begins again" not in caplog.text
 
 
 def test_a_foreign_last_file_is_not_replaced(tmp_path):
     (tmp_path / "last.pt").write_bytes(b"precious")
-    with pytest.raises(FileExistsError, match=r"last.pt exists and is not ours: .*; set overwrite to replace it"):
+    with pytest.raises(
+        FileExistsError, match=r"last.pt exists and is not a checkpoint of Valar: .*; set overwrite to replace it"
+    ):
         killed_training.train(tmp_path)
     killed_training.train(tmp_path, overwrite=True)
     assert load_checkpoint(tmp_path / "last.pt").epoch == 2

@@ -259,7 +259,7 @@ def test_what_is_sent_behind_the_announced_end_is_not_taken(server, vgg16, tmp_p
 )
 def test_a_redirect_to_another_scheme_is_not_followed(server, vgg16, tmp_path, target):
     server.moved_to = target
-    message = rf"(the server redirects to {target[:7]}[ -~]*, which is not https|the server's answer makes no sense)"
+    message = rf"(the server redirects to {target[:7]}[ -~]*, which is not https|the server's answer is not valid HTTP)"
     with pytest.raises(DownloadError, match=rf"^[ -~]*{message}"):
         fetch_weights("vgg16", tmp_path, base_url=server.url)
     assert names(tmp_path) == set()
@@ -329,7 +329,7 @@ def test_what_is_there_and_wrong_or_unknown_is_not_overwritten(server, vgg16, sp
     torch.save({"mine": torch.zeros(1)}, tmp_path / "sphere20a_20171020.pth")
     with pytest.raises(WrongDigestError, match="remove it, then fetch it"):
         fetch_weights("vgg16", tmp_path, base_url=server.url)
-    with pytest.raises(WeightsError, match=r"sphere20a_20171020\.pth is there, but nothing says .* move it away"):
+    with pytest.raises(WeightsError, match=r"sphere20a_20171020\.pth exists, but it is not known .* move it away"):
         fetch_weights("sphereface20", tmp_path, base_url=server.url)
     assert (tmp_path / vgg16).read_bytes() == b"mine"
 

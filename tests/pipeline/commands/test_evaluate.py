@@ -88,7 +88,7 @@ def test_missing_doubled_unknown_and_nan_are_told_and_not_scored(tmp_path, rows)
         f"{predicted}:13: unknown utterance v9/utterance_0.mp4, not in the truth",
         f"{predicted}:14: wrong order: v0/utterance_0 comes after v2/utterance_2; the official script compares by "
         "position and would score it wrongly; here rows are joined by name",
-        f"{predicted}: v0/utterance_0 is there 2 times (lines 2, 14); not scored",
+        f"{predicted}: v0/utterance_0 occurs 2 times (lines 2, 14); not scored",
         f"{predicted}: missing utterance v2/utterance_3.mp4 (truth line 13); not scored",
     ]
     kept = [row for i, row in enumerate(rows) if i not in (0, 1, 4, 11)]
@@ -104,7 +104,7 @@ def test_a_row_without_a_name_and_another_spelling_are_told(tmp_path, rows):
     result = evaluate_files(truth, predicted)
     assert result["scored"] == 12
     assert result["problems"] == [
-        f"{predicted}:14: the row names no video or no utterance",
+        f"{predicted}:14: the row has no video or no utterance",
         f"{predicted}:2: utterance_0 is written utterance_0.mp4 in the truth file",
     ]
 
@@ -140,7 +140,7 @@ def test_predictions_that_cannot_be_used(tmp_path, rows, predictions, match):
 def test_a_truth_without_labels_is_refused(tmp_path, rows):
     truth, predicted = write(tmp_path, rows)
     truth.write_text("video,utterance\nv0,utterance_0.mp4\n")
-    with pytest.raises(DatasetError, match=r"truth.csv: no labels in it"):
+    with pytest.raises(DatasetError, match=r"truth.csv: there are no labels in it"):
         evaluate_files(truth, predicted)
 
 
@@ -180,14 +180,16 @@ def test_a_truth_on_another_scale_has_the_score_of_the_usual_one(tmp_path, rows,
 def test_without_an_interval_it_says_how_many_units_there_were_and_how_many_it_takes(tmp_path, rows, capsys):
     files = [str(path) for path in write(tmp_path, rows)]
     assert main(["evaluate", *files]) == 0
-    assert "no interval: the scored utterances are of 3 recordings, and it takes 10; --group" in capsys.readouterr().out
+    assert (
+        "no interval: the scored utterances come from 3 recordings, and it needs 10; --group" in capsys.readouterr().out
+    )
     assert main(["evaluate", *files, "--resample", "videos"]) == 0
-    assert "no interval: the scored utterances are of 3 videos, and it takes 10" in capsys.readouterr().out
+    assert "no interval: the scored utterances come from 3 videos, and it needs 10" in capsys.readouterr().out
     assert main(["evaluate", *files, "--resample", "utterances"]) == 0
     assert "no interval" not in capsys.readouterr().out, "there are twelve"
     files = [str(path) for path in write(tmp_path, rows[:2])]
     assert main(["evaluate", *files, "--resample", "utterances"]) == 0
-    assert "no interval: 2 utterances scored, and it takes 10\n" in capsys.readouterr().out
+    assert "no interval: 2 utterances scored, and it needs 10\n" in capsys.readouterr().out
 
 
 def test_text_shows_twenty_problems_and_counts_the_rest(tmp_path, capsys):
@@ -240,7 +242,7 @@ def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
     assert "9/12" in printed
     assert "on the 9 utterances that all files have" in printed
     assert "+0.0000, p = 1" in printed, "three recordings give no interval"
-    assert "no interval: the scored utterances are of 3 recordings, and it takes 10; --group" in printed
+    assert "no interval: the scored utterances come from 3 recordings, and it needs 10; --group" in printed
     assert "3 problems:" in printed
     lines = printed.splitlines()
     assert lines[:3] == [f"A  {predicted}", f"B  {other}", ""]

@@ -68,13 +68,13 @@ def test_a_call_that_starts_small_has_a_face_in_every_frame(media, tmp_path, cap
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe.mp4")
     assert draw(tmp_path / "pipe.mp4", tmp_path / "sheet.png") == 2
-    assert "pipe.mp4 is no file; name one video" in capsys.readouterr().err
+    assert "pipe.mp4 is not a file; name one video" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("clip", "options", "code", "words"),
     [
-        ("odd/none.mp4", (), 2, "none.mp4 is no file; name one video"),
+        ("odd/none.mp4", (), 2, "none.mp4 is not a file; name one video"),
         ("odd/two_faces_same_size.mp4", ("--speaker", "left"), 2, "speaker is 'left'; it must be a point"),
         (
             "odd/two_faces_same_size.mp4",

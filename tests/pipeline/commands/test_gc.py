@@ -48,7 +48,7 @@ def gc(root, *arguments):
 def test_what_nothing_names_goes(root, capsys):
     assert gc(root) == 0
     assert capsys.readouterr().out == (
-        f"checkpoints/{E}: its training was stopped, and the last run does not ask for it (1.0 kB)\n"
+        f"checkpoints/{E}: its training was stopped, and the last run does not need it (1.0 kB)\n"
         "1 folder, 1.0 kB removed\n"
     )
     assert left(root) == [A, B, C, D]
@@ -61,7 +61,7 @@ def test_a_dry_run_says_the_same_and_removes_nothing(root, capsys):
     assert gc(root, "--dry-run", "--newest", "1", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert [item["path"] for item in told["checkpoints"]] == [f"checkpoints/{A}", f"checkpoints/{E}"]
-    assert told["checkpoints"][0]["reason"] == "only older reports name it"
+    assert told["checkpoints"][0]["reason"] == "only older reports need it"
     assert told["removed"] is False
     assert left(root) == [A, B, C, D, E]
 
@@ -98,7 +98,7 @@ def test_what_a_stopped_training_goes_on_from_stays(root):
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda root: (root / NEEDED).unlink(), "no run has said which checkpoints it needs"),
+        (lambda root: (root / NEEDED).unlink(), "so it is not known which checkpoints are needed"),
         (lambda root: (root / NEEDED).write_text("[]"), "run once"),
         (lambda root: (root / "reports" / "r1" / "report.json").write_text("{"), "r1/report.json cannot be read"),
         (

@@ -31,7 +31,7 @@ def test_rows_are_read_as_they_stand_and_those_that_name_nothing_are_told(tmp_pa
     assert (row.line, row.video, row.name) == (2, "-v", "-v/1")
     assert row.values[0] == 0.5
     assert row.values[1] != row.values[1], "x is no number"
-    assert told == [f"{path}:3: the row names no video or no utterance"]
+    assert told == [f"{path}:3: the row has no video or no utterance"]
 
 
 def test_a_file_that_is_empty_says_what_was_expected(tmp_path):
@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_told_in_sentences():
         "here rows are joined by name",
         "3: 1.mkv is written 1.mp4 in the truth file",
         "5: unknown utterance x/1.mp4, not in the truth",
-        " v/2 is there 2 times (lines 4, 6); not scored",
+        " v/2 occurs 2 times (lines 4, 6); not scored",
         " missing utterance M\u00fcller/1.mp4 (truth line 4); not scored",
     ]
     (problem,) = problems(

@@ -71,7 +71,7 @@ def test_changed_data_are_named_where_the_settings_are_the_same(tmp_path, capsys
     assert main(["report", "--compare", str(tmp_path / "a"), str(tmp_path / "a"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["data"] == []
     assert main(["report", "--compare", str(tmp_path / "a"), str(tmp_path / "old")]) == 0
-    assert "which clips differ is not known" in capsys.readouterr().out
+    assert "it is not known which clips differ" in capsys.readouterr().out
 
 
 def test_compares_what_both_could_see(folders):
@@ -121,7 +121,7 @@ def test_one_report_again(folders, capsys):
 
 def test_what_is_no_report_is_told(folders, capsys):
     assert main(["report", "--compare", str(folders[0]), "nowhere"]) == 2
-    assert "nowhere/report.json is not there; name a report's folder" in capsys.readouterr().err
+    assert "nowhere/report.json does not exist; name a report's folder" in capsys.readouterr().err
     (folders[0] / "report.json").write_text("{")
     with pytest.raises(UserError, match="a cannot be read as a report: "):
         read_report(folders[0])

@@ -54,7 +54,7 @@ def test_whoever_trains_nothing_asks_for_the_features_alone(finished):
     finished.configure("[faces]\ndetect_every = 5\n")
     ended = finished.command("status", "Features")
     assert ended.returncode == 3
-    assert "`valar --config mine.cfg features` would go on" in ended.stdout
+    assert "`valar --config mine.cfg features` continues" in ended.stdout
     assert {
         stage for stage, found in stages(finished.command("status", "Features", "--json")).items() if found["waiting"]
     } == {

@@ -93,7 +93,8 @@ def test_files_that_could_each_be_it_cost_their_utterance_alone(tmp_path):
     found = find_clips(videos, utterances(tmp_path, ("v", "u.mp4"), ("v", "w.mp4")))
     assert set(found.files) == {"v/w"}
     assert found.hindered == {
-        "v/u": f"2 files in {videos}/v could be it: u.avi, u.webm; keep one, or write its whole name into the CSV file"
+        "v/u": f"2 files in {videos}/v have this name: u.avi, u.webm; keep one, or write its whole name into the CSV "
+        "file"
     }
     assert found.warnings[0].startswith("1 listed utterance has no file that can be used, though something is there")
 
@@ -112,7 +113,7 @@ def test_files_that_could_each_be_it_cost_their_utterance_alone(tmp_path):
             "utterance 1.mp4",
             "utterance 1 is there; the CSV file's name holds the invisible character U+00A0 (NO-BREAK SPACE)",
         ),
-        ("ﬁlm 1.mp4", "film1.mp4", "film1 is there, which looks the same and is written otherwise"),
+        ("ﬁlm 1.mp4", "film1.mp4", "film1 is there, which looks the same but has other characters"),
         (
             "5E+44.mp4",
             "5e44.mp4",
@@ -129,7 +130,7 @@ def test_files_that_could_each_be_it_cost_their_utterance_alone(tmp_path):
             "6e44.mp4",
             "5E+44 looks like what a spreadsheet makes of a name such as 5e44; keep that column as text",
         ),
-        (f"{'x' * 300}.mp4", "u.mp4", "its name is longer than the 255 bytes that file systems take; rename it"),
+        (f"{'x' * 300}.mp4", "u.mp4", "its name is longer than the 255 bytes that file systems allow; rename it"),
         ("u.mp4", "u.mp4.part", "u.mp4.part is there, which is neither video nor sound"),
     ],
 )
@@ -168,12 +169,12 @@ def test_what_is_no_file_costs_its_utterance_alone_listed_or_not(tmp_path):
     assert found.hindered == {
         "v/loop": f"{none}loop.mp4 is a link to loop2.mp4, which cannot be followed: Too many levels of symbolic links",
         "v/gone": f"{none}gone.mp4 is a link to /nowhere/gone.mp4, which is not there",
-        "v/pipe": f"{none}pipe.mp4 is there, which is no plain file",
+        "v/pipe": f"{none}pipe.mp4 is there, which is not a regular file",
         "v/folder": f"{none}folder.mp4 is there, which is a folder",
         "ring/1": f"the folder {videos}/ring cannot be listed: Too many levels of symbolic links; "
         "the next run tries again",
         "nothing/1": f"the folder {videos}/nothing is a link to /nowhere, which is not there",
-        "file/1": f"{videos}/file is there, which is no folder",
+        "file/1": f"{videos}/file is there, which is not a folder",
     }
 
 

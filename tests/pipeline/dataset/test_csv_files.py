@@ -50,6 +50,6 @@ def test_columns_are_found_whatever_their_case_and_others_are_let_be(tmp_path):
     assert problems == []
     assert find_columns(tmp_path, ["video", "VIDEO", "", "arousal"], **known) is None
     assert problems == [
-        f"{tmp_path}:1: column video is there 2 times",
+        f"{tmp_path}:1: column video occurs 2 times",
         f"{tmp_path}:1: column utterance is missing; the file has video, VIDEO, arousal",
     ]

@@ -87,16 +87,14 @@ def test_a_start_that_is_not_used_is_told_save_where_the_names_are_the_organiser
     touch(tmp_path / "videos" / "anna" / "monday.mp4")
     (told,) = find(tmp_path, row, "anna,monday.mp4,10,20").warnings
     assert told.startswith("1 row has start or end, and its clip has a file in a folder of the video")
-    assert "(the first: anna/monday). A whole recording lies in the folder of videos itself" in told
+    assert "(the first: anna/monday). A whole recording must be in the folder of videos itself" in told
 
 
 def test_a_recording_without_start_and_end_is_no_clip(tmp_path):
     touch(tmp_path / "videos" / "talk.mp4")
     found = find(tmp_path, "talk,1,,", "talk,2,0,1")
     assert list(found.files) == ["talk/2"]
-    assert found.hindered == {
-        "talk/1": "talk.mp4 is a whole recording, and the row has no start and end by which to cut it"
-    }
+    assert found.hindered == {"talk/1": "talk.mp4 is a whole recording, and the row has no start and end to cut it"}
 
 
 def test_all_rows_that_cannot_be_cut_are_told_at_once_with_their_lines(tmp_path):

@@ -78,7 +78,7 @@ def test_of_few_recordings_the_smallest_is_held_out():
 
 @pytest.mark.parametrize("recordings", [[], ["a", "a"]])
 def test_one_recording_cannot_be_divided(recordings):
-    with pytest.raises(HoldingOutError, match=rf"are of {len(set(recordings))} recording, and to hold some out it"):
+    with pytest.raises(HoldingOutError, match=rf"come from {len(set(recordings))} recording, and holding some out"):
         choose_recordings(recordings)
 
 

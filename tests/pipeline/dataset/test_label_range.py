@@ -39,7 +39,7 @@ def test_usual_labels_stay_what_they_are_to_the_last_bit(tmp_path):
         (
             "5",
             (-1.0, 1.0),
-            r"arousal is '5'; it must be a number in \[-1, 1\]; of another scale: \[dataset\] label_range",
+            r"arousal is '5'; it must be a number in \[-1, 1\]; for another scale, set \[dataset\] label_range",
         ),
     ],
 )
@@ -62,9 +62,7 @@ def test_a_sigmoid_does_not_reach_mapped_arousal():
     assert list(find_contradictions(sections, (1.0, 9.0))) == []
     sections["vnet"]["arousal_output"] = "sigmoid"
     (fault,) = find_contradictions(sections, (1.0, 9.0))
-    assert fault.startswith(
-        "[vnet] arousal_output = sigmoid reaches 0 to 1 alone, and [dataset] label_range = 1 9 maps"
-    )
+    assert fault.startswith("[vnet] arousal_output = sigmoid gives only 0 to 1, but [dataset] label_range = 1 9 maps")
 
 
 def test_further_columns_are_kept_and_come_back_from_the_ledger(tmp_path):

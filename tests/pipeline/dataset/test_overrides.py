@@ -62,7 +62,7 @@ def test_all_problems_are_told_at_once(tmp_path):
             "speaker is 'left'; it must be a point",
             "a/utterance_9 is in none of the data set's files; did you mean a/utterance_",
             "audio_stream is '-1'; it must be a whole number",
-            "b/utterance_1 is there twice",
+            "b/utterance_1 has two rows; keep one",
         ],
         strict=True,
     ):

@@ -40,7 +40,7 @@ def test_junk_of_the_copies_in_circulation(tmp_path):
         ("v", "utterance_2.mp4", 0.3),
     ]
     assert data.warnings == tuple(
-        f"{tmp_path / 'train.csv'}:{line}: row left out: it names no video and no utterance" for line in (3, 5)
+        f"{tmp_path / 'train.csv'}:{line}: row left out: it has no video or no utterance" for line in (3, 5)
     )
 
 
@@ -103,7 +103,7 @@ def test_a_label_that_is_no_number_in_range_is_an_error(tmp_path, label):
         (".", r"video is '\.'"),
         ("a\\b", r"video is 'a\\\\b'"),
         ("", "video is empty"),
-        ("a\0b", "must have no control characters"),
+        ("a\0b", "must not have control characters"),
     ],
 )
 def test_names_that_leave_the_folder_are_refused(tmp_path, video, match):
@@ -136,12 +136,12 @@ def test_all_problems_are_told_at_once(tmp_path):
         read_dataset(paths)
     train, validation = paths["train"], paths["validation"]
     assert caught.value.problems == (
-        f"{train}:1: column video is there 2 times",
+        f"{train}:1: column video occurs 2 times",
         f"{train}:1: column utterance is missing; the file has video, arousal, video",
         f"{train}:1: column valence is missing; the file has video, arousal, video",
-        f"{validation}:2: video is '../v'; it must be a plain name that stays in the folder of videos",
-        f"{validation}:2: arousal is '7'; it must be a number in [-1, 1]; of another scale: [dataset] label_range, or "
-        "--label-range",
+        f"{validation}:2: video is '../v'; it must be a plain name inside the folder of videos",
+        f"{validation}:2: arousal is '7'; it must be a number in [-1, 1]; for another scale, set [dataset] label_range "
+        "or --label-range",
         f"{validation}:3: valence is 'x'; it must be a number in [-1, 1]",
         f"{paths['test']}: cannot be read: No such file or directory",
     )
@@ -151,7 +151,7 @@ def test_all_problems_are_told_at_once(tmp_path):
     ("content", "match"),
     [
         (b"", "the file is empty; expected a header with video, utterance"),
-        (b"video,utterance\n", "not one utterance in it"),
+        (b"video,utterance\n", "there is no utterance in it"),
         (b"video,utterance\nv,1.mp4\nv,J\xf6rg.mp4\n", "train.csv:3: not UTF-8"),
         (b'video,utterance\nv,"1.mp4\nv,2.mp4\n', "train.csv:2: not a row of CSV: unexpected end of data"),
     ],

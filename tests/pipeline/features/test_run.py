@@ -122,7 +122,7 @@ def test_vnet_and_joint_are_trained_on_several_features_and_anet_is_left_alone(f
     new = {path.split("/")[2].partition("-")[0] for path in finished.digests("runs/checkpoints").keys() - before.keys()}
     assert new == {"vnet", "joint"}
     report = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
-    assert "VNet and Joint see mini, sphereface20, region of each face" in report["notes"]
+    assert "VNet and Joint use mini, sphereface20, region of each face" in report["notes"]
     checkpoint = load_checkpoint(next(iter((finished.folder / "runs" / "checkpoints").glob("joint-*/best.pt"))).parent)
     widths = {
         load_checkpoint(path).architecture.get("face_size") for path in finished.folder.glob("runs/checkpoints/vnet-*")
@@ -138,7 +138,7 @@ def test_vnet_and_joint_are_trained_on_several_features_and_anet_is_left_alone(f
     assert refused.returncode == 0, refused.stderr  # the checkpoint says which features it sees
     finished.configure("[vnet]\nfeatures = mini, loud\n")
     wrong = finished.run()
-    assert (wrong.returncode, "loud is no feature of faces" in wrong.stderr) == (2, True), wrong.stderr
+    assert (wrong.returncode, "loud is not a feature of faces" in wrong.stderr) == (2, True), wrong.stderr
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_anet_and_joint_are_trained_on_a_feature_of_sound_and_vnet_is_left_alone
     new = {path.split("/")[2].partition("-")[0] for path in finished.digests("runs/checkpoints").keys() - before.keys()}
     assert new == {"anet", "joint"}
     report = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
-    assert "ANet and Joint hear pieces of the sound" in report["notes"]
+    assert "ANet and Joint use pieces of the sound" in report["notes"]
     assert not any("vgg16" in note for note in report["notes"])
     predicted = finished.run("--videos", "videos", task="Predict")
     assert predicted.returncode == 0, predicted.stderr
@@ -168,7 +168,7 @@ def test_anet_and_joint_are_trained_on_a_feature_of_sound_and_vnet_is_left_alone
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("[anet]\nfeatures = mini\n", "[anet] features = mini: mini is no feature of sound"),
+        ("[anet]\nfeatures = mini\n", "[anet] features = mini: mini is not a feature of sound"),
         ("[anet]\nfeatures = loud\nchannel_scale = 0.5\n", "channel_scale (0.5) needs features = stft"),
         ("[anet]\nfeatures = loud\n[joint]\nmask_frames = 3\n", "need an ANet of features = stft"),
     ],

@@ -162,7 +162,7 @@ def test_pipes_folders_and_devices_are_no_clips(tmp_path):
         thread = threading.Thread(target=attempt, daemon=True)  # one that waits for a writer would wait for ever
         thread.start()
         thread.join(timeout=60)
-        assert results == [("decode_error", "this is no regular file but a folder, pipe, socket or device")]
+        assert results == [("decode_error", "this is not a regular file but a folder, pipe, socket or device")]
 
 
 @pytest.mark.parametrize("milliseconds", [3e9, -5e6, float("inf"), float("nan")])

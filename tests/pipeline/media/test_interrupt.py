@@ -121,7 +121,7 @@ def test_one_ctrl_c_ends_a_run_within_a_long_clip(tmp_path, module, stage):
         check=False,
     )
     assert ended.returncode == -signal.SIGINT, ended.stderr
-    assert "stopped: what is finished is kept, and the same command goes on from there" in ended.stderr
+    assert "stopped: finished work is kept, and the same command continues from there" in ended.stderr
     assert "Traceback" not in ended.stderr
     reached = [int(line) for line in ended.stdout.split()]
     assert INTERRUPTED_AT in reached

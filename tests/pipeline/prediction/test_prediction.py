@@ -96,8 +96,8 @@ def test_a_plain_folder_of_clips_is_one_video(tmp_path):
 @pytest.mark.parametrize(
     ("names", "match"),
     [
-        ((), "holds no clips; expected in/CLIP or in/VIDEO/CLIP"),
-        (("1.mp4", "a/2.mp4"), r"holds clips \(1.mp4\) and folders of clips \(a/2.mp4\); keep one kind"),
+        ((), "contains no clips; expected in/CLIP or in/VIDEO/CLIP"),
+        (("1.mp4", "a/2.mp4"), r"contains clips \(1.mp4\) and folders of clips \(a/2.mp4\); keep one kind"),
         (("a/Thumbs.db",), "in: left out 1 file that is neither video nor sound: a/Thumbs.db"),
     ],
 )
@@ -150,7 +150,7 @@ def test_what_cannot_be_read_in_a_folder_to_predict_is_told_and_does_not_stop_th
 
 
 def test_refuses_what_is_no_folder(tmp_path):
-    with pytest.raises(UserError, match=r"--videos .*none is no folder"):
+    with pytest.raises(UserError, match=r"--videos .*none is not a folder"):
         list_unlabelled(tmp_path / "none")
 
 
@@ -188,7 +188,7 @@ def test_names_every_setting_that_differs(tmp_path):
         "  [faces] weights pnet: aa in the checkpoint, bb here",
         "  [embeddings] channel_order: bgr in the checkpoint, rgb here",
     ]
-    assert "Set them as the checkpoint's, in an overlay" in str(raised.value)
+    assert "Give your settings the checkpoint's values" in str(raised.value)
 
 
 def test_settings_of_stages_that_it_does_not_look_at_may_differ(tmp_path):
@@ -211,7 +211,7 @@ def test_no_checkpoint_is_told(tmp_path):
     (tmp_path / "best.pt").write_bytes(b"nonsense")
     with pytest.raises(UserError, match=r"--checkpoint: .*best.pt cannot be read as a checkpoint"):
         load_predictor(tmp_path)
-    with pytest.raises(UserError, match=r"latest/report.json is not there: no network has been trained yet"):
+    with pytest.raises(UserError, match=r"latest/report.json does not exist: no network has been trained yet"):
         find_newest_checkpoints(tmp_path)
     with pytest.raises(UserError, match="Predict needs --videos DIR"):
         prepare_predictions("", str(tmp_path))
@@ -369,7 +369,7 @@ def test_one_video_on_one_line(finished, joint):
     assert [answer["arousal"], answer["valence"]] == pytest.approx(numbers([expected])[0], abs=2e-5)
     assert (answer["rests_on"], answer["video"]) == ("joint", video)
     assert finished.digests("store") == before
-    assert f"{video}: its features are in store already" in ended.stderr
+    assert f"{video}: uses its features in store\n" in ended.stderr
 
     ended = finished.command("predict", video, "--over-time", "1", "--window", "1.5", "--output", "time.csv")
     assert ended.returncode == 0, ended.stderr
@@ -380,10 +380,10 @@ def test_one_video_on_one_line(finished, joint):
 
     (finished.folder / "other.mp4").write_bytes((finished.folder / video).read_bytes())
     ended = finished.command("predict", "other.mp4", "--over-time", "1", "--window", "1.5")
-    assert "other.mp4: its features are in store already" in ended.stderr  # known by its content
+    assert "other.mp4: uses its features in store\n" in ended.stderr  # known by its content
     finished.configure("[store]\nroot = none\n")
     ended = finished.command("predict", video, "--over-time", "1", "--window", "1.5", "--output", "anew.csv")
-    assert "already" not in ended.stderr
+    assert "uses its features" not in ended.stderr
     finished.configure("[store]\nroot = store\n")
     written = [(finished.folder / name).read_text() for name in ("time.csv", "other-over-time.csv", "anew.csv")]
     assert written == [written[0]] * 3
@@ -391,7 +391,9 @@ def test_one_video_on_one_line(finished, joint):
     (finished.folder / "broken.mp4").write_bytes(b"no video")
     ended = finished.command("predict", "broken.mp4")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "broken.mp4: nothing to see or hear: sound decode_error, picture decode_error" in ended.stderr
+    assert (
+        "broken.mp4: neither sound nor a face to predict from: sound decode_error, picture decode_error" in ended.stderr
+    )
 
     finished.configure("[faces]\nsmallest_face_px = 60\n")
     ended = finished.command("predict", video)
@@ -404,7 +406,7 @@ def test_a_step_must_be_above_zero_and_the_video_there(tmp_path, capsys):
     assert main(["predict", str(tmp_path / "a.mp4"), "--over-time", "0"]) == 2
     assert "--over-time 0 and --window 7.6 must both be above 0 seconds" in capsys.readouterr().err
     assert main(["predict", str(tmp_path / "none.mp4")]) == 2
-    assert "none.mp4 is no file; name one video" in capsys.readouterr().err
+    assert "none.mp4 is not a file; name one video" in capsys.readouterr().err
 
 
 def test_a_network_rests_on_nothing_that_it_does_not_look_at(tmp_path):

@@ -28,8 +28,8 @@ def test_a_network_that_ends_constant_is_named_and_one_that_only_began_so_is_not
     assert note([begun]) == []
     (told,) = note([begun, ended])
     assert told.startswith(
-        "CONSTANT PREDICTIONS: ANet, seed 1 said the same of all clips (to a deviation of 0.001) in 3 of its 5 "
-        "epochs, among them the last one; "
+        "CONSTANT PREDICTIONS: ANet, seed 1 predicted the same for all clips (with a deviation of at most 0.001) in 3 "
+        "of its 5 epochs, among them the last one; "
     )
 
 

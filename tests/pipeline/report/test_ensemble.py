@@ -136,7 +136,9 @@ def test_an_ensembles_rows_rest_on_what_its_members_rest_on():
 def test_a_mean_is_taken_of_one_networks_checkpoints(monkeypatch, tmp_path):
     monkeypatch.setattr(predictor, "load_predictor", lambda path: says(kind=path.name))
     assert load_ensemble([tmp_path / "joint"] * 2).kind == "joint"
-    with pytest.raises(UserError, match="--checkpoint names 3 checkpoints of joint and vnet; a mean is taken of one"):
+    with pytest.raises(
+        UserError, match="--checkpoint names 3 checkpoints of joint and vnet; a mean needs checkpoints of one"
+    ):
         load_ensemble([tmp_path / kind for kind in ("joint", "vnet", "joint")])
 
 
@@ -218,7 +220,7 @@ def test_a_second_seed_trains_three_networks_more_and_goes_on_where_it_was_kille
 
 
 def test_checkpoints_of_no_seed_are_refused():
-    with pytest.raises(UserError, match="clips or settings have changed while vnet was about to be trained; run again"):
+    with pytest.raises(UserError, match="clips or settings changed just before the training of vnet; run again"):
         Experiment(data=None, trainings=[]).find_trainings("vnet", "0123456789abcdef")
 
 

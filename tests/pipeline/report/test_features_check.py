@@ -31,9 +31,7 @@ def test_a_clip_that_could_not_be_read_stops_nothing_and_is_told(tmp_path):
     data = make_data(tmp_path, [OK, LOST])
     check_features(data)
     assert data.asked == ["trainable"]
-    said = (
-        "1 clip could not be read, and nothing here rests on what is not read (the first: v/b: the disk failed); see "
-    )
+    said = "1 clip could not be read and had no influence on these results (the first: v/b: the disk failed); see "
     assert describe_unread(data).startswith(said)
     assert describe_unread(make_data(tmp_path, [OK])) == ""
 

@@ -52,10 +52,7 @@ def test_coverage_counts_each_status_and_missing_files_are_noted():
 def test_too_few_recordings_for_intervals_are_noted_where_there_are_labels():
     groups = ["one"] * 6 + ["two"] * 6
     (note,) = note_recordings([listing(groups=groups), listing("test", groups=groups, labels=False), listing("train")])
-    assert note == (
-        "NO INTERVALS on validation: its utterances are parts of 2 recordings, and from fewer than 10 an interval says "
-        "nothing"
-    )
+    assert note == ("NO INTERVALS on validation: its utterances are parts of 2 recordings, and an interval needs 10")
 
 
 def test_recordings_that_were_learnt_from_are_noted():
@@ -64,7 +61,7 @@ def test_recordings_that_were_learnt_from_are_noted():
     (note,) = note_recordings([listing(groups=groups, shared=shared)])
     assert note == (
         "SHARED RECORDINGS: 3 of 12 validation utterances come from 2 recordings that the networks were trained or "
-        "chosen on; the rest is scored apart"
+        "chosen on; the others are also scored alone"
     )
     assert describe_recordings("link", [listing(groups=groups)]) == {"by": "link", "validation": 11}
 

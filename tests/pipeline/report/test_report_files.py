@@ -134,7 +134,7 @@ def test_clips_of_recordings_met_before_are_also_left_out():
     assert apart["arousal"]["ccc"] == pytest.approx(
         official_ccc(LABELS[4:, 0], np.round(given.values[4:, 0], 6)), abs=1e-6
     )
-    assert "VNet, recordings met nowhere before" in format_tables(content)
+    assert "VNet, recordings of this split only" in format_tables(content)
     assert "apart" not in build(given).content["models"]["vnet"]["validation"]
     few, shared = note_recordings([one])
     assert few.startswith("NO INTERVALS on validation: its utterances are parts of 3 recordings")
@@ -151,7 +151,7 @@ def test_names_with_commas_and_quotes_survive_the_files():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"names": NAMES[::-1]}, "vnet on validation: 12 names that are not the split's 12 in its order"),
+        ({"names": NAMES[::-1]}, "vnet on validation: 12 names, which differ from the split's 12 names or their order"),
         ({"values": np.zeros((U, 3))}, r"values of shape \(12, 3\) and 12 sources for 12 utterances"),
         ({"rests_on": ["vnet"]}, r"values of shape \(12, 2\) and 1 sources for 12"),
         ({"values": np.full((U, 2), np.inf)}, r"v0/utterance_0 has \[inf, inf\]"),
@@ -283,7 +283,7 @@ def test_table_as_text():
         [
             "! RANDOM WEIGHTS: sphereface20 was not trained",
             "",
-            "CCC on validation, on which the checkpoints were chosen: optimistic",
+            "CCC on validation, on which the checkpoints were chosen, so it is optimistic",
             "                                      arousal              valence              total   scored/listed",
             "  video baseline (Barros & Wermter)   0.1200               0.2300               0.3500",
             "  VNet, paper                         0.2798               0.4688               0.7486",
@@ -347,8 +347,8 @@ def test_folds_are_a_table_of_their_own():
     ).content
     lines = format_tables(content).splitlines()
     assert lines[-3] == (
-        "CCC over 5 folds of the training and validation recordings (epochs chosen on the fold that is scored: "
-        "optimistic): mean ± deviation of the folds"
+        "CCC over 5 folds of the training and validation recordings (optimistic: epochs chosen on the fold that is "
+        "scored): mean ± deviation of the folds"
     )
     assert " ".join(lines[-1].split()) == "Joint 0.250 ± 0.050 0.350 ± undefined 0.600 ± 0.100 0.6000 [0.50, 0.70] 9"
 

@@ -29,7 +29,7 @@ def test_a_renamed_video_is_not_computed_again(finished):
     csv = finished.folder / "omg_TrainVideos.csv"
     csv.write_text(csv.read_text(encoding="utf-8").replace("speaker00_1,", "renamed,"), encoding="utf-8")
     said = (
-        "2 clips are known by their content, and nothing is computed for them (the first: renamed/utterance_1 has that "
+        "2 clips have known content, and nothing is computed for them (the first: renamed/utterance_1 has that "
         f"of {old[0]})"
     )
     told = finished.command("status")

@@ -114,7 +114,7 @@ def test_a_report_of_before_is_the_newest_again_when_the_settings_are_back(finis
     latest.symlink_to("reports/another")
     told = finished.command("status")
     assert told.returncode == 3
-    assert "names another" in told.stdout
+    assert "links to another" in told.stdout
     assert finished.run().returncode == 0
     assert latest.readlink() == first
     assert finished.command("status").returncode == 0

@@ -70,7 +70,7 @@ def test_a_host_that_waits_for_another_trial_says_so(scheduler, waiter):
     node = give_to(scheduler, "node1", "AlignFaces_store_1")
     scheduler.add_task(worker=node, task_id="AlignFaces_store_1", status=luigi.scheduler.FAILED, runnable=True)
     waiter.wait()
-    assert waiter.lines == ["waiting for tasks that no host works on now (1); what has failed is tried again soon"]
+    assert waiter.lines == ["waiting for tasks that no host works on now (1); failed tasks are tried again soon"]
 
 
 def test_a_host_without_work_to_wait_for_says_nothing(scheduler, waiter):

@@ -66,7 +66,7 @@ def test_the_overlay_wins_over_tasks_cfg(tmp_path):
         ("[faces]\nsmallest_face_px = 3\n", "[faces] smallest_face_px = 3: "),
         ("[faces]\ncrops = row\n", "[faces] crops = row: "),
         ("[frames]\nstore_pixels = maybe\n", "[frames] store_pixels = maybe: "),
-        ("[run]\nroot = 100%\n", "[run] root = 100% holds a lone %; write %% for it"),
+        ("[run]\nroot = 100%\n", "[run] root = 100% contains a single %; write %% instead"),
     ],
 )
 def test_faults_are_named_with_their_file(tmp_path, text, message):
@@ -90,16 +90,16 @@ def run_pipeline(folder, *arguments, overlay):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"[vnet]\nepochs = 3\nepochs = 4\n", "mine.cfg:3: epochs of [vnet] is there twice; keep one"),
-        (b"[run]\n[vnet]\n[run]\n", "mine.cfg:3: [run] is there twice; keep one"),
-        (b"epochs = 3\n", "mine.cfg:1: 'epochs = 3' stands before any section; write [run]"),
-        (b"[vnet\nx = 1", "mine.cfg:1: '[vnet' stands before any section; write [run]"),
+        (b"[vnet]\nepochs = 3\nepochs = 4\n", "mine.cfg:3: epochs of [vnet] occurs twice; keep one"),
+        (b"[run]\n[vnet]\n[run]\n", "mine.cfg:3: [run] occurs twice; keep one"),
+        (b"epochs = 3\n", "mine.cfg:1: 'epochs = 3' is before the first section; write [run]"),
+        (b"[vnet\nx = 1", "mine.cfg:1: '[vnet' is before the first section; write [run]"),
         (
             b"[vnet]\nepochs\n",
             "mine.cfg:2: 'epochs\\n' is neither `option = value` nor a [section]",
         ),
-        ("[vnet]\n".encode("utf-16"), "mine.cfg is written in UTF-16 or is no text; save it as UTF-8"),
-        ("[vnet]\n".encode("utf-16-le"), "mine.cfg is written in UTF-16 or is no text; save it as UTF-8"),
+        ("[vnet]\n".encode("utf-16"), "mine.cfg is UTF-16 or not a text; save it as UTF-8"),
+        ("[vnet]\n".encode("utf-16-le"), "mine.cfg is UTF-16 or not a text; save it as UTF-8"),
         ("[run]\nroot = Läufe\n".encode("latin-1"), "mine.cfg:2: not UTF-8; save the file as UTF-8"),
         (b"[run]\nroot = ~nobody-here/x\n", "there is no home folder for ~nobody-here; write ./~nobody-here/x"),
     ],

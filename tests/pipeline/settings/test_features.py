@@ -22,15 +22,15 @@ def test_examples_in_docstrings():
 @pytest.mark.parametrize(
     ("name", "options", "fault"),
     [
-        ("mini", {**CROP, "model": "mine.pt2"}, "needs sha256: loading such a file can run code"),
+        ("mini", {**CROP, "model": "mine.pt2"}, "needs sha256, because loading such a file can run code"),
         ("mini", {"model": "a.onnx"}, "needs input"),
         ("mini", {"input": "crop"}, "needs input"),
-        ("stft", CROP, "has a name that is taken"),
-        ("Mini", CROP, "is no name for a feature"),
-        ("../x", CROP, "is no name for a feature"),
-        ("mini", {**CROP, "hop_seconds": "1"}, "hop_seconds says nothing of input = crop"),
-        ("mini", {**CROP, "margin": "1"}, "margin says nothing of input = crop"),
-        ("mini", {**SOUND, "size": "2x2"}, "size says nothing of input = waveform"),
+        ("stft", CROP, "has a reserved name"),
+        ("Mini", CROP, "is not a valid name for a feature"),
+        ("../x", CROP, "is not a valid name for a feature"),
+        ("mini", {**CROP, "hop_seconds": "1"}, "hop_seconds has no meaning with input = crop"),
+        ("mini", {**CROP, "margin": "1"}, "margin has no meaning with input = crop"),
+        ("mini", {**SOUND, "size": "2x2"}, "size has no meaning with input = waveform"),
         ("mini", {**CROP, "size": "1x"}, "size = 1x must be width x height"),
         ("mini", {**CROP, "deviation": "0"}, "deviation = 0 must be one number or three above 0"),
         ("mini", {**CROP, "mean": "1,2"}, "mean = 1,2 must be one number or three"),
@@ -38,7 +38,7 @@ def test_examples_in_docstrings():
         ("mini", {**SOUND, "hop_seconds": "0"}, "hop_seconds must be above 0"),
         ("mini", {**CROP, "sha256": "abc"}, "sha256 = abc must be 64 of"),
         ("mini", {**CROP, "precision": "bfloat16"}, "precision = bfloat16 is for .pt2 files"),
-        ("speech", {"input": "crop", "model": "voice_activity"}, "takes input = waveform and no other option"),
+        ("speech", {"input": "crop", "model": "voice_activity"}, "allows only input = waveform and no other option"),
     ],
 )
 def test_a_fault_is_a_sentence(name, options, fault):
@@ -83,7 +83,7 @@ def test_the_network_is_known_by_its_bytes_its_code_and_versions(tmp_path, monke
     path.write_bytes(b"three")
     assert describe_model(feature)["weights"] != first["weights"]
     trusted = read_feature("features.a", {**CROP, "model": str(path), "sha256": first["weights"]})
-    with pytest.raises(UserError, match="it is not the file that you trusted"):
+    with pytest.raises(UserError, match="this is not the file that you trusted"):
         describe_model(trusted)
     code = tmp_path / "mine_3b.py"
     code.write_text("1")
@@ -96,7 +96,7 @@ def test_the_network_is_known_by_its_bytes_its_code_and_versions(tmp_path, monke
     trusted = {**CROP, "model": "mine_3b:make"}
     assert describe_model(read_feature("features.a", {**trusted, "sha256": after}))["code"] == after
     with pytest.raises(
-        UserError, match=r"mine_3b:make, in .*mine_3b.py, has the sha256 .*; it is not the file that you"
+        UserError, match=r"mine_3b:make, in .*mine_3b.py, has the sha256 .*; this is not the file that you"
     ):
         describe_model(read_feature("features.a", {**trusted, "sha256": before["code"]}))
     with pytest.raises(

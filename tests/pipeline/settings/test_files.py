@@ -30,12 +30,12 @@ def test_options_are_text_as_they_stand(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("seed = 3\n", ":1: 'seed = 3' stands before any section"),
-        ("[run]\nseed = 3\nseed = 4\n", ":3: seed of .run. is there twice; keep one"),
-        ("[run]\n[faces]\n[run]\n", ":3: .run. is there twice; keep one"),
+        ("seed = 3\n", ":1: 'seed = 3' is before the first section"),
+        ("[run]\nseed = 3\nseed = 4\n", ":3: seed of .run. occurs twice; keep one"),
+        ("[run]\n[faces]\n[run]\n", ":3: .run. occurs twice; keep one"),
         ("[run]\nseed\n", ":2: .* is neither `option = value` nor a .section."),
         (b"[run]\nroot = M\xfcller\n", ":2: not UTF-8; save the file as UTF-8"),
-        ("[run]\n".encode("utf-16"), " is written in UTF-16 or is no text; save it as UTF-8"),
+        ("[run]\n".encode("utf-16"), " is UTF-16 or not a text; save it as UTF-8"),
     ],
 )
 def test_a_fault_is_named_with_its_line(tmp_path, content, said):

@@ -129,7 +129,7 @@ def test_numbers_that_are_none_cost_that_clip_alone(tmp_path):
 
 
 def test_a_network_that_changes_its_width_stops_the_run_and_names_the_clip(tmp_path):
-    told = "[features.loud] on v/a: it gives 3 numbers a row, and 2 before"
+    told = "[features.loud] on v/a: it gives 3 numbers a row, but gave 2 before"
     with pytest.raises(UserError, match=re.escape(told)):
         compute(tmp_path, declare(changes_width))
     assert not list((tmp_path / "store" / STAGE).rglob("*.h5")), "a file that exists is whole"

@@ -78,7 +78,7 @@ def test_a_report_counts_when_it_is_whole_and_latest_names_it(tmp_path):
 def test_checkpoints_belong_to_the_seed_that_names_them(tmp_path):
     experiment = make_experiment(tmp_path, seeds=(3, 4))
     assert experiment.find_trainings("vnet", "vnet4").seed == 4
-    with pytest.raises(UserError, match="clips or settings have changed while vnet was about to be trained; run again"):
+    with pytest.raises(UserError, match="clips or settings changed just before the training of vnet; run again"):
         experiment.find_trainings("vnet", "vnet5")
 
 
@@ -93,7 +93,7 @@ def test_the_prediction_is_the_mean_of_the_seeds_that_could_see(tmp_path):
 def test_networks_that_go_on_from_earlier_ones_are_noted(tmp_path):
     assert list(make_experiment(tmp_path).notes()) == []
     (note,) = make_experiment(tmp_path, seeds=(0, 1), starts=("joint",)).notes()
-    assert note.startswith("WARM START: the training of joint went on from the best weights of joint-old, joint-old; ")
+    assert note.startswith("WARM START: the training of joint continued the best weights of joint-old, joint-old; ")
 
 
 def test_what_gc_leaves_is_written_down_and_a_folder_that_is_closed_stops_nothing(tmp_path):

@@ -116,8 +116,8 @@ def test_one_recording_is_told_before_any_work(stub_place):
     ended = stub_place.run()
     assert ended.returncode == 2
     assert (
-        "[run] select_on = train: the labelled clips of the training split are of 1 recording, and to hold some out it "
-        "takes two; take [run] select_on = validation, or name the column" in ended.stderr
+        "[run] select_on = train: the labelled clips of the training split come from 1 recording, and holding some out "
+        "needs two; set [run] select_on = validation, or name the column" in ended.stderr
     )
     assert stub_place.digests("store") == before
     assert stub_place.run(task="Features").returncode == 0, "features need no choice"
@@ -194,7 +194,8 @@ def test_a_run_says_which_clips_chose_and_sets_both_choices_side_by_side(finishe
             member[0].split("/")[0] for member in made_of["members"] if member[4] == "train"
         )
     assert (
-        "CCC on validation, free of choice: the checkpoints were chosen on 2 training clips of 1 reco" in ended.stdout
+        "CCC on validation, not optimistic: the checkpoints were chosen on 2 held-out training clips of 1 reco"
+        in ended.stdout
     )
     assert "CCC with the epochs chosen on validation, and on held-out training clips" in ended.stdout
     assert "[run] select_on" in content["changed"]
@@ -247,7 +248,7 @@ def test_nested_folds_with_several_seeds(finished):
     assert ended.returncode == 0, ended.stderr
     content = read_report(finished)
     assert (content["cross_validation"]["chosen_on"], content["selection"]["split"]) == ("train", "train")
-    assert "(free of choice: epochs chosen on other recordings)" in ended.stdout
+    assert "(not optimistic: epochs chosen on other recordings)" in ended.stdout
     assert "numbers are free of the choice of epochs" in (finished.folder / "runs/latest/report.html").read_text()
     made = set((finished.folder / "runs/checkpoints").iterdir()) - before
     for network in NETWORKS:

@@ -47,7 +47,7 @@ def test_after_added_clips_each_network_goes_on_from_its_last_training_and_is_th
     reasons = waiting(place.run_stubs())
     starts = {network: first[network][-1] for network in NETWORKS}
     assert place.read_starts() == starts
-    assert reasons["train ANet"] == f"1 clip added (new/1), it goes on from {starts['anet']}, features first"
+    assert reasons["train ANet"] == f"1 clip added (new/1), it continues {starts['anet']}, features first"
     second = checkpoints(place)
     assert all(len(second[network]) == 2 for network in NETWORKS)
     assert waiting(place.run_stubs()) == {}

@@ -38,5 +38,5 @@ def test_the_settings_name_the_store_unless_a_word_does(here, words, completed):
 
 def test_settings_that_cannot_be_read_are_told(here):
     (here / "valar.cfg").write_text("root = mine\n")
-    with pytest.raises(SettingsError, match="stands before any section"):
+    with pytest.raises(SettingsError, match="is before the first section"):
         add_store(["ls"], "valar store")

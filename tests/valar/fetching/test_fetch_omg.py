@@ -166,7 +166,7 @@ def test_each_recording_is_fetched_once_and_a_run_finds_the_parts(server, record
     train, validation = tables
     assert fetch(train, validation) == 1
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "2 recordings fetched, 0 were there, 1 not to be had"
+    assert printed[0] == "2 recordings fetched, 0 already there, 1 missing"
     assert printed[1] == "videos/dead-links.csv says why"
     assert printed[2] == "5 of 6 utterances have their recording"
     assert printed[3:] == ["next:", f"  valar init videos --csv {train} --csv {validation}"]
@@ -198,7 +198,7 @@ def test_what_is_there_is_not_asked_for_again(server, tables, capsys):
     assert fetch(train) == 1
     before = Counter(server.asked)
     assert fetch(train) == 1
-    assert "0 recordings fetched, 1 were there, 1 not to be had" in capsys.readouterr().out
+    assert "0 recordings fetched, 1 already there, 1 missing" in capsys.readouterr().out
     assert (server.asked["a.mp4"], server.asked["gone.mp4"]) == (before["a.mp4"], 2 * before["gone.mp4"])
     assert fetch(train, "--skip-dead") == 1
     assert server.asked["gone.mp4"] == 2 * before["gone.mp4"]
@@ -225,7 +225,7 @@ def test_a_download_that_broke_off_goes_on(server, tables, recording, capsys):
     server.break_after["b.mp4"] = 20_000
     assert fetch(tables[1], "--retries", "0") == 1
     printed = capsys.readouterr().out
-    assert "1 may be there another time: give the same command again" in printed
+    assert "1 may work later: give the same command again" in printed
     assert [row["may_pass"] for row in read_dead()] == ["yes"]
     asked = server.asked["b.mp4"]
     assert fetch(tables[1], "--skip-dead") == 1
@@ -299,7 +299,7 @@ def test_what_is_no_address_costs_no_other_recording(server, recording, here):
     rows = [(link, "0", "1", f"v{number}", "u.mp4") for number, link in enumerate(links)]
     assert fetch(write_csv(here / "a.csv", *rows)) == 1
     assert [(row["videos"], row["may_pass"]) for row in read_dead()] == [(f"v{n}", "no") for n in range(5)]
-    assert {row["reason"] for row in read_dead()} == {"the link is no address that begins with http:// or https://"}
+    assert {row["reason"] for row in read_dead()} == {"the link is not an address that begins with http:// or https://"}
     assert Path("videos/v5.mp4").read_bytes() == recording
 
 
@@ -334,7 +334,7 @@ def test_a_host_that_does_not_answer_is_let_alone_after_a_while(server, recordin
     assert fetch(write_csv(here / "x.csv", *rows), "--retries", "0") == 1
     reasons = [row["reason"] for row in read_dead()]
     assert len(reasons) == MOST_SILENT + 2
-    assert [reason.startswith("not asked for: 5 recordings of localhost") for reason in reasons] == [
+    assert [reason.startswith("not tried: localhost did not answer for 5 recordings") for reason in reasons] == [
         *[False] * MOST_SILENT,
         *[True] * 2,
     ]
@@ -350,7 +350,7 @@ def test_ctrl_c_keeps_what_is_there_and_the_same_command_goes_on(server, tables,
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
-    assert err.splitlines()[-1] == "stopped: what is finished is kept, and the same command goes on from there"
+    assert err.splitlines()[-1] == "stopped: finished work is kept, and the same command continues from there"
     assert Path("videos/b.mp4").is_file()
     assert not Path("videos/0a1b_3.mp4").exists()
     server.held.pop("a.mp4").set()
@@ -372,7 +372,7 @@ def test_what_is_no_recording_costs_itself_alone(server, recording, here, capsys
     )
     assert fetch(table) == 1
     reasons = {row["videos"]: row["reason"] for row in read_dead()}
-    assert reasons["search"] == reasons["local"] == "the link is no address that begins with http:// or https://"
+    assert reasons["search"] == reasons["local"] == "the link is not an address that begins with http:// or https://"
     assert "Unsupported URL" in reasons["page"]
     assert Path("videos/a.mp4").is_file()
 

@@ -234,7 +234,7 @@ def test_the_held_out_stay_when_more_come():
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        ([], "clips is no folder; name one that holds clips, or folders of clips"),
+        ([], "clips is not a folder; name one that contains clips, or folders of clips"),
         (["clips/a.txt"], "clips holds no clip: no file below it ends like one"),
         (["clips/a.mp4", "clips/b/c.mp4"], "clips holds clips on 2 levels (a.mp4, b/c.mp4); keep one"),
         (["clips/a/b/1.mp4", "clips/c/d/1.mp4"], "clips holds clips in a/b and c/d: name the folder whose folders"),
@@ -253,7 +253,7 @@ def test_what_is_there_is_written_anew_only_when_that_is_asked_for(folder, capsy
     assert main(["init", "clips"]) == 0
     make(folder, "clips/b.mp4")
     assert main(["init", "clips"]) == 2
-    assert "valar.cfg is here already; --force writes it and its CSV files anew" in capsys.readouterr().err
+    assert "valar.cfg already exists; --force writes it and its CSV files again" in capsys.readouterr().err
     assert main(["init", "clips", "--force"]) == 0
     assert len(read_rows("valar-clips.csv")) == 3
 

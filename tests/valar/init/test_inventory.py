@@ -42,7 +42,7 @@ def test_a_relative_path_stays_as_it_was_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        ([], "is no folder; name one that holds clips"),
+        ([], "is not a folder; name one that contains clips"),
         (["a.txt"], "holds no clip: no file below it ends like one"),
         (["a.mp4", "v/b.mp4"], r"holds clips on 2 levels \(a.mp4, v/b.mp4\); keep one"),
         (["x/v/a.mp4", "y/w/b.mp4"], "holds clips in x/v and y/w: name the folder whose folders hold the clips"),

@@ -79,7 +79,7 @@ def test_a_wav_that_is_gone_is_told(experiment):
     pytest.importorskip("opensmile")
     for path in experiment.run.store.rglob("*.wav"):
         path.unlink()
-    with pytest.raises(UserError, match=r"u.wav is not there any more, and openSMILE reads it"):
+    with pytest.raises(UserError, match=r"u.wav has disappeared, and openSMILE needs it"):
         load_functionals(experiment, list(experiment.ledger), "eGeMAPSv02")
 
 

@@ -45,7 +45,7 @@ def test_settings_of_place_and_speed_are_no_change_of_results():
 @pytest.mark.parametrize("ledger", [None, "no ledger\n"])
 def test_without_a_ledger_it_is_not_known_which_clips_differ(ledger):
     (said,) = find_data(basis(), Basis.of({}, ledger))
-    assert said == "which clips differ is not known: a report has no ledger.csv that can be read"
+    assert said == "it is not known which clips differ, because a report has no readable ledger.csv"
 
 
 def test_it_is_read_from_a_report_s_folder(tmp_path):

@@ -134,7 +134,7 @@ def test_a_report_of_an_earlier_release_gives_what_it_has(root):
     folder = write_report(root, "dd", "2018-07-09 10:00", epochs=40)
     (folder / "ledger.csv").write_text("video,status\n")
     entry = collect_history(root)[-1]
-    assert entry.changed == "which clips differ is not known: a report has no ledger.csv that can be read"
+    assert entry.changed == "it is not known which clips differ, because a report has no readable ledger.csv"
     assert len(entry.scores) == 2
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_history_is_written_anew_and_told(root, text, caplog):
     (root / HISTORY).write_bytes(text.encode("latin-1"))
     with caplog.at_level(logging.WARNING, "valar"):
         keep_history(root)
-    assert "cannot be read and is written anew" in caplog.text
+    assert "cannot be read and is written again" in caplog.text
     assert [entry.report for entry in parse_history((root / HISTORY).read_text())] == ["bb", "aa"]
 
 

@@ -16,7 +16,7 @@ def test_each_kind_of_change_is_a_phrase_of_its_own():
     assert changed(arousal=None, valence=None) == ["1 label changed (v/a: arousal 0.2 to none and valence 0.1 to none)"]
     assert changed(split="validation") == ["1 clip moved (v/a: train to validation)"]
     assert changed(content="cd") == ["1 clip with other content (v/a)"]
-    assert changed(content="ab {cut}") == ["1 clip cut or told otherwise (v/a)"]
+    assert changed(content="ab {cut}") == ["1 clip with another cut or override (v/a)"]
     assert changed(split="validation", content="cd", valence=0.0) == [
         "1 clip moved (v/a: train to validation)",
         "1 label changed (v/a: valence 0.1 to 0)",
