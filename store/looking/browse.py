@@ -199,7 +199,7 @@ def _write_index(
     """Write the index and what it, and each page, knows of all clips.
 
     A row of `clips` is number, name, split, sound, picture, seconds, coverage, score, level (dB), badness, notes,
-    whether there is a picture of a face, arousal and valence of the label, the video's file, a pair for each of
+    number of faces in its picture, arousal and valence of the label, the video's file, a pair for each of
     `models`, and the second of the file at which the clip begins.
     """
     models = list(dict.fromkeys(model for clip in said.clips.values() for model in clip.predictions))

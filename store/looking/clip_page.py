@@ -3,10 +3,9 @@
 import base64
 import functools
 import html
-import io
-import itertools
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,70 +13,83 @@ from urllib.parse import quote
 import numpy as np
 
 from store.catalog.clip import Clip
-from store.catalog.feature_store import FeatureStore
-from store.looking.plots import compute_decibels, pick_rows
-from store.looking.quality import Quality, Sound, rate_clip, read_sound
+from store.looking.page_pictures import describe_waveform, draw_spectrogram, encode_faces
+from store.looking.plots import pick_rows
+from store.looking.quality import Quality, rate_clip, read_sound
 from store.schema import StageSchema
 from store.text import format_time
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: Raised when a page's form changes: all pages are then written anew.
-PAGE_VERSION = 1
-#: Height of the waveform's drawing, in its own units; its width is one for each of the outline's positions.
-_HEIGHT = 100
-#: Most columns of a spectrogram's picture, as many as a page is wide, and frequencies in a row of it, since it is shown
-#: 160 pixels high. Of those that share a pixel the loudest shows.
-_MOST_COLUMNS = 1000
-_FREQUENCIES_A_ROW = 2
+PAGE_VERSION = 2
 #: Most faces whose place is in a page: two minutes at 25 frames a second. Of more, as many are taken evenly.
 _MOST_FACES = 3000
-#: Colours from quiet to loud.
-_COLOURS = np.array(
-    [(0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (252, 255, 164)]
-)
 
 
-def render_clip(store: FeatureStore, name: str, number: str, folder: Path) -> tuple[str, bytes | None, Quality]:
+@dataclass(frozen=True)
+class ClipPage:
+    """The page of a clip.
+
+    Args:
+        text: Of its HTML file.
+        picture: A JPEG image of faces side by side, the file beside it; None where no crops are kept.
+        num_faces: In the picture.
+        quality: How good the clip is.
+    """
+
+    text: str
+    picture: bytes | None
+    num_faces: int
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """Faces of a clip: their rows, the picture of all or of the middle one, and what the page shows of each."""
+
+    rows: np.ndarray
+    picture: bytes | None
+    num_in_picture: int
+    addresses: list[str]
+
+
+def render_clip(store: Path, clip: Clip, number: str, folder: Path) -> ClipPage:
     """Compose the page of a clip.
 
     Args:
-        store: The features.
-        name: The clip.
+        store: The folder of the features.
+        clip: Its features.
         number: Name of its page and its row in `data.js`.
         folder: Where the page will lie, for the way to its sound.
-
-    Returns:
-        The page, a JPEG image of one face where crops are kept, and how good the clip is.
     """
-    clip = store[name]
+    name = clip.name
     sound = read_sound(store, clip)
     quality = rate_clip(clip, sound)
-    track = _describe_track(clip)
+    track = _read_track(clip)
     frames = clip.shards.get("frames")
-    # Rows are copied once: each touch of a mapped row looks at its file's size first.
-    times = frames.rows(name, "time")[-1:].copy() if frames is not None else np.zeros(0)
+    times = np.array(frames.rows(name, "time")[-1:]) if frames is not None else np.zeros(0)
     seconds = max(sound.seconds if sound else 0.0, float(times[0]) if len(times) else 0.0, 1e-3)
-    rows, faces = _pick_faces(clip)
-    moments = clip.face_times[rows].tolist() if faces else []
+    faces = _pick_faces(clip, number)
     size, changed = clip.listing.sources[name]
-    page = _load_template().render(
-        data=_as_script({"number": number, "seconds": seconds, **track}),
+    data: dict[str, Any] = {"number": number, "seconds": seconds, **_describe_track(clip, track)}
+    if sound:
+        data["waveform"] = describe_waveform(sound.outline)
+    text = _load_template().render(
+        data=_as_script(data),
         quality=quality,
         shard=clip.shard,
         source=f"{size} bytes, changed {format_time(changed / 1e9)} UTC",
         gone=name in clip.listing.vanished,
         audio=f"{_find_way(folder, sound.path.parents[1])}/{quote(name)}.wav" if sound else "",
-        waveform=_draw_waveform(sound) if sound else "",
-        waveform_width=len(sound.outline) if sound else 0,
-        sound_share=100 * sound.seconds / seconds if sound else 0.0,
+        waveform=sound is not None,
+        sound_share=f"{100 * sound.seconds / seconds if sound else 0.0:.3f}",
         spectrogram=_draw_spectrogram(clip),
-        faces=[(_as_uri(face, "jpeg"), f"{moment:.2f}") for moment, face in zip(moments, faces, strict=True)],
-        height=_HEIGHT,
-        seconds=seconds,
-        frame=track["frame"],
+        faces=_describe_faces(faces, track["time"]) if faces.addresses else "",
+        seconds=f"{seconds:.1f}",
+        frame=data["frame"],
         stages=_describe_stages(clip),
     )
-    return page, faces[len(faces) // 2] if faces else None, quality
+    return ClipPage(text, faces.picture, faces.num_in_picture, quality)
 
 
 @functools.lru_cache(maxsize=16)
@@ -86,23 +98,35 @@ def _find_way(start: Path, target: Path) -> str:
     return quote(os.path.relpath(target, start))
 
 
-def _pick_faces(clip: Clip) -> tuple[np.ndarray, list[bytes]]:
-    """Pick faces evenly over a clip: their rows and their JPEG images; none where the store keeps no crops of it."""
+def _pick_faces(clip: Clip, number: str) -> _Faces:
+    """Pick faces evenly over a clip; none where the store keeps no crops of it."""
     raw, kept = clip.shards.get("crops"), clip.shards.get("crops_jpeg")
     found = kept or raw
     rows = pick_rows(0 if found is None else found.fact(clip.name, "length"))
+    if found is None or not len(rows):
+        return _Faces(rows, None, 0, [])
     if kept is not None:
         images = kept.images(clip.name)
-        return rows, [images[row] for row in rows]
-    return rows, [] if raw is None else [_encode(raw.rows(clip.name, "crop")[row][..., ::-1]) for row in rows]
+        taken = [images[row] for row in rows]
+        return _Faces(rows, taken[len(taken) // 2], 1, [f'src="{_as_uri(image, "jpeg")}"' for image in taken])
+    picture = encode_faces(np.asarray(found.rows(clip.name, "crop"))[rows])
+    # All in one file: where the browser cuts it out is a share of what is left when one face is taken away.
+    places = [100 * k / max(1, len(rows) - 1) for k in range(len(rows))]
+    shown = [f'src="{number}.jpg" style="object-position: {place:.4g}% 0"' for place in places]
+    return _Faces(rows, picture, len(rows), shown)
 
 
-def _encode(picture: np.ndarray) -> bytes:
-    from PIL import Image
+def _describe_faces(faces: _Faces, times: np.ndarray) -> Any:
+    """Give the faces as buttons that lead to their moments."""
+    from markupsafe import Markup
 
-    data = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(data, "JPEG", quality=85)
-    return data.getvalue()
+    moments = [f"{moment:.2f}" for moment in times[faces.rows].tolist()]
+    return Markup(
+        "".join(
+            f'<button data-time="{moment}"><img {address} alt="face at {moment} s">{moment} s</button>'
+            for address, moment in zip(faces.addresses, moments, strict=True)
+        )
+    )
 
 
 @functools.cache
@@ -127,67 +151,41 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _draw_waveform(sound: Sound) -> str:
-    """Give the waveform's outline as points of a polygon, one unit wide for each position."""
-    heights = np.rint((1 - sound.outline) * (_HEIGHT / 2)).astype(int)  # (P, 2) lowest, highest
-    texts = _make_number_texts(max(len(heights), _HEIGHT + 1))
-    lowest, highest = heights.T.tolist()
-    upper = zip(texts, map(texts.__getitem__, highest), strict=False)
-    lower = zip(texts[len(heights) - 1 :: -1], map(texts.__getitem__, reversed(lowest)), strict=True)
-    return " ".join(itertools.chain.from_iterable([*upper, *lower]))
-
-
-@functools.cache
-def _make_number_texts(count: int) -> list[str]:
-    """Give the numbers from 0 on as text: a waveform has 1600 of them."""
-    return [str(number) for number in range(count)]
-
-
-@functools.cache
-def _make_palette() -> bytes:
-    stops = np.linspace(0, len(_COLOURS) - 1, 256)
-    colours = [np.interp(stops, np.arange(len(_COLOURS)), _COLOURS[:, channel]) for channel in range(3)]
-    return np.stack(colours, axis=-1).astype(np.uint8).tobytes()
-
-
-def _draw_spectrogram(clip: Clip) -> str:
+def _draw_spectrogram(clip: Clip) -> Any:
     """Give the spectrogram as a picture in a URI, "" where there is none."""
-    from PIL import Image
+    from markupsafe import Markup
 
     shard = clip.shards.get("stft")
     if shard is None or shard.fact(clip.name, "length") == 0:
         return ""
-    levels = compute_decibels(clip.stft)
-    levels = np.maximum.reduceat(levels, np.arange(0, len(levels), _FREQUENCIES_A_ROW), axis=0)
-    step = -(-levels.shape[1] // _MOST_COLUMNS)
-    if step > 1:
-        levels = np.maximum.reduceat(levels, np.arange(0, levels.shape[1], step), axis=1)
-    picture = Image.fromarray(((levels[::-1] / 80 + 1) * 255).astype(np.uint8), "P")
-    picture.putpalette(_make_palette())
-    data = io.BytesIO()
-    picture.save(data, "PNG", compress_level=3)
-    return _as_uri(data.getvalue(), "png")
+    # The slice has looked at the file.
+    return Markup(_as_uri(draw_spectrogram(np.asarray(shard.rows(clip.name, "stft"))), "png"))
 
 
-def _as_uri(data: bytes, kind: str) -> Any:
+def _as_uri(data: bytes, kind: str) -> str:
     """Give an image as a URI; it has no character that HTML would have to escape."""
-    from markupsafe import Markup
-
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _describe_track(clip: Clip) -> dict[str, Any]:
+_TRACK = ("time", "score", "box", "landmarks")
+
+
+def _read_track(clip: Clip) -> dict[str, np.ndarray]:
+    """Read the rows of the stage faces; columns without rows where there are none."""
+    faces = clip.shards.get("faces")
+    if faces is None or not faces.fact(clip.name, "length"):
+        return {column: np.zeros(0) for column in _TRACK}
+    return {column: np.array(faces.rows(clip.name, column)) for column in _TRACK}
+
+
+def _describe_track(clip: Clip, track: dict[str, np.ndarray]) -> dict[str, Any]:
     """Give where the faces are, as columns: seconds, score, box and landmarks in pixels of the upright frame."""
-    frames, faces = clip.shards.get("frames"), clip.shards.get("faces")
-    length = 0 if faces is None else faces.fact(clip.name, "length")
+    frames = clip.shards.get("frames")
     frame = None
     if frames is not None:
         frame = {"width": frames.fact(clip.name, "width"), "height": frames.fact(clip.name, "height")}
-    if faces is None or not length:
-        return {"frame": frame, "times": [], "scores": [], "boxes": [], "landmarks": []}
-    step = -(-length // _MOST_FACES)
-    names = ("time", "score", "box", "landmarks")
-    times, scores, boxes, landmarks = (faces.rows(clip.name, column).copy()[::step] for column in names)
+    step = max(1, -(-len(track["time"]) // _MOST_FACES))
+    times, scores, boxes, landmarks = (track[column][::step] for column in _TRACK)
     return {
         "frame": frame,
         "times": np.round(times, 3).tolist(),
@@ -207,18 +205,32 @@ def _describe_stages(clip: Clip) -> Any:
     lines = []
     for stage, shard in clip.shards.items():
         length, message = shard.fact(clip.name, "length"), shard.fact(clip.name, "message")
-        status = html.escape(shard.fact(clip.name, "status") + (f": {message}" if message else ""))
-        first = f"<td>{html.escape(stage)}</td><td>{status}</td>"
-        for dataset, shape, unit in _name_rows(shard.schema) or (("", " samples", ""),):
-            lines.append(f"<tr>{first}<td>{dataset}</td><td>{length}{shape}</td><td>{unit}</td></tr>")
-            first = "<td></td><td></td>"
+        status = shard.fact(clip.name, "status") + (f": {message}" if message else "")
+        before, after = _name_rows(shard.schema)
+        after = after.replace(_LENGTH, str(length))
+        lines.append(f"<tr><td>{_escape(stage)}</td><td>{_escape(status)}{before}{length}{after}")
     return Markup("\n".join(lines))
 
 
+@functools.lru_cache(maxsize=1024)
+def _escape(text: str) -> str:
+    return html.escape(text)
+
+
+#: Where the number of rows comes to stand; html.escape leaves no such character in what is around it.
+_LENGTH = "<#>"
+
+
 @functools.lru_cache(maxsize=64)
-def _name_rows(schema: StageSchema) -> tuple[tuple[str, str, str], ...]:
-    """Give of each dataset its name, the shape of its rows behind their number, and its unit."""
-    return tuple(
+def _name_rows(schema: StageSchema) -> tuple[str, str]:
+    """Give a stage's rows of the table: what is between its status and the number of rows, and what follows.
+
+    Each has a dataset's name, the shape of its rows behind their number, and its unit.
+    """
+    rows = [
         (html.escape(row.name), "".join(f" x {size}" for size in row.shape), html.escape(row.unit))
         for row in schema.rows
-    )
+    ] or [("", " samples", "")]
+    cells = [f"</td><td>{name}</td><td>{_LENGTH}{shape}</td><td>{unit}</td></tr>" for name, shape, unit in rows]
+    before, _, after = "\n<tr><td></td><td>".join(cells).partition(_LENGTH)
+    return before, after

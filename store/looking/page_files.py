@@ -1,13 +1,13 @@
 """Writing the pages of the clips of one shard: each file is opened once, and let go of."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from store import files
+from store.catalog.clip import Clip
 from store.catalog.feature_store import FeatureStore
 from store.looking.clip_page import render_clip
 from store.looking.quality import Quality
@@ -34,26 +34,44 @@ def write_pages_of(store: FeatureStore, folder: Path, names: Sequence[str]) -> l
     Returns:
         Each clip's name, and its row of the index.
     """
-    written = [(name, _write_clip(store, folder, name)) for name in names]
+    written = [(clip.name, _write_clip(store.folder, folder, clip)) for clip in _open_clips(store, names)]
     clip = store[names[0]]
     store.close_shard(clip.shard, clip.listing)
     return written
 
 
-def _write_clip(store: FeatureStore, folder: Path, name: str) -> list[Any]:
-    number = page_number(name)
-    page, face, quality = render_clip(store, name, number, folder / "clips")
-    files.write_soon(folder / "clips" / f"{number}.html", page.encode())
-    if face is not None:
-        files.write_soon(folder / "clips" / f"{number}.jpg", face)
-    return _as_row(quality, has_face=face is not None)
+#: Columns of which each page shows all rows, or some of them, by stage.
+_LOADED = {
+    "frames": ("time",),
+    "faces": ("time", "score", "box", "landmarks"),
+    "crops_jpeg": ("start", "size"),
+}
 
 
-#: Statuses and numbers of a `Quality`, its notes, and whether there is a picture of a face.
+def _open_clips(store: FeatureStore, names: Sequence[str]) -> list[Clip]:
+    """Open clips of one shard, whose files are looked for once."""
+    first = store[names[0]]
+    shards = {stage: store.shard(stage, first.shard, first.listing) for stage in first.stages}
+    for stage, columns in _LOADED.items():
+        if (shard := shards.get(stage)) is not None:
+            shard.load(*columns)
+    return [Clip(lambda stage, *_: shards.get(stage), name, first.listing) for name in names]
+
+
+def _write_clip(store: Path, folder: Path, clip: Clip) -> list[Any]:
+    number = page_number(clip.name)
+    page = render_clip(store, clip, number, folder / "clips")
+    files.write_soon(folder / "clips" / f"{number}.html", page.text.encode())
+    if page.picture is not None:
+        files.write_soon(folder / "clips" / f"{number}.jpg", page.picture)
+    return _as_row(page.quality, page.num_faces)
+
+
+#: Statuses and numbers of a `Quality`, its notes, and how many faces the picture of the clip has.
 ROW_LENGTH = 9
 
 
-def _as_row(quality: Quality, *, has_face: bool) -> list[Any]:
+def _as_row(quality: Quality, num_faces: int) -> list[Any]:
     numbers = (quality.seconds, quality.coverage, quality.score, quality.level_db, quality.badness)
-    plain = [round(float(value), 4) if np.isfinite(value) else None for value in numbers]
-    return [quality.sound, quality.picture, *plain, "; ".join(quality.notes), has_face]
+    plain = [round(float(value), 4) if math.isfinite(value) else None for value in numbers]
+    return [quality.sound, quality.picture, *plain, "; ".join(quality.notes), num_faces]

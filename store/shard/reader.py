@@ -1,6 +1,8 @@
 """Reading one shard of one stage: a file mapped into memory, rows as views."""
 
+import contextlib
 import itertools
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from store.shard.images import Images
 from store.shard.mapped import map_rows
 from store.shard.parts import Parts, decode_text, opened
 from store.shard.sidecar import Sidecar, read_sidecar
+
+_MOST_LOADED = 16 << 20
 
 
 class Shard:
@@ -141,18 +145,27 @@ class Shard:
 
     def fact(self, name: str, fact: str) -> Any:
         """Give one value of the table of utterances; strings as str, numbers as Python's."""
-        if name not in self._index:
+        row = self._index.get(name)
+        if row is None:
             raise UtteranceNotFoundError(f"{name} is not in {self.path}")
         values = self._values.get(fact)
         if values is None:
-            values = self._values[fact] = self._columns[fact].tolist()
-        value = values[self._index[name]]
+            values = self._values[fact] = self._read_values(fact)
+        value = values[row]
         if not isinstance(value, bytes):
             return value
         try:
             return decode_text(value)
         except ValueError as error:
             raise ShardError(f"{self.path}: {fact} of {name} is not UTF-8; run verify") from error
+
+    def _read_values(self, fact: str) -> list[Any]:
+        """Give a column as Python's values; a text stays bytes where one of the column is not UTF-8."""
+        values = self._columns[fact].tolist()
+        if self._columns[fact].dtype.kind == "S":
+            with contextlib.suppress(ValueError):
+                return list(map(decode_text, values))
+        return values
 
     def check_rows(self, name: str) -> None:
         """Refuse an utterance whose status is none, or whose rows are not in the file.
@@ -184,11 +197,22 @@ class Shard:
         """
         if name not in self._spans:
             raise UtteranceNotFoundError(f"{name} is not in {self.path}")
-        span = self._spans[name]
+        span, found = self._spans[name], self._maps.get(dataset)
+        if found is not None:
+            return found[span]
         if not self.mapped:
             return self._copy(dataset, span.start, span.stop - span.start)
-        found = self._maps.get(dataset)
-        return (self.dataset(dataset) if found is None else found)[span]
+        return self.dataset(dataset)[span]
+
+    def load(self, *datasets: str) -> None:
+        """Read whole datasets into memory, where all their rows are asked for: no look at the file's size for each.
+
+        One of more than 16 MiB stays in the file.
+        """
+        for dataset in datasets:
+            _, shape, dtype = self._places[dataset]
+            if math.prod(shape) * dtype.itemsize <= _MOST_LOADED:
+                self._maps[dataset] = self._copy(dataset, 0, shape[0])
 
     def images(self, name: str) -> Images:
         """Give an utterance's compressed images, for the stages that keep those; each is read when it is taken."""
@@ -199,7 +223,7 @@ class Shard:
             raise ShardError(f"{self.path}: an image is said to be {size} bytes from {start}, outside of its dataset")
         if not self.mapped:
             return self._copy("bytes", start, size).tobytes()
-        return self.dataset("bytes")[start : start + size].tobytes()
+        return np.asarray(self.dataset("bytes")[start : start + size]).tobytes()  # the slice has looked at the file
 
     def dataset(self, dataset: str) -> np.ndarray:
         """Give the rows of all utterances end to end, as a read-only view of the file."""

@@ -69,6 +69,20 @@ function drawCurve() {
   get("curve").hidden = false;
 }
 
+// A byte each: the lowest and the highest of each stretch, from 0 at the top to 100.
+function drawWaveform() {
+  if (!get("waveform")) return;
+  const heights = Array.from(atob(CLIP.waveform), (letter) => letter.charCodeAt(0));
+  const stretches = heights.length / 2;
+  get("waveform").setAttribute("viewBox", `0 0 ${stretches - 1} 100`);
+  const upper = [], lower = [];
+  for (let k = 0; k < stretches; k += 1) {
+    lower.push(`${k} ${heights[2 * k]}`);
+    upper.push(`${k} ${heights[2 * k + 1]}`);
+  }
+  draw(get("waveform"), "polygon", { points: [...upper, ...lower.reverse()].join(" ") });
+}
+
 function drawTrack() {
   if (!get("track")) return;
   get("track").setAttribute("viewBox", "0 -5 1000 110");
@@ -164,6 +178,7 @@ function tellMoment(event) {
 if (CLIP.frame) get("faces").setAttribute("viewBox", `0 0 ${CLIP.frame.width} ${CLIP.frame.height}`);
 if (row) { showNeighbours(); showValues(); }
 drawCurve();
+drawWaveform();
 drawTrack();
 if (CLIP.times.length) drawFace(CLIP.times[0]);
 openVideo();

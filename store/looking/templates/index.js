@@ -9,7 +9,7 @@ const CLIPS = PAGES.clips.map((row) => {
   const error = label && predicted ? Math.hypot(predicted[0] - label[0], predicted[1] - label[1]) : null;
   return {
     number: row[0], clip: row[1], split: row[2], sound: row[3], picture: row[4], seconds: row[5], coverage: row[6], score: row[7],
-    level: row[8], badness: row[9], notes: row[10], face: row[11], label, predicted, error,
+    level: row[8], badness: row[9], notes: row[10], face: row[11] || null, label, predicted, error,
   };
 });
 const has = (key) => CLIPS.some((clip) => clip[key] !== null && clip[key] !== false && clip[key] !== "");
@@ -74,6 +74,8 @@ function fillCell(cell, clip, key, format) {
     image.loading = "lazy";
     image.alt = "";
     image.src = `clips/${clip.number}.jpg`;
+    // Of faces side by side the one in the middle.
+    if (value > 1) image.style.objectPosition = `${(100 * Math.floor(value / 2)) / (value - 1)}% 0`;
     cell.append(image);
   } else {
     cell.textContent = value === null ? "" : format ? format(value) : value;

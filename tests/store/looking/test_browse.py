@@ -387,7 +387,7 @@ def test_quality_in_numbers(store):
         (np.r_[tone[:15200], np.full(800, 32767)], None, 0.05, "a face in 17% of the frames; clipping (5.00%)"),
     ):
         write_wav(wav, samples)
-        sound = read_sound(store, store["v/a"])
+        sound = read_sound(root, store["v/a"])
         assert sound.seconds == 1
         assert level is None or sound.level_db == pytest.approx(level, abs=0.01)
         assert sound.clipped == clipped

@@ -4,22 +4,28 @@ import base64
 import io
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from store import FeatureStore
-from store.looking import clip_page
+from store.looking import clip_page, page_pictures
 from store.looking.clip_page import as_json, render_clip
+from store.looking.page_pictures import draw_spectrogram
+from store.looking.quality import read_sound
 from tests.store.stores import FINGERPRINTS
 
 
 @pytest.fixture
 def render(store, tmp_path):
-    """Renders a clip's page."""
-    return lambda name: render_clip(FeatureStore(store[0]), name, "0f", tmp_path / "pages" / "clips")
+    """Renders a clip's page; gives its text, the picture of its faces, and what is said of its quality."""
+
+    def render_one(name):
+        page = render_clip(store[0], FeatureStore(store[0])[name], "0f", tmp_path / "pages" / "clips")
+        return page.text, page.picture, page.quality
+
+    return render_one
 
 
 def data_of(page):
@@ -37,10 +43,16 @@ def test_a_clip_with_sound_and_faces_has_both(render, store, tmp_path):
     clip = FeatureStore(store[0])["v/a"]
     assert quality is not None
     with Image.open(io.BytesIO(face)) as picture:
-        assert (picture.format, picture.size) == ("JPEG", (96, 112))
+        assert (picture.format, picture.size) == ("JPEG", (5 * 96, 112))
+        for k, crop in enumerate(clip.crops[..., ::-1]):
+            face = np.asarray(picture)[:, 96 * k : 96 * (k + 1)]
+            assert abs(face.mean(axis=(0, 1)) - crop.mean(axis=(0, 1))).max() < 2, "each in its place, red first"
     way = re.search(r'<audio[^>]*src="([^"]+)"', page).group(1)
     assert (tmp_path / "pages" / "clips" / way).resolve().is_file(), "from where the page lies"
-    assert page.count("data:image/jpeg;base64,") == len(clip.face_times) == 5
+    places = re.findall(r'<img src="0f.jpg" style="object-position: ([0-9.]+)% 0"', page)
+    assert list(map(float, places)) == [0, 25, 50, 75, 100]
+    heights = np.frombuffer(base64.b64decode(data_of(page)["waveform"]), np.uint8).reshape(-1, 2)
+    np.testing.assert_array_equal(heights, np.rint(50 * (1 - read_sound(store[0], clip).outline)))
     (spectrogram,) = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page)
     with Image.open(io.BytesIO(base64.b64decode(spectrogram))) as picture:
         assert picture.size == (30, 129), "a column for each frame, a row for two of 257 frequencies"
@@ -64,12 +76,12 @@ def test_a_long_track_is_thinned_evenly(render, monkeypatch):
 
 
 def test_a_wide_spectrogram_keeps_the_loudest_of_what_shares_a_column(monkeypatch):
-    monkeypatch.setattr(clip_page, "_MOST_COLUMNS", 2)
+    monkeypatch.setattr(page_pictures, "MOST_COLUMNS", 2)
     stft = np.full((4, 257, 2), 1e-3, np.float32)
     stft[1, 0], stft[2, 256] = 1, 1  # in the first of two columns the lowest frequency, in the second the highest
-    clip = SimpleNamespace(name="v/a", stft=stft, shards={"stft": SimpleNamespace(fact=lambda *what: 4)})
-    data = base64.b64decode(clip_page._draw_spectrogram(clip).partition(",")[2])
-    levels = np.asarray(Image.open(io.BytesIO(data)))
+    with Image.open(io.BytesIO(draw_spectrogram(stft))) as picture:
+        assert picture.mode == "P"
+        levels = np.asarray(picture)
     assert levels.shape == (129, 2)
     assert (levels[-1, 0], levels[0, 1]) == (255, 255), "high frequencies are at the top"
     assert levels[-1, 1] == levels[0, 0] == levels[64, 0] < 100
@@ -78,7 +90,7 @@ def test_a_wide_spectrogram_keeps_the_loudest_of_what_shares_a_column(monkeypatc
 def test_a_clip_without_faces_or_stages_has_its_page(render, store):
     page, face, _ = render("v/b")
     assert face is None
-    assert "data:image/jpeg" not in page
+    assert ".jpg" not in page
     assert data_of(page)["times"] == []
     root, assigned = store
     for stage in FINGERPRINTS:
