@@ -119,12 +119,12 @@ def write_text(target: Path, text: str) -> None:
         partial.write_bytes(content)
 
 
-def write_soon(target: Path, data: bytes) -> None:
+def write_soon(target: Path | str, data: bytes) -> None:
     """Write a small file whole, without waiting for the disk: for what is made again where a crash takes it.
 
     By the system's own calls: through `Path` they take three times as long, and there are very many pages.
     """
-    name = str(target)
+    name = os.fspath(target)
     folder, slash, last = name.rpartition("/")
     partial = f"{folder}{slash}{_unfinished_name(last)}"
     try:
@@ -137,7 +137,7 @@ def write_soon(target: Path, data: bytes) -> None:
             os.close(descriptor)
         os.rename(partial, name)  # noqa: PTH104
     except BaseException:
-        with naming_full_disk(target, len(data)), _naming_target(Path(partial), target):
+        with naming_full_disk(Path(name), len(data)), _naming_target(Path(partial), Path(name)):
             Path(partial).unlink(missing_ok=True)
             raise
 

@@ -80,7 +80,7 @@ def render_clip(store: Path, clip: Clip, number: str, folder: Path) -> ClipPage:
         shard=clip.shard,
         source=f"{size} bytes, changed {format_time(changed / 1e9)} UTC",
         gone=name in clip.listing.vanished,
-        audio=f"{_find_way(folder, sound.path.parents[1])}/{quote(name)}.wav" if sound else "",
+        audio=f"{_find_way(folder, sound.folder)}/{quote(name)}.wav" if sound else "",
         waveform=sound is not None,
         sound_share=f"{100 * sound.seconds / seconds if sound else 0.0:.3f}",
         spectrogram=_draw_spectrogram(clip),
@@ -93,7 +93,7 @@ def render_clip(store: Path, clip: Clip, number: str, folder: Path) -> ClipPage:
 
 
 @functools.lru_cache(maxsize=16)
-def _find_way(start: Path, target: Path) -> str:
+def _find_way(start: Path, target: str) -> str:
     """Give the way from one folder to another as part of an address."""
     return quote(os.path.relpath(target, start))
 

@@ -34,7 +34,8 @@ def write_pages_of(store: FeatureStore, folder: Path, names: Sequence[str]) -> l
     Returns:
         Each clip's name, and its row of the index.
     """
-    written = [(clip.name, _write_clip(store.folder, folder, clip)) for clip in _open_clips(store, names)]
+    clips = folder / "clips"
+    written = [(clip.name, _write_clip(store.folder, clips, clip)) for clip in _open_clips(store, names)]
     clip = store[names[0]]
     store.close_shard(clip.shard, clip.listing)
     return written
@@ -60,10 +61,10 @@ def _open_clips(store: FeatureStore, names: Sequence[str]) -> list[Clip]:
 
 def _write_clip(store: Path, folder: Path, clip: Clip) -> list[Any]:
     number = page_number(clip.name)
-    page = render_clip(store, clip, number, folder / "clips")
-    files.write_soon(folder / "clips" / f"{number}.html", page.text.encode())
+    page = render_clip(store, clip, number, folder)
+    files.write_soon(f"{folder}/{number}.html", page.text.encode())
     if page.picture is not None:
-        files.write_soon(folder / "clips" / f"{number}.jpg", page.picture)
+        files.write_soon(f"{folder}/{number}.jpg", page.picture)
     return _as_row(page.quality, page.num_faces)
 
 

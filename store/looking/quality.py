@@ -1,5 +1,6 @@
 """How good one utterance's sound and picture are, in numbers that need no model: what to look at first."""
 
+import functools
 import io
 import math
 import struct
@@ -30,7 +31,7 @@ class Sound:
     """A WAV file in numbers.
 
     Args:
-        path: The file.
+        folder: Of the shard's sound; the file's name is the utterance's.
         seconds: Its length.
         level_db: Root mean square relative to full scale, dB; -inf for zeros.
         clipped: Share of its samples at full scale.
@@ -38,7 +39,7 @@ class Sound:
 
     """
 
-    path: Path
+    folder: str
     seconds: float
     level_db: float
     clipped: float
@@ -81,30 +82,42 @@ def read_sound(store: Path, clip: Clip) -> Sound | None:
     """Read an utterance's WAV file in the folder of a store; None where there is none."""
     if "wav" not in clip.listing.fingerprints:
         return None
-    path = wav_path(store, clip.listing.fingerprints["wav"], clip.shard, clip.name)
+    folder = _find_folder(store, clip.listing.fingerprints["wav"], clip.shard)
     try:
-        samples, rate = _read_samples(path)
+        samples, rate = _read_samples(f"{folder}/{clip.name}.wav")
     except (OSError, EOFError, wave.Error):
         return None
     if not len(samples):
         return None
-    count = min(_OUTLINE, len(samples))
-    starts = np.arange(count) * len(samples) // count
-    lowest, highest = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
-    outline = np.stack([lowest, highest], axis=1) / 32768
-    outline_ends = lowest.min(), highest.max()
+    starts = _place_stretches(len(samples))
+    outline = np.empty((len(starts), 2))
+    outline[:, 0], outline[:, 1] = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+    outline /= 32768
     values = samples.astype(np.float64)
     # Not by BLAS, whose threads would wait for each other.
     level = math.sqrt(float(np.einsum("i,i->", values, values)) / len(values)) / 32768
     clipped = 0.0
-    if max(-int(outline_ends[0]), int(outline_ends[1])) >= _CLIPPED:
+    if max(-outline.min(), outline.max()) * 32768 >= _CLIPPED:
         clipped = float((np.abs(values) >= _CLIPPED).mean())
-    return Sound(path, len(samples) / rate, 20 * math.log10(level) if level else -np.inf, clipped, outline)
+    return Sound(folder, len(samples) / rate, 20 * math.log10(level) if level else -np.inf, clipped, outline)
 
 
-def _read_samples(path: Path) -> tuple[np.ndarray, int]:
+@functools.lru_cache(maxsize=64)
+def _find_folder(store: Path, fingerprint: str, shard: str) -> str:
+    return str(wav_path(store, fingerprint, shard, "any").parent)
+
+
+@functools.lru_cache(maxsize=64)
+def _place_stretches(length: int) -> np.ndarray:
+    """Give the first sample of each stretch of the outline."""
+    count = min(_OUTLINE, length)
+    return np.arange(count) * length // count
+
+
+def _read_samples(path: str) -> tuple[np.ndarray, int]:
     """Read the samples of a WAV file, and their number in a second."""
-    data = path.read_bytes()
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (one file a page: a Path takes as long as the reading)
+        data = file.readall()
     if len(data) >= _WAV.size:
         *kinds, rate, _, _, bits, data_mark, size = _WAV.unpack_from(data)
         if (*kinds, bits, data_mark) == _PLAIN_WAV and 0 < size <= len(data) - _WAV.size:
