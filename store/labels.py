@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from store.errors import StoreError
 from store.features import is_feature
-from store.text import read_cell
+from store.json_files import check_text
+from store.text import escape, read_cell
 
 #: Columns that a ledger has of its own, in their order; behind them come columns of the CSV files.
 LEDGER_COLUMNS = (
@@ -16,6 +18,13 @@ LEDGER_COLUMNS = (
 )
 #: Split of clips that were only predicted.
 UNLABELLED = "unlabelled"
+#: Bytes; the ledger of a million clips has a fifth of it.
+_LARGEST_FILE = 1 << 30
+_LONGEST_SPLIT = 100
+#: Labels of another scale are computed; what that leaves in the last digits is no fault.
+_ROUNDING = 1e-9
+#: Name of the cells behind the last column; no column can be called so.
+_TOO_MANY = "\0"
 
 
 @dataclass(frozen=True)
@@ -40,22 +49,58 @@ class Label:
         return not math.isnan(self.arousal) and not math.isnan(self.valence)
 
 
-def read_labels(ledger: Path) -> dict[str, Label]:
-    """Read a run's ledger.csv: utterance to its split and labels; nothing where there is no such file."""
+def read_labels(ledger: Path, next_step: str = "remove it; the next run writes it again") -> dict[str, Label]:
+    """Read a run's ledger.csv: utterance to its split and labels; nothing where there is no such file.
+
+    Args:
+        ledger: The file.
+        next_step: What the user can do about a damaged one; the end of the message.
+
+    Raises:
+        StoreError: It cannot be read, is no text in UTF-8, lacks a column, or a label in it is no number from -1 to 1.
+    """
     if not ledger.is_file():
         return {}
-    with ledger.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        kept = [column for column in reader.fieldnames or () if not _is_own(column)]
-        return {
-            read_cell(row["utterance"]): Label(
-                row["split"],
-                _number(row.get("arousal")),
-                _number(row.get("valence")),
-                {read_cell(column): read_cell(row[column]) for column in kept if row[column]},
-            )
-            for row in reader
-        }
+    try:
+        if (size := ledger.stat().st_size) > _LARGEST_FILE:
+            raise ValueError(f"it has {size} bytes; at most {_LARGEST_FILE} are read")
+        with ledger.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet may have put a mark first
+            return _parse(csv.DictReader(file, restkey=_TOO_MANY))
+    except OSError as error:
+        raise StoreError(f"{ledger} cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{ledger} is damaged (its byte {error.start} is no text in UTF-8); {next_step}") from error
+    except (ValueError, csv.Error) as error:
+        raise StoreError(f"{ledger} is damaged ({error}); {next_step}") from error
+
+
+def _parse(reader: "csv.DictReader[str]") -> dict[str, Label]:
+    """Read all rows.
+
+    Raises:
+        ValueError: A row is not what it must be; says which.
+        csv.Error: The file is no table.
+    """
+    columns = list(reader.fieldnames or ())
+    for wanted in ("utterance", "split"):
+        if columns.count(wanted) != 1:
+            raise ValueError(f"it has {columns.count(wanted) or 'no'} columns called {wanted}; it must have one")
+    kept = [column for column in columns if not _is_own(column)]
+    found: dict[str, Label] = {}
+    for row in reader:
+        where = f"line {reader.line_num}"
+        if _TOO_MANY in row or None in row.values():
+            raise ValueError(f"{where} does not have {len(columns)} cells, as the first line has")
+        name = check_text(read_cell(row["utterance"]), f"the utterance in {where}")
+        if name in found:
+            raise ValueError(f"{where} is the second one of {escape(name):.200}")
+        found[name] = Label(
+            check_text(read_cell(row["split"]), f"the split in {where}", _LONGEST_SPLIT),
+            _read_number(row.get("arousal"), f"the arousal in {where}"),
+            _read_number(row.get("valence"), f"the valence in {where}"),
+            {read_cell(column): read_cell(row[column]) for column in kept if row[column]},
+        )
+    return found
 
 
 def _is_own(column: str) -> bool:
@@ -64,5 +109,13 @@ def _is_own(column: str) -> bool:
     return column in LEDGER_COLUMNS or any(is_feature(column.removesuffix(end)) for end in ends)
 
 
-def _number(text: str | None) -> float:
-    return float(text) if text else math.nan  # a ledger of an earlier release has no labels
+def _read_number(text: str | None, what: str) -> float:
+    if not text:
+        return math.nan  # a ledger of an earlier release has no labels
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not abs(number) <= 1 + _ROUNDING:
+        raise ValueError(f"{what} is {text!r:.100}; it must be a number from -1 to 1, or empty")
+    return number

@@ -64,11 +64,14 @@ def write_pages(
         show: Called with the pages written and to write, first of all with none.
 
     Raises:
-        StoreError: The folder holds something else, or the results are damaged.
+        StoreError: The folder holds something else, or the ledger or the results are damaged or not there.
 
     """
     _check_folder(store, folder)
-    labels = store.list_labels() if ledger is None else read_labels(ledger)
+    for given, option in ((ledger, "--ledger"), (results, "--results")):
+        if given is not None and not given.is_file():
+            raise StoreError(f"{option} {given} is no file; name one, or leave the option out")
+    labels = store.list_labels() if ledger is None else read_labels(ledger, "correct it, or leave --ledger out")
     said = _find_results(store) if results is None else read_results(results)
     names = list(store)
     write_mark(folder, store.listing.run)  # first of all: without it the folder is taken for somebody else's

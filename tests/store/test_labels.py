@@ -57,6 +57,48 @@ def test_a_ledger_of_an_earlier_release_has_splits_and_no_labels(store, tmp_path
     assert math.isnan(label.arousal)
 
 
+HEAD = "utterance,split,arousal,valence\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it has no columns called utterance; it must have one"),
+        (b"a,b\n1,2\n", "it has no columns called utterance"),
+        (b"utterance,arousal\nv/a,0\n", "it has no columns called split"),
+        (b"utterance,split,split\nv/a,train,test\n", "it has 2 columns called split"),
+        (bytes(range(256)), "its byte 128 is no text in UTF-8"),
+        ((HEAD + "v/a,train,0,0\n").encode("utf-16"), "its byte 0 is no text in UTF-8"),
+        (HEAD + "v/a,tr\0ain,0,0\n", "the split in line 2 is 'tr\\x00ain'"),
+        (HEAD + f"v/a,{'x' * 101},0,0\n", "it must be text of at most 100 characters"),
+        (HEAD + f"v/a,{'x' * 200_000},0,0\n", "field larger than field limit"),
+        (HEAD + "v/b,train,0,0\nv/a\n", "line 3 does not have 4 cells, as the first line has"),
+        (HEAD + "v/a,train,0,0,5,6\n", "line 2 does not have 4 cells"),
+        (HEAD + "v/a,train,0,0\nv/a,test,0,0\n", "line 3 is the second one of v/a"),
+        *(
+            (HEAD + f"v/a,train,0,{cell}\n", f"the valence in line 2 is '{cell}'; it must be a number from -1 to 1")
+            for cell in ("nan", "inf", "-1.01", "high", "=1+1", "1e999")
+        ),
+    ],
+)
+def test_a_damaged_ledger_is_one_sentence(store, tmp_path, content, said):
+    ledger = tmp_path / "runs" / "ledger.csv"
+    ledger.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(StoreError) as caught:
+        store.list_labels()
+    assert str(caught.value).startswith(f"{ledger} is damaged (")
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("); remove it; the next run writes it again")
+
+
+def test_what_a_spreadsheet_makes_of_a_ledger_is_read(store, tmp_path):
+    """It puts a mark first; Valar's own guard before a formula is taken away again."""
+    text = "\ufeffutterance,split,arousal,valence,who\r\nv/a,'=1+1,1,-1,'@me\r\n"
+    (tmp_path / "runs" / "ledger.csv").write_bytes(text.encode())
+    label = store.list_labels()["v/a"]
+    assert (label.split, label.arousal, label.valence, label.more) == ("=1+1", 1, -1, {"who": "@me"})
+
+
 def test_without_pandas_the_table_says_what_to_do(store, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.delitem(sys.modules, "pandas", raising=False)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, fields, replace
 from operator import attrgetter
 from pathlib import Path
@@ -206,13 +206,24 @@ def parse_ledger(text: str) -> dict[str, LedgerRow]:
     if not {"utterance", "split", "sound", "picture"} <= set(reader.fieldnames or ()):
         raise ValueError("it does not have the columns of a ledger")
     found = {}
-    for cells in reader:
+    for cells in _reading(reader):
         values: dict[str, Any] = {}
         for name, cell in cells.items():
             if name in known and cell is not None:
                 values[name] = _parse_cell(read_cell(cell), known[name].default)
-        found[values["utterance"]] = LedgerRow(**values)
+        try:
+            found[values["utterance"]] = LedgerRow(**values)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"line {reader.line_num} has fewer cells than a ledger's") from error
     return found
+
+
+def _reading(reader: "csv.DictReader[str]") -> Iterator[dict[str, Any]]:
+    """Give the rows; that the file is no table is a ValueError, too."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _parse_cell(cell: str, default: Any) -> Any:

@@ -204,6 +204,49 @@ def test_names_cannot_break_out_of_a_page(tmp_path):
     assert read_data(tmp_path / "pages")["clips"][0][1] == name
 
 
+@needs_browser
+def test_what_a_ledger_says_is_shown_as_text(store, tmp_path):
+    """Neither a page nor the index runs a script that stands in a cell."""
+    evil = "</script><img src=x onerror=alert(1)><script>alert(2)</script>"
+    rows = f'"v/a","{evil}",0.5,0.5\n"{evil}",train,0,0\nw/a,=1+1,,\n'
+    (tmp_path / "ledger.csv").write_text("utterance,split,arousal,valence\n" + rows)
+    arguments = ["browse", str(store[0]), "-o", str(tmp_path / "pages"), "--ledger", str(tmp_path / "ledger.csv")]
+    assert main(arguments) == 0
+    index, page = (tmp_path / "pages" / "index.html"), page_of(tmp_path / "pages", "v/a")
+    for path in (index, page):
+        count = (
+            "document.title = JSON.stringify([document.scripts.length, document.querySelectorAll('[onerror]').length])"
+        )
+        content, console = render(steer(path, count), tmp_path / "profile")
+        assert console == []
+        assert json.loads(re.search("<title>(.*)</title>", content).group(1)) == [
+            path.read_text().count("<script") + 1,
+            0,
+        ]
+        assert html.escape(evil, quote=False) in content
+    assert "=1+1" in render(index, tmp_path / "profile")[0]
+
+
+@pytest.mark.parametrize("option", ["--ledger", "--results"])
+@pytest.mark.parametrize("make", [lambda path: None, Path.mkdir, os.mkfifo])
+def test_a_file_that_is_named_must_be_there(store, tmp_path, capsys, option, make):
+    make(tmp_path / "named")
+    arguments = ["browse", str(store[0]), "-o", str(tmp_path / "pages"), option, str(tmp_path / "named")]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"{option} {tmp_path / 'named'} is no file; name one, or leave the option out\n"
+    assert not (tmp_path / "pages").exists()
+
+
+def test_a_ledger_that_is_damaged_is_one_sentence_and_the_pages_stay(store, pages, tmp_path, capsys):
+    before = (pages / "data.js").read_bytes()
+    (tmp_path / "ledger.csv").write_text("utterance,split,arousal,valence\nv/a,train,nan,0\n")
+    arguments = ["browse", str(store[0]), "-o", str(pages), "--ledger", str(tmp_path / "ledger.csv")]
+    assert main(arguments) == 2
+    said = "is damaged (the arousal in line 2 is 'nan'; it must be a number from -1 to 1, or empty)"
+    assert capsys.readouterr().err == f"{tmp_path / 'ledger.csv'} {said}; correct it, or leave --ledger out\n"
+    assert (pages / "data.js").read_bytes() == before
+
+
 def read_data(pages):
     return json.loads((pages / "data.js").read_text().removeprefix("const PAGES = ").removesuffix(";\n"))
 

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from pipeline.runs.changes.clip_changes import UNREAD, ClipFacts, describe_clip_changes
 from pipeline.runs.outcome.ledger import LedgerRow, format_ledger, parse_ledger
 
@@ -65,3 +67,19 @@ def test_a_ledger_is_read_as_it_was_written():
 def test_a_ledger_of_an_earlier_release_is_read_as_far_as_it_goes():
     found = parse_ledger("utterance,split,sound,picture,later\nv/a,train,ok,ok,x\n")
     assert found == {"v/a": LedgerRow("v/a", "train", "ok", "ok")}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("v/a", "line 2 has fewer cells than a ledger's"),
+        ('"v/a,train,ok', "line 2 has fewer cells"),
+        ("v/a,train,ok,ok,x,0.1", "invalid literal for int"),
+        ("v/a,train,ok,ok,1,high", "could not convert"),
+        (f"v/a,{'x' * 200_000},ok,ok,1,", "field larger than field limit"),
+    ],
+)
+def test_a_damaged_ledger_is_a_value_error(row, said):
+    """What reads it goes on without it; an error of another kind ended the run, and `status`."""
+    with pytest.raises(ValueError, match=said):
+        parse_ledger(f"utterance,split,sound,picture,num_faces,arousal\n{row}\n")
