@@ -1,6 +1,6 @@
-"""What the clips' pages say of the run: labels, predictions, the videos, and the worst predictions over time."""
+"""What the clips' pages say of the run: labels, predictions, the videos, and the predictions over time."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow
 from pipeline.report.tables import title_of
 from pipeline.runs.run import Run
-from pipeline.training.combining import average, fall_back
+from pipeline.training.combining import average
 from pipeline.training.data import TrainingData
 from pipeline.training.experiment import Experiment
 from pipeline.training.windows import cut_windows, measure_seconds, place_windows, read_face_times
@@ -24,7 +24,7 @@ from store.looking.results import ClipResult, Curve, Results
 
 #: Of the pages, in the folder of runs; in each report's folder a link of that name leads there.
 FOLDER = "browse"
-#: Clips of each split that is not trained on whose prediction over time is shown: those that the report lists.
+#: Clips of each split that the report lists as the worst.
 MOST_WORST = 10
 #: Length of the moving window, seconds: shorter than an utterance, or there would be nothing to see in one.
 WINDOW_SECONDS = 3.0
@@ -66,17 +66,20 @@ def collect_results(experiment: Experiment, report: Report) -> Results:
     run = experiment.data.run
     best = find_best_model(model for model, _ in report.rows)
     predictions: dict[str, dict[str, tuple[float, float]]] = {}
-    worst: list[str] = []
+    shown: list[str] = []  # over time
     for (model, split), rows in report.rows.items():
         if model not in NETWORKS:
             continue
         for row in rows:
-            of_clip = predictions.setdefault(utterance_name(row.video, row.utterance), {})
-            if row.is_seen:
-                of_clip[title_of(model)] = row.values
-        if model == best and split != "train":
-            worst += [utterance_name(row.video, row.utterance) for _, row in find_worst(rows)]
-    curves = _predict_over_time(experiment, worst)
+            name = utterance_name(row.video, row.utterance)
+            of_clip = predictions.setdefault(name, {})
+            if not row.is_seen:
+                continue
+            of_clip[title_of(model)] = row.values
+            # Not of the training split: it is the largest, and its windows would take longer than all the rest.
+            if model == best and split != "train":
+                shown.append(name)
+    curves = predict_over_time(experiment, shown)
     clips = {
         name: ClipResult(*_find_video(run, name), predictions=found, curve=curves.get(name))
         for name, found in predictions.items()
@@ -93,8 +96,17 @@ def _find_video(run: Run, name: str) -> tuple[str, float]:
     return clip.path, cut[0] if cut else 0.0
 
 
-def _predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Curve]:
-    """Predict clips in a moving window, by the mean of all seeds."""
+def predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Curve]:
+    """Predict clips in a moving window, by the mean of all seeds.
+
+    Args:
+        experiment: With its networks trained.
+        names: The clips.
+
+    Returns:
+        By clip what `valar predict --over-time` says with the same window and step; clips of which nothing can be said
+        are left out.
+    """
     data, asked = experiment.data, set(names)
     parts: list[Clips] = []
     middles: dict[str, list[float]] = {}
@@ -104,15 +116,7 @@ def _predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Cu
         for k in wanted:
             assert clips is not None
             windows = _place(data, clips.names[k])
-            one = replace(
-                clips,
-                names=[clips.names[k]],
-                labels=None,
-                stft=[clips.stft[k]],
-                embeddings=[clips.embeddings[k]],
-                crops=[clips.crops[k]],
-            )
-            parts.append(cut_windows(one, read_face_times(data, data.ledger[clips.names[k]]), windows))
+            parts.append(cut_windows(_take(clips, [k]), read_face_times(data, data.ledger[clips.names[k]]), windows))
             middles[clips.names[k]] = [(start + end) / 2 for start, end in windows]
     if not parts:
         return {}
@@ -121,6 +125,8 @@ def _predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Cu
     for name, seconds in middles.items():
         pairs = values[start : start + len(seconds)]
         start += len(seconds)
+        if np.isnan(pairs).all():
+            continue  # seen as a whole, but only behind the last window that fits
         columns = [[None if np.isnan(value) else round(float(value), 4) for value in column] for column in pairs.T]
         curves[name] = Curve([round(middle, 3) for middle in seconds], *columns)
     return curves
@@ -138,13 +144,30 @@ def _join(parts: list[Clips]) -> Clips:
         [array for part in parts for array in part.stft],
         [array for part in parts for array in part.embeddings],
         [array for part in parts for array in part.crops],
+        parts[0].hop_seconds,
     )
 
 
 def _predict(experiment: Experiment, clips: Clips) -> np.ndarray:
-    """Predict clips as the report does: (U, 2), NaN where no network could see anything."""
-    values: Mapping[str, np.ndarray] = {
-        network: average([trainings.predict_clips(network, clips) for trainings in experiment.trainings])
-        for network in NETWORKS
-    }
-    return fall_back(values)[0]
+    """Predict clips as the report does: (U, 2), NaN where no network could see anything.
+
+    Joint sees most windows: the others are asked for the rest alone, since each window is a pass through VGG-16.
+    """
+    values = np.full((len(clips), 2), np.nan)
+    for network in reversed(NETWORKS):
+        left = np.flatnonzero(np.isnan(values).any(axis=1))
+        if len(left):
+            some = _take(clips, left.tolist())
+            values[left] = average([trainings.predict_clips(network, some) for trainings in experiment.trainings])
+    return values
+
+
+def _take(clips: Clips, rows: Sequence[int]) -> Clips:
+    return replace(
+        clips,
+        names=[clips.names[k] for k in rows],
+        labels=None,
+        stft=[clips.stft[k] for k in rows],
+        embeddings=[clips.embeddings[k] for k in rows],
+        crops=[clips.crops[k] for k in rows],
+    )

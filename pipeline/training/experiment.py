@@ -22,7 +22,7 @@ from pipeline.training.seed_trainings import Trainings
 from store import files
 
 #: Raised when the report's files change.
-REPORT_VERSION = 6
+REPORT_VERSION = 7
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from store.looking.clip_page import PAGE_VERSION, TEMPLATES, as_json
 from store.looking.face_map import map_faces
 from store.looking.page_files import ROW_LENGTH, write_pages_of
 from store.looking.page_worker import write_in_processes
-from store.looking.results import RESULTS_NAME, ClipResult, Results, read_results
+from store.looking.results import RESULTS_NAME, ClipResult, Curve, Results, read_results
 from store.pages_mark import PAGES_MARK, STATIC_FILES, is_page_name, page_number, write_mark
 
 #: What each page was made of, and its row of the index.
@@ -203,7 +203,7 @@ def _write_index(
 
     A row of `clips` is number, name, split, sound, picture, seconds, coverage, score, level (dB), badness, notes,
     number of faces in its picture, arousal and valence of the label, the video's file, a pair for each of
-    `models`, and the second of the file at which the clip begins.
+    `models`, and the second of the file at which the clip begins. Of `curves` see `_pack_curve`.
     """
     models = list(dict.fromkeys(model for clip in said.clips.values() for model in clip.predictions))
     clips = []
@@ -219,7 +219,7 @@ def _write_index(
         "best": models.index(said.best) if said.best in models else -1,
         "clips": clips,
         "map": {"points": {page_number(name): place for name, place in points.items()}, "shares": shares},
-        "curves": {page_number(n): vars(c.curve) for n, c in said.clips.items() if c.curve is not None},
+        "curves": {page_number(n): _pack_curve(c.curve) for n, c in said.clips.items() if c.curve and c.curve.seconds},
     }
     _link_videos(folder, said.videos)
     for name in STATIC_FILES:
@@ -229,6 +229,18 @@ def _write_index(
     template = (TEMPLATES / "index.html").read_text(encoding="utf-8")
     title = html.escape(str(store.folder.resolve()))
     files.write_soon(folder / "index.html", template.replace("{{ title }}", title).encode())
+
+
+def _pack_curve(curve: Curve) -> list[Any]:
+    """Give a curve in few letters, since every page loads those of all clips.
+
+    Returns:
+        Middle of the first window and seconds from one to the next, then arousal and valence of each in thousandths.
+    """
+    first, *others = curve.seconds
+    step = (others[-1] - first) / len(others) if others else 0.0
+    values = [[None if v is None else round(1000 * v) for v in column] for column in (curve.arousal, curve.valence)]
+    return [first, round(step, 5), *values]
 
 
 def _link_videos(folder: Path, videos: str) -> None:

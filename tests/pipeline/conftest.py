@@ -69,8 +69,12 @@ class Workplace:
 
     def command(self, *arguments):
         """Run `python -m pipeline ARGUMENTS`."""
+        return self.python("-m", "pipeline", *arguments)
+
+    def python(self, *arguments):
+        """Run `python ARGUMENTS`."""
         return subprocess.run(
-            [sys.executable, "-m", "pipeline", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": "mine.cfg"},
             capture_output=True,

@@ -14,6 +14,15 @@ const across = (seconds) => (1000 * seconds) / CLIP.seconds;
 const known = typeof PAGES === "undefined" ? { clips: [], models: [] } : PAGES;
 const position = known.clips.findIndex((row) => row[0] === CLIP.number);
 const row = known.clips[position];
+const curve = openCurve();
+
+// The prediction over time: see `_pack_curve` for how it is written. Undefined where there is none.
+function openCurve() {
+  if (!known.curves || !known.curves[CLIP.number]) return undefined;
+  const [first, step, ...columns] = known.curves[CLIP.number];
+  const [arousal, valence] = columns.map((column) => column.map((value) => (value === null ? null : value / 1000)));
+  return { seconds: arousal.map((_, k) => first + k * step), arousal, valence };
+}
 
 function showNeighbours() {
   for (const [id, neighbour] of [["previous", known.clips[position - 1]], ["next", known.clips[position + 1]]]) {
@@ -47,8 +56,7 @@ function showValues() {
 }
 
 function drawCurve() {
-  const curve = known.curves && known.curves[CLIP.number];
-  if (!curve) return;
+  if (!curve) return tellWhyNoCurve();
   const strip = document.createElement("div");
   strip.className = "strip tall";
   const picture = draw(strip, "svg", { class: "all", viewBox: "0 -1.05 1000 2.1", preserveAspectRatio: "none", role: "img", "aria-label": "prediction over time" });
@@ -81,6 +89,15 @@ function drawWaveform() {
     upper.push(`${k} ${heights[2 * k + 1]}`);
   }
   draw(get("waveform"), "polygon", { points: [...upper, ...lower.reverse()].join(" ") });
+}
+
+// Clips that the networks were trained on have predictions, but none over time.
+function tellWhyNoCurve() {
+  if (!row || row[2] !== "train" || !row[15].some((pair) => pair)) return;
+  const words = document.createElement("p");
+  words.className = "soft";
+  words.textContent = "The prediction over time is shown for clips of the other splits, not for those of the training split.";
+  get("time").before(words);
 }
 
 function drawTrack() {
@@ -163,7 +180,6 @@ function tellMoment(event) {
   const box = get("time").getBoundingClientRect();
   const seconds = ((event.clientX - box.left) / box.width) * CLIP.seconds;
   const face = findFace(seconds);
-  const curve = known.curves && known.curves[CLIP.number];
   let text = `${seconds.toFixed(2)} s`;
   if (curve) {
     const gaps = curve.seconds.map((middle) => Math.abs(middle - seconds));

@@ -16,6 +16,7 @@ from pipeline.__main__ import main
 from pipeline.commands.predict import Answer, answer_windows
 from pipeline.dataset.clip_files import find_clips
 from pipeline.dataset.unlabelled import list_unlabelled
+from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 from pipeline.prediction.predicting import prepare_predictions
 from pipeline.prediction.predictors import Predictor, find_newest_checkpoints, load_ensemble, load_predictor
@@ -399,6 +400,39 @@ def test_one_video_on_one_line(finished, joint):
     ended = finished.command("predict", video)
     assert ended.returncode == 2
     assert "[faces] smallest_face_px: 40 in the checkpoint, 60 here" in ended.stderr
+
+
+def test_the_pages_curves_are_what_predict_says_over_time(finished):
+    """Each clip that was not trained on has one, and its first numbers are those of the command, from the store."""
+    clips = json.loads((finished.folder / "runs" / "latest" / "pages.json").read_text(encoding="utf-8"))["clips"]
+    predictions = finished.folder / "runs" / "latest" / "predictions"
+    splits = ("train", "validation", "test")
+    by_split = {split: read(predictions / f"joint-{split}.detail.csv") for split in splits}
+    for split, rows in by_split.items():
+        curves = [clips[utterance_name(row["video"], row["utterance"])].get("curve") for row in rows]
+        seen = [split != "train" and row["rests_on"] != "mean" for row in rows]
+        assert [curve is not None for curve in curves] == seen, split
+    row = by_split["validation"][0]
+    name = utterance_name(row["video"], row["utterance"])
+    # The clips are hardly longer than the pages' window: a shorter one gives several.
+    script = f"""if True:
+        import json
+        from pipeline.report import clip_pages
+        from pipeline.runs.opening import open_run
+        from pipeline.settings import config
+        from pipeline.training.experiment import read_experiment
+        config.load()
+        clip_pages.WINDOW_SECONDS = 1.0
+        print(json.dumps(vars(clip_pages.predict_over_time(read_experiment(open_run()), [{name!r}])[{name!r}])))
+    """
+    curve = json.loads(finished.python("-c", script).stdout)
+    options = ("--over-time", "0.5", "--window", "1", "--json", "-o", "time.csv")
+    answers = json.loads(finished.command("predict", f"videos/{row['video']}/{row['utterance']}", *options).stdout)
+    assert len(answers) >= 3
+    for key in ("arousal", "valence"):
+        assert curve[key] == pytest.approx([answer[key] for answer in answers], abs=1e-4)
+    middles = [(answer["start_seconds"] + answer["end_seconds"]) / 2 for answer in answers]
+    assert curve["seconds"] == pytest.approx(middles, abs=1e-3)
 
 
 def test_a_step_must_be_above_zero_and_the_video_there(tmp_path, capsys):

@@ -116,6 +116,30 @@ def test_clips_of_the_training_split_have_no_curve(experiment):
     assert results.best == "ANet"
 
 
-def test_where_nothing_can_be_heard_or_seen_the_curve_has_a_gap(experiment):
-    results = collect(experiment, {("anet", "test"): [row("w/b", (0.9, 0.9))]})
-    assert results.clips["w/b"].curve.arousal == [None]
+def test_what_no_network_could_see_has_no_curve(experiment):
+    results = collect(experiment, {("anet", "test"): [row("w/b", (0.9, 0.9), rests_on=MEAN)]})
+    assert results.clips["w/b"].curve is None
+
+
+def test_a_window_without_anything_to_hear_is_a_gap(experiment):
+    """The clip lasts 4 s, and its sound half a second."""
+    experiment.data.load_clips("test").stft[1] = np.full((50, 257, 2), 0.25, np.float32)
+    experiment.data.ledger["w/b"] = LedgerRow("w/b", "test", "ok", "no_face", num_stft_frames=400)
+    curve = collect(experiment, {("anet", "test"): [row("w/b", (0.9, 0.9), rests_on="anet")]}).clips["w/b"].curve
+    assert curve.arousal == [pytest.approx(0.35), None, None]
+
+
+def test_only_what_joint_cannot_see_is_asked_of_the_others(experiment):
+    """A pass of each window through VGG-16 is the price."""
+    asked = []
+
+    class Joint(Hears):
+        def predict_clips(self, network, clips):
+            asked.append((network, len(clips)))
+            values = np.tile([0.5, -0.5], (len(clips), 1))
+            return np.where([[network == "joint" and k != 1] for k in range(len(clips))], values, np.nan)
+
+    experiment.trainings[:] = [Joint()]
+    curve = collect(experiment, {("anet", "test"): [row("w/a", (0.9, 0.9), rests_on="anet")]}).clips["w/a"].curve
+    assert curve.arousal == [0.5, None, 0.5]
+    assert asked == [("joint", 3), ("vnet", 1), ("anet", 1)]

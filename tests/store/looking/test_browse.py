@@ -364,11 +364,14 @@ def test_what_a_process_cannot_read_is_said_by_the_command(store, tmp_path, monk
 
 @needs_browser
 def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
-    (tmp_path / "ledger.csv").write_text("utterance,split,arousal,valence\nv/a,train,0.5,-0.5\nw/a,test,,\n")
+    (tmp_path / "ledger.csv").write_text(
+        "utterance,split,arousal,valence\nv/a,validation,0.5,-0.5\nv/b,train,,\nw/a,test,,\n"
+    )
     curve = Curve([0.1, 0.2, 0.3], [0.2, None, 0.4], [0.0, None, -0.4])
     clips = {
         "v/a": ClipResult("v/a b.mp4", 2.5, {"Joint": (0.2, -0.1)}, curve),
-        "w/a": ClipResult("", 0.0, {"Joint": (0.3, 0.3)}),
+        "v/b": ClipResult("", 0.0, {"Joint": (0.1, 0.1)}),
+        "w/a": ClipResult("", 0.0, {"Joint": (0.3, 0.3)}, Curve([], [], [])),
     }
     results = Results(str(tmp_path / "videos"), "Joint", clips)
     (tmp_path / "pages.json").write_text(json.dumps(results_as_json(results)))
@@ -380,14 +383,21 @@ def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
     for cell in ("0.50 / -0.50", "0.20 / -0.10", "0.50</td>", "0.30 / 0.30"):
         assert cell in content
     script = """document.title = JSON.stringify([get("values").innerText,
-      document.querySelectorAll("#curve polyline").length,
+      [...document.querySelectorAll("#curve polyline")].map((line) => line.getAttribute("points")),
+      curve.seconds.map((seconds) => seconds.toFixed(2)).join(" "), curve.arousal,
       players.map(([player]) => player.getAttribute("src"))]);"""
     content, _ = render(steer(page_of(tmp_path / "pages", "v/a"), script), tmp_path / "profile")
-    values, lines, sources = json.loads(html.unescape(re.search("<title>(.*)</title>", content).group(1)))
+    values, lines, seconds, arousal, sources = json.loads(
+        html.unescape(re.search("<title>(.*)</title>", content).group(1))
+    )
     told = " ".join(values.split())
     assert told == "arousal valence distance to the label label 0.500 -0.500 Joint 0.200 -0.100 0.500"
-    assert lines == 4  # a gap parts each of the two
+    assert [line.split(",")[1] for line in lines] == ["-0.2", "-0.4", "0", "0.4"]  # a gap parts each of the two
+    assert (seconds, arousal) == ("0.10 0.20 0.30", [0.2, None, 0.4])
     assert "/pages/videos/v/a%20b.mp4#t=2.5," in sources[0]
+    for name, is_told in (("v/a", False), ("v/b", True), ("w/a", False)):
+        content, console = render(page_of(tmp_path / "pages", name), tmp_path / "profile")
+        assert ("not for those of the training split" in content, console) == (is_told, []), name
 
 
 @pytest.mark.parametrize(
