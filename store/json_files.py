@@ -93,6 +93,24 @@ def check_integer(value: Any, what: str, lowest: int = -_LARGEST_INTEGER) -> int
     return value
 
 
+def check_integers(values: Any, what: str, each: str, lowest: int = -_LARGEST_INTEGER) -> list[int]:
+    """Return a value that is a list of such integers.
+
+    Args:
+        values: The value.
+        what: What the list is called.
+        each: What one of them is called.
+        lowest: None may be below it.
+
+    Raises:
+        ValueError: It is not.
+    """
+    found = check_list(values, what)
+    if {*map(type, found)} <= {int} and (not found or (lowest <= min(found) and max(found) <= _LARGEST_INTEGER)):
+        return found
+    return [check_integer(value, each, lowest) for value in found]
+
+
 def check_text(value: Any, what: str, longest: int = _LONGEST_TEXT) -> str:
     """Return a value that is text of at most `longest` characters, without NUL.
 

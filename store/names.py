@@ -1,13 +1,17 @@
 """What names in a store may be: checked wherever one comes from a file, since names become paths (FORMAT.md, 1)."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # Control characters (C0, DEL, C1) and lone surrogates, which no UTF-8 holds.
 _REFUSED = "\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff"
-_PART = rf"(?!\.{{1,2}}(?:/|\Z))[^/{_REFUSED}]+"
+_PART = rf"(?!\.{{1,2}}(?:[/\n]|\Z))[^/{_REFUSED}]+"
 _UTTERANCE = re.compile(rf"{_PART}/{_PART}")
 _RELATIVE = re.compile(rf"{_PART}(?:/{_PART})*")
+# A whole column of them, one a line: no name has a newline.
+_UTTERANCES = re.compile(rf"(?:{_UTTERANCE.pattern}\n)*+")
+_RELATIVES = re.compile(rf"(?:{_RELATIVE.pattern}\n)*+")
 _FILE = re.compile(rf"(?!\.)[^/{_REFUSED}]+")
 _ID = re.compile(r"[0-9a-f]{1,64}")
 _LONGEST = 4096
@@ -20,6 +24,24 @@ def check_utterance(value: Any) -> str:
         ValueError: It is not.
     """
     return _check(value, _UTTERANCE, "an utterance", "video/utterance without `..` and control characters")
+
+
+def check_utterances(values: Sequence[Any]) -> None:
+    """Check a column of utterances' names as one text: a tenth of the time that a call for each takes.
+
+    Raises:
+        ValueError: One is none; see `check_utterance`.
+    """
+    _check_column(values, _UTTERANCES, check_utterance)
+
+
+def check_relative_paths(values: Sequence[Any]) -> None:
+    """Check a column of paths as one text; see `check_utterances`.
+
+    Raises:
+        ValueError: One is none; see `check_relative_path`.
+    """
+    _check_column(values, _RELATIVES, check_relative_path)
 
 
 def check_relative_path(value: Any) -> str:
@@ -61,3 +83,12 @@ def _check(value: Any, pattern: re.Pattern[str], what: str, rule: str) -> str:
             f"{shown[:200]}{'…' if len(shown) > 200 else ''} is not a valid name of {what}: it must be {rule}"
         )
     return value
+
+
+def _check_column(values: Sequence[Any], pattern: re.Pattern[str], check: Callable[[Any], str]) -> None:
+    if {*map(type, values)} <= {str} and max(map(len, values), default=0) <= _LONGEST:
+        text = "".join([f"{value}\n" for value in values])
+        if text.count("\n") == len(values) and pattern.fullmatch(text):
+            return
+    for value in values:
+        check(value)

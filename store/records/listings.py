@@ -1,14 +1,15 @@
 """What each run lists: which utterance is in which shard, under which fingerprints (FORMAT.md, section 6)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from store import files
 from store.errors import StoreError
-from store.json_files import check_integer, check_list, check_object, check_text, reading_json
+from store.json_files import check_integers, check_list, check_object, check_text, reading_json
 from store.layout import listings_folder
-from store.names import check_id, check_run, check_utterance
+from store.names import check_id, check_run, check_utterances
 
 _LISTING_VERSION = 1
 #: Begins the names of runs that list clips to predict.
@@ -76,7 +77,7 @@ class Listing:
             **({} if self.kept is None else {"kept": sorted(self.kept)}),
         }
         try:
-            _read_listing(value)
+            _check_listing(value)
         except ValueError as error:
             raise StoreError(f"the run {self.run!r} cannot be listed in {store}: {error}") from error
         path = path or listings_folder(store) / f"{self.run}.json"
@@ -96,33 +97,46 @@ class Listing:
             return _read_listing(value)
 
 
-def _read_listing(value: dict[str, Any]) -> Listing:
+def _check_listing(value: Mapping[str, Any]) -> None:
     ids = [check_id(shard) for shard in check_list(value["shards"], "shards")]
-    names = [check_utterance(name) for name in check_list(value["utterances"], "utterances")]
-    sizes = [check_integer(size, "a size", 0) for size in check_list(value["size"], "size")]
-    times = [check_integer(time, "a time") for time in check_list(value["mtime_ns"], "mtime_ns")]
-    numbers = [check_integer(number, "the number of a shard", 0) for number in check_list(value["shard"], "shard")]
-    if any(number >= len(ids) for number in numbers):
+    names = check_list(value["utterances"], "utterances")
+    check_utterances(names)
+    sizes = check_integers(value["size"], "size", "a size", 0)
+    times = check_integers(value["mtime_ns"], "mtime_ns", "a time")
+    numbers = check_integers(value["shard"], "shard", "the number of a shard", 0)
+    if max(numbers, default=-1) >= len(ids):
         raise ValueError(f"it names shard number {max(numbers)} of {len(ids)}, counted from 0")
-    if len(set(names)) != len(names):
+    known = set(names)
+    if len(known) != len(names):
         raise ValueError("it lists an utterance twice")
     if not len(names) == len(sizes) == len(times) == len(numbers):
         raise ValueError("its columns have different lengths")
-    vanished = frozenset(check_utterance(name) for name in check_list(value["vanished"], "vanished"))
-    if not vanished <= set(names):
-        raise ValueError(f"{min(vanished - set(names))!r} is in vanished but not in utterances")
-    fingerprints = check_object(value["fingerprints"], "fingerprints").items()
+    vanished = check_list(value["vanished"], "vanished")
+    check_utterances(vanished)
+    if not known.issuperset(vanished):
+        raise ValueError(f"{min(set(vanished) - known)!r} is in vanished but not in utterances")
+    check_run(value["run"])
+    check_text(value.get("runs", ""), "runs")
+    for stage, fingerprint in check_object(value["fingerprints"], "fingerprints").items():
+        check_text(stage, "a stage", 64)
+        check_id(fingerprint)
+    if value.get("kept") is not None:
+        for stage in check_list(value["kept"], "kept"):
+            check_text(stage, "a stage", 64)
+
+
+def _read_listing(value: Mapping[str, Any]) -> Listing:
+    _check_listing(value)
+    ids, names = value["shards"], value["utterances"]
     kept = value.get("kept")
     return Listing(
-        run=check_run(value["run"]),
-        fingerprints={check_text(stage, "a stage", 64): check_id(fingerprint) for stage, fingerprint in fingerprints},
-        shards={name: ids[number] for name, number in zip(names, numbers, strict=True)},
-        sources=dict(zip(names, zip(sizes, times, strict=True), strict=True)),
-        vanished=vanished,
-        runs=check_text(value.get("runs", ""), "runs"),
-        kept=None
-        if kept is None
-        else frozenset(check_text(stage, "a stage", 64) for stage in check_list(kept, "kept")),
+        run=value["run"],
+        fingerprints=value["fingerprints"],
+        shards={name: ids[number] for name, number in zip(names, value["shard"], strict=True)},
+        sources=dict(zip(names, zip(value["size"], value["mtime_ns"], strict=True), strict=True)),
+        vanished=frozenset(value["vanished"]),
+        runs=value.get("runs", ""),
+        kept=None if kept is None else frozenset(kept),
     )
 
 

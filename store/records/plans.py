@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from store import files
 from store.errors import StoreError
-from store.json_files import check_integer, check_list, check_text, reading_json
+from store.json_files import check_integers, check_list, check_text, reading_json
 from store.layout import plans_folder
-from store.names import check_id, check_relative_path, check_utterance
+from store.names import check_id, check_relative_paths, check_utterances
 
 _PLAN_VERSION = 1
 
@@ -37,19 +37,6 @@ class Member(NamedTuple):
     def stamp(self) -> tuple[int, int]:
         """Size and time: what tells a changed file without reading it."""
         return self.size, self.mtime_ns
-
-    def check(self) -> "Member":
-        """Return the member if its name and path stay where they belong.
-
-        Raises:
-            ValueError: They do not, or a number or a text is none.
-        """
-        check_utterance(self.name)
-        check_relative_path(self.path)
-        check_integer(self.size, "a size", 0)
-        check_integer(self.mtime_ns, "a time")
-        check_text(self.override, "an override")
-        return self
 
 
 @dataclass(frozen=True)
@@ -77,10 +64,11 @@ class StoredPlan:
             StoreError: A member's name or path may not be in a store.
         """
         try:
-            members = [list(member.check()[: 5 if member.override else 4]) for member in self.members]
+            _check_members(self.members)
         except ValueError as error:
             raise StoreError(f"a shard cannot be planned in {root}: {error}; rename the clip") from error
         path = plan_path(root, self.shard)
+        members = [list(member[: 5 if member.override else 4]) for member in self.members]
         value: dict[str, Any] = {"format_version": _PLAN_VERSION, "members": members}
         files.write_json(path, {**value, "supersedes": list(self.supersedes)} if self.supersedes else value)
         return path
@@ -94,7 +82,7 @@ class StoredPlan:
         """
         try:
             with reading_json(path, _PLAN_VERSION, "remove it: its clips are then planned again") as value:
-                members = tuple(_read_member(member) for member in check_list(value["members"], "members"))
+                members = _read_members(value["members"])
                 supersedes = check_list(value.get("supersedes", []), "supersedes")
                 plan = cls(members, tuple(check_id(shard) for shard in supersedes))
                 if len(set(plan.names)) != len(members):
@@ -106,10 +94,29 @@ class StoredPlan:
         return plan
 
 
-def _read_member(value: Any) -> Member:
-    if not 4 <= len(check_list(value, "a member")) <= 5:
-        raise ValueError(f"a member has {len(value)} entries, it must have 4 or 5")
-    return Member(*value).check()
+def _read_members(value: Any) -> tuple[Member, ...]:
+    listed = check_list(value, "members")
+    for member in listed:
+        if not 4 <= len(check_list(member, "a member")) <= 5:
+            raise ValueError(f"a member has {len(member)} entries, it must have 4 or 5")
+    members = tuple(Member(*member) for member in listed)
+    _check_members(members)
+    return members
+
+
+def _check_members(members: Sequence[Member]) -> None:
+    """Check that names and paths stay where they belong, a column after the other.
+
+    Raises:
+        ValueError: They do not, or a number or a text is none.
+    """
+    check_utterances([member.name for member in members])
+    check_relative_paths([member.path for member in members])
+    check_integers([member.size for member in members], "sizes", "a size", 0)
+    check_integers([member.mtime_ns for member in members], "times", "a time")
+    for member in members:
+        if member.override != "":
+            check_text(member.override, "an override")
 
 
 def plan_path(root: Path, shard: str) -> Path:

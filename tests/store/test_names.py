@@ -2,7 +2,15 @@
 
 import pytest
 
-from store.names import check_id, check_relative_path, check_run, check_utterance, is_id
+from store.names import (
+    check_id,
+    check_relative_path,
+    check_relative_paths,
+    check_run,
+    check_utterance,
+    check_utterances,
+    is_id,
+)
 
 GOOD = {
     check_utterance: ["v/a", "5b44/utterance_4", "v/...", "M\u00fcller/1 2", "-v/=a"],
@@ -29,6 +37,7 @@ BAD = {
     check_run: [".hidden", "a/b", "", "..", "a\0"],
     check_id: ["", "E4", "0g", "0" * 65, "../0", "0\n", 0],
 }
+COLUMNS = {check_utterances: check_utterance, check_relative_paths: check_relative_path}
 
 
 @pytest.mark.parametrize(("check", "name"), [(check, name) for check, names in GOOD.items() for name in names])
@@ -40,6 +49,17 @@ def test_what_is_a_name_comes_back(check, name):
 def test_what_is_no_name_is_refused(check, name):
     with pytest.raises(ValueError, match=r"is not a valid name of an? .*: it must be "):
         check(name)
+
+
+@pytest.mark.parametrize("check", COLUMNS)
+def test_a_column_of_names_is_checked_as_each_of_them(check):
+    each = COLUMNS[check]
+    check([])
+    check(GOOD[each])
+    for name in [*BAD[each], "v/a\nw/b", "..\nv/a", "\n"]:
+        for column in ([name], [*GOOD[each], name], [name, *GOOD[each]]):
+            with pytest.raises(ValueError, match=r"is not a valid name of an? .*: it must be "):
+                check(column)
 
 
 def test_a_long_name_is_shown_in_part():
