@@ -27,7 +27,7 @@ def read_rows(path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]
     try:
         for cells in reader:
             if cells:
-                yield line, [cell.strip() for cell in cells]
+                yield line, list(map(str.strip, cells))
             line = reader.line_num + 1
     except csv.Error as error:
         problems.append(f"{path}:{line}: not a row of CSV: {error}; is a quote unclosed?")

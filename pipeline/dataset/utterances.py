@@ -7,8 +7,10 @@ warning. What would make a run wrong is an error, and all errors are told at onc
 
 import functools
 import math
+import operator
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +50,7 @@ class DatasetError(UserError):
         return type(self), (self.problems,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """A row of a CSV file: a clip, with a label or without.
 
@@ -65,6 +67,7 @@ class Utterance:
         line: the line its row starts at, counted from 1.
         group: what the column named in `[dataset] group` says, or None.
         more: the cells of all columns but names and labels that are not empty, by the column's name.
+        name: its identity, "video/utterance" without the file's ending, in Unicode's composed form (NFC).
 
     """
 
@@ -80,11 +83,11 @@ class Utterance:
     line: int
     group: str | None = None
     more: Mapping[str, str] = field(default_factory=dict, repr=False)
+    name: str = field(init=False, repr=False)
 
-    @functools.cached_property
-    def name(self) -> str:
-        """Its identity, "video/utterance" without the file's ending, in Unicode's composed form (NFC)."""
-        return utterance_name(self.video, self.utterance)
+    def __post_init__(self) -> None:
+        """Make the name, the same object as in plans and tables of shards."""
+        object.__setattr__(self, "name", sys.intern(utterance_name(self.video, self.utterance)))
 
 
 @dataclass(frozen=True)
@@ -209,14 +212,9 @@ def read_utterances(
         return []
     if column:
         columns = {**columns, "group": columns[column]}
-    found = []
-    more = {name: header[1].index(name) for name in header[1] if name and name.casefold() not in _NAMED}
-    for line, cells in rows:
-        utterance = _read_row(
-            path, split, line, cells, columns, len(header[1]), warnings, problems, label_range=label_range, more=more
-        )
-        if utterance is not None:
-            found.append(utterance)
+    reader = _RowReader(path, split, columns, header[1], label_range)
+    read = [reader.read(line, cells, warnings, problems) for line, cells in rows]
+    found = [utterance for utterance in read if utterance is not None]
     if not found and len(problems) == num_problems:
         problems.append(f"{path}: there is no utterance in it")
     unlabelled = [row.line for row in found if row.arousal is None]
@@ -225,41 +223,67 @@ def read_utterances(
     return found
 
 
-def _read_row(
-    path: Path,
-    split: str,
-    line: int,
-    cells: list[str],
-    columns: Mapping[str, int],
-    width: int,
-    warnings: list[str],
-    problems: list[str],
-    *,
-    label_range: tuple[float, float],
-    more: Mapping[str, int],
-) -> Utterance | None:
-    """Return a row's utterance; None when it is none, or a wrong one."""
-    num_cells = len(cells)
-    values = {name: cells[index] if index < num_cells else "" for name, index in columns.items()}
-    video, utterance = values["video"], values["utterance"]
-    if not video and not utterance:
-        warnings.append(f"{path}:{line}: row left out: it has no video or no utterance")
-        return None
-    if num_cells > width and any(cells[width:]):
-        warnings.append(
-            f"{path}:{line}: row left out: it has {format_count(num_cells, 'field')}, the header has {width}"
+class _RowReader:
+    """Makes utterances of the rows of one file.
+
+    Args:
+        path: The file.
+        split: That it is given for.
+        columns: Place of each column that is known.
+        header: All columns.
+        label_range: From where to where the file's labels go.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        split: str,
+        columns: Mapping[str, int],
+        header: Sequence[str],
+        label_range: tuple[float, float],
+    ) -> None:
+        self._path = path
+        self._split = split
+        self._width = width = len(header)
+        self._label_range = label_range
+        self._more = [(name, header.index(name)) for name in header if name and name.casefold() not in _NAMED]
+        # A row gets one more cell, an empty one, which is that of columns that are not there.
+        names = (*REQUIRED_COLUMNS, *LABEL_COLUMNS, *OTHER_COLUMNS, "group")
+        self._pick = operator.itemgetter(*(columns.get(name, width) for name in names))
+
+    def read(self, line: int, cells: list[str], warnings: list[str], problems: list[str]) -> Utterance | None:
+        """Return a row's utterance; None when it is none, or a wrong one."""
+        num_cells, width = len(cells), self._width
+        padded = [*cells[:width], *[""] * (width + 1 - num_cells)] if num_cells <= width else [*cells[:width], ""]
+        video, utterance, *labels, link, start, end, group = self._pick(padded)
+        if not video and not utterance:
+            warnings.append(f"{self._path}:{line}: row left out: it has no video or no utterance")
+            return None
+        if num_cells > width and any(cells[width:]):
+            warnings.append(
+                f"{self._path}:{line}: row left out: it has {format_count(num_cells, 'field')}, the header has {width}"
+            )
+            return None
+        (arousal, valence), label_fault = _read_labels(labels, self._label_range)
+        found = [*filter(None, (_name_fault("video", video), _name_fault("utterance", utterance), label_fault))]
+        if found:
+            problems += [f"{self._path}:{line}: {fault}" for fault in found]
+            return None
+        more = {name: cell for name, index in self._more if (cell := padded[index])}
+        return Utterance(
+            sys.intern(video),  # the same few names again and again
+            sys.intern(utterance),
+            self._split,
+            arousal,
+            valence,
+            link or None,
+            start or None,
+            end or None,
+            self._path,
+            line,
+            group or None,
+            more,
         )
-        return None
-    faults = [_name_fault(name, values[name]) for name in REQUIRED_COLUMNS]
-    labels, label_fault = _read_labels(values, label_range)
-    found = [fault for fault in (*faults, label_fault) if fault]
-    if found:
-        problems += [f"{path}:{line}: {fault}" for fault in found]
-        return None
-    arousal, valence = labels
-    link, start, end, group = (values.get(name) or None for name in ("link", "start", "end", "group"))
-    kept = {column: cells[index] for column, index in more.items() if index < num_cells and cells[index]}
-    return Utterance(video, utterance, split, arousal, valence, link, start, end, path, line, group, kept)
 
 
 def _name_fault(column: str, value: str) -> str:
@@ -274,24 +298,37 @@ def _name_fault(column: str, value: str) -> str:
 
 
 def _read_labels(
-    values: Mapping[str, str], label_range: tuple[float, float]
+    texts: Sequence[str], label_range: tuple[float, float]
 ) -> tuple[tuple[float | None, float | None], str]:
     """Return arousal and valence, and "" or what is wrong with them."""
-    texts = [values.get(name, "") for name in LABEL_COLUMNS]
-    if not any(texts):
+    arousal, valence = texts
+    if not arousal and not valence:
         return (None, None), ""
-    numbers = []
+    first, second = _read_label(arousal, label_range), _read_label(valence, label_range)
+    if first is not None and second is not None:
+        return (first, second), ""
+    name, text = next(
+        (name, text) for name, text, label in zip(LABEL_COLUMNS, texts, (first, second), strict=True) if label is None
+    )
     low, high = label_range
-    is_usual = label_range == USUAL_RANGE
-    for name, text in zip(LABEL_COLUMNS, texts, strict=True):
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            is_number = is_usual and not math.isnan(number)
-            hint = "; for another scale, set [dataset] label_range or --label-range" if is_number else ""
-            return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
-        # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
-        numbers.append(number if is_usual else map_label(number, label_range, USUAL_RANGE))
-    return (numbers[0], numbers[1]), ""
+    is_number = label_range == USUAL_RANGE and not math.isnan(_parse_number(text))
+    hint = "; for another scale, set [dataset] label_range or --label-range" if is_number else ""
+    return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
+
+
+@functools.lru_cache(maxsize=4096)  # very many rows have few values
+def _read_label(text: str, label_range: tuple[float, float]) -> float | None:
+    """Return a label in [-1, 1]; None for what is none."""
+    number = _parse_number(text)
+    if not label_range[0] <= number <= label_range[1]:
+        return None
+    # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
+    return number if label_range == USUAL_RANGE else map_label(number, label_range, USUAL_RANGE)
+
+
+def _parse_number(text: str) -> float:
+    """Return a number; NaN for text that is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
