@@ -1,6 +1,7 @@
 """A folder of clips: listed once, and asked for the file that an utterance's name means, or why there is none."""
 
 import errno
+import functools
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -41,17 +42,12 @@ class Folder:
         self._path = path = videos / name
         self._fault = ""
         self._by_name: dict[str, os.DirEntry[str]] = {}
-        self._by_stem: dict[str, list[os.DirEntry[str]]] = {}
-        self._no_clips: dict[str, os.DirEntry[str]] = {}
-        self._near = NearNames(self._by_stem)
         self._entries: list[os.DirEntry[str]] = []
         if not is_there:
             return
         try:
             with os.scandir(path) as entries:
                 self._entries = list(entries)
-            for entry in self._entries:
-                self._add(entry)
         except FileNotFoundError:
             if path.is_symlink():
                 self._fault = f"the folder {show(path)} is a link to {show(path.readlink())}, which is not there"
@@ -59,33 +55,45 @@ class Folder:
             self._fault = f"{show(path)} is there, which is not a folder"
         except OSError as error:
             self._fault = f"the folder {show(path)} cannot be listed: {error.strerror}; the next run tries again"
+        for entry in self._entries:
+            name = compose(entry.name)
+            if _is_file(entry) and (name not in self._by_name or entry.name == name):
+                self._by_name[name] = entry
+
+    @functools.cached_property
+    def _by_stem(self) -> dict[str, list[os.DirEntry[str]]]:
+        """What may be a clip, by its name without ending: asked only for names that no file has as they are."""
+        found: dict[str, list[os.DirEntry[str]]] = {}
+        for entry in self._entries:
+            if _is_file(entry) and rank_as_clip(entry.name) < NO_CLIP:
+                found.setdefault(strip_ending(compose(entry.name)), []).append(entry)
+        return found
+
+    @functools.cached_property
+    def _no_clips(self) -> dict[str, os.DirEntry[str]]:
+        """What is none, by its name without ending."""
+        found: dict[str, os.DirEntry[str]] = {}
+        for entry in self._entries:
+            if not _is_file(entry) or rank_as_clip(entry.name) >= NO_CLIP:
+                found.setdefault(strip_ending(compose(entry.name)), entry)
+        return found
+
+    @functools.cached_property
+    def _near(self) -> NearNames:
+        return NearNames(self._by_stem)
 
     def note(self, look: FolderLook) -> None:
         """Take what is in it into a look; a folder that cannot be looked into makes that an unsure one."""
         look.add(self._name, self._entries)
         look.is_sure = look.is_sure and not self._fault
 
-    def _add(self, entry: os.DirEntry[str]) -> None:
-        name = compose(entry.name)
-        stem = strip_ending(name)
-        try:
-            is_file = entry.is_file()
-        except OSError:  # a loop of links, or a disk that fails: told when it is asked for
-            is_file = False
-        if not is_file:
-            self._no_clips.setdefault(stem, entry)
-            return
-        if name not in self._by_name or entry.name == name:
-            self._by_name[name] = entry
-        if rank_as_clip(entry.name) < NO_CLIP:
-            self._by_stem.setdefault(stem, []).append(entry)
-        else:
-            self._no_clips.setdefault(stem, entry)
-
     def find(self, utterance: str, reader: "Reader") -> ClipFile | str:
         """Find an utterance's file, its path whole; or say in a sentence why there is none, "" for nothing to say."""
         if self._fault:
             return self._fault
+        entry = self._by_name.get(compose(utterance))
+        if entry is not None:  # as nearly all are called
+            return reader.look_at(entry, self._name)
         candidates = self._choose(compose(utterance))
         if len(candidates) == 1:
             return reader.look_at(candidates[0], self._name)
@@ -135,6 +143,13 @@ class Reader:
         if not self._rights.may_read(status) and not os.access(entry.path, os.R_OK, effective_ids=True):
             return describe_unreadable(Path(entry.path), os.strerror(errno.EACCES))
         return ClipFile(f"{folder}/{entry.name}" if folder else entry.name, status.st_size, status.st_mtime_ns)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a loop of links, or a disk that fails: told when it is asked for
+        return False
 
 
 def describe_unreadable(path: Path, why: str) -> str:
