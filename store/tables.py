@@ -9,6 +9,7 @@ are none of a store's files (FORMAT.md, section 1).
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,10 @@ def _read_table(value: Mapping[str, Any]) -> tuple[Stamp, Table]:
     texts = {*map(type, names), *map(type, columns["message"]), *map(type, columns["source_sha256"])}
     if not texts <= {str} or not {*map(type, columns["length"])} <= {int} or not {*columns["status"]} <= {*STATUSES}:
         raise ValueError("a column has a value that it cannot have")
-    return (size, time), Table(names, columns)
+    # Several stages, and the plan, say the same names and digests: one object for all.
+    for fact in ("status", "message", "source_sha256"):
+        columns[fact] = tuple(map(sys.intern, columns[fact]))
+    return (size, time), Table(tuple(map(sys.intern, names)), columns)
 
 
 def remember(root: Path, stage: str, fingerprint: str, *, with_tables: bool) -> None:

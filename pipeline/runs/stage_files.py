@@ -97,7 +97,10 @@ class StageFiles:
             None when the file is not there.
         """
         key = (stage, shard)
-        if key not in self._tables and shard in self.taken:
+        found = self._tables.get(key)
+        if found is not None:  # asked for each utterance
+            return found
+        if shard in self.taken:
             places = self.taken[shard]
             tables = {name: self.table(stage, other) for name, (other, _) in places.items()}
             if None in tables.values():

@@ -25,7 +25,9 @@ def forecast_data(run: Run, work: Mapping[str, Collection[str]]) -> TrainingData
     """
     if not any(work.values()):
         return TrainingData.read(run)
-    before, ledger = read_last_ledger(run), read_ledger(run)
+    # What was planned just now has never been read, so that the last run knew nothing of it.
+    before = read_last_ledger(run) if any(work.get(shard) for shard in work.keys() - run.plan.new) else {}
+    ledger = read_ledger(run)
     for name, shard in run.plan.assigned.items():
         stages = work.get(shard, ())
         if stages and name not in run.plan.vanished and name in ledger:

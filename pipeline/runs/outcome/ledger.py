@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.process import collecting_later
 from pipeline.runs.run import Run, has_rows
 from store import files
 from store.labels import LEDGER_COLUMNS
-from store.text import guard_cell, read_cell
+from store.text import guard_cell, guard_column, read_cell
 
 #: Statuses under which there are rows to work with.
 USABLE = frozenset({"ok", "source_missing"})
@@ -34,7 +34,7 @@ class FeatureState:
         return self.num_rows > 0 and self.status in USABLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """What became of one utterance.
 
@@ -88,6 +88,10 @@ class LedgerRow:
         return self.num_faces > 0
 
 
+#: One for all the clips of a run without declared features.
+_NO_FEATURES: Mapping[str, FeatureState] = {}
+
+
 @collecting_later()
 def read_ledger(run: Run) -> dict[str, LedgerRow]:
     """Read every listed utterance's statuses from the store, in the order of the CSV files."""
@@ -105,7 +109,8 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
     sound, sound_message, num_stft_frames, sound_digest = _state(run, "stft", shard, name)
     picture, picture_message, num_faces, picture_digest = _state(run, "embeddings", shard, name)
     digest = sound_digest or picture_digest
-    row = LedgerRow(
+    states = {stage: FeatureState(*_state_of_feature(run, stage, shard, name)) for stage in run.features}
+    return LedgerRow(
         name,
         split,
         sound,
@@ -119,11 +124,8 @@ def _read_row(run: Run, listed: Utterance) -> LedgerRow:
         *labels,
         override=run.plan.overrides.get(name, ""),
         more=listed.more,
+        features=states or _NO_FEATURES,
     )
-    if not run.features:
-        return row
-    states = {stage: FeatureState(*_state_of_feature(run, stage, shard, name)) for stage in run.features}
-    return replace(row, features=states)
 
 
 def _state_of_feature(run: Run, stage: str, shard: str, name: str) -> tuple[str, int, str]:
@@ -178,14 +180,12 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     names = [*LEDGER_COLUMNS, *(f"{stage}_{fact.name}" for stage in stages for fact in fields(FeatureState))]
     more = list(dict.fromkeys(column for row in rows for column in row.more))
     writer.writerow([*names, *(guard_cell(f"csv_{column}" if column in names else column) for column in more)])
-    own = attrgetter(*LEDGER_COLUMNS)
-    for row in rows:
-        states = [cell for stage in stages for cell in astuple(row.features.get(stage, _NEVER_MADE))]
-        cells = [*own(row), *states, *[row.more.get(column, "") for column in more]]
-        # Letters and digits need no guard, and most cells have nothing else.
-        writer.writerow(
-            [guard_cell(cell) if isinstance(cell, str) and cell and not cell.isalnum() else cell for cell in cells]
-        )
+    columns = [list(map(attrgetter(name), rows)) for name in LEDGER_COLUMNS]
+    for stage in stages:
+        states = [row.features.get(stage, _NEVER_MADE) for row in rows]
+        columns += [list(map(attrgetter(fact.name), states)) for fact in fields(FeatureState)]
+    columns += [[row.more.get(column, "") for row in rows] for column in more]
+    writer.writerows(zip(*map(guard_column, columns), strict=True))
     return text.getvalue()
 
 
