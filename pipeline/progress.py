@@ -214,14 +214,18 @@ def format_seconds(seconds: float) -> str:
 
 
 class _Wanted(logging.Filter):
-    """Luigi warns of much that is no trouble of the user's; its errors are, and that luigid does not answer."""
+    """Luigi warns of much that is no trouble of the user's; its errors are, and that luigid does not answer.
+
+    That a task has failed is told in the run's own words, at once and at its end.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return (
-            not record.name.startswith("luigi")
-            or record.levelno >= logging.ERROR
-            or str(record.msg).startswith("Failed connecting to remote scheduler")
-        )
+        if not record.name.startswith("luigi"):
+            return True
+        message = str(record.msg)
+        if message.startswith("[pid %s] Worker %s failed"):
+            return False
+        return record.levelno >= logging.ERROR or message.startswith("Failed connecting to remote scheduler")
 
 
 class _BriefFormatter(logging.Formatter):

@@ -86,13 +86,14 @@ class ShardTask(luigi.Task):
                 except Exception as error:
                     failed += 1
                     task = type(make_task(stage, shard)).__name__
-                    logger.exception("%s of shard %s failed", task, shard)
+                    logger.debug("%s of shard %s failed", task, shard, exc_info=True)
                     why = describe_failure(error, name_folders())
                     session.failures.note(f"{stage} of {shard}", f"{task} of shard {shard}: {why}")
+                    _tell_at_once(f"{task} of shard {shard}")
                     break
         if failed:
             raise SomeShardsError(
-                f"{failed} of {format_count(len(self.shards), 'shard')} failed; their messages are above"
+                f"{failed} of {format_count(len(self.shards), 'shard')} failed; the end of the run says why"
             )
 
 
@@ -108,6 +109,13 @@ def note_failure(task: luigi.Task, error: BaseException) -> None:
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
     sentence = describe_failure(error, name_folders(), network=getattr(task, "network", ""))
     current_session().failures.note(_find_key(task), f"{type(task).__name__}{shard}: {sentence}")
+    if shard:
+        _tell_at_once(f"{type(task).__name__}{shard}")
+
+
+def _tell_at_once(what: str) -> None:
+    """Say that something has failed while the run goes on, maybe for hours; its end says why."""
+    logger.warning("! %s failed; the rest goes on, and the end of the run says why", what)
 
 
 @luigi.Task.event_handler(luigi.Event.SUCCESS)

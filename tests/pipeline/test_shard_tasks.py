@@ -41,6 +41,10 @@ def test_a_shard_that_fails_stops_no_other_of_its_task(finished):
     failed = [line for line in ended.stderr.splitlines() if line.startswith("failed: ")]
     assert len(failed) == 1, ended.stderr
     assert failed[0].startswith(f"failed: CacheFaceFeatures of shard {made[0].stem}: ")
+    assert f"! CacheFaceFeatures of shard {made[0].stem} failed; the rest goes on" in ended.stderr
+    assert "[pid " not in ended.stderr, "Luigi's own line is for the log"
+    (log, *_) = sorted((finished.folder / "runs" / "logs").iterdir(), reverse=True)
+    assert "Traceback" in log.read_text(encoding="utf-8")
     assert [path.exists() for path in made] == [False, True, True]
     assert all(path.exists() for path in stft)
     made[0].with_name(f"{made[0].name}.sums").rmdir()

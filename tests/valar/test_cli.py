@@ -10,6 +10,7 @@ import pytest
 
 from valar import __version__
 from valar.cli import COMMANDS, main
+from valar.commands.luigi_task import find_wrong_words
 from valar.settings import SettingsError, find_store, use_settings
 
 
@@ -44,6 +45,34 @@ def test_an_unknown_command_is_wrong_use(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["frobnicate"])
     assert "invalid choice: 'frobnicate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "told"),
+    [
+        ("FullRun", ["--wrong", "3"], "`valar run` does not know --wrong. `valar run --help` says more"),
+        ("FullRun", ["--confg=a.cfg"], "`valar run` does not know --confg; did you mean --config?"),
+        ("Features", ["--worker", "2"], "`valar features` does not know --worker; did you mean --workers?"),
+        ("FullRun", ["clips"], "`valar run` does not know clips. "),
+        ("FullRun", ["--workers"], "`valar run`: argument --workers: expected one argument; "),
+        ("FullRun", ["--workers", "two"], "`valar run` cannot read --workers two; `valar run --help` says more"),
+        ("FullRun", ["--workers", "2", "--log-level", "INFO", "--worker-wait-interval=2"], ""),
+        ("Predict", ["--videos", "clips"], ""),
+    ],
+)
+def test_what_luigi_does_not_understand_is_one_sentence(task, words, told):
+    import pipeline.tasks  # noqa: F401 (registers the tasks)
+
+    found = find_wrong_words(task, words)
+    assert (found.startswith(told), "\n" in found, bool(found)) == (True, False, bool(told)), found
+
+
+def test_a_wrong_option_of_a_run_ends_before_anything_is_done(tmp_path):
+    (tmp_path / "valar.cfg").write_text("[run]\nroot = runs\n")
+    ended = valar("run", "--wrong", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "`valar run` does not know --wrong. `valar run --help` says more\n"
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
