@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 
 def run_quietly(main: Callable[[], int]) -> int:
-    """Run a command; a reader that has seen enough is no fault.
+    """Run a command. A reader that stops before the end of the output is not an error.
 
     Args:
-        main: The command; gives its exit code.
+        main: the command; returns its exit code.
     """
     try:
         code = main()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The interpreter would complain when it flushes what is left.
+        # Otherwise the interpreter prints an error when it flushes the rest of the output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

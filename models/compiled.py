@@ -1,4 +1,4 @@
-"""Modules of compiled C, which may be missing: where there was no compiler, or for another processor."""
+"""Loading of compiled C modules. A module may be missing: there was no compiler, or the processor is another one."""
 
 import functools
 import importlib
@@ -8,16 +8,17 @@ from types import ModuleType
 
 @functools.cache
 def load_compiled(name: str, layout: int) -> ModuleType | None:
-    """Import a compiled module, if there is one that was made from the sources that belong to its caller.
+    """Import a compiled module if it exists and was compiled from the sources that the caller expects.
 
-    An installation without a compiler leaves an earlier one in its place, which would read arrays in another layout.
+    An installation without a compiler leaves an earlier module in place, which would read arrays in another layout.
 
     Args:
-        name: dotted.
-        layout: its constant LAYOUT has to be this; both are raised together when the C code changes what it takes.
+        name: the module's dotted name.
+        layout: the value that the module's constant LAYOUT must have. Both are raised together when the C code changes
+            its arguments.
 
     Returns:
-        The module; None where it is missing or another one (which is logged).
+        The module. None if it is missing, or if its LAYOUT differs (which is logged).
     """
     try:
         module = importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Making networks without weights, filling them strictly with tensors, and putting them where they run."""
+"""Build networks without weights, load tensors into them strictly, and move them to a device."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -8,7 +8,7 @@ from torch import nn
 
 from models.tensor_files import make_printable
 
-#: Names in one message; a file may hold any number of them.
+#: Largest number of names in one message: a file may hold any number of them.
 MOST_NAMES = 10
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -25,18 +25,18 @@ def build_empty(build: Callable[[], Network]) -> Network:
     """
     with torch.device("meta"):
         network = build()
-    # Not `to_empty`, for which torch imports a computer algebra system: .6 s in every process.
+    # `to_empty` is not used: torch imports a computer algebra system for it, which takes .6 s in every process.
     empty = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in network.state_dict().items()}
     network.load_state_dict(empty, assign=True)
     return network
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], *, source: str, hint: str) -> None:
-    """Fill a network with tensors under exactly its own keys.
+    """Load tensors into a network; their keys must be exactly the network's.
 
     Args:
         network: is changed, unless an error is raised.
-        state: the tensors.
+        state: the tensors by key.
         source: named in the error.
         hint: the error's last words: what the tensors should be and where they come from.
 
@@ -48,7 +48,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], *, sour
 
 
 def check_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, source: str, hint: str) -> None:
-    """Refuse tensors that are not a network's weights; they may come from anywhere.
+    """Refuse tensors that are not a network's weights; their file may come from anyone.
 
     Args:
         network: its tensors may be on the meta device.
@@ -57,8 +57,8 @@ def check_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, source
         hint: the error's last words.
 
     Raises:
-        ValueError: keys are missing or unknown, a shape is wrong, or a value is no floating-point number or not finite;
-            up to ten of each are named.
+        ValueError: keys are missing or unknown, a shape is wrong, or a value is not a finite floating-point number; up
+            to ten of each are named.
     """
     wanted = network.state_dict()
     found = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
@@ -74,7 +74,7 @@ def check_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, source
     if any(faults.values()):
         named = ", ".join(f"{fault} {_name_some(keys)}" for fault, keys in faults.items())
         raise ValueError(f"{source} does not fit: {named}; {hint}")
-    # Only now: a tensor of another shape may claim any size.
+    # Checked after the shapes: a tensor of another shape may claim any size.
     bad = [key for key, value in found.items() if not _holds_numbers(value)]
     if bad:
         raise ValueError(f"{source} has values that are not finite numbers in {_name_some(bad)}; {hint}")
@@ -92,5 +92,5 @@ def _holds_numbers(tensor: torch.Tensor) -> bool:
 
 def place_network(network: Network, *, device: str, dtype: torch.dtype = torch.float32) -> Network:
     """Move a network to a device, its convolutions' weights channels-last: a third faster on CPUs, more on GPUs."""
-    # torch's annotation of `to` knows no memory_format with a device; its documentation does.
+    # torch documents memory_format together with a device, but its type annotation of `to` lacks it.
     return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,8 +1,8 @@
-"""Every number of the paper, once, with the section it stands in; then our own numbers, each with its reason.
+"""Every number of the paper, once, with its section; then our own numbers, each with its reason.
 
 Paper: Peng, Zhang, Ban, Fang, Winkler, "A Deep Network for Arousal-Valence Emotion Prediction with Acoustic-Visual
-Cues", arXiv 1805.00638. "Notebooks" are its published reference code (pengsongyou/OMG-ADSC): where the paper is silent
-the number is theirs.
+Cues", arXiv 1805.00638. "Notebooks" are its published reference code (pengsongyou/OMG-ADSC): a number that the paper
+does not give is taken from them.
 """
 
 # Sound (II-A).
@@ -22,7 +22,7 @@ PIXEL_SCALE = 128.0
 
 # ANet (III-A; no padding in the first convolution and the two widths from the notebooks).
 VGG16_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-MAP_GRID = (7, 9)  # height (frequency) and width (time) of what the last pooling leaves
+MAP_GRID = (7, 9)  # height (frequency) and width (time) of the last pooling's output
 ANET_HIDDEN = 4096
 FEATURE_SIZE = 512  # of ANet's penultimate layer, of a face embedding and of VNet's mean over time
 DROPOUT = 0.5
@@ -47,21 +47,21 @@ JOINT_LEARNING_RATE = 0.001
 JOINT_LEARNING_RATE_STEPS = (7, 14, 21, 28)
 
 # Not in the paper.
-# How ANet alone was trained is told nowhere: VNet's recipe, as both are single networks with the same loss.
+# The paper does not say how ANet alone was trained. It gets VNet's recipe: both are single networks with the same loss.
 ANET_EPOCHS = VNET_EPOCHS
 ANET_BATCH_SIZE = VNET_BATCH_SIZE
 ANET_LEARNING_RATE = VNET_LEARNING_RATE
 ANET_LEARNING_RATE_STEPS = VNET_LEARNING_RATE_STEPS
-# One random map per utterance and epoch: over 30 epochs every part of a clip is met, at a quarter of Joint's cost.
+# One random map per utterance and epoch: over 30 epochs the maps cover all of a clip, at a quarter of Joint's cost.
 ANET_NUM_MAPS = 1
-# More than one, so that a long utterance is not judged by 3 s of it; three hold all of OMG's median utterance (7.6 s).
+# More than one, so that a long utterance is not judged by 3 s of it; three cover OMG's median utterance (7.6 s).
 # Validation is then 22 % of the arithmetic of training; four would make it 28 %.
 ANET_NUM_EVALUATION_MAPS = 3
-# Factor on ANet's random first-layer weights. A normalised map of speech has a standard deviation of .02 only (it is
-# divided by its largest value, and speech has high peaks), and the gradients of VGG are too small to learn from then
-# (factor 1 to 3). Made up for in full (factor 50), the features are so large that the first steps at the paper's rate
-# throw tanh to its ends. Published weights are left as they are, as in the paper.
-# What else ANet may hear varies more, and gets a factor that brings it to about the same size.
+# Factor on ANet's random first-layer weights. A normalised map of speech has a standard deviation of only .02: it is
+# divided by its largest value, and speech has high peaks. With a factor of 1 to 3, the gradients of VGG are then too
+# small to learn from. With a full correction (factor 50), the features are so large that the first steps at the paper's
+# learning rate saturate tanh. Published weights are left as they are, as in the paper.
+# ANet's other inputs vary more. Their factors bring them to about the same size.
 RANDOM_MAP_GAINS = {
     ("stft", "map"): 5.0,
     ("stft", "frequency"): 0.2,
@@ -70,16 +70,17 @@ RANDOM_MAP_GAINS = {
 }
 # Factor on the random weights of attention over the rows of a feature of sound.
 ATTENTION_GAIN = 0.25
-# Of a number of such a row over the training split: what is farther out counts as this far. A unit that is 0 in all
-# of the training but for one small value would otherwise arrive at 10^5 in other clips, and say all by itself.
+# Each number of such a row is limited to this many standard deviations of the training split. Otherwise a number that
+# is 0 in nearly all of the training split could be 10^5 in other clips, and decide the prediction alone.
 MOST_DEVIATIONS = 10.0
-# Powers of ten below a map's largest magnitude that its logarithm tells apart: 80 dB. A recording of 16 bits has 96.
+# Range of a map's logarithm, in powers of ten below its largest magnitude: 80 dB. A recording of 16 bits has 96 dB.
 LOG_DECADES = 4
-# Standard deviation of the last layers' weights in ANet and Joint, as VGG's own: tanh starts in its straight part,
-# whatever the size of the features below. (VNet's is orthogonal with the rest of it.)
+# Standard deviation of the last layers' weights in ANet and Joint, as in VGG: tanh starts in its linear part, whatever
+# the size of the features. (VNet's last layer starts orthogonal, as all of VNet does.)
 HEAD_STD = 0.01
-# 1,000 resamples put the ends of a 95 % interval within about .01 of their limit on 60 videos.
+# With 1,000 resamples of 60 videos, the ends of a 95 % interval are within about .01 of their limits.
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_LEVEL = 0.95
-# Resamples of fewer recordings say little of new ones: at 20 the interval is already too narrow (docs/decisions/006).
+# Resamples of fewer recordings say little about new recordings: even at 20, the interval is too narrow
+# (docs/decisions/006).
 FEWEST_GROUPS = 10

@@ -9,10 +9,10 @@ Kernel = TypeVar("Kernel")
 
 
 def list_runnable(kernels: Sequence[tuple[Kernel, frozenset[str]]]) -> list[Kernel]:
-    """List those of some kernels whose instructions this processor has, in their order.
+    """List the kernels whose instructions this processor has, in the given order.
 
     Args:
-        kernels: each with the names of what it needs, as `torch.cpu.get_capabilities` has them.
+        kernels: each with the names of the instructions that it needs, as in `torch.cpu.get_capabilities`.
     """
     has = {name for name, is_there in torch.cpu.get_capabilities().items() if is_there is True}
     return [kernel for kernel, needed in kernels if needed <= has]

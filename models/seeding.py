@@ -9,13 +9,13 @@ import torch
 
 @contextmanager
 def seeded(*seed: int, device: str = "cpu") -> Iterator[None]:
-    """Seed torch inside the block and give its generators their former state back after it.
+    """Seed torch's global generators inside the block, and restore their former state after it.
 
-    torch's dropout and the constructors of its layers draw from the global generators only, so these are borrowed.
+    torch's dropout and the constructors of its layers draw only from the global generators.
 
     Args:
         seed: one or more non-negative numbers; different sequences give independent streams.
-        device: a CUDA device has a generator of its own, which is borrowed too.
+        device: if it is a CUDA device, its own generator is seeded and restored too.
     """
     target = torch.device(device)
     cuda_devices = [target] if target.type == "cuda" else []
@@ -25,7 +25,7 @@ def seeded(*seed: int, device: str = "cpu") -> Iterator[None]:
 
 
 def mix_seed(*seed: int) -> int:
-    """Make one seed of several non-negative numbers; those of different sequences have nothing in common.
+    """Combine several non-negative numbers into one seed; different sequences give unrelated seeds.
 
     Returns:
         In [0, 2**63).

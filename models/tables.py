@@ -20,7 +20,7 @@ def render_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> 
 
 
 def format_count(count: int, one: str, many: str = "") -> str:
-    """Give a number with the words behind it; `many` is `one` with an s where it is left out.
+    """Return a count with its noun; the plural `many` is by default `one` with an s.
 
     >>> format_count(1, "step"), format_count(2, "step"), format_count(0, "loss", "losses")
     ('1 step', '2 steps', '0 losses')

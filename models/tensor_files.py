@@ -1,7 +1,7 @@
-"""Files of tensors and plain data: written whole, and read as what they are, something that anyone may have made.
+"""Files of tensors and plain data: written whole, and read with care, since anyone may have made them.
 
-Unpickling is torch's restricted one (`weights_only`), which runs no code. What it does not look at is looked at here:
-how much memory a file asks for, how deep its plain data is, and whether its numbers are numbers.
+torch unpickles them in its restricted mode (`weights_only`), which runs no code. This module checks what torch does
+not: how much memory a file asks for, how deep its plain data is nested, and whether the data is plain.
 """
 
 import contextlib
@@ -15,28 +15,28 @@ from typing import Any
 import torch
 
 UNFINISHED = ".tmp"
-#: Errors of a disk that takes no more: it is full, a quota is, or the file is longer than it may be.
+#: Errors of a disk that accepts no more data: the disk or a quota is full, or the file exceeds the largest file size.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PLAIN = (str, int, float, bool, type(None))
-#: Plain data is settings and provenance, some hundred values and five levels, and 15 values for each epoch.
+#: Limits of plain data. Settings and provenance have some hundred values in five levels; each epoch adds 18 values.
 MOST_VALUES, DEEPEST = 200_000, 20
 LONGEST_REASON = 200
 
 
 class TensorFileError(ValueError):
-    """A file is none of tensors and plain data, or is damaged; the message is the reason without the file's name."""
+    """A file holds other things than tensors and plain data, or is damaged; the message does not name the file."""
 
 
 @contextlib.contextmanager
 def writing_whole(path: Path, num_bytes: int) -> Iterator[Path]:
-    """Give a path beside `path` to write to; on success it is renamed, on failure removed.
+    """Yield a temporary path beside `path` to write to; on success it is renamed to `path`, on failure removed.
 
     Args:
-        path: the file to be.
-        num_bytes: about as many as it will have, for the error.
+        path: the final file.
+        num_bytes: its approximate size, for the error.
 
     Raises:
-        OSError: where the disk is full it names the file, which the system leaves out, and its bytes.
+        OSError: if the disk is full, the error names the file (the system's own error does not) and its bytes.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
@@ -49,7 +49,7 @@ def writing_whole(path: Path, num_bytes: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming_full_disk(path: Path, num_bytes: int) -> Iterator[None]:
-    """Let the error of a full disk name the file and its bytes: torch speaks of positions, the system of no file."""
+    """Make the error of a full disk name the file and its bytes; the errors of torch and of the system do not."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -61,7 +61,7 @@ def naming_full_disk(path: Path, num_bytes: int) -> Iterator[None]:
 
 
 def _find_full_disk(error: BaseException | None) -> Any:
-    """Find the system's own error, which torch was told by the file that it writes to."""
+    """Find the system's error of a full disk among an error and its causes; None if there is none."""
     while error is not None and not (isinstance(error, OSError) and error.errno in FULL):
         error = error.__cause__ or error.__context__
     return error
@@ -85,33 +85,33 @@ def _count_bytes(value: object) -> int:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
+    """Remove the unfinished files of a killed process."""
     for path in folder.glob(f".*{UNFINISHED}"):
         path.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> Any:
-    """Read such a file; only tensors and plain data are unpickled, and the tensors are on the CPU.
+    """Read a file of tensors and plain data; nothing else is unpickled, and the tensors are on the CPU.
 
     Raises:
         TensorFileError: it holds something else, is damaged, or asks for more memory than it has bytes.
         OSError: it cannot be opened.
     """
-    with path.open("rb"):  # that it is missing or forbidden is the system's to say
+    with path.open("rb"):  # raises the system's own error if the file is missing or forbidden
         pass
     try:
         _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except TensorFileError:
         raise
-    except Exception as error:  # torch raises whatever a damaged pickle leads to: KeyError, AttributeError, ...
+    except Exception as error:  # a damaged pickle can raise any error: KeyError, AttributeError, ...
         raise TensorFileError(make_printable(str(error).partition("\n")[0] or type(error).__name__)) from error
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive whose parts are larger than the file: torch packs nothing, and would unpack without limit."""
+    """Refuse an archive with parts larger than the file: torch never compresses, but decompresses without limit."""
     if not zipfile.is_zipfile(path):
-        return  # the format before 2020, which published weights have; it holds its bytes one after another
+        return  # the format before 2020, which published weights have: it is never compressed
     with zipfile.ZipFile(path) as archive:
         claimed, there = sum(part.file_size for part in archive.infolist()), path.stat().st_size
     if claimed > there:
@@ -126,7 +126,7 @@ def check_plain(value: object, *, where: str) -> None:
         where: its name, for the error.
 
     Raises:
-        TypeError: names the first other value; or there are too many, or they lie too deep.
+        TypeError: a value is not plain data (the first such value is named), or there are too many values or levels.
     """
     waiting, seen = [(where, value, 0)], 0
     while waiting:
@@ -142,14 +142,14 @@ def check_plain(value: object, *, where: str) -> None:
         else:
             what = make_printable(f"{name} ({found!r}) is {type(found).__name__}")
             raise TypeError(f"{what}: a checkpoint holds tensors and plain data only")
-        # The same list may be there many times, so that a small file names more values than fit in memory.
+        # A small file can refer to one list many times, and so describe more values than fit in memory.
         if seen + len(waiting) + len(inner) > MOST_VALUES or depth >= DEEPEST:
             raise TypeError(f"{where} holds more than {MOST_VALUES} values, or more than {DEEPEST} levels of them")
         waiting += reversed(inner)
 
 
 def make_printable(text: str) -> str:
-    """Cut a text from elsewhere to a sentence's length, without what would move a terminal's cursor."""
+    """Shorten an untrusted text to 200 letters, with "?" for each letter that could move a terminal's cursor."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text[: LONGEST_REASON + 1])
     return shown if len(text) <= LONGEST_REASON else f"{shown[:LONGEST_REASON]} ..."
 

@@ -1,4 +1,4 @@
-"""Networks as installed code: `package.module:callable`, called once with the device, gives the network."""
+"""Networks as installed code: `package.module:callable` is called once with the device and returns the network."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,7 @@ from models.features.network import ModelError, Network
 
 
 def split_entry_point(text: str) -> tuple[str, str]:
-    """Give module and callable of `package.module:callable`.
+    """Split `package.module:callable` into module and callable.
 
     Raises:
         ModelError: it is written in another way.
@@ -21,7 +21,7 @@ def split_entry_point(text: str) -> tuple[str, str]:
 
 
 def find_source(text: str) -> Path:
-    """Find the file of the module, which is not imported; the packages above it are.
+    """Find the module's file. The module is not imported, but the packages that contain it are.
 
     Raises:
         ModelError: there is no such module.
@@ -40,7 +40,7 @@ def load_entry_point(text: str, *, device: str) -> Network:
     """Import the module and call its callable with the device, "cpu" or "cuda".
 
     Raises:
-        ModelError: there is none, or it gives nothing that can be called. What it raises itself is passed on.
+        ModelError: there is no such callable, or it does not return a callable. Its own errors are passed on.
     """
     module, name = split_entry_point(text)
     find_source(text)

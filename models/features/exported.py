@@ -1,8 +1,8 @@
 """Networks as torch.export files (.pt2).
 
-Loading one can run code (torch 2.13): weights may be pickles, which torch.export.load opens without restriction,
-and sizes in the graph are evaluated by sympy. So its user has to name the file's digest, and a file with a pickle is
-refused even then.
+Loading such a file can run code (torch 2.13): weights may be pickles, which torch.export.load opens without
+restriction, and sympy evaluates the sizes in the graph. So the user has to name the file's digest, and even then a file
+with a pickle is refused.
 """
 
 import io
@@ -20,7 +20,7 @@ _PICKLED = ("custom_obj", "opaque_obj")
 
 
 def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
-    """Make a network of a .pt2 file's bytes, which the caller has compared with the digest that its user trusts.
+    """Load a network from a .pt2 file's bytes. The caller has compared them with the digest that the user trusts.
 
     Args:
         data: the file's content.
@@ -28,12 +28,12 @@ def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
         precision: of products and convolutions (autocast).
 
     Raises:
-        ModelError: it holds a pickle, or is no network of one input.
+        ModelError: the file holds a pickle, or torch cannot load it.
     """
     check_archive(data)
     try:
         module = torch.export.load(io.BytesIO(data)).module().to(device)
-    except Exception as error:  # whatever a damaged graph leads to
+    except Exception as error:  # a damaged graph can raise any error
         raise ModelError(f"torch cannot load it: {first_line(error)}") from error
 
     def run(batch: np.ndarray) -> np.ndarray:
@@ -53,10 +53,10 @@ def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
 
 
 def check_archive(data: bytes) -> None:
-    """Refuse a file that is none of torch.export's, or that torch would unpickle something of.
+    """Refuse a file that torch.export did not write, or from which torch would unpickle something.
 
     Raises:
-        ModelError: says what it is or holds.
+        ModelError: says what the file is or holds.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

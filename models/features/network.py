@@ -1,15 +1,15 @@
-"""What a network of somebody else's is to us, and what is looked at before it is trusted with hours of work."""
+"""A user's own network: how it is called, and the checks that it passes before it runs for hours."""
 
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-#: (B, ...) float32 in; (B, ...) out, or for sound that is taken whole (1, N) in and (T, D) or (1, T, D) out.
+#: Takes (B, ...) float32 and gives (B, ...); for a whole sound, takes (1, N) and gives (T, D) or (1, T, D).
 Network = Callable[[np.ndarray], np.ndarray]
 Precision = Literal["float32", "bfloat16"]
 
-# Rows computed in other company may differ by rounding alone.
+# Largest difference by rounding, relative to the largest number, between the rows of one input in two batches.
 _SAME_ROW = 1e-3
 
 
@@ -21,14 +21,14 @@ def compute_rows(network: Network, inputs: np.ndarray) -> np.ndarray:
     """Compute a row for each input.
 
     Args:
-        network: anybody's.
+        network: the user's.
         inputs: (B, ...) float32.
 
     Returns:
-        (B, D) float32; what has more dimensions is flattened.
+        (B, D) float32; an output with more dimensions is flattened.
 
     Raises:
-        ModelError: it gives something else.
+        ModelError: the network's output has another shape or type.
     """
     given = _as_numbers(network(inputs))
     if given.ndim < 2 or len(given) != len(inputs) or given.size == 0:
@@ -47,15 +47,15 @@ def compute_sequence(network: Network, sound: np.ndarray) -> np.ndarray:
 
 
 def measure_width(compute: Callable[[np.ndarray], np.ndarray], made: np.ndarray, *, are_rows: bool) -> int:
-    """Try a network on one made input, and say how many numbers its rows have.
+    """Try a network on made inputs, and return how many numbers its rows have.
 
     Args:
-        compute: gives the rows of inputs.
+        compute: returns the rows of inputs.
         made: the inputs.
-        are_rows: whether each input has a row of its own, which must not depend on the others.
+        are_rows: True if each input has its own row, which must not depend on the other inputs.
 
     Raises:
-        ModelError: what it gives has another shape, is not finite, differs from call to call, or mixes its inputs.
+        ModelError: the output has another shape, is not finite, differs from call to call, or mixes the inputs.
     """
     first, again = compute(made), compute(made)
     if not len(first):
@@ -81,5 +81,5 @@ def _as_numbers(given: object) -> np.ndarray:
 
 
 def first_line(error: Exception) -> str:
-    """Give the beginning of what an error says."""
+    """Return the first line of an error's message, of at most 300 letters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -7,26 +7,26 @@ import numpy as np
 from models.features.network import ModelError, Network, first_line
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-# Of a GPU's: TF32 would round factors to 10 bits, and algorithms chosen by their speed differ from run to run.
+# Options for a GPU: TF32 would round factors to 10 bits, and algorithms chosen by their speed differ from run to run.
 _CUDA = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"})
 _CPU = "CPUExecutionProvider"
-# Weights in files of their own would be looked for in the current folder: no file can be in this one.
+# ONNX Runtime would look for weights in separate files in the current folder; in this folder no file can exist.
 _FOLDER_OF_WEIGHTS = ("session.model_external_initializers_file_folder_path", "/dev/null/none")
 
 
 def load_onnx(data: bytes, *, device: str, threads: int) -> Network:
-    """Make a network of an ONNX file's bytes.
+    """Load a network from an ONNX file's bytes.
 
-    The bytes, and not the file's name, so that what is run is what was digested, and no other file is looked for: one
-    whose weights lie beside it is refused.
+    It takes the bytes, not the file's name, so that exactly the digested bytes are run. A file whose weights are in a
+    separate file is refused.
 
     Args:
         data: the file's content.
         device: "cpu" or "cuda".
-        threads: of each operation on a CPU.
+        threads: number of threads for each operation on a CPU.
 
     Raises:
-        ModelError: ONNX Runtime is not installed or has no CUDA, or the file is no network of one input.
+        ModelError: ONNX Runtime is not installed or has no CUDA, or the file is not a network with one input.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         raise ModelError("it needs the package onnxruntime: pip install -e '.[onnx]' (on a GPU: onnxruntime-gpu)")
@@ -41,7 +41,7 @@ def load_onnx(data: bytes, *, device: str, threads: int) -> Network:
     options.use_deterministic_compute = True
     try:
         session = onnxruntime.InferenceSession(data, options, providers=[_CUDA, _CPU] if device == "cuda" else [_CPU])
-    except Exception as error:  # its errors share no base of their own
+    except Exception as error:  # ONNX Runtime's errors have no common base class
         if "external data" in str(error).lower():
             raise ModelError("its weights are in a separate file, which is not read; save it as one file") from error
         raise ModelError(f"onnxruntime cannot load it: {first_line(error)}") from error

@@ -1,6 +1,7 @@
-"""Speech in a sound that comes in blocks, by the network of voice_activity.py.
+"""Speech in a sound that arrives in blocks, by the network of voice_activity.py.
 
-Whoever declares `model = voice_activity` has the digest of that file in the fingerprint: this is a file of its own.
+This is a separate file, because the digest of voice_activity.py is part of the fingerprints of features with
+`model = voice_activity`: any change to that file computes them again.
 """
 
 import functools
@@ -14,7 +15,7 @@ from models.features.network import ModelError
 from models.features.voice_activity import CONTEXT, FRAME, find_model
 
 _STATE = (1, 1, 128)
-# Rows at a call: 16 s.
+# Rows per call of the network: 16 s.
 _MOST_ROWS = 512
 
 
@@ -22,7 +23,7 @@ def find_speech_network() -> Path:
     """Find the network's file.
 
     Raises:
-        ModelError: it is not installed, or what runs it is not.
+        ModelError: silero-vad or onnxruntime is not installed.
     """
     path = find_model()
     if importlib.util.find_spec("onnxruntime") is None:
@@ -31,29 +32,29 @@ def find_speech_network() -> Path:
 
 
 class SpeechListener:
-    """Hears a sound in blocks of any length, and tells of each 32 ms how likely it is speech.
+    """Takes a sound in blocks of any length, and gives the probability of speech for each 32 ms.
 
-    What it holds does not grow with the sound, but for a number each 32 ms.
+    Its memory grows by one number for each 32 ms of sound.
     """
 
     def __init__(self) -> None:
         """Load the network.
 
         Raises:
-            ModelError: a package that it needs is not installed.
+            ModelError: silero-vad or onnxruntime is not installed.
         """
         self._session = _open_session()
         self._state = [np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)]
-        #: The last samples that were heard, and those that are not a whole row yet.
+        #: The last samples of the former row (its context), then the samples that do not fill a row yet.
         self._waiting = np.zeros(CONTEXT, np.float32)
         self._heard = [np.zeros(0, np.float32)]
 
     def hear(self, samples: np.ndarray) -> None:
-        """Hear the next samples, (N,) float32 at 16 kHz."""
+        """Take the next samples, (N,) float32 at 16 kHz."""
         there = np.concatenate([self._waiting, samples])
         count = (len(there) - CONTEXT) // FRAME
         if count:
-            # A row is heard behind the end of the one before.
+            # Each piece is a row, with the end of the former row before it.
             pieces = np.lib.stride_tricks.sliding_window_view(there, CONTEXT + FRAME)[::FRAME]
             for start in range(0, count, _MOST_ROWS):
                 inputs = {"input": pieces[start : start + _MOST_ROWS], "h": self._state[0], "c": self._state[1]}
@@ -62,7 +63,7 @@ class SpeechListener:
         self._waiting = there[count * FRAME :]
 
     def finish(self) -> np.ndarray:
-        """Give what was heard, (T,): the probability of speech in each 32 ms; the last is filled up with zeros."""
+        """Return the probability of speech in each 32 ms, (T,); the last samples are padded with zeros."""
         rest = len(self._waiting) - CONTEXT
         if rest:
             self.hear(np.zeros(FRAME - rest, np.float32))

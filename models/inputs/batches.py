@@ -1,8 +1,8 @@
-"""From utterances to a network's input: first integers are drawn, then rows gathered, then moved and normalised.
+"""From utterances to a network's input, in three steps: draw integers, gather rows, prepare (move and normalise) them.
 
-The three steps are apart so that each can be tested alone: drawing costs next to nothing and is done for a whole epoch
-at once, gathering happens ahead of time on the host or from tensors on the device (models/inputs/feeding.py), and
-preparing happens on the device.
+The steps are separate, so that each can be tested alone. Drawing is cheap, and is done for a whole epoch at once.
+Gathering happens ahead of time on the host, or from tensors on the device (models/inputs/feeding.py). Preparing happens
+on the device.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from models.sphereface.network import normalise_crops
 
 @dataclass(frozen=True)
 class Draw:
-    """Which rows of which utterances are looked at, and how they are altered; integers only.
+    """Which rows of which utterances the network gets, and how they are altered; integers only.
 
     Attributes:
         members: (B,) positions in the split.
         map_starts: (B, N_A) the maps' first STFT frames.
         frames: (B, N_V) rows of the faces.
-        mirrored: (B,) bool, whose crops are mirrored.
+        mirrored: (B,) bool, True if the utterance's crops are mirrored.
         masks: (B, N_A, 4) first frequency, number of frequencies, first frame, number of frames set to zero.
     """
 
@@ -40,7 +40,7 @@ class Draw:
     masks: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Draw":
-        """Give the draw of some of its utterances."""
+        """Return the draw of some of these utterances."""
         return Draw(*(getattr(self, name)[rows] for name in Draw.__dataclass_fields__))
 
 
@@ -49,8 +49,8 @@ class Gathered:
     """The rows themselves, as stored.
 
     Attributes:
-        maps: (M, 300, 257, 2) float32, or (M, R, D) of another feature, zeros behind each map's end; equal maps of an
-            utterance are there once.
+        maps: (M, 300, 257, 2) float32, or (M, R, D) of another feature, with zeros after each map's end. Equal maps of
+            an utterance are held once.
         map_lengths: (M,) int64 real frames of each.
         map_index: (B, N_A) int64, each utterance's maps among the M.
         masks: (M, 4) int64, as in `Draw`; empty where the plan masks nothing.
@@ -66,19 +66,19 @@ class Gathered:
     mirrored: torch.Tensor
 
     def pin(self) -> "Gathered":
-        """Copy into memory from which a GPU reads by itself, while the processor goes on."""
+        """Copy into pinned memory, from which a GPU can read while the processor continues."""
         return replace(self, **{name: getattr(self, name).pin_memory() for name in Gathered.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The different maps of a draw.
+    """The distinct maps of a draw.
 
     Attributes:
-        owners: (M,) the member each belongs to.
+        owners: (M,) the member that each belongs to.
         starts: (M,) first STFT frames.
         index: (B, N_A) each utterance's maps among the M.
-        masks: (M, 4), or (0, 4) where the plan masks nothing; maps that are there once are masked once.
+        masks: (M, 4), or (0, 4) where the plan masks nothing; a map that is held once has one mask.
     """
 
     owners: np.ndarray
@@ -88,13 +88,13 @@ class Maps:
 
 
 def draw_rows(clips: Clips, members: np.ndarray, plan: InputPlan, rng: np.random.Generator | None) -> Draw:
-    """Draw the rows of utterances: of a batch, or of a whole epoch to `take` batches from.
+    """Draw the rows of a batch's utterances, or of a whole epoch's (`Draw.take` then gives each batch).
 
     Args:
         clips: the split.
-        members: (B,) positions of utterances that the plan can see.
+        members: (B,) positions of utterances that have what the plan needs.
         plan: what the network looks at.
-        rng: random sampling; None for evaluation's, which alters nothing either.
+        rng: for random sampling and alterations; None for evaluation, whose sampling is fixed and alters nothing.
     """
     starts = np.zeros((len(members), plan.num_maps), dtype=np.int64)
     frames = np.zeros((len(members), plan.num_frames), dtype=np.int64)
@@ -122,10 +122,10 @@ def draw_rows(clips: Clips, members: np.ndarray, plan: InputPlan, rng: np.random
 
 
 def merge_maps(draw: Draw, plan: InputPlan) -> Maps:
-    """Find the different maps of a draw: those of a short utterance are all the same, and computed once."""
+    """Find the distinct maps of a draw: the maps of a short utterance are all equal, and are computed once."""
     rows = np.repeat(np.arange(len(draw.members)), plan.num_maps)
     starts = draw.map_starts.ravel()
-    # One number for both: STFT frames of an utterance are fewer than 2**32 (a year and more).
+    # Utterance and start in one number: an utterance has fewer than 2**32 STFT frames (more than a year).
     _, first, inverse = np.unique(rows << 32 | starts, return_index=True, return_inverse=True)
     masked = plan.mask_frequencies or plan.mask_frames
     return Maps(
@@ -137,7 +137,7 @@ def merge_maps(draw: Draw, plan: InputPlan) -> Maps:
 
 
 def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
-    """Copy the drawn rows out of the split's arrays; the only place where they are read."""
+    """Copy the drawn rows out of the split's arrays."""
     maps = merge_maps(draw, plan)
     values = torch.zeros((len(maps.owners), plan.map_rows, *clips.shape_of("stft")))
     lengths = np.zeros(len(maps.owners), dtype=np.int64)
@@ -163,7 +163,7 @@ def gather_rows(clips: Clips, draw: Draw, plan: InputPlan) -> Gathered:
 
 
 def release_pages(arrays: Sequence[Any], members: np.ndarray) -> None:
-    """Let what was read of mapped files leave memory: it has been copied, and a split may be larger than memory."""
+    """Free the memory of the mapped pages that were read: they are copied, and a split may be larger than memory."""
     for member in np.unique(members).tolist():
         release = getattr(arrays[member], "release_pages", None)
         if release is not None:
@@ -198,11 +198,11 @@ def prepare_inputs(gathered: Gathered, plan: InputPlan, device: str) -> tuple[to
 def mask_maps(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Set one band of frequencies and one of frames to zero in each map (SpecAugment, Park et al. 2019).
 
-    A normalised map has mean 0, so this is the paper's variant that fills in the mean. Differences from it: real and
-    imaginary parts are masked rather than a log mel spectrogram, nothing is warped, one mask of each kind.
+    A normalised map has mean 0, so this is the variant of Park et al. that fills in the mean. Differences from it: maps
+    of the STFT are masked instead of a log mel spectrogram, nothing is warped, and there is one mask of each kind.
 
     Args:
-        maps: (M, 2, 257, 300), normalised.
+        maps: (M, C, 257, 300), normalised.
         masks: (M, 4) first frequency, number of frequencies, first frame, number of frames.
     """
     kept = []
@@ -213,5 +213,5 @@ def mask_maps(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def _rows(array: np.ndarray | None) -> np.ndarray:
-    assert array is not None, "only utterances that the plan can see are drawn"
+    assert array is not None, "only utterances that have what the plan needs are drawn"
     return array

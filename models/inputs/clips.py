@@ -1,4 +1,4 @@
-"""What the networks are given of a split: names, labels, and views of the features, memory-mapped or not."""
+"""A split as the networks get it: names, labels, and arrays of features, memory-mapped or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from models.paper import (
 )
 
 FEATURES = {
-    "stft": ((NUM_FREQUENCIES, NUM_PARTS), np.float32),  # of another feature of sound (D,)
-    "embeddings": ((FEATURE_SIZE,), np.float32),  # of another feature as many as it has
+    "stft": ((NUM_FREQUENCIES, NUM_PARTS), np.float32),  # (D,) for another feature of sound
+    "embeddings": ((FEATURE_SIZE,), np.float32),  # (D,) for other features of faces
     "crops": ((CROP_HEIGHT, CROP_WIDTH, 3), np.uint8),
 }
 
 
 @dataclass(frozen=True)
 class Clips:
-    """The utterances of one split. The arrays are only read, and stay where they are.
+    """The utterances of one split. The arrays are neither changed nor copied.
 
     Attributes:
         names: U names, "video/utterance".
         labels: (U, 2) arousal and valence in [-1, 1], NaN where an utterance has none; None for a split without labels.
-        stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound. Of another
-            feature of sound they are (R, D), all of one width.
-        embeddings: U arrays (F, 512) float32; None (or no rows) where it has no face. Of other features than
-            SphereFace's they are (F, D), all of one width.
-        crops: U arrays (F, 112, 96, 3) uint8 BGR; None (or no rows) where it has no face. For `finetune`.
-        hop_seconds: from a row of sound to the next.
+        stft: U arrays (T, 257, 2) float32, time first; None (or no frames) where the utterance has no sound. Arrays of
+            another feature of sound are (R, D), with one D for all.
+        embeddings: U arrays (F, 512) float32; None (or no rows) where the utterance has no face. Arrays of other
+            features than SphereFace's are (F, D), with one D for all.
+        crops: U arrays (F, 112, 96, 3) uint8 BGR; None (or no rows) where the utterance has no face. For `finetune`.
+        hop_seconds: time from one row of sound to the next.
     """
 
     names: Sequence[str]
@@ -91,7 +91,7 @@ class Clips:
 
 
 def measure_embeddings(embeddings: Sequence[np.ndarray | None]) -> tuple[np.ndarray, float]:
-    """Measure how embeddings are distributed over all faces of a split.
+    """Measure the mean and the spread of the embeddings of all faces of a split.
 
     Args:
         embeddings: as in `Clips`.

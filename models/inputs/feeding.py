@@ -1,4 +1,4 @@
-"""Rows on their way to a network: from memory-mapped arrays ahead of time, or from tensors on the device."""
+"""Reading of a network's rows: from memory-mapped arrays ahead of their use, or from tensors on the device."""
 
 import time
 from collections import deque
@@ -13,9 +13,9 @@ from models.inputs.batches import Draw, Gathered, gather_rows, merge_maps
 from models.inputs.clips import FEATURES, Clips, count_rows
 from models.inputs.plan import InputPlan
 
-#: Batches gathered ahead of the one at work.
+#: Batches gathered ahead of the one in use.
 DEPTH = 3
-#: Of a GPU's free memory, what a split may take; the rest is for the network.
+#: Share of a GPU's free memory that a split may take; the rest is for the network.
 LARGEST_SHARE = 0.4
 
 
@@ -27,7 +27,7 @@ class Source(Protocol):
 
 
 class HostRows:
-    """A split's arrays where they are, on the disk or in memory.
+    """Gives rows of a split from its arrays on the disk or in memory.
 
     Args:
         clips: the split.
@@ -42,12 +42,12 @@ class HostRows:
 
 
 class DeviceRows:
-    """A split's arrays end to end in one tensor each on the device, from which a batch takes microseconds.
+    """Gives rows of a split that was copied to the device, one tensor for each kind; a batch takes microseconds.
 
     Args:
         clips: the split.
-        plan: only what it looks at is copied.
-        device: where to.
+        plan: only the kinds that it looks at are copied.
+        device: to copy to.
     """
 
     def __init__(self, clips: Clips, plan: InputPlan, device: str) -> None:
@@ -70,7 +70,7 @@ class DeviceRows:
             self._rows[name], self._offsets[name] = rows, ends - count_rows(arrays)
 
     def gather(self, draw: Draw, plan: InputPlan) -> Gathered:
-        """Take the drawn rows; equal to those of `HostRows` to the bit."""
+        """Return the drawn rows: the same bits as from `HostRows`."""
         maps = merge_maps(draw, plan)
         empty = torch.zeros((0, plan.map_rows, *FEATURES["stft"][0]), device=self._device)
         lengths = np.minimum(self._stft_lengths[maps.owners] - maps.starts, plan.map_rows)
@@ -91,7 +91,7 @@ class DeviceRows:
         first = self._send(self._offsets["stft"][owners] + starts)[:, None]  # (M, 1)
         frames = torch.arange(longest, device=self._device)
         is_real = frames < self._send(lengths)[:, None]  # (M, 300)
-        # Behind a map's end its first frame is taken again, and set to zero.
+        # After a map's end, its first frame is read again and multiplied by zero.
         rows = self._rows["stft"][first + frames * is_real]  # (M, 300, 257, 2)
         return rows * is_real.reshape(*is_real.shape, *[1] * (rows.dim() - 2))
 
@@ -100,12 +100,12 @@ class DeviceRows:
 
 
 def choose_source(clips: Clips, plan: InputPlan, device: str) -> Source:
-    """Keep a split on the GPU where it fits into `LARGEST_SHARE` of its free memory; otherwise leave it where it is."""
+    """Copy a split to a GPU if it fits into `LARGEST_SHARE` of the free memory; otherwise leave it where it is."""
     if torch.device(device).type != "cuda":
         return HostRows(clips)
     names = (["stft"] if plan.num_maps else []) + ([plan.faces] if plan.num_frames else [])
     arrays = [array for name in names for array in getattr(clips, name) if array is not None]
-    # Crops kept as JPEG would all be decoded at once.
+    # Only arrays of NumPy are copied: crops stored as JPEG would all be decoded at once.
     fits = sum(getattr(array, "nbytes", 0) for array in arrays) <= LARGEST_SHARE * torch.cuda.mem_get_info(device)[0]
     if arrays and fits and all(isinstance(array, np.ndarray) for array in arrays):
         return DeviceRows(clips, plan, device)
@@ -118,10 +118,10 @@ class Feed:
     Args:
         source: of the split.
         plan: what the network looks at.
-        device: where the batches will go.
+        device: that will use the batches.
 
     Attributes:
-        wait_seconds: how long its user has waited for it so far.
+        wait_seconds: time that the caller has waited for batches so far.
     """
 
     def __init__(self, source: Source, plan: InputPlan, device: str) -> None:

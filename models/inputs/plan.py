@@ -1,4 +1,4 @@
-"""What a network looks at in an utterance; without torch, since settings are checked against it."""
+"""What a network looks at in an utterance. Without torch: the checks of settings need it before torch is imported."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,30 +9,30 @@ from models.choices import CHANNEL_ORDERS, FACE_INPUTS, SOUNDS, ChannelOrder, Fa
 from models.inputs.clips import Clips, count_rows
 from models.paper import MAP_FRAMES, NUM_FREQUENCIES, SAMPLE_RATE
 
-#: Of an utterance: 3072 s of sound, and more faces than VNet could learn from.
+#: Limits for one utterance: 3072 s of sound, and more faces than VNet could learn from.
 MOST_MAPS, MOST_FRAMES = 1024, 4096
-#: Of a map: 3 s of rows of a feature of sound, at a row each sample.
+#: Limit for one map: 3 s of a feature of sound with a row for every sample.
 MOST_ROWS = 3 * SAMPLE_RATE
-#: What came after checkpoints had been made without it, and what it then was.
+#: Fields that were added after checkpoints had been made without them, and the values that hold for those checkpoints.
 _LATER = {"sound": "stft", "map_rows": MAP_FRAMES, "ordered_starts": False}
 
 
 @dataclass(frozen=True)
 class InputPlan:
-    """What a network looks at in an utterance. From `random_starts` to `mirror` it matters in training only.
+    """What a network looks at in an utterance. The fields on starts, masks and mirroring matter in training only.
 
     Attributes:
         num_maps: STFT maps per utterance; 0 for a network without sound.
         num_frames: faces per utterance; 0 for a network without picture.
-        faces: which of the two the faces are.
+        faces: "embeddings" or "crops".
         channel_order: of crops.
-        random_starts: draw the maps' starts; otherwise they are evaluation's.
+        random_starts: draw the maps' starts at random; otherwise training has the starts of evaluation.
         mask_frequencies: widest band of frequencies set to zero in each map (see `mask_maps`); 0 for none.
-        mask_frames: most STFT frames in a row set to zero in each map; 0 for none.
-        mirror: mirror the crops of every second utterance, drawn at random.
-        sound: what the maps hold (see `normalise_maps`); "rows" for those of another feature than the transform.
-        map_rows: how many STFT frames, or rows of that feature, 3 s are.
-        ordered_starts: in training, draw each map from a part of its own of the utterance.
+        mask_frames: largest number of consecutive STFT frames set to zero in each map; 0 for none.
+        mirror: mirror the crops of about half of the utterances, drawn at random.
+        sound: content of the maps (see `normalise_maps`); "rows" for the rows of another feature than the transform.
+        map_rows: number of STFT frames, or of rows of that feature, in 3 s.
+        ordered_starts: divide the utterance into as many parts as maps, and draw one map from each part.
     """
 
     num_maps: int
@@ -48,7 +48,7 @@ class InputPlan:
     ordered_starts: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no network looks at; a plan may come out of any file.
+        """Refuse values that no network can have: a plan may be read from a file that anyone made.
 
         Raises:
             ValueError: names the value and what it may be.
@@ -77,12 +77,12 @@ class InputPlan:
                 raise ValueError(f"{name} ({value!r}) must be one of {', '.join(map(str, choices))}")
 
     def describe(self) -> dict[str, Any]:
-        """Give it as plain data; what came later is left out where it is as it always was."""
+        """Return the plan as plain data, without the later fields whose value is that of before."""
         silent = {name for name, usual in _LATER.items() if getattr(self, name) == usual}
         return {name: value for name, value in asdict(self).items() if name not in silent}
 
     def find_visible(self, clips: Clips) -> np.ndarray:
-        """Tell which utterances have all that the network looks at: (U,) bool."""
+        """Tell which utterances have everything that the network looks at: (U,) bool."""
         visible = np.ones(len(clips), dtype=bool)
         if self.num_maps:
             visible &= count_rows(clips.stft) > 0

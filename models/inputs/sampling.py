@@ -1,7 +1,7 @@
 """Which frames and which STFT maps a network sees of an utterance: integers only, no data.
 
-Random in training, each segment's centre in evaluation (the published notebooks draw at random there too, so that
-their validation scores scatter from run to run).
+They are random in training, and each segment's centre in evaluation. (The published notebooks draw at random in
+evaluation too, so their validation scores vary from run to run.)
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from models.paper import MAP_FRAMES
 def draw_frames(num_frames: int | np.ndarray, num_segments: int, rng: np.random.Generator | None) -> np.ndarray:
     """Choose one frame from each of `num_segments` segments of a clip, or of many (TSN sampling, III-B).
 
-    With more frames than segments, segment i is [i * L, (i + 1) * L) with L = floor(num_frames / num_segments), so the
-    rest of the division, at the clip's end, is never taken (as in the notebooks). With at most as many frames as
-    segments, frame floor(n / (2 N) + i n / N) is taken, random or not.
+    With more frames than segments, segment i is [i * L, (i + 1) * L) with L = floor(num_frames / num_segments). The
+    frames that remain at the clip's end are never taken (as in the notebooks). With at most as many frames as segments,
+    frame floor(n / (2 N) + i n / N) is taken, random or not.
 
     Args:
         num_frames: n, how many faces the clip has, >= 1; or (B,) of them.
@@ -36,7 +36,7 @@ def draw_frames(num_frames: int | np.ndarray, num_segments: int, rng: np.random.
     _check_counts(num_frames=num_frames, num_segments=num_segments)
     counts = np.asarray(num_frames, dtype=np.int64)[..., None]  # (..., 1)
     segments = np.arange(num_segments, dtype=np.int64)
-    # A clip with fewer frames than segments has length 0 here, and the other formula.
+    # A clip with fewer frames than segments would have length 0; `spread` is its formula.
     lengths = np.broadcast_to(np.maximum(counts // num_segments, 1), (*counts.shape[:-1], num_segments))
     offsets = lengths // 2 if rng is None else rng.integers(lengths)
     spread = (2 * segments + 1) * counts // (2 * num_segments)
@@ -63,7 +63,7 @@ def draw_map_starts(
             evenly: the centres of N_A equal parts of that range.
         map_frames: length of a map.
         ordered: draw one start from each of N_A segments of 0..T - map_frames, as `draw_frames` draws frames (the
-            notebooks' way for Joint); says nothing where rng is None.
+            notebooks' way for Joint); without effect where rng is None.
 
     Returns:
         (N_A,) or (B, N_A) int64 in [0, max(T - map_frames, 0)]; ascending where rng is None.
@@ -87,7 +87,7 @@ def draw_map_starts(
 def split_batches(num_members: int, batch_size: int, rng: np.random.Generator | None) -> list[np.ndarray]:
     """Split 0..num_members-1 into batches whose sizes differ by at most one.
 
-    Even sizes instead of a small rest: a CCC over the one utterance left over would be undefined, and over two it is
+    The sizes are even, so there is no small last batch: a CCC over one utterance is undefined, and over two it is
     mostly noise. OMG's 2442 utterances make 407 batches of 6 either way.
 
     Args:

@@ -20,9 +20,9 @@ _BLOCK_ROWS = 512
 def compute_pyramid_scales(height: int, width: int, *, smallest_face_px: float, factor: float) -> list[float]:
     """Return the scales at which P-Net's window covers faces from the smallest up to the whole image.
 
-    The published package counts its levels without regard to the smallest face, so that from
-    about 26 px on it asks for levels smaller than the window, fails inside and reports no face at all. Here levels end
-    where the shorter side falls below the window; at 20 px the two give the same levels.
+    The published package counts its levels without regard to the smallest face. From about 26 px on, it therefore asks
+    for levels smaller than the window, fails inside and reports no face at all. Here the levels end when the shorter
+    side becomes smaller than the window; at 20 px the two give the same levels.
 
     Returns:
         Descending scales, the first 12 / smallest_face_px; empty for an image smaller than that face.
@@ -54,7 +54,7 @@ def compute_proposals(rows: np.ndarray, columns: np.ndarray, corrections: np.nda
 
 
 def correct_boxes(boxes: np.ndarray, corrections: np.ndarray) -> np.ndarray:
-    """Move the sides of boxes by R- or O-Net's corrections, in units of the box with both of its ends counted."""
+    """Move the sides of boxes by R- or O-Net's corrections, in units of the box's sides plus one pixel."""
     sides = boxes[:, 2:] - boxes[:, :2] + 1.0  # (N, 2)
     return boxes + corrections * np.concatenate([sides, sides], axis=1)
 
@@ -70,7 +70,7 @@ def place_landmarks(boxes: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 def make_square(boxes: np.ndarray) -> np.ndarray:
-    """Return boxes of the same centre whose sides are the longer one."""
+    """Return square boxes with the same centres, as large as the longer sides."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2.0
     half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2.0
     return np.concatenate([centre - half, centre + half], axis=1)
@@ -79,7 +79,7 @@ def make_square(boxes: np.ndarray) -> np.ndarray:
 def compute_overlaps(
     boxes: np.ndarray, others: np.ndarray, *, kind: Literal["union", "smaller"] = "union"
 ) -> np.ndarray:
-    """Return the intersections (N, M) of boxes (N, 4) and others (M, 4), over the union or the smaller of each two."""
+    """Return the overlaps (N, M) of boxes (N, 4) and others (M, 4): intersection over union or over the smaller box."""
     corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
     opposite = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     intersection = np.prod(np.maximum(opposite - corner, 0.0), axis=2)  # (N, M)
@@ -90,7 +90,7 @@ def compute_overlaps(
 
 
 def compute_overlap(box: Sequence[float], other: Sequence[float]) -> float:
-    """Return the intersection over the union of two boxes: what `compute_overlaps` does for many, without its calls."""
+    """Return the intersection over the union of two boxes: faster than `compute_overlaps` for one pair."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     intersection = max(width, 0.0) * max(height, 0.0)
@@ -119,10 +119,10 @@ def suppress_overlaps(
 
 
 def sample_windows(image: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarray:
-    """Sample the image bilinearly on a grid of side x side points in each box; what lies outside is mid-grey.
+    """Sample the image bilinearly on a grid of side x side points in each box; points outside of it are mid-grey.
 
-    The grid's outer points lie on the box's sides; coordinates are scaled by (length - 1) / length, as the published
-    package does. There is no smoothing when a box is larger than the window.
+    The grid's outer points lie on the box's sides. Coordinates are scaled by (length - 1) / length, as the published
+    package does. A box that is larger than the window is not smoothed.
 
     Args:
         image: (H, W, 3) uint8.

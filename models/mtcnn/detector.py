@@ -29,7 +29,7 @@ from models.mtcnn.torch_engine import TorchNetworks
 
 Engine = Literal["kernel", "pytorch"]
 
-# Windows per pass through R- and O-Net: bounds the memory in a crowd, and is what threads take in turns.
+# Windows per pass through R- and O-Net: limits the memory in a crowd, and is the unit of work for threads.
 _BATCH = 64
 
 
@@ -57,22 +57,22 @@ class Mtcnn:
 
     Args:
         networks: from `load_networks`; their channel order is that of the images.
-        smallest_face_px: side of the smallest face to look for, at least 12. The cost of `detect` goes with its inverse
-            square.
-        thresholds: least probability after P-, R- and O-Net, each in [0, 1].
-        pyramid_factor: from one pyramid level to the next, in (0, 1).
+        smallest_face_px: side of the smallest face to look for, at least 12. Half of it makes `detect` four times as
+            expensive.
+        thresholds: smallest probability after P-, R- and O-Net, each in [0, 1].
+        pyramid_factor: size of a pyramid level relative to the one before, in (0, 1).
         device: where the networks run.
-        num_threads: how many levels of the pyramid, and how many batches of windows, are worked on at a time on a CPU,
-            at least 1, each on one thread. The result is the same. The largest level is half of the work of all, so
-            more than two threads bring little.
+        num_threads: number of pyramid levels, or of batches of windows, that are computed at a time on a CPU, each on
+            one thread; at least 1. The result is the same. The largest level is half of all the work, so more than two
+            threads gain little.
         engine: by default the kernel where it runs (`native_engine.is_available`; docs/decisions/013), else PyTorch.
-            Results are the same but for rounding.
+            Results are the same except for rounding.
 
     Attributes:
-        engine: which it is.
+        engine: the engine in use.
 
     Raises:
-        ValueError: an argument outside these limits, or the kernel is asked for where it does not run.
+        ValueError: an argument is outside these limits, or the kernel is asked for where it does not run.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class Mtcnn:
 
         Args:
             image: (H, W, 3) uint8 in the networks' channel order (BGR by default).
-            smallest_face_px: instead of the detector's own, when it is larger.
-            region: (x1, y1, x2, y2) in pixels; faces are looked for in this part of the image alone.
+            smallest_face_px: used instead of the detector's own if it is larger.
+            region: (x1, y1, x2, y2) in pixels; only this part of the image is searched. None for the whole image.
 
         Returns:
             The faces, best first; none for an image smaller than the smallest face.
@@ -146,11 +146,11 @@ class Mtcnn:
         return _finish(Detections(found.boxes[order], found.landmarks[order], found.scores[order]), image)
 
     def refine(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
-        """Look again, with O-Net alone, at given boxes: the step of a tracker.
+        """Correct given boxes with O-Net alone, as a tracker does from frame to frame.
 
         Args:
             image: (H, W, 3) uint8 in the networks' channel order.
-            boxes: (K, 4), for instance where the faces were in the frame before.
+            boxes: (K, 4), for instance the faces of the frame before.
 
         Returns:
             K corrected boxes with landmarks and scores, in the order given, whatever the scores are.

@@ -1,7 +1,7 @@
-"""MTCNN's networks in compiled code (native/): the same numbers as PyTorch's but for rounding.
+"""MTCNN's networks in compiled code (native/): the same numbers as PyTorch's except for rounding.
 
-It wants a processor with AVX-512, or with AVX2 and FMA; without them, or where the module could not be built, PyTorch
-computes. Both kinds give the same bits.
+It needs a processor with AVX-512, or with AVX2 and FMA; both kinds give the same bits. Without them, or if the module
+could not be built, PyTorch is used.
 """
 
 import math
@@ -16,23 +16,24 @@ from models.mtcnn.boxes import ONET_PX, RNET_PX
 from models.mtcnn.networks import MtcnnNetworks, ONet, PNet, RNet
 from models.processor import list_runnable
 
-# As in models/mtcnn/native/mtcnn.h: raised when what the kernel takes or gives changes.
+# As in models/mtcnn/native/mtcnn.h: raised when the kernel's arguments or results change.
 _LAYOUT = 2
 _LANES = 16
 # Outputs of a convolution that the kernel computes at a time, and those of its dense layers.
 _DENSE_OUTPUTS = 128
-# Numbers in a row of the kernel's result: a logit, 4 corrections, 10 landmarks, nothing.
+# Numbers in a row of the kernel's result: a logit, 4 corrections, 10 landmarks, one that is not used.
 _TABLE_COLUMNS = 16
 _CELL_COLUMNS = 5
-# P-Net's cells are chosen by logits a little below the threshold's, and then by their scores, which are rounded.
+# The kernel chooses P-Net's cells by their logits, from slightly below the threshold; their rounded scores then decide.
 _LOGIT_MARGIN = 1e-4
-# Rows: a filter of three numbers as a polynomial, at 0, 1, -1, 2 and infinity, over the product of the differences.
+# Transform of a filter of three numbers, which are a polynomial's coefficients: the polynomial's value at 0, 1, -1, 2
+# and infinity, each divided by the product of that point's differences from the other points.
 _WINOGRAD = torch.tensor(
     [[1 / 2, 0, 0], [-1 / 2, -1 / 2, -1 / 2], [-1 / 6, 1 / 6, -1 / 6], [1 / 6, 1 / 3, 2 / 3], [0, 0, 1]],
     dtype=torch.float64,
 )
 
-# The module's constants for its engines, the fastest first, and what a processor needs for each.
+# The module's constants for its engines, the fastest first, and the instructions that a processor needs for each.
 _ENGINES = (("AVX512", frozenset({"avx512_f", "fma3"})), ("AVX2", frozenset({"avx2", "fma3"})))
 
 Packed = tuple[np.ndarray, ...]
@@ -52,7 +53,7 @@ def is_available() -> bool:
 
 
 class NativeNetworks:
-    """The three networks with their weights as the compiled code reads them; may be used by several threads at a time.
+    """The three networks in compiled code, with their weights packed for it; several threads may use them at a time.
 
     Args:
         networks: on any device; they are copied.
@@ -60,7 +61,7 @@ class NativeNetworks:
 
     Raises:
         RuntimeError: the compiled code is not available.
-        ValueError: it has no such instructions here.
+        ValueError: `instructions` is not one of `list_instructions`.
     """
 
     def __init__(self, networks: MtcnnNetworks, *, instructions: str | None = None) -> None:
@@ -76,7 +77,7 @@ class NativeNetworks:
         self._windows = {RNET_PX: _pack_rnet(networks.rnet), ONET_PX: _pack_onet(networks.onet)}
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """Return an image as `propose` reads it fastest at every level: without gaps."""
+        """Return an image in the form that `propose` reads fastest: contiguous."""
         return np.ascontiguousarray(image)
 
     def judge(self, image: np.ndarray, boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -107,8 +108,8 @@ class NativeNetworks:
             threshold: of the scores, in [0, 1].
 
         Returns:
-            Of the cells with greater scores, in rows: (N, 2) row and column, (N,) scores, (N, 4) corrections; float64
-            but for the first.
+            For the cells with greater scores, row by row: (N, 2) int32 row and column, (N,) float64 scores and (N, 4)
+            float64 corrections.
         """
         width, height = size
         most = ((height - 1) // 2 - 4) * ((width - 1) // 2 - 4)
@@ -124,7 +125,7 @@ class NativeNetworks:
     def suppress(
         self, boxes: np.ndarray, scores: np.ndarray, *, threshold: float, kind: Literal["union", "smaller"] = "union"
     ) -> np.ndarray:
-        """Do what `mtcnn_boxes.suppress_overlaps` does, to the bit."""
+        """Do the same as `boxes.suppress_overlaps`, to the bit."""
         order = np.argsort(-scores, kind="stable")
         kept = np.empty(len(order), dtype=np.bool_)
         ordered = np.ascontiguousarray(boxes[order], dtype=np.float64)
@@ -140,7 +141,7 @@ def _compute_logit(probability: float) -> float:
 
 
 def _compute_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Turn the difference of the two classes' outputs into what their softmax gives for the second, in float32."""
+    """Compute the softmax of the second of two classes from the difference of their outputs; rounded to float32."""
     with np.errstate(over="ignore"):
         probabilities: np.ndarray = 1.0 / (1.0 + np.exp(-logits))
     return probabilities.astype(np.float32).astype(np.float64)
@@ -153,7 +154,7 @@ def _pack_pnet(network: PNet) -> Packed:
         *_pack_convolution(layers[0], layers[1], vectors=1),
         *_pack_convolution(layers[3], layers[4], vectors=1),
         *_pack_tiles(layers[5], layers[6], vectors=2),
-        # Each cell's features are multiplied with a row of these at a time, and few cells with more than the first.
+        # A cell's features are multiplied with one row of these at a time; most cells need only the first row.
         weights.clone(memory_format=torch.contiguous_format).numpy(),
         *_pack(weights.T, biases, torch.ones(len(biases)), block=_LANES)[1:],
     )
@@ -185,7 +186,7 @@ def _pack_onet(network: ONet) -> Packed:
 
 
 def _pack_convolution(convolution: nn.Module, slopes: nn.Module, *, vectors: int) -> Packed:
-    """Pack weights as (blocks, rows, columns, in, outputs of a block), outputs filled up with zeros."""
+    """Pack weights as (blocks, rows, columns, in, outputs of a block), outputs padded with zeros."""
     weight, bias = _read(convolution)
     inputs = weight.permute(2, 3, 1, 0).flatten(0, 2)  # (taps and inputs, out)
     return _pack(inputs, bias, _read_slopes(slopes), block=vectors * _LANES)
@@ -199,7 +200,7 @@ def _pack_tiles(convolution: nn.Module, slopes: nn.Module, *, vectors: int) -> P
 
 
 def _pack_dense(dense: nn.Module, slopes: nn.Module, *, channels: int) -> Packed:
-    """Pack a dense layer whose input, as published, is laid out (W, H, C), for one laid out (H, W, C)."""
+    """Pack a dense layer for inputs in the order (H, W, C); the published weights are for (W, H, C)."""
     weight, bias = _read(dense)
     inputs = weight.reshape(len(weight), 3, 3, channels).transpose(1, 2).flatten(1).T  # (in, out)
     return _pack(inputs, bias, _read_slopes(slopes), block=_DENSE_OUTPUTS)
@@ -211,19 +212,19 @@ def _pack_heads(classes: nn.Module, *others: nn.Module) -> Packed:
 
 
 def _join_heads(classes: nn.Module, *others: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return weights (out, in) and biases (out,) of the last layers; of the two classes only the difference counts."""
+    """Return weights (out, in) and biases (out,) of the last layers; for the two classes, those of their difference."""
     weight, bias = _read(classes)
     read = [(weight[1:] - weight[:1], bias[1:] - bias[:1]), *(_read(other) for other in others)]
     return torch.cat([weight.flatten(1) for weight, _ in read]), torch.cat([bias for _, bias in read])
 
 
 def _pack(inputs: Tensor, bias: Tensor, slopes: Tensor, *, block: int) -> Packed:
-    """Lay (in, out) out as (blocks, in, outputs of a block) and fill the last block up."""
+    """Arrange (in, out) as (blocks, in, outputs of a block), the last block padded with zeros."""
     num_missing = -len(bias) % block
     filled = nn.functional.pad(inputs, (0, num_missing))
     blocks = filled.reshape(len(inputs), -1, block).transpose(0, 1)
     arrays = (blocks, nn.functional.pad(bias, (0, num_missing)), nn.functional.pad(slopes, (0, num_missing)))
-    # Copies: PyTorch's memory is aligned to the 64 bytes of a register.
+    # Copied, because PyTorch's own memory is aligned to the 64 bytes of a register.
     return tuple(array.clone(memory_format=torch.contiguous_format).numpy() for array in arrays)
 
 

@@ -89,9 +89,11 @@ class ONet(nn.Module):
 
 @dataclass(frozen=True)
 class MtcnnNetworks:
-    """The three networks, with weights, and the channel order that they expect.
+    """The three networks, with weights, and the channel order of their input.
 
-    sha256: the digest of each weight file, in the order P, R, O.
+    Attributes:
+        channel_order: of the images.
+        sha256: the digest of each weight file, in the order P, R, O.
     """
 
     pnet: PNet
@@ -108,12 +110,12 @@ def load_networks(*, channel_order: Literal["bgr", "rgb"] = "bgr") -> MtcnnNetwo
     is the same as swapping those of every image.
 
     Args:
-        channel_order: of the images that the networks will be given.
+        channel_order: of the images that the networks will get.
 
     Raises:
         MissingWeightsError: the package or one of its files is not there.
         WrongDigestError: a file is not the published one; it is not unpickled.
-        ValueError: another channel order.
+        ValueError: the channel order is unknown.
     """
     if channel_order not in ("bgr", "rgb"):
         raise ValueError(f"channel_order ({channel_order!r}) must be 'bgr' or 'rgb'")
@@ -132,7 +134,7 @@ def load_networks(*, channel_order: Literal["bgr", "rgb"] = "bgr") -> MtcnnNetwo
 
 
 def read_published_arrays(path: Path, *, sha256: str) -> list[np.ndarray]:
-    """Read a joblib dump of arrays after its digest has been checked: unpickling runs what is in the file.
+    """Check the digest of a joblib file of arrays, then read it: unpickling can run code from the file.
 
     Raises:
         WrongDigestError: the file's sha256 is another one.
@@ -149,7 +151,7 @@ def read_published_arrays(path: Path, *, sha256: str) -> list[np.ndarray]:
 
 
 def _prepare(network: nn.Module) -> None:
-    """Set a loaded network up for inference; with channels last a CPU runs these small layers three times as fast."""
+    """Prepare a loaded network for inference; channels last, a CPU runs these small layers three times as fast."""
     network.eval().requires_grad_(False)
     for parameter in network.parameters():
         if parameter.ndim == 4:
@@ -166,7 +168,7 @@ def _flatten_published(features: Tensor) -> Tensor:
 
 
 def _rename_arrays(network: nn.Module, arrays: Sequence[np.ndarray]) -> dict[str, Tensor]:
-    """Give the arrays, which lie in the layers' order, the network's own names and PyTorch's axis order."""
+    """Name the arrays, which are in the layers' order, as the network does, and put their axes in PyTorch's order."""
     names = [name for name, _ in network.named_parameters()]
     if len(names) != len(arrays):
         raise ValueError(

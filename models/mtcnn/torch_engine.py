@@ -1,4 +1,4 @@
-"""MTCNN's networks run by PyTorch, on any device; native_engine.py is the same for one kind of processor."""
+"""MTCNN's networks run by PyTorch, on any device; native_engine.py does the same in compiled code."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from models.mtcnn.networks import MtcnnNetworks
 
 
 class TorchNetworks:
-    """The three networks on one device; may be used by several threads at a time.
+    """The three networks on one device; several threads may use them at a time.
 
     Args:
         networks: are moved to the device.
@@ -23,7 +23,7 @@ class TorchNetworks:
         self._windows = {RNET_PX: networks.rnet.to(device), ONET_PX: networks.onet.to(device)}
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """Return an image as `propose` reads it fastest at every level: float32."""
+        """Return an image in the form that `propose` reads fastest: float32."""
         return image.astype(np.float32)
 
     def judge(self, image: np.ndarray, boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,13 +54,13 @@ class TorchNetworks:
             threshold: of the scores.
 
         Returns:
-            Of the cells with greater scores, in rows: (N, 2) row and column, (N,) scores, (N, 4) corrections; float64
-            but for the first.
+            For the cells with greater scores, row by row: (N, 2) int64 row and column, (N,) float64 scores and (N, 4)
+            float64 corrections.
         """
         import cv2
 
-        # Not uint8: rounding the reduced levels would move the final boxes by a few tenths of a pixel. Nor are small
-        # levels made from larger ones: that is faster at 1080p, but loses or adds one face in a hundred.
+        # Not uint8: rounding the reduced levels would move the final boxes by a few tenths of a pixel. Small levels are
+        # not made from larger ones either: that is faster at 1080p, but loses or adds one face in a hundred.
         level = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         pixels = torch.from_numpy(level).to(self._device).permute(2, 0, 1)[None]  # (1, 3, h, w)
         with torch.inference_mode():
@@ -74,5 +74,5 @@ class TorchNetworks:
     def suppress(
         self, boxes: np.ndarray, scores: np.ndarray, *, threshold: float, kind: Literal["union", "smaller"] = "union"
     ) -> np.ndarray:
-        """Call `mtcnn_boxes.suppress_overlaps`."""
+        """Call `boxes.suppress_overlaps`."""
         return suppress_overlaps(boxes, scores, threshold=threshold, kind=kind)

@@ -44,9 +44,9 @@ FIRST_KEY = "0.weight"
 
 
 class AcousticFeature(nn.Module):
-    """ANet without its last layer: STFT maps to 512 numbers per utterance; what Joint takes over.
+    """ANet without its last layer: STFT maps to 512 numbers per utterance. Joint uses it too.
 
-    `features` counts its layers as torchvision's VGG-16 does, so that its published keys fit.
+    `features` numbers its layers as torchvision's VGG-16 does, so that the keys of the published weights fit.
     """
 
     frequency_mean: torch.Tensor | None
@@ -59,7 +59,7 @@ class AcousticFeature(nn.Module):
 
         Args:
             channel_scale: scales VGG's channels and the 4096 of the first fully connected layer; 1 is the paper's.
-            input: what the maps hold (see `normalise_maps`).
+            input: content of the maps (see `normalise_maps`).
             normalise: "frequency" also shifts and scales each frequency of a map (see `set_frequencies`).
         """
         super().__init__()
@@ -71,14 +71,14 @@ class AcousticFeature(nn.Module):
         self.input, self.normalise = input, normalise
         layers: list[nn.Module] = []
         channels = count_channels(input)
-        # Not there by the paper's normalisation: its checkpoints hold no such tensors.
+        # None with the paper's normalisation, whose checkpoints have no such tensors.
         shape = (channels, NUM_FREQUENCIES, 1)
         self.register_buffer("frequency_mean", torch.zeros(shape) if normalise == "frequency" else None)
         self.register_buffer("frequency_scale", torch.ones(shape) if normalise == "frequency" else None)
         for block in VGG16_CHANNELS:
             for width in block:
                 scaled = max(1, round(width * channel_scale))
-                # No padding at the very first: 257 x 300 -> 255 x 298, and five poolings leave the paper's 7 x 9.
+                # No padding in the first convolution: 257 x 300 -> 255 x 298; five poolings reduce this to 7 x 9.
                 layers += [nn.Conv2d(channels, scaled, 3, padding=1 if layers else 0), nn.ReLU(inplace=True)]
                 channels = scaled
             layers.append(nn.MaxPool2d(2))
@@ -95,18 +95,18 @@ class AcousticFeature(nn.Module):
 
     @property
     def first(self) -> nn.Conv2d:
-        """The convolution that meets the maps."""
+        """The first convolution; its input is the maps."""
         layer = self.features.get_submodule("0")
         assert isinstance(layer, nn.Conv2d), "VGG begins with a convolution"
         return layer
 
     def forward(self, maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Compute the mean of each utterance's maps' penultimate outputs (III-C).
+        """Compute the penultimate output for each map, and its mean over the maps of each utterance (III-C).
 
         Args:
             maps: (M, C, 257, 300) float32, normalised (see `normalise_maps`).
-            index: (B, N) int64 in [0, M): the maps of each utterance. A short utterance names its only map N times:
-                the convolutions run once, dropout still differs.
+            index: (B, N) int64 in [0, M): the maps of each utterance. For a short utterance it names the only map N
+                times: the convolutions run once for it, but dropout differs each time.
 
         Returns:
             (B, 512).
@@ -116,26 +116,26 @@ class AcousticFeature(nn.Module):
         return x.unflatten(0, index.shape).mean(1)
 
     def set_frequencies(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
-        """Have maps arrive at the convolutions as (map - mean) * scale (not in the paper; see `ANetSettings`).
+        """Set the convolutions' input to (map - mean) * scale (not in the paper; see `ANetSettings`).
 
         Args:
             mean: (C, 257) float32.
             scale: (C, 257) float32, above 0.
         """
-        assert self.frequency_mean is not None, "only a network that normalises frequencies is told how"
-        assert self.frequency_scale is not None, "both are told together"
+        assert self.frequency_mean is not None, "only a network with normalise = frequency has it"
+        assert self.frequency_scale is not None, "a network has both or none"
         self.frequency_mean.copy_(mean[..., None])
         self.frequency_scale.copy_(scale[..., None])
 
     def _normalise_frequencies(self, maps: torch.Tensor) -> torch.Tensor:
         if self.frequency_mean is None or self.frequency_scale is None:
             return maps
-        # Padding, masked bands and silence are exactly 0, and stay so: 0 is then the mean of the training split.
+        # Padding, masked bands and silence are exactly 0 and stay 0, which now is the mean of the training split.
         return torch.where(maps == 0, maps, (maps - self.frequency_mean) * self.frequency_scale)
 
 
 class Hearing(TypedDict, total=False):
-    """What the layers are that hear, in ANet and in Joint; defaults and meanings are those of `make_acoustic`."""
+    """Arguments of the layers for sound in ANet and Joint; see `make_acoustic` for meanings and defaults."""
 
     channel_scale: float
     input: SoundInput
@@ -151,13 +151,13 @@ def make_acoustic(
     row_size: int = 0,
     pooling: Pooling = "lstm",
 ) -> AcousticFeature | SequenceFeature:
-    """Make what stands below ANet's last layer, and in Joint: VGG-16, or with rows of another feature a sequence's.
+    """Build ANet without its last layer, for ANet or Joint: VGG-16, or `SequenceFeature` for rows of another feature.
 
     Args:
         channel_scale: see `AcousticFeature`.
         input: see `AcousticFeature`.
         normalise: see `AcousticFeature`.
-        row_size: numbers in a row of another feature than the transform; 0 for the transform.
+        row_size: numbers in a row, if the input is another feature than the transform; 0 for the transform.
         pooling: see `SequenceFeature`.
     """
     return SequenceFeature(row_size, pooling) if row_size else AcousticFeature(channel_scale, input, normalise)
@@ -186,16 +186,16 @@ def build_anet(
     seed: int,
     **hearing: Unpack[Hearing],
 ) -> ANet:
-    """Build ANet with VGG-16's ImageNet weights below, or with random ones; or on rows of another feature.
+    """Build ANet for maps, with VGG-16's ImageNet weights or random ones, or for rows of another feature.
 
     Args:
         weights: torchvision's vgg16 file (its digest is the caller's to check); None is an explicit choice of
             random weights (Kaiming). The fully connected layers are random in both cases, as in the paper.
         arousal_output: see `squash`.
-        initialisation: "notebooks" starts the first and the last layer as torch starts any, with VGG-16's weights, too;
-            the first layer of a sequence's rows is no layer of theirs.
+        initialisation: "notebooks" gives the first and the last layer torch's default weights, even with VGG-16's
+            weights. For rows of another feature, only the last layer gets them.
         seed: of the random weights.
-        hearing: see `make_acoustic`. `channel_scale` must be 1 with weights; frequencies stay as they are until
+        hearing: see `make_acoustic`. `channel_scale` must be 1 with weights. Frequencies are not changed until
             `set_frequencies` is called.
 
     Raises:
@@ -228,15 +228,15 @@ def build_anet(
 
 
 def load_vgg16(feature: AcousticFeature, state: Mapping[str, torch.Tensor], *, source: str) -> None:
-    """Fill the convolutions with torchvision's VGG-16, the first one adapted from 3 input channels to 2, or to 1.
+    """Load torchvision's VGG-16 into the convolutions; the first is adapted from 3 input channels to 2 or 1.
 
-    Adapted: both channels get the mean over R, G and B times 3/2, so a map whose two parts are equal meets the filters
-    that a grey image of the same values would. (The paper says only that the layer was changed.) One channel alone
-    gets their sum, for the same reason.
+    Both channels get the mean of the filters over R, G and B, times 3/2. So a map whose two parts are equal gives what
+    a grey image of the same values would give. (The paper says only that the layer was changed.) A single channel gets
+    the sum over R, G and B, for the same reason.
 
     Args:
         feature: is changed.
-        state: tensors under features.N.*; classifier.* is dropped, it belongs to ImageNet's classes.
+        state: tensors under features.N.*; those under classifier.* are for ImageNet's classes and are dropped.
         source: named in the error.
 
     Raises:

@@ -15,7 +15,7 @@ from models.seeding import seeded
 
 
 class Joint(nn.Module):
-    """ANet's and VNet's 512 each, concatenated into one fully connected layer; everything is trainable."""
+    """ANet's and VNet's 512 numbers each, concatenated, go into one fully connected layer; everything is trainable."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Joint(nn.Module):
         self.arousal_output = arousal_output
         self.acoustic = make_acoustic(**hearing)
         self.visual = VisualFeature(backbone, face_size)
-        #: What each of the two says for itself; None puts them side by side, as the paper does.
+        #: Scores the sound and the picture for their weighted mean; None concatenates the two, as in the paper.
         self.attention = nn.Linear(FEATURE_SIZE, 1) if fusion == "attention" else None
         self.head = nn.Linear(FEATURE_SIZE if fusion == "attention" else 2 * FEATURE_SIZE, NUM_DIMENSIONS)
 
@@ -66,18 +66,18 @@ def build_joint(
     seed: int,
     **hearing: Unpack[Hearing],
 ) -> Joint:
-    """Build Joint on copies of the two trained networks' layers below their heads; its own head is random.
+    """Build Joint from copies of two trained networks without their last layers; its own last layer is random.
 
     Args:
         anet: trained, with layers of the given `hearing`.
         vnet: trained, of the given `backbone`.
         backbone: VNet's.
-        arousal_output: see `squash`; its own, whatever the two had.
+        arousal_output: see `squash`; it may differ from that of the two networks.
         face_size: VNet's.
-        fusion: side by side, or a mean whose weights begin equal.
-        initialisation: "notebooks" starts the head as torch starts any layer.
-        seed: of the head's weights (small and normal; zero biases).
-        hearing: ANet's.
+        fusion: "concat", or "attention": a weighted mean, whose weights start equal.
+        initialisation: "notebooks" gives the last layer torch's default weights.
+        seed: of the last layer's weights (normal with a small deviation; the biases are zero).
+        hearing: ANet's, see `make_acoustic`.
     """
     network = build_empty(
         lambda: Joint(backbone=backbone, arousal_output=arousal_output, face_size=face_size, fusion=fusion, **hearing)

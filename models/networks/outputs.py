@@ -12,7 +12,7 @@ def squash(x: torch.Tensor, arousal_output: ArousalOutput) -> torch.Tensor:
 
     Args:
         x: (B, 2) arousal and valence.
-        arousal_output: of the two.
+        arousal_output: "tanh" or "sigmoid".
     """
     if arousal_output == "tanh":
         return torch.tanh(x)
@@ -20,10 +20,10 @@ def squash(x: torch.Tensor, arousal_output: ArousalOutput) -> torch.Tensor:
 
 
 def check_arousal_output(arousal_output: str) -> None:
-    """Refuse another function.
+    """Refuse an `arousal_output` that is neither "tanh" nor "sigmoid".
 
     Raises:
-        ValueError: names it and what it may be.
+        ValueError: names the value and what it may be.
     """
     if arousal_output not in AROUSAL_OUTPUTS:
         raise ValueError(f"arousal_output ({arousal_output!r}) must be one of {', '.join(AROUSAL_OUTPUTS)}")

@@ -1,4 +1,4 @@
-"""In which arithmetic a network computes."""
+"""The arithmetic in which a network computes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,10 @@ from models.choices import Arithmetic
 
 
 def multiplies_bfloat16(device: str) -> bool:
-    """Tell whether the device multiplies bfloat16 numbers itself, and so about twice as fast as float32.
+    """Tell whether the device multiplies bfloat16 numbers in hardware, about twice as fast as float32.
 
-    Elsewhere torch emulates it, several times slower than float32. ARM's processors count as not: nothing was measured.
+    Elsewhere torch emulates it, several times slower than float32. ARM processors give False: nothing was measured
+    there.
 
     Args:
         device: "cpu", "cuda", ...
@@ -39,8 +40,8 @@ def runs_lstm_in_bfloat16(device: str) -> bool:
 def computing_exactly() -> Iterator[None]:
     """Keep a GPU from rounding float32's factors to TF32 and from choosing algorithms by their speed.
 
-    For networks whose results are kept. It holds for the whole process, so it belongs around a stage: threads that set
-    and restored it for themselves would do so for each other.
+    For networks whose results are stored. The settings are those of the whole process, so use this around a whole
+    stage: a thread that changed and restored them would also change them for the other threads.
     """
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -56,10 +57,10 @@ def computing_in(precision: Arithmetic, device: str) -> Iterator[None]:
     """Let the networks inside the block compute in the given arithmetic; weights and optimiser stay float32.
 
     Args:
-        precision: "float32" means it: torch's own default rounds the factors of CUDA's convolutions to TF32 (10 bits
-            instead of 23). "tf32" allows that, and for matrix products too; on a CPU it is float32. "bfloat16" has
-            convolutions, matrix products and the LSTM take 8 bits and add up in float32 (autocast); the LSTM stays in
-            float32 where torch has none in bfloat16.
+        precision: "float32" never rounds to fewer bits; torch's own default rounds the factors of CUDA's convolutions
+            to TF32 (10 bits instead of 23). "tf32" allows that, for matrix products too; on a CPU it is float32. With
+            "bfloat16" (autocast), convolutions, matrix products and the LSTM multiply numbers of 8 bits and add up in
+            float32; the LSTM stays in float32 where torch has none in bfloat16.
         device: "cpu", "cuda", ...
     """
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32

@@ -1,4 +1,4 @@
-"""Rows of a feature of sound become 512 numbers: what ANet may have in place of VGG-16 (not in the paper).
+"""Rows of a feature of sound become 512 numbers: ANet may use this in place of VGG-16 (not in the paper).
 
 Letters: P pieces of 3 s, R rows of each, D numbers of a row, B utterances, N pieces per utterance.
 """
@@ -12,7 +12,7 @@ from models.paper import ATTENTION_GAIN, FEATURE_SIZE, MOST_DEVIATIONS
 
 
 class SequenceFeature(nn.Module):
-    """ANet without its last layer, on rows of a feature: stands where `AcousticFeature` stands."""
+    """ANet without its last layer, for rows of a feature; it replaces `AcousticFeature`."""
 
     row_mean: torch.Tensor
     row_scale: torch.Tensor
@@ -22,9 +22,9 @@ class SequenceFeature(nn.Module):
 
         Args:
             row_size: D.
-            pooling: "lstm" takes the mean over time of a bidirectional LSTM's two directions' sum, as VNet does;
-                "attention" a mean of the rows' 512 numbers with weights of their own (as Mirsamadi et al. 2017,
-                ICASSP, weigh the frames of speech).
+            pooling: "lstm" sums the two directions of a bidirectional LSTM and takes the mean over time, as VNet does;
+                "attention" takes a mean of the rows' 512 numbers with a learned weight for each row (as Mirsamadi et
+                al. 2017, ICASSP, do for frames of speech).
         """
         super().__init__()
         if pooling not in POOLINGS:
@@ -39,7 +39,7 @@ class SequenceFeature(nn.Module):
         self.weight = None if is_lstm else nn.Linear(FEATURE_SIZE, 1)
 
     def forward(self, pieces: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Compute the mean of each utterance's pieces' 512 numbers.
+        """Compute 512 numbers for each piece, and their mean over the pieces of each utterance.
 
         Args:
             pieces: (P, R, D + 1) float32, see `mark_rows`.
@@ -55,32 +55,32 @@ class SequenceFeature(nn.Module):
         return pooled[index.flatten()].unflatten(0, index.shape).mean(1)
 
     def set_standardisation(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
-        """Have rows arrive as (row - mean) * scale, within 10 on both sides; (D,) float32 each, scales above 0."""
+        """Set the layers' input to (row - mean) * scale, limited to [-10, 10]; (D,) float32 each, scales above 0."""
         self.row_mean.copy_(mean)
         self.row_scale.copy_(scale)
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Fill in weights: orthogonal and zero biases as VNet's LSTM, or Kaiming's and equal weights of all rows."""
+        """Set random weights: the LSTM's as VNet's; for "attention" Kaiming's, with equal weights of all rows."""
         for name, parameter in self.named_parameters():
             if name.startswith("weight.") or "bias" in name:
                 nn.init.zeros_(parameter)
             elif name.startswith("lstm."):
                 nn.init.orthogonal_(parameter)
             else:
-                # An LSTM's outputs are below 1: of features of size 1 the first steps would throw tanh to its ends.
+                # The gain makes the outputs small, as an LSTM's are: larger ones would saturate tanh in a few steps.
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu").mul_(ATTENTION_GAIN)
         self.set_standardisation(torch.zeros_like(self.row_mean), torch.ones_like(self.row_scale))
 
     def _attend(self, rows: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        assert self.hidden is not None, "there is one without an LSTM"
-        assert self.weight is not None, "there is one without an LSTM"
+        assert self.hidden is not None, "a network without an LSTM has it"
+        assert self.weight is not None, "a network without an LSTM has it"
         hidden = torch.relu(self.hidden(rows))  # (P, R, 512)
         scores = self.weight(hidden).float().masked_fill(real[..., None] == 0, -torch.inf)  # (P, R, 1)
         return (scores.softmax(dim=1) * hidden).sum(dim=1)
 
     def _run_lstm(self, rows: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        assert self.lstm is not None, "the caller has looked"
+        assert self.lstm is not None, "the caller has checked"
         kind = rows.device.type
         if torch.is_autocast_enabled(kind) and not runs_lstm_in_bfloat16(kind):
             with torch.autocast(kind, enabled=False):
@@ -96,7 +96,7 @@ class SequenceFeature(nn.Module):
 
 
 def mark_rows(rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Say which rows are real, and which only fill a piece up: a last number, 1 or 0.
+    """Append a number to each row: 1 for a real row, 0 for padding.
 
     Args:
         rows: (P, R, D) float32, zeros from `lengths` on.

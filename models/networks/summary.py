@@ -21,15 +21,15 @@ NETWORKS: Mapping[str, type[nn.Module]] = {"anet": ANet, "vnet": VNet, "joint": 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network at work.
+    """One layer that ran in a forward pass.
 
     Attributes:
-        name: within the network.
-        kind: torch's name of it.
-        output: shape of what it gives, all utterances included.
-        num_parameters: of its own.
-        flops: floating-point operations of a forward pass (a multiplication and an addition are two); those of
-            convolutions, fully connected layers and the LSTM's matrix products, which are nearly all.
+        name: of the layer within the network.
+        kind: torch's name of its class.
+        output: shape of its output, for all utterances of the batch.
+        num_parameters: of the layer alone.
+        flops: floating-point operations of a forward pass (a multiplication and an addition are two). Only
+            convolutions, fully connected layers and the LSTM's matrix products are counted, which are nearly all.
     """
 
     name: str
@@ -56,7 +56,7 @@ def summarise(
 ) -> list[Layer]:
     """Describe every layer that computes, in order.
 
-    Nothing is computed (torch's meta device), except where rows of another feature are heard: an LSTM packs them.
+    Nothing is computed (torch's meta device), except for rows of another feature: an LSTM has to pack them.
 
     Args:
         network: "anet", "vnet" or "joint".
@@ -65,15 +65,15 @@ def summarise(
         num_frames: faces of each.
         channel_scale: see `anet.AcousticFeature`.
         backbone: see `vnet.VisualFeature`.
-        input: what the maps hold, see `anet.AcousticFeature`.
-        row_size: numbers in a row of the feature that is heard in place of the maps; 0 for the maps.
-        map_rows: rows of it in 3 s.
-        pooling: of these rows, see `sequence.SequenceFeature`.
-        face_size: numbers that VNet sees of each face.
+        input: content of the maps, see `anet.AcousticFeature`.
+        row_size: numbers in a row of the feature that replaces the maps; 0 for the maps.
+        map_rows: rows of that feature in 3 s.
+        pooling: how these rows are combined, see `sequence.SequenceFeature`.
+        face_size: numbers of each face in VNet's input.
         fusion: see `joint.Joint`.
 
     Raises:
-        ValueError: there is no such network, or an argument may not be so.
+        ValueError: there is no such network, or an argument has a value that is not allowed.
     """
     if network not in NETWORKS:
         raise ValueError(f"network ({network!r}) must be one of {', '.join(NETWORKS)}")
@@ -86,7 +86,7 @@ def summarise(
     layers: list[Layer] = []
     with torch.device("cpu" if row_size else "meta"), torch.random.fork_rng(devices=[]):
         built = NETWORKS[network](**options[network]).eval()
-        # A row's last number says that it is there (see `sequence.mark_rows`).
+        # A row's last number marks it as real (see `sequence.mark_rows`).
         piece = (map_rows, row_size + 1) if row_size else _shape_map(input)
         face = (3, paper.CROP_HEIGHT, paper.CROP_WIDTH) if backbone == "finetune" else (face_size,)
         sound = (torch.ones(batch_size * num_maps, *piece), torch.zeros((batch_size, num_maps), dtype=torch.int64))
@@ -113,14 +113,14 @@ def _make_hook(name: str, layers: list[Layer]) -> Any:
 
 
 def _find_shape(output: torch.Tensor | PackedSequence) -> tuple[int, ...]:
-    """Give a tensor's shape; of packed rows, all of one length, that before they were packed."""
+    """Return a tensor's shape; for packed rows, all of one length, their shape before packing."""
     if isinstance(output, PackedSequence):
         return int(output.batch_sizes[0]), len(output.batch_sizes), output.data.shape[1]
     return tuple(output.shape)
 
 
 def _count_flops(module: nn.Module, output: tuple[int, ...]) -> int:
-    """Count a forward pass: two for each product of a weight."""
+    """Count the operations of a forward pass: two for each multiplication by a weight."""
     if isinstance(module, nn.Conv2d):
         positions = output[0] * output[2] * output[3]
         return 2 * module.weight.numel() * positions
@@ -133,7 +133,7 @@ def _count_flops(module: nn.Module, output: tuple[int, ...]) -> int:
 
 
 def render(layers: list[Layer]) -> str:
-    """Write layers as a table with their sums, for people."""
+    """Render layers as a table for a reader, with the sums in the last row."""
     rows = [("layer", "kind", "output", "parameters", "GFLOP")]
     rows += [
         (layer.name, layer.kind, " x ".join(map(str, layer.output)), f"{layer.num_parameters:,}", _giga(layer.flops))

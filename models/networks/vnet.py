@@ -1,6 +1,6 @@
 """VNet: faces of an utterance, in order, become arousal and valence (III-B).
 
-Letters: B utterances, N = 16 frames of each (N_V), D = 512.
+Letters: B utterances, N = 16 frames of each (N_V), D numbers of a face (SphereFace's 512).
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from models.sphereface.network import SphereFace20, build_sphereface
 
 
 class VisualFeature(nn.Module):
-    """VNet without its last layer: faces to 512 numbers per utterance; what Joint takes over."""
+    """VNet without its last layer: faces to 512 numbers per utterance. Joint uses it too."""
 
     embedding_mean: torch.Tensor
     embedding_scale: torch.Tensor
@@ -28,7 +28,7 @@ class VisualFeature(nn.Module):
 
         Args:
             backbone: "frozen" takes cached embeddings; "finetune" takes crops and holds SphereFace, all trainable.
-            face_size: how many numbers a face has, D below; 512 with `finetune`.
+            face_size: D, how many numbers a face has; 512 with `finetune`.
         """
         super().__init__()
         if backbone not in BACKBONES:
@@ -40,10 +40,10 @@ class VisualFeature(nn.Module):
         self.lstm = nn.LSTM(face_size, FEATURE_SIZE, batch_first=True, bidirectional=True)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        """Compute the mean over time of the LSTM's two directions' sum.
+        """Sum the two directions of the LSTM and take the mean over time.
 
         Args:
-            faces: (B, N, 512) embeddings, or with `finetune` (B, N, 3, 112, 96) float crops (see `normalise_crops`).
+            faces: (B, N, D) embeddings, or with `finetune` (B, N, 3, 112, 96) float crops (see `normalise_crops`).
 
         Returns:
             (B, 512).
@@ -51,23 +51,23 @@ class VisualFeature(nn.Module):
         if self.sphereface is not None:
             faces = self.sphereface(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])  # (B, N, D)
         faces = (faces - self.embedding_mean) * self.embedding_scale
-        both = self._run_lstm(faces)  # (B, N, 2 * D)
+        both = self._run_lstm(faces)  # (B, N, 2 * 512)
         forward, backward = both.chunk(2, dim=2)
         return (forward + backward).mean(1)
 
     def _run_lstm(self, faces: torch.Tensor) -> torch.Tensor:
         kind = faces.device.type
-        # A summary's tensors have shapes alone, and autocast does not know their kind.
+        # The tensors of models/networks/summary.py are on the meta device, which autocast does not know.
         if not faces.is_meta and torch.is_autocast_enabled(kind) and not runs_lstm_in_bfloat16(kind):
             with torch.autocast(kind, enabled=False):
                 return self.lstm(faces.float())[0]
         return self.lstm(faces)[0]
 
     def set_standardisation(self, mean: torch.Tensor, scale: float) -> None:
-        """Have embeddings arrive at the LSTM as (embedding - mean) * scale (not in the paper; see `VNetSettings`).
+        """Set the LSTM's input to (embedding - mean) * scale (not in the paper; see `VNetSettings`).
 
         Args:
-            mean: (512,) float32.
+            mean: (D,) float32.
             scale: above 0.
         """
         self.embedding_mean.copy_(mean)
@@ -100,7 +100,7 @@ def build_vnet(
     initialisation: Initialisation = "own",
     seed: int,
 ) -> VNet:
-    """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights of a file or random ones.
+    """Build VNet: orthogonal weights, zero biases, and with `finetune` SphereFace's weights from a file or random ones.
 
     Args:
         weights: SphereFace's (see `build_sphereface`), used with `finetune` only; None is an explicit choice of
@@ -108,7 +108,7 @@ def build_vnet(
         backbone: see `VisualFeature`.
         arousal_output: see `squash`.
         face_size: see `VisualFeature`.
-        initialisation: "notebooks" starts the head as torch starts any layer.
+        initialisation: "notebooks" gives the last layer torch's default weights.
         seed: of the random weights.
     """
     network = build_empty(lambda: VNet(backbone, arousal_output, face_size))

@@ -1,11 +1,11 @@
 """Concordance correlation coefficient (CCC) and the measures shown beside it.
 
-One implementation serves the loss and the report. It needs nothing but NumPy, and takes torch tensors as well.
+The loss and the report use this one implementation. It needs only NumPy, and accepts torch tensors as well.
 
-Source: Lin (1989); the challenge's current script, which takes all utterances at once and population standard
-deviations (torchmetrics divides by n - 1 and gives other digits). Differences from that script: it divides zero by zero
-where a constant has no correlation; here a constant prediction scores 0, as the formula says, and a constant truth is
-undefined.
+Source: Lin (1989), and the challenge's current script, which uses all utterances at once and population standard
+deviations (torchmetrics divides by n - 1 and gives other digits). One difference: for a constant, which has no
+correlation, that script divides zero by zero. Here a constant prediction scores 0, as the formula says, and the CCC of
+a constant truth is undefined.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-#: A NumPy array or a torch tensor; torch is not imported for the type's sake.
+#: A NumPy array or a torch tensor; torch is not imported only for a type.
 Array = TypeVar("Array", bound=Any)
 
 
 def ccc_or_zero(truth: Array, prediction: Array, *, ddof: int = 0) -> Array:
     """Compute CCC along the first axis, 0 where the truth is constant.
 
-    2 cov / (var_t + var_p + (mean_p - mean_t)^2), which is 2 rho s_t s_p over the same. Differentiable for tensors;
-    where the truth is constant (one utterance, or all alike) the result is 0 and its gradient 0, never NaN: such a
-    batch says nothing on concordance. NaN in either argument gives NaN.
+    The formula is 2 cov / (var_t + var_p + (mean_p - mean_t)^2), where 2 cov is 2 rho s_t s_p. It is differentiable for
+    tensors. Where the truth is constant (one utterance, or all equal), the result and its gradient are 0, never NaN:
+    such a batch says nothing about concordance. NaN in either argument gives NaN.
 
     Args:
         truth: (N, ...) array or tensor, N >= 1.
         prediction: same shape and kind.
-        ddof: covariance and variances divide by N - ddof; 0 is the challenge's, 1 needs two utterances that differ.
+        ddof: covariance and variances divide by N - ddof; 0 as in the challenge; 1 needs two utterances that differ.
 
     Returns:
         (...) of the same kind, in [-1, 1].
@@ -40,16 +40,16 @@ def ccc_or_zero(truth: Array, prediction: Array, *, ddof: int = 0) -> Array:
     if ddof:  # both sides of the fraction times (N - ddof) / N
         between = between * (max(len(truth) - ddof, 0) / len(truth))
     spread = (truth_offset**2).mean(0) + (prediction_offset**2).mean(0) + between
-    # Multiplied rather than selected: the same line for NumPy and torch, and a gradient of exactly 0.
+    # A product, not a selection: the line works for NumPy and torch, and its gradient is exactly 0.
     return varies * 2 * covariance / (spread + ~varies)
 
 
 def compute_ccc(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """Compute the challenge's CCC over all utterances at once (FACTS: the official script).
+    """Compute the challenge's CCC over all utterances at once, as its official script does.
 
     Args:
         truth: (N,) labels.
-        prediction: (N,) predictions; a NaN makes the result NaN, so choose the rows to score before.
+        prediction: (N,) predictions; a NaN makes the result NaN, so choose the rows to score first.
 
     Returns:
         In [-1, 1]; NaN where it is undefined: no utterance, or a truth that is constant (one utterance always is).
@@ -65,7 +65,7 @@ def compute_ccc(truth: np.ndarray, prediction: np.ndarray) -> float:
         return float("nan")
     if is_undefined(prediction):
         return 0.0  # exactly, whatever the rounding of its mean
-    # CCC does not change when both are shifted alike; centred, labels that differ in the ninth digit keep theirs.
+    # CCC does not change when both are shifted by one amount. Centring keeps small differences (in the ninth digit).
     centre = truth.mean()
     return float(ccc_or_zero(truth - centre, prediction - centre))
 
@@ -110,13 +110,13 @@ def compute_ccc_per_video(truth: np.ndarray, prediction: np.ndarray, videos: Seq
     truth, prediction = as_pairs(truth, prediction)
     _, members = index_videos(videos, truth.size)
     scores = [compute_ccc(truth[members == v], prediction[members == v]) for v in range(members.max(initial=-1) + 1)]
-    # A video that is undefined is left out; one with a NaN prediction is not, so that it shows.
+    # A video without a CCC is left out. A video with a NaN prediction is not: the NaN must reach the result.
     counted = [s for v, s in enumerate(scores) if not is_undefined(truth[members == v])]
     return float(np.mean(counted)) if counted else float("nan")
 
 
 def as_pairs(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give both as (N,) float64.
+    """Return both as (N,) float64.
 
     Raises:
         ValueError: the shapes differ or are not (N,).
@@ -131,13 +131,13 @@ def as_pairs(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def is_undefined(values: np.ndarray) -> bool:
-    """Tell whether a truth has no CCC: no values, or all alike."""
+    """Tell whether a truth has no CCC: it has no values, or all are equal."""
     # NaN != NaN, so an array with NaN counts as varying and the NaN reaches the result.
     return not bool((values != values[:1]).any())
 
 
 def index_videos(videos: Sequence[str], num_utterances: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the different videos, and for each utterance the position of its own among them.
+    """Return the distinct videos, and for each utterance the position of its video among them.
 
     Raises:
         ValueError: there is not one name for each utterance.

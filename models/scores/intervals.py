@@ -1,7 +1,7 @@
-"""How sure a CCC is: bootstrap intervals, and whether two models differ.
+"""How certain a CCC is: bootstrap intervals, and a test of whether two models differ.
 
 Utterances of one recording share a speaker and a mood, so whole recordings (groups) are drawn, or swapped, by default.
-All is computed from six sums per group, so that a thousand resamples of 2,000 utterances take milliseconds.
+Everything is computed from six sums per group, so a thousand resamples of 2,000 utterances take milliseconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ from models.scores.ccc import (
 Unit = Literal["groups", "utterances"]
 #: Numbers held at once while resampling.
 CELLS_AT_ONCE = 1 << 20
-#: Differences of CCC that are equal up to rounding.
+#: Numbers that differ by this much or less are equal up to rounding.
 TIE = 1e-12
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the report says of one dimension (arousal or valence) on one set of utterances; NaN where undefined.
+    """The report's measures of one dimension (arousal or valence) on one set of utterances; NaN where undefined.
 
     Attributes:
         ccc: over all utterances at once, the challenge's measure, in [-1, 1].
@@ -137,7 +137,7 @@ def resample_ccc(
 ) -> np.ndarray:
     """Compute the CCC of each bootstrap resample; arguments as of `bootstrap_interval`.
 
-    What is drawn depends on the seed and the number of units alone: resample i of two models is of the same groups.
+    The draw depends only on the seed and the number of units: resample i of two models holds the same groups.
 
     Returns:
         (R,) CCC, NaN where a resample has none; all NaN where the interval is undefined.
@@ -165,19 +165,20 @@ def compare_ccc(
 ) -> Comparison:
     """Compare two models on the same utterances: CCC of `one` minus CCC of `other`.
 
-    The interval is the paired bootstrap's (both models on the same resamples). The p-value is that of a permutation
-    test: were the models alike, swapping their predictions of a whole group would change nothing; it is the share of
-    swaps with at least the difference seen, over all 2^V swaps where they are no more than the resamples, else over
-    random ones (the data as they are counted in, so it is never 0).
+    The interval is that of a paired bootstrap: both models are scored on the same resamples. The p-value is that of a
+    permutation test. If the models were equally good, swapping their predictions of a whole group would change nothing.
+    The p-value is the share of swaps with at least the observed difference. With at most `num_resamples` possible
+    swaps (2^V), all are computed. Otherwise random swaps are drawn, and the data without a swap counts as one more, so
+    that the p-value is never 0.
 
     Args:
         truth: (N,) labels.
         one: (N,) predictions of the first model.
         other: (N,) predictions of the second.
         groups: the recording (or video) of each utterance, N names.
-        seed: of both.
-        num_resamples: of either.
-        level: of the interval.
+        seed: of the resamples and of the random swaps.
+        num_resamples: number of resamples, and of random swaps.
+        level: share of the resamples inside the interval, in (0, 1).
         unit: draw and swap whole groups, or single utterances.
 
     Returns:
@@ -195,7 +196,7 @@ def compare_ccc(
 
 
 def quantiles(values: np.ndarray, level: float = BOOTSTRAP_LEVEL) -> tuple[float, float]:
-    """Give the interval that holds the share `level` of the values that are numbers; NaN where none is."""
+    """Return the central interval that holds the share `level` of the finite values; NaN if there are none."""
     defined = values[np.isfinite(values)]
     if not defined.size:
         return float("nan"), float("nan")
@@ -213,7 +214,7 @@ def _swap(
     num_resamples: int,
     unit: Unit,
 ) -> tuple[np.ndarray, bool]:
-    """Give the difference of CCC under each swap, (R,), and whether these are all swaps there are."""
+    """Return the difference of CCC under each swap, (R,), and whether these are all possible swaps."""
     truth, one = as_pairs(truth, one)
     truth, other = as_pairs(truth, other)
     num_units, members = _index_units(groups, truth.size, unit)
@@ -240,7 +241,7 @@ def _draw_counts(rng: np.random.Generator, size: int, num_units: int) -> np.ndar
 
 
 def _index_units(groups: Sequence[str], num_utterances: int, unit: Unit) -> tuple[int, np.ndarray]:
-    """Give the number of units and each utterance's."""
+    """Return the number of units, and for each utterance the position of its unit."""
     names, members = index_videos(groups, num_utterances)
     if unit == "utterances":
         return num_utterances, np.arange(num_utterances)
@@ -248,8 +249,8 @@ def _index_units(groups: Sequence[str], num_utterances: int, unit: Unit) -> tupl
 
 
 def _sum_units(truth: np.ndarray, prediction: np.ndarray, members: np.ndarray, num_units: int) -> np.ndarray:
-    """Sum over each unit all that a CCC needs: (V, 6) of 1, t, p, t t, p p, t p."""
-    # CCC does not change when both are shifted alike; centring keeps the sums of squares from cancelling.
+    """Sum over each unit the terms of a CCC: (V, 6) of 1, t, p, t t, p p, t p."""
+    # CCC does not change when both are shifted by one amount. Centring avoids cancellation in the sums of squares.
     t, p = truth - truth.mean(), prediction - truth.mean()
     terms = [np.ones_like(t), t, p, t * t, p * p, t * p]
     return np.stack([np.bincount(members, weights=row, minlength=num_units) for row in terms], axis=1)
@@ -266,7 +267,7 @@ def _ccc_of_sums(sums: np.ndarray, variance: float) -> np.ndarray:
 
 
 def _split_work(num_resamples: int, num_units: int) -> Iterator[int]:
-    """Give sizes that add up to the resamples, so that memory stays bounded with many units."""
+    """Yield the sizes of the parts in which the resamples are computed, so that memory is limited with many units."""
     at_once = max(1, CELLS_AT_ONCE // max(num_units, 1))
     for start in range(0, num_resamples, at_once):
         yield min(at_once, num_resamples - start)

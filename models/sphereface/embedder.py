@@ -1,4 +1,4 @@
-"""SphereFace-20 made ready to embed crops, by the engine that is fastest here (paper II-B, III-B)."""
+"""Embedding of crops by SphereFace-20, with the fastest engine of this machine (paper II-B, III-B)."""
 
 from typing import Literal
 
@@ -26,10 +26,10 @@ def find_engine(precision: Precision, device: str) -> Engine:
 
 
 class Embedder:
-    """A network's embeddings of crops, from one device, in one arithmetic.
+    """Computes a network's embeddings of crops, on one device, in one arithmetic.
 
-    A row depends on its own crop alone, to the bit, whatever is beside it: PyTorch's batches are filled up to one size,
-    and the kernel needs none. The two engines agree as far as the arithmetic does: cosine .99999 in float32, .9999 in
+    To the bit, a row depends only on its own crop and not on the other crops: PyTorch's batches are padded to one size,
+    and the kernel has no batches. The two engines differ only by rounding: their cosine is .99999 in float32, .9999 in
     bfloat16.
 
     Args:
@@ -39,10 +39,10 @@ class Embedder:
         engine: by default the fastest, see `find_engine`.
 
     Attributes:
-        engine: which it is.
+        engine: the engine in use.
 
     Raises:
-        ValueError: precision or engine are none of those, or the kernel is asked for where it does not run.
+        ValueError: precision or engine is unknown, or the kernel is asked for where it does not run.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Embedder:
 
         Args:
             crops: (N, 112, 96, 3) uint8 BGR, N >= 0; may be memory-mapped.
-            channel_order: the order the network sees; see `normalise_crops`.
-            batch_size: crops a pass of PyTorch's, at least 1; another size may change the last bit.
+            channel_order: the colour order of the network's input; see `normalise_crops`.
+            batch_size: crops per pass of PyTorch, at least 1; another size may change the last bit.
 
         Returns:
             (N, 512) float32.
 
         Raises:
-            ValueError: the crops have another shape or type, or an argument is none of those.
+            ValueError: the crops have another shape or type, or an argument has a wrong value.
         """
         if crops.shape[1:] != (CROP_HEIGHT, CROP_WIDTH, 3) or crops.dtype != np.uint8:
             raise ValueError(f"crops are {crops.shape} {crops.dtype}: they must be (N, 112, 96, 3) uint8, BGR")

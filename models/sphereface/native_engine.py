@@ -15,17 +15,17 @@ from models.paper import FEATURE_SIZE
 from models.processor import list_runnable
 from models.sphereface.network import STAGES, Precision, SphereFace20
 
-# As in models/sphereface/native/sphereface.h: raised when what the kernel takes or computes changes.
+# As in models/sphereface/native/sphereface.h: raised when the kernel's arguments or arithmetic change.
 _LAYOUT = 3
-#: Crops for which the kernel reads all weights once; more are divided into such groups.
+#: Largest group of crops for which the kernel reads all weights once; more crops are divided into groups.
 MOST_CROPS = 32
 # Output channels that the kernel computes at a time, and the steps in which it sums fc5's products.
 _BLOCK = 32
 _FLAT_STEP = 256
 _FIRST_DEPTH = 32
-# The points of Winograd's transforms; those of inputs and sums are the kernel's, which has the same.
+# The points of Winograd's transforms, as in the kernel, which transforms the inputs and the sums.
 _A, _B = 0.75, 1.5
-# The module's functions, the best first, and what a processor needs for each.
+# The module's functions, the best first, and the instructions that a processor needs for each.
 _KERNELS: tuple[tuple[str, Precision, frozenset[str]], ...] = (
     ("embed_in_bfloat16", "bfloat16", frozenset({"avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "avx512_bf16"})),
     ("embed_in_float32", "float32", frozenset({"avx512_f", "fma3"})),
@@ -36,9 +36,9 @@ Kernel = Callable[[np.ndarray, np.ndarray, tuple[np.ndarray, ...], bool], None]
 
 
 def find_kernel(precision: Precision, device: str = "cpu") -> Kernel | None:
-    """Give the compiled function where it is there and faster than PyTorch; None elsewhere.
+    """Return the compiled function if it runs here and is faster than PyTorch; otherwise None.
 
-    Processors with AMX multiply bfloat16 so fast that PyTorch's plain convolutions win there.
+    Processors with AMX multiply bfloat16 so fast that PyTorch's plain convolutions are faster there.
 
     Args:
         precision: of the convolutions.
@@ -58,14 +58,14 @@ def list_kernels(precision: Precision) -> list[Kernel]:
 
 @torch.no_grad()
 def pack_weights(network: SphereFace20, precision: Precision) -> tuple[np.ndarray, ...]:
-    """Lay a network's weights out for the kernel: 128 MB in bfloat16, 212 MB in float32.
+    """Arrange a network's weights for the kernel: 128 MB in bfloat16, 212 MB in float32.
 
     Args:
         network: on any device; is copied.
         precision: of the convolutions.
 
     Returns:
-        Of each convolution the weights, bias and PReLU's slopes, then fc5's weights and bias.
+        For each convolution the weights, bias and PReLU's slopes, then fc5's weights and bias.
     """
     arrays = []
 
@@ -107,7 +107,7 @@ def _make_transform() -> torch.Tensor:
 
 
 def _pack_matrices(matrices: torch.Tensor, precision: Precision) -> torch.Tensor:
-    """Lay matrices (M, inputs, outputs) out as blocks of 32 outputs, and bfloat16's inputs in pairs: a word each."""
+    """Arrange matrices (M, inputs, outputs) in blocks of 32 outputs; in bfloat16, two inputs make one word."""
     count, inputs, outputs = matrices.shape
     word = 2 if precision == "bfloat16" else 1
     blocks = matrices.reshape(count, inputs // word, word, outputs // _BLOCK, _BLOCK).permute(3, 0, 1, 4, 2)
@@ -115,7 +115,7 @@ def _pack_matrices(matrices: torch.Tensor, precision: Precision) -> torch.Tensor
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Copy to an array of its own, which starts at a whole cache line as torch's memory does."""
+    """Copy to a new array, which starts at a cache line as torch's memory does."""
     copy = tensor.detach().clone(memory_format=torch.contiguous_format)
     return (copy.view(torch.int16) if copy.dtype == torch.bfloat16 else copy).numpy()
 
@@ -123,20 +123,20 @@ def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
 def embed_in_kernel(
     kernel: Kernel, weights: tuple[np.ndarray, ...], crops: np.ndarray, channel_order: ChannelOrder
 ) -> np.ndarray:
-    """Embed crops on the calling thread; Python's lock is let go meanwhile.
+    """Embed crops on the calling thread; Python's lock (GIL) is released meanwhile.
 
     Args:
         kernel: from `find_kernel`.
         weights: from `pack_weights`, for the kernel's precision.
         crops: (N, 112, 96, 3) uint8 BGR.
-        channel_order: the order the network sees.
+        channel_order: the colour order of the network's input.
 
     Returns:
-        (N, 512) float32; a row depends on its own crop alone, to the bit.
+        (N, 512) float32; to the bit, a row depends only on its own crop.
 
     Raises:
         ValueError: the weights are those of the other precision.
-        MemoryError: 40 MB of scratch were not to be had.
+        MemoryError: the 40 MB of scratch memory are not available.
     """
     embeddings = np.empty((len(crops), FEATURE_SIZE), dtype=np.float32)
     kernel(np.ascontiguousarray(crops), embeddings, weights, channel_order == "rgb")

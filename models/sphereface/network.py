@@ -28,7 +28,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class SphereFace20(nn.Module):
-    """The 20-layer residual network; the published weights' key names (conv1_1, relu1_1, ..., fc5)."""
+    """The 20-layer residual network, with the key names of the published weights (conv1_1, relu1_1, ..., fc5)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def build_sphereface(weights: Path | None, *, seed: int) -> SphereFace20:
 
 
 def load_sphereface(network: SphereFace20, state: Mapping[str, torch.Tensor], *, source: str) -> None:
-    """Fill the network with tensors under the published keys, strictly.
+    """Load tensors with the published keys into the network, strictly.
 
     Args:
         network: is changed.
@@ -108,7 +108,7 @@ def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr")
 
     Args:
         crops: (..., 112, 96, 3) uint8 BGR.
-        channel_order: the order the network sees; "rgb" reverses the channels.
+        channel_order: the colour order of the network's input; "rgb" reverses the channels.
 
     Returns:
         (..., 3, 112, 96) float32; each image keeps its channels-last layout in memory.
@@ -123,13 +123,13 @@ def normalise_crops(crops: torch.Tensor, *, channel_order: ChannelOrder = "bgr")
 
 
 def check_channel_order(channel_order: str) -> None:
-    """Refuse any other than "bgr" and "rgb" with a ValueError."""
+    """Raise a ValueError for any other order than "bgr" and "rgb"."""
     if channel_order not in CHANNEL_ORDERS:
         raise ValueError(f"channel_order ({channel_order!r}) must be bgr or rgb")
 
 
 def _initialise(network: SphereFace20) -> None:
-    """Fill in random weights that keep images apart (not in the paper; a demo without downloads needs them)."""
+    """Set random weights that give different images different rows (not in the paper; for demos without downloads)."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, a=PRELU_SLOPE, mode="fan_in", nonlinearity="leaky_relu")
@@ -137,7 +137,7 @@ def _initialise(network: SphereFace20) -> None:
             nn.init.zeros_(module.bias)
             stage_layer = int(name.rsplit("_", 1)[1])
             if stage_layer > 1 and stage_layer % 2 == 1:
-                # x + f(x) with both of equal size would double the variance in each of the eight blocks.
+                # If x and f(x) were equally large, each of the eight blocks would double the variance.
                 module.weight.data.mul_(0.1)
         elif isinstance(module, nn.PReLU):
             nn.init.constant_(module.weight, PRELU_SLOPE)

@@ -1,4 +1,4 @@
-"""Checkpoints: one file of tensors and plain data from which a network is rebuilt with nothing else at hand."""
+"""Checkpoints: one file of tensors and plain data, from which a network can be rebuilt without any other file."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ NETWORKS: Mapping[str, type[nn.Module]] = {"anet": ANet, "vnet": VNet, "joint": 
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint of ours, or not of the network asked for."""
+    """A file is not a checkpoint of Valar, or holds another network than the one asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Checkpoint:
         epoch: after which it was written, counted from 0.
         scores: `EpochMetrics` of that epoch as plain data, and `selected_by`.
         weights: what its layers started from, for example {"vgg16": "random"}.
-        provenance: whatever the caller wants to know later; plain data.
+        provenance: what the caller wants to record; plain data.
         state: the network's tensors.
-        identity: of the training: a digest of all that decides on its outcome; empty where it is not known.
+        identity: of the training: a digest of everything that decides its result; empty where it is not known.
     """
 
     kind: str
@@ -76,14 +76,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_content(file: Path, *, format_name: str) -> dict[str, Any]:
-    """Read what a file of ours holds; only tensors and plain data are unpickled, and the tensors are on the CPU.
+    """Read the content of a file of this package; only tensors and plain data are unpickled, tensors to the CPU.
 
     Args:
         file: must exist.
-        format_name: what it must say of itself.
+        format_name: the format that the file must name.
 
     Raises:
-        CheckpointError: it cannot be read, or is of another format.
+        CheckpointError: the file cannot be read, or has another format.
     """
     try:
         content = read_tensors(file)
@@ -104,7 +104,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is no checkpoint, one of another format version, or holds what no training writes.
+        CheckpointError: the file is not a checkpoint, has another format, or holds what no training writes.
     """
     file = path / BEST if path.is_dir() else path
     if not file.is_file():
@@ -123,15 +123,15 @@ def load_network(path: Path, *, kind: str | None = None) -> tuple[nn.Module, Che
 
     Args:
         path: the file, or its folder, where the best one is taken.
-        kind: what it must be; None for any.
+        kind: the network that it must hold; None for any.
 
     Returns:
         The network on the CPU in evaluation mode, and the checkpoint it came from.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: see `load_checkpoint`; or it holds another kind of network, or its weights are not
-            those of such a network, or not finite.
+        CheckpointError: see `load_checkpoint`; or the checkpoint holds another kind of network, or its weights do not
+            fit the network or are not finite.
     """
     checkpoint = load_checkpoint(path)
     if checkpoint.kind not in NETWORKS or kind not in (None, checkpoint.kind):
@@ -139,7 +139,7 @@ def load_network(path: Path, *, kind: str | None = None) -> tuple[nn.Module, Che
         raise CheckpointError(f"{path} holds {make_printable(repr(checkpoint.kind))}: it must be {wanted}")
     try:
         _check_plan(checkpoint)
-        # No memory and no random numbers for weights that are replaced at once.
+        # The meta device takes no memory and no random numbers for weights that are replaced at once.
         with torch.device("meta"):
             network = NETWORKS[checkpoint.kind](**checkpoint.architecture)
         check_state(network, checkpoint.state, source=f"the state of {path}", hint="train again")
@@ -151,12 +151,12 @@ def load_network(path: Path, *, kind: str | None = None) -> tuple[nn.Module, Che
 
 
 def describe_weights(path: Path | None) -> str:
-    """Name where weights came from: "random", or the file's name and sha256."""
+    """Name the source of weights: "random", or the file's name and sha256."""
     return "random" if path is None else f"{path.name} sha256:{compute_sha256(path)}"
 
 
 def _check_content(content: dict[str, Any]) -> None:
-    """Refuse content that no training has written, in types and names.
+    """Refuse content whose names or types no training writes.
 
     Raises:
         TypeError, ValueError: say what is wrong.
@@ -185,10 +185,10 @@ def _check_content(content: dict[str, Any]) -> None:
 
 
 def _check_plan(checkpoint: Checkpoint) -> None:
-    """Refuse inputs that are not those of the network.
+    """Refuse a checkpoint whose inputs do not fit its network.
 
     Raises:
-        ValueError: says what it looks at and what it must.
+        ValueError: says what the inputs are and what the network needs.
     """
     plan, kind = checkpoint.inputs, checkpoint.kind
     looked_at = [("sound", plan.num_maps, kind != "vnet"), ("faces", plan.num_frames, kind != "anet")]

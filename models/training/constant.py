@@ -1,30 +1,30 @@
-"""Networks that say the same of every clip: seen while they are trained, so that nobody waits for their end."""
+"""Networks that predict the same for every clip: found during the training, so that nobody waits for its end."""
 
 from collections.abc import Sequence
 
 from models.training.metrics import EpochMetrics
 
-#: A standard deviation over clips below which what a network says of them is one and the same.
+#: Predictions whose standard deviation over the clips is below this count as constant.
 SMALLEST_SPREAD = 0.001
-#: Epochs in a row after which it is told: one or two are what a training may begin with.
+#: Consecutive constant epochs after which a warning is given: a good training may begin with one or two.
 FEWEST_CONSTANT = 3
-#: A mean as far out is an end of the range, where tanh and sigmoid hardly change any more.
+#: A mean beyond this, on either side, is at an end of the range, where tanh and sigmoid hardly change any more.
 _END = 0.95
 
 
 def is_constant(metrics: EpochMetrics) -> bool:
-    """Tell whether a network said the same of all clips that chose the epoch, of arousal or of valence."""
+    """Tell whether arousal or valence was constant over the validation clips of an epoch."""
     spreads = (metrics.spread_arousal, metrics.spread_valence)
     return metrics.num_validation > 1 and any(spread < SMALLEST_SPREAD for spread in spreads)
 
 
 def count_constant(history: Sequence[EpochMetrics]) -> int:
-    """Count the epochs at the end in which it did."""
+    """Count the consecutive constant epochs at the end."""
     return next((count for count, metrics in enumerate(reversed(history)) if not is_constant(metrics)), len(history))
 
 
 def find_constant(history: Sequence[EpochMetrics]) -> list[EpochMetrics]:
-    """Give the epochs in which it did, of those that are `FEWEST_CONSTANT` or more in a row."""
+    """Return the constant epochs of each series of at least `FEWEST_CONSTANT` consecutive ones."""
     found: list[EpochMetrics] = []
     for end in range(1, len(history) + 1):
         count = count_constant(history[:end])
@@ -36,13 +36,13 @@ def find_constant(history: Sequence[EpochMetrics]) -> list[EpochMetrics]:
 def describe_constant(
     history: Sequence[EpochMetrics], *, loss: str, learning_rate: float, gradient_clip: float, arousal_output: str
 ) -> str:
-    """Say that the last epochs were such, and what to try.
+    """Say that the predictions of the last epochs were constant, and what to try.
 
     Args:
         history: of the training so far.
-        loss: that it minimises.
-        learning_rate: of its first epoch.
-        gradient_clip: its largest norm over all gradients.
+        loss: that the training minimises.
+        learning_rate: of the first epoch.
+        gradient_clip: largest norm of all gradients together.
         arousal_output: the range of arousal, tanh or sigmoid.
     """
     last, count = history[-1], count_constant(history)

@@ -19,7 +19,7 @@ from models.training.job import Job, TrainingError
 from models.training.losses import LOSSES
 from models.training.parallel import Group
 
-#: A GPU works on while its steps are queued; to look at a loss is to wait for it.
+#: Steps between two checks of the losses. A GPU works through queued steps; reading a loss waits for all of them.
 STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 50}
 
 
@@ -29,12 +29,12 @@ class Setup:
 
     Attributes:
         job: what is trained.
-        network: its network as the optimiser and the group see it.
+        network: its network, as the group of processes wraps it.
         optimiser: of its weights.
         train: training split.
         source: of its rows.
         members: (M,) positions of the utterances to train on.
-        seed: of all that is random.
+        seed: of everything that is random.
         device: where the network is.
         group: of processes.
     """
@@ -52,12 +52,12 @@ class Setup:
 
 @dataclass
 class Losses:
-    """The losses of an epoch's steps, taken from the device now and then and looked at.
+    """The losses of an epoch's steps, copied from the device and checked every few steps.
 
     Attributes:
-        values: of the steps looked at.
-        interval: steps between two looks.
-        describe_bad: makes the sentence for a step, a loss and a norm that are no finite numbers.
+        values: losses of the checked steps.
+        interval: steps between two checks.
+        describe_bad: makes the error message of a step, from its number, loss and norm, which are not both finite.
     """
 
     values: list[float]
@@ -71,17 +71,17 @@ class Losses:
         return len(self.values) + len(self._waiting)
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
-        """Take those of one step.
+        """Add the loss and the gradient's norm of one step.
 
         Raises:
-            TrainingError: one since the last look is not a finite number.
+            TrainingError: a loss or norm since the last check is not a finite number.
         """
         self._waiting.append(torch.stack([loss.detach().float(), norm.detach().float()]))
         if len(self._waiting) >= self.interval:
             self.look()
 
     def look(self) -> None:
-        """Look at those not seen yet; raises as `add` does."""
+        """Check the losses that were not checked yet; raises as `add` does."""
         if not self._waiting:
             return
         pairs, self._waiting = torch.stack(self._waiting).tolist(), []
@@ -92,7 +92,7 @@ class Losses:
 
 
 def plan_epoch(setup: Setup, epoch: int) -> tuple[list[np.ndarray], Draw]:
-    """Draw the order and the samples of an epoch; they depend on the seed and the epoch alone.
+    """Draw the order and the samples of an epoch; they depend only on the seed and the epoch.
 
     Returns:
         Positions of each batch in the draw, and the draw of all utterances.
@@ -105,19 +105,19 @@ def plan_epoch(setup: Setup, epoch: int) -> tuple[list[np.ndarray], Draw]:
 
 
 def train_epoch(setup: Setup, epoch: int, done: list[float], on_step: Callable[[Losses], None]) -> tuple[float, float]:
-    """Run an epoch, or what is left of it.
+    """Run an epoch, or the steps of it that are not done yet.
 
     Args:
-        setup: what is trained, on what.
+        setup: what is trained, and on what.
         epoch: counted from 0.
-        done: losses of its steps that are done already.
+        done: losses of the steps that are done already.
         on_step: called after each step with the losses so far.
 
     Returns:
-        Mean loss, each utterance counted in its batch, and the seconds that the loop waited for data.
+        Mean of the batches' losses, weighted by their sizes, and the seconds that the loop waited for data.
 
     Raises:
-        TrainingError: a loss is no number any more, or the device is out of memory.
+        TrainingError: a loss is not a finite number, or the device is out of memory.
     """
     batches, draw = plan_epoch(setup, epoch)
     assert setup.train.labels is not None, "members are labelled"
@@ -134,9 +134,9 @@ def train_epoch(setup: Setup, epoch: int, done: list[float], on_step: Callable[[
     setup.network.train()
     with seeded(setup.seed, epoch, device=setup.device):
         for step, gathered in enumerate(feed.iterate(shares), start=first):
-            # Dropout's numbers: others in each step and process, the same however the training came here.
+            # Seeds dropout: different in each step and process, and the same after an interruption.
             torch.manual_seed(mix_seed(setup.seed, epoch, step, setup.group.rank))
-            # A batch's rows follow each other in the draw; a slice needs no index on the device.
+            # A batch's rows are consecutive in the draw, so a slice is enough and no index has to go to the device.
             rows = slice(int(batches[step][0]), int(batches[step][-1]) + 1)
             losses.add(*_take_step(setup, gathered, labels[rows]))
             on_step(losses)
@@ -146,7 +146,7 @@ def train_epoch(setup: Setup, epoch: int, done: list[float], on_step: Callable[[
 
 
 def _take_step(setup: Setup, gathered: Gathered, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change the weights by one batch; returns its loss and the norm of the gradient before it was clipped."""
+    """Change the weights by one batch; return its loss and the norm of the gradient before it was clipped."""
     try:
         loss = _compute_gradients(setup, setup.network, gathered, labels, setup.group)
     except torch.OutOfMemoryError as error:
@@ -155,7 +155,7 @@ def _take_step(setup: Setup, gathered: Gathered, labels: torch.Tensor) -> tuple[
         norm = nn.utils.clip_grad_norm_(setup.network.parameters(), setup.job.settings.gradient_clip)
         setup.optimiser.step()
         return loss, norm
-    # Outside of the handler: the error's frames hold the tensors that fill the memory.
+    # Outside of the handler: inside, the error's frames would still hold the tensors that fill the memory.
     own = setup.group.take_share(np.arange(len(labels)))
     fitting = find_fitting_size(lambda size: _try_part(setup, gathered, labels[own[:size]]), len(own))
     raise TrainingError(_describe_shortage(setup, len(labels), fitting * setup.group.size, reason))
@@ -169,7 +169,7 @@ def _compute_gradients(
         own = network(*prepare_inputs(gathered, setup.job.train_plan, setup.device)).float()  # (share, 2)
     prediction = group.join(own, len(labels))  # (B, 2)
     loss = LOSSES[setup.job.settings.loss](prediction, labels)
-    # The processes' gradients are averaged after the backward pass, and are parts of a sum.
+    # The processes' gradients are parts of a sum, but are averaged after the backward pass.
     (loss * group.size).backward()
     return loss
 
@@ -197,7 +197,7 @@ def find_fitting_size(attempt: Callable[[int], None], too_large: int) -> int:
 
     Args:
         attempt: raises torch.OutOfMemoryError for sizes that are too large.
-        too_large: a size that is known to be.
+        too_large: a size that is known to be too large.
 
     Returns:
         In [0, too_large); 0 where not even 1 fits.

@@ -1,4 +1,4 @@
-"""What a network says of the utterances it can see."""
+"""Predictions of a network for the utterances that have its input."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from models.networks.precision import computing_in
 from models.paper import NUM_DIMENSIONS
 from models.training.checkpoints import load_network
 
-#: Utterances at once; the paper's Joint holds 4 maps and 16 faces of each.
+#: Utterances per batch; the paper's Joint has 4 maps and 16 faces of each.
 BATCH_SIZE = 16
 
 
@@ -32,23 +32,23 @@ def predict(
 ) -> np.ndarray:
     """Predict arousal and valence with a trained network, or with the mean of several.
 
-    Sampling is evaluation's: each segment's centre, evenly spread maps; so the result depends on nothing random. The
-    arithmetic is that of the training.
+    Sampling is that of evaluation (each segment's centre, evenly spread maps), so nothing is random. The arithmetic is
+    that of the training.
 
     Args:
-        checkpoint: file, or folder, where the best one is taken; of several, the mean of their predictions.
-        clips: the split; its labels are not looked at.
+        checkpoint: file, or folder, whose best checkpoint is taken; for several, the mean of their predictions.
+        clips: the split; its labels are not used.
         device: where the network runs.
-        batch_size: utterances at once.
+        batch_size: utterances per batch.
         tick: called with the number of utterances after each batch.
 
     Returns:
-        (U, 2) float32 in [-1, 1], rows of NaN where the network can see nothing (no sound for ANet, no face for VNet,
+        (U, 2) float32 in [-1, 1]. A row is NaN where the network's input is missing (sound for ANet, faces for VNet,
         one of the two for Joint).
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        CheckpointError: the file is no checkpoint of ours.
+        CheckpointError: the file is not a checkpoint of Valar.
         ValueError: no checkpoint is named.
     """
     paths = [checkpoint] if isinstance(checkpoint, Path) else list(checkpoint)
@@ -89,16 +89,16 @@ def predict_members(
     precision: Arithmetic,
     tick: Callable[[int], None] = lambda count: None,
 ) -> torch.Tensor:
-    """Predict some utterances as `predict` does, with a network that is on the device and stays in evaluation mode.
+    """Predict some utterances as `predict` does, with a network that is on the device; evaluation mode stays on.
 
     Args:
         network: on the device.
         clips: the split.
         source: of its rows.
-        members: (M,) positions of utterances that the plan can see.
+        members: (M,) positions of utterances that have what the plan needs.
         plan: what the network looks at.
-        device: where it is.
-        batch_size: utterances at once.
+        device: where the network is.
+        batch_size: utterances per batch.
         precision: of the arithmetic.
         tick: called with the number of utterances after each batch.
 

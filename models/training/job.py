@@ -1,4 +1,4 @@
-"""What tells one training from another."""
+"""The description of a training, and its identity."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,17 +26,16 @@ class RunOptions:
     """How a training is run; only the seed is part of its identity.
 
     Attributes:
-        folder: where the checkpoints go; made where it is missing.
-        seed: of the first weights, the order, the sampling and dropout.
+        folder: for the checkpoints; made if it is missing.
+        seed: of the initial weights, the order, the sampling and dropout.
         device: "cpu", "cuda", ...
-        on_epoch: called after each epoch, and at once for those that were finished before.
-        overwrite: train anew, whatever the folder holds.
-        save_every_steps: also go on from the last step whose number within its epoch is a multiple of this; 0 for
-            whole epochs only.
-        saving_share: of the training's time, what saving after epochs may take at most; an epoch that is not saved is
+        on_epoch: called after each epoch, and at the start for each epoch of an interrupted training.
+        overwrite: train from the start, whatever the folder holds.
+        save_every_steps: also save after every so many steps of an epoch; 0 saves only after epochs.
+        saving_share: largest share of the training's time for saving after epochs; an epoch that is not saved is
             trained again after a kill. 1 saves after every epoch.
-        curves: folder of TensorBoard's file, by whose name TensorBoard calls the training; None for `folder`.
-        selected_by: said of the best checkpoint: which score chose it.
+        curves: folder of TensorBoard's file, whose name is the training's name in TensorBoard; None for `folder`.
+        selected_by: the score that chooses the best checkpoint, to be recorded in it.
 
     Raises:
         ValueError: `saving_share` not above 0 and at most 1.
@@ -53,24 +52,24 @@ class RunOptions:
     selected_by: str = "total validation CCC"
 
     def __post_init__(self) -> None:
-        """Refuse a share that cannot be kept."""
+        """Refuse a share that is not possible."""
         if not 0 < self.saving_share <= 1:
             raise ValueError(f"saving_share ({self.saving_share}) must be above 0 and at most 1")
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that tells one training from another.
+    """One training, without its splits and options.
 
     Attributes:
         kind: "anet", "vnet" or "joint".
-        network: as it starts; changed by the training.
-        architecture: arguments of its constructor.
+        network: with its initial weights; the training changes it.
+        architecture: arguments of the network's constructor.
         settings: of the optimisation.
-        train_plan: what it looks at in training.
-        evaluation_plan: what it looks at in evaluation.
-        weights: what its layers started from.
-        parents: identities and epochs of the checkpoints it starts from.
+        train_plan: what the network looks at in training.
+        evaluation_plan: what the network looks at in evaluation.
+        weights: what its layers start from, for example {"vgg16": "random"}.
+        parents: identities and epochs of the checkpoints that it starts from.
         provenance: recorded with the checkpoints.
     """
 
@@ -85,7 +84,7 @@ class Job:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def identify(self, train: Clips, validation: Clips, *, seed: int, processes: int) -> str:
-        """Digest all that decides on the training's outcome; the provenance does not."""
+        """Digest everything that decides the training's result; the provenance does not."""
         description = {
             "version": TRAINING_VERSION,
             "kind": self.kind,
@@ -100,13 +99,13 @@ class Job:
         return compute_identity(description, {"train": train, "validation": validation})
 
     def _describe_settings(self) -> dict[str, Any]:
-        """Give the settings without later ones at their default: a training of before them is known again."""
+        """Return the settings without later ones at their default, so that an earlier training keeps its identity."""
         values = asdict(self.settings)
         silent = find_silent(type(self.settings), values)
         return {name: value for name, value in values.items() if name not in silent}
 
     def make_checkpoint(self, metrics: EpochMetrics, *, identity: str, selected_by: str) -> Checkpoint:
-        """Describe the network as it is now."""
+        """Make a checkpoint of the network with its present weights."""
         return Checkpoint(
             kind=self.kind,
             architecture=self.architecture,

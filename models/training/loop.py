@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 
 def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
-    """Train and leave best.pt, metrics.jsonl, TensorBoard's file and, at the very end, last.pt in the folder.
+    """Train a network. Write best.pt, metrics.jsonl, TensorBoard's file and, at the very end, last.pt to the folder.
 
     Utterances without both labels, or without what the network looks at, are left out. The best checkpoint is that of
-    the highest total validation CCC, the earlier one of two equal; where no epoch has one it is the last.
+    the highest total validation CCC, the earlier one of two equal. If no epoch has such a CCC, it is that of the last.
 
-    Killed at any moment, the next call with the same arguments goes on from the last saved epoch, which is the last
-    finished one unless `saving_share` is below 1, and ends with the weights that an uninterrupted training would have:
-    the same to the bit on the same machine's CPU with the same number of threads. An unfinished training with other
+    The process may be killed at any moment. The next call with the same arguments continues from the last saved epoch,
+    which is the last finished one unless `saving_share` is below 1. It ends with the weights of an uninterrupted
+    training: the same bits on the same machine's CPU with the same number of threads. An unfinished training with other
     arguments is replaced.
 
     Args:
@@ -53,8 +53,8 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
 
     Raises:
         FileExistsError: the folder holds another finished training and `overwrite` is not set.
-        TrainingError: nothing to train on, fewer utterances in a batch than processes, no memory left on the device,
-            or the loss is no number any more.
+        TrainingError: there is nothing to train on, a batch has fewer utterances than there are processes, the device
+            is out of memory, or the loss is not a finite number.
     """
     group = find_group()
     folder, device = options.folder, options.device
@@ -64,7 +64,7 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
         (folder / STATE).unlink(missing_ok=True)
         return
     place_network(job.network, device=device)
-    # One optimiser throughout: its momentum survives a step of the schedule.
+    # One optimiser for all epochs: its momentum is kept when the learning rate changes.
     settings = job.settings
     optimiser = torch.optim.SGD(
         job.network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
@@ -91,7 +91,7 @@ def fit(job: Job, train: Clips, validation: Clips, options: RunOptions) -> None:
 def _train_epochs(
     state: TrainingState, setup: Setup, validate: Callable[[], dict[str, Any]], keeper: Keeper, options: RunOptions
 ) -> None:
-    """Train and validate epoch after epoch, from where the state stands to the end, saving each."""
+    """Train, validate and save epoch after epoch, from the state's epoch to the end."""
     settings = setup.job.settings
     report = options.on_epoch or (lambda metrics: None)
     for metrics in state.history:
@@ -147,7 +147,7 @@ def _find_members(job: Job, train: Clips, group: Group) -> np.ndarray:
 
 
 def _is_finished(folder: Path, identity: str) -> bool:
-    """Tell whether the folder holds this very training, finished."""
+    """Tell whether the folder holds exactly this training, finished."""
     if not (folder / LAST).exists():
         return False
     try:
@@ -163,7 +163,7 @@ def _is_finished(folder: Path, identity: str) -> bool:
 
 
 def _finish_epoch(state: TrainingState, setup: Setup, metrics: EpochMetrics, keeper: Keeper) -> None:
-    """Take an epoch into the state and save what has to be."""
+    """Add an epoch to the state, and save what has to be saved."""
     settings = setup.job.settings
     first_averaged = settings.epochs - settings.average_last
     if settings.average_last > 1 and metrics.epoch >= first_averaged:
@@ -185,7 +185,7 @@ def _is_over(history: list[EpochMetrics], settings: TrainingSettings) -> bool:
 
 
 def _finish(state: TrainingState, setup: Setup, validate: Callable[[], dict[str, Any]], folder: Path) -> None:
-    """Write what belongs to the end of a training, last.pt last."""
+    """Write the files at the end of a training, last.pt last."""
     job, last = setup.job, state.history[-1]
     checkpoints = {LAST: job.make_checkpoint(last, identity=state.identity, selected_by="last epoch")}
     best_total = find_best_total(state.history)
@@ -193,7 +193,7 @@ def _finish(state: TrainingState, setup: Setup, validate: Callable[[], dict[str,
         log.warning("%s: the best checkpoint is that of the %s", job.kind, NO_VALIDATION)
         checkpoints[BEST] = replace(checkpoints[LAST], scores={**last.as_plain(), "selected_by": NO_VALIDATION})
     if state.average:
-        # The network is about to hold other weights.
+        # Cloned, because the network gets the averaged weights next.
         weights = {key: value.clone() for key, value in checkpoints[LAST].state.items()}
         checkpoints = {name: replace(checkpoint, state=weights) for name, checkpoint in checkpoints.items()}
         count = job.settings.average_last
@@ -229,10 +229,10 @@ def _make_validation(job: Job, validation: Clips, device: str, group: Group) -> 
         )
         ccc = spread = mean = np.full(2, math.nan)
         if len(members):
-            assert validation.labels is not None, "some have been found to have labels"
+            assert validation.labels is not None, "members are labelled"
             predicted = group.join(own.to(device), len(members)).cpu().numpy()
             ccc = np.array([compute_ccc(validation.labels[members, d], predicted[:, d]) for d in range(2)])
-            # In double precision: of equal numbers, the deviation is then 0 and not their rounding.
+            # In double precision: the deviation of equal numbers is then exactly 0, without rounding.
             spread, mean = predicted.std(axis=0, dtype=np.float64), predicted.mean(axis=0, dtype=np.float64)
         return {
             "ccc_arousal": float(ccc[0]),

@@ -6,15 +6,15 @@ from models.scores.ccc import ccc_or_zero
 
 
 def compute_mse_loss(prediction: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean squared error over utterances and both dimensions; (B, 2) each, returns a scalar in [0, 4]."""
+    """Compute the mean squared error over utterances and both dimensions; (B, 2) each, returns a scalar in [0, 4]."""
     return ((prediction - labels) ** 2).mean()
 
 
 def compute_ccc_loss(prediction: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """-(CCC of arousal + CCC of valence) over the batch.
+    """Compute -(CCC of arousal + CCC of valence) over the batch.
 
-    A dimension whose labels are all equal in this batch (in a batch of one they are) has no CCC: it adds 0 to the
-    loss and nothing to the gradient. A batch in which both are so changes the weights by momentum and decay only.
+    A dimension whose labels are all equal in this batch (as in a batch of one) has no CCC: it adds 0 to the loss and
+    nothing to the gradient. If this is so for both dimensions, only momentum and decay change the weights.
 
     Args:
         prediction: (B, 2).
@@ -27,9 +27,9 @@ def compute_ccc_loss(prediction: torch.Tensor, labels: torch.Tensor) -> torch.Te
 
 
 def compute_sample_ccc_loss(prediction: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """As `compute_ccc_loss`, with covariance and variances that divide by n - 1, as in the notebooks.
+    """Compute the same as `compute_ccc_loss`, with a covariance and variances that divide by n - 1 (the notebooks').
 
-    The difference of the means then counts for (n - 1) / n of what it counts for in the measure that is reported.
+    The difference of the means then has (n - 1) / n of the weight that it has in the reported CCC.
     """
     return -ccc_or_zero(labels, prediction, ddof=1).sum()
 

@@ -1,10 +1,10 @@
-"""What is known of each epoch of a training."""
+"""The measures of each epoch of a training."""
 
 import math
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
-# A number of JSON may have any number of digits.
+# Larger numbers in a file are refused: a number in JSON may have any number of digits.
 _LARGEST = 1 << 63
 
 
@@ -16,22 +16,22 @@ class EpochMetrics:
         kind: "anet", "vnet" or "joint".
         epoch: counted from 0.
         num_epochs: of this training.
-        loss: mean over the training utterances, each counted in its batch.
+        loss: mean of the batches' losses, weighted by their sizes.
         learning_rate: of this epoch.
         ccc_arousal: CCC of arousal on the validation split; NaN where undefined.
         ccc_valence: CCC of valence on the validation split; NaN where undefined.
-        total_ccc: sum of those that are defined.
-        is_best: no epoch before had a higher total.
+        total_ccc: sum of the defined ones of both; NaN if neither is defined.
+        is_best: whether the total is higher than that of every earlier epoch.
         num_train: utterances trained on.
         num_validation: utterances validated on.
         seconds: wall time of the epoch, validation included.
         train_seconds: wall time of its steps.
-        wait_seconds: of these, what the loop stood waiting for data.
-        spread_arousal: standard deviation of what the network says of arousal on the validation split; NaN where it
-            sees nothing there, and in what an earlier version wrote.
-        spread_valence: the same of valence.
-        mean_arousal: mean of what the network says of arousal there; NaN as before.
-        mean_valence: the same of valence.
+        wait_seconds: part of these, in which the loop waited for data.
+        spread_arousal: standard deviation of the predicted arousal on the validation split; NaN without validation
+            utterances, and in files of an earlier version.
+        spread_valence: the same for valence.
+        mean_arousal: mean of the predicted arousal on the validation split; NaN in the same cases.
+        mean_valence: the same for valence.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class EpochMetrics:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> "EpochMetrics":
-        """Make what `as_plain` was made of, as far as it tells: infinities come back as NaN.
+        """Make an epoch from the dictionary of `as_plain`; infinite values come back as NaN.
 
         Raises:
             ValueError: an entry is missing, or of another type.
@@ -81,16 +81,16 @@ class EpochMetrics:
 
 
 def find_best_total(history: list[EpochMetrics]) -> float:
-    """Give the highest total CCC of some epochs; minus infinity where none has one."""
+    """Return the highest total CCC of some epochs; minus infinity if none has one."""
     return max((m.total_ccc for m in history if math.isfinite(m.total_ccc)), default=-math.inf)
 
 
 def find_best(history: list[EpochMetrics]) -> EpochMetrics | None:
-    """Give the best of some epochs; None where none has a score."""
+    """Return the best of some epochs; None if none has a score."""
     return next((metrics for metrics in reversed(history) if metrics.is_best), None)
 
 
 def count_epochs_since_best(history: list[EpochMetrics]) -> int:
-    """Count the epochs after the best one; 0 where none has a score."""
+    """Count the epochs after the best one; 0 if none has a score."""
     best = find_best(history)
     return history[-1].epoch - best.epoch if best else 0

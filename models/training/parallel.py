@@ -1,7 +1,7 @@
-"""Several processes that train one network: who does which part, and how the parts become a whole again.
+"""Training of one network by several processes: how they share each batch, and how their results are joined.
 
-Every process draws the same random samples and takes its share of each batch. Predictions are put together before the
-loss, so that a CCC is that of the whole batch, and the gradients of the shares add up to the whole batch's.
+Every process draws the same random samples and takes its share of each batch. The predictions are joined before the
+loss, so that the CCC is that of the whole batch. The gradients of the shares add up to that of the whole batch.
 """
 
 import os
@@ -21,7 +21,7 @@ class Group:
     """The processes of a training.
 
     Attributes:
-        rank: this process, counted from 0; the first one writes the files.
+        rank: number of this process, counted from 0; process 0 writes the files.
         size: how many there are.
     """
 
@@ -34,15 +34,15 @@ class Group:
         return self.rank == 0
 
     def take_share(self, rows: np.ndarray) -> np.ndarray:
-        """Give this process's rows, in order; sizes differ by at most one."""
+        """Return this process's rows, in order; the sizes of the shares differ by at most one."""
         return np.array_split(rows, self.size)[self.rank]
 
     def join(self, own: torch.Tensor, total: int) -> torch.Tensor:
-        """Put all shares of `total` rows together, in order; gradients reach this process's own only.
+        """Join the shares of all processes, in order; gradients flow only to this process's own share.
 
         Args:
             own: (share, ...) of this process.
-            total: rows of all processes.
+            total: number of rows of all processes.
 
         Returns:
             (total, ...).
@@ -50,7 +50,7 @@ class Group:
         if self.size == 1:
             return own
         sizes = [len(part) for part in np.array_split(np.arange(total), self.size)]
-        # Every process has to send equally much.
+        # Every process has to send the same number of rows.
         padded = torch.zeros((max(sizes), *own.shape[1:]), dtype=own.dtype, device=own.device)
         padded[: len(own)] = own.detach()
         received = [torch.empty_like(padded) for _ in sizes]
@@ -60,17 +60,17 @@ class Group:
         return torch.cat(parts)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Have the processes start from the first one's weights and average their gradients after each backward."""
+        """Make all processes start from the first one's weights, and average their gradients after each backward."""
         return network if self.size == 1 else nn.parallel.DistributedDataParallel(network)
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Wait until all processes have come to this call."""
         if self.size > 1:
             distributed.barrier()
 
 
 def find_group() -> Group:
-    """Give the group this process belongs to; a group of one outside `grouped`."""
+    """Return the group of this process; a group of one outside `grouped`."""
     if distributed.is_available() and distributed.is_initialized():
         return Group(distributed.get_rank(), distributed.get_world_size())
     return Group()
@@ -81,7 +81,7 @@ def grouped(device: str) -> Iterator[str]:
     """Join the group that torchrun has started this process for (RANK, WORLD_SIZE, LOCAL_RANK in the environment).
 
     Args:
-        device: "cpu", where the processes talk through gloo, or "cuda", where each has a GPU and they use NCCL.
+        device: "cpu", where the processes exchange data by gloo, or "cuda", where each has a GPU and they use NCCL.
 
     Yields:
         The device of this process.
@@ -102,7 +102,7 @@ def grouped(device: str) -> Iterator[str]:
     distributed.init_process_group("gloo" if device == "cpu" else "nccl")
     try:
         yield device
-        # Who leaves while another still sends to it ends that one's threads under way, and torch aborts.
+        # A process that ended while another still sends to it would break that one's threads, and torch would abort.
         distributed.barrier()
     finally:
         distributed.destroy_process_group()
@@ -111,8 +111,8 @@ def grouped(device: str) -> Iterator[str]:
 def end_process() -> NoReturn:
     """End a process of a group whose work is done and written.
 
-    Python's own end would take the lock away from gloo's threads, which may still hold tensors: C++ then aborts the
-    process now and then (github.com/pytorch/pytorch/pull/179291).
+    At Python's normal exit, gloo's threads may still hold tensors but can no longer take Python's lock: C++ then
+    sometimes aborts the process (github.com/pytorch/pytorch/pull/179291).
     """
     sys.stdout.flush()
     sys.stderr.flush()

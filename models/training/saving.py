@@ -32,8 +32,8 @@ class Pace:
     """Tells whether it is time to save again.
 
     Args:
-        share: of a training's time, what saving may take at most; 1 for after every epoch, whatever it takes.
-        clock: gives seconds.
+        share: largest share of the training's time for saving; 1 saves after every epoch, however long that takes.
+        clock: returns seconds.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -41,13 +41,13 @@ class Pace:
         self._end, self._seconds = clock(), 0.0
 
     def is_due(self) -> bool:
-        """Tell whether saving as long as the last time stays within the share of the time since then."""
+        """Tell whether one more saving, as long as the last one, stays within the share of the time since then."""
         since = self._clock() - self._end
         return self._share >= 1 or self._seconds <= self._share * (since + self._seconds)
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Take the time of a saving."""
+        """Measure the time of a saving."""
         start = self._clock()
         yield
         self._end = self._clock()
@@ -72,11 +72,11 @@ class Keeper:
         self._copy: dict[str, torch.Tensor] = {}
 
     def start(self, identity: str, *, overwrite: bool) -> TrainingState:
-        """Go on from what the folder holds of this training, or begin it; leaves the files in step with that.
+        """Continue this training from its folder, or begin it, and make the folder's files agree with that.
 
         Args:
             identity: of the training.
-            overwrite: begin it, whatever the folder holds.
+            overwrite: begin the training, whatever the folder holds.
         """
         job, folder = self._job, self._folder
         state = None if overwrite else self._load_own(identity)
@@ -90,7 +90,7 @@ class Keeper:
         if self._group.is_first:
             folder.mkdir(parents=True, exist_ok=True)
             remove_unfinished(folder)
-            # last.pt tells that a training is finished, so it goes first.
+            # last.pt says that a training is finished, so it is removed first.
             for name in (LAST, AVERAGE) if goes_on else (LAST, AVERAGE, STATE, BEST):
                 (folder / name).unlink(missing_ok=True)
             write_metrics(folder / METRICS, state.history)
@@ -104,7 +104,7 @@ class Keeper:
         return state
 
     def _load_own(self, identity: str) -> TrainingState | None:
-        """Read state.pt where it is one of this training; another one is logged."""
+        """Read state.pt if it is of this training; otherwise return None, and log the reason if there is a file."""
         state, path, kind = load_state(self._folder), self._folder / STATE, self._job.kind
         if state is None:
             return None
@@ -119,7 +119,7 @@ class Keeper:
         return state
 
     def save(self, state: TrainingState) -> None:
-        """Write state.pt, then best.pt where the best epoch is not in it yet."""
+        """Write state.pt, then best.pt if it does not hold the best epoch yet."""
         state.network, state.optimiser = self._job.network.state_dict(), self._optimiser.state_dict()
         if self._group.is_first:
             with self._pace.timing():
@@ -128,17 +128,17 @@ class Keeper:
             state.best = {}
 
     def save_epoch(self, state: TrainingState, *, is_last: bool) -> None:
-        """Write what belongs to the end of an epoch: its metrics always, the weights when it is time.
+        """Save an epoch: its metrics always, the weights when it is time.
 
         Args:
             state: its history ends with the epoch.
-            is_last: the training is over, and what it leaves is about to be written.
+            is_last: whether this is the training's last epoch; its weights are always saved.
         """
         if not self._group.is_first:
             return
         metrics = state.history[-1]
         if metrics.is_best:
-            state.best = {}  # those of the former best epoch
+            state.best = {}  # these are of the former best epoch
         if is_last or self._pace.is_due():
             self.save(state)
         elif metrics.is_best:
@@ -148,7 +148,7 @@ class Keeper:
         append_epoch(self._events, metrics)
 
     def _write_best(self, state: TrainingState) -> None:
-        """Write best.pt where the state holds the best epoch's weights; where it does not, they are written already."""
+        """Write best.pt if the state holds the best epoch's weights; otherwise they are written already."""
         best = find_best(state.history)
         is_now = best is not None and best.epoch == state.epoch - 1 and not state.step
         weights = state.best or (state.network if is_now else {})
@@ -162,7 +162,7 @@ def _holds(path: Path, epoch: int) -> bool:
 
 
 def _copy_to_host(tensors: Mapping[str, torch.Tensor], former: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copy tensors into memory of a former copy, or into new memory, which costs ten times as much time."""
+    """Copy tensors to the CPU, into the memory of a former copy if there is one: new memory takes ten times as long."""
     kept = former or {key: torch.empty_like(value, device="cpu") for key, value in tensors.items()}
     for key, value in tensors.items():
         kept[key].copy_(value.detach())

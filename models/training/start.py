@@ -1,4 +1,4 @@
-"""Training of ANet, VNet and Joint: how each starts and what it looks at. The loop they share is loop.py."""
+"""Training of ANet, VNet and Joint: how each starts and what it looks at. Their common loop is loop.py."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,20 +45,20 @@ def train_anet(
     provenance: Mapping[str, Any] | None = None,
     start: Path | None = None,
 ) -> None:
-    """Train ANet (III-A); see `fitting.fit` for the files it leaves and what it raises.
+    """Train ANet (III-A); see `loop.fit` for the files that it writes and the errors that it raises.
 
     Args:
-        train: training split; utterances without STFT (or the feature of sound that stands for it) are left out.
+        train: training split; utterances without STFT (or the feature of sound in its place) are left out.
         validation: validation split.
-        settings: see there.
-        options: where and with which seed.
-        weights: VGG-16's file; None is an explicit choice of random weights. Not looked at with another feature than
-            the transform.
-        provenance: plain data to keep with the checkpoints.
-        start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
+        settings: see `ANetSettings`.
+        options: where, on what and with which seed.
+        weights: VGG-16's file; None is an explicit choice of random weights. Not used with another feature than the
+            transform.
+        provenance: plain data to record in the checkpoints.
+        start: checkpoint of an earlier training, file or folder (its best one), with whose weights this one starts.
     """
     architecture: dict[str, Any] = {"channel_scale": settings.channel_scale, "arousal_output": settings.arousal_output}
-    # Left out otherwise: trainings of before are known again.
+    # Defaults are left out, so that earlier trainings keep their identity.
     if settings.input != "stft":
         architecture["input"] = settings.input
     if settings.normalise != "map":
@@ -98,21 +98,21 @@ def train_vnet(
     provenance: Mapping[str, Any] | None = None,
     start: Path | None = None,
 ) -> None:
-    """Train VNet (III-B); see `fitting.fit` for the files it leaves and what it raises.
+    """Train VNet (III-B); see `loop.fit` for the files that it writes and the errors that it raises.
 
     Args:
         train: training split; utterances without embeddings (with `finetune`: crops) are left out.
         validation: validation split.
-        settings: see there.
-        options: where and with which seed.
-        weights: SphereFace's file, looked at with `finetune` only; None is an explicit choice of random weights. With
-            `frozen`, what made the embeddings is the caller's to record in `provenance`.
-        provenance: plain data to keep with the checkpoints.
-        start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
+        settings: see `VNetSettings`.
+        options: where, on what and with which seed.
+        weights: SphereFace's file, used with `finetune` only; None is an explicit choice of random weights. With
+            `frozen`, the caller records in `provenance` what made the embeddings.
+        provenance: plain data to record in the checkpoints.
+        start: checkpoint of an earlier training, file or folder (its best one), with whose weights this one starts.
     """
     plan = settings.plan_inputs(evaluation=False)
     architecture: dict[str, Any] = {"backbone": settings.backbone, "arousal_output": settings.arousal_output}
-    if train.face_size != FEATURE_SIZE:  # left out otherwise: trainings of before are known again
+    if train.face_size != FEATURE_SIZE:  # left out otherwise, so that earlier trainings keep their identity
         architecture["face_size"] = train.face_size
     network = build_vnet(weights, **architecture, initialisation=settings.initialisation, seed=options.seed)
     if settings.standardise:
@@ -143,17 +143,17 @@ def train_joint(
     provenance: Mapping[str, Any] | None = None,
     start: Path | None = None,
 ) -> None:
-    """Train Joint (III-C) from a trained ANet and VNet; see `fitting.fit` for the files it leaves and what it raises.
+    """Train Joint (III-C) from a trained ANet and VNet; see `loop.fit` for the files that it writes and its errors.
 
     Args:
-        train: training split; utterances without both sound and face are left out.
+        train: training split; utterances without sound or without a face are left out.
         validation: validation split.
-        settings: see there; ANet's width, VNet's backbone and its channel order are taken from their checkpoints.
-        options: where and with which seed.
-        anet: ANet's checkpoint, file or folder (the best one).
-        vnet: VNet's checkpoint, file or folder (the best one).
-        provenance: plain data to keep with the checkpoints.
-        start: checkpoint of an earlier training, file or folder (the best one), from whose weights this one goes on.
+        settings: see `JointSettings`; ANet's width and VNet's backbone and channel order are those of the checkpoints.
+        options: where, on what and with which seed.
+        anet: ANet's checkpoint, file or folder (its best one).
+        vnet: VNet's checkpoint, file or folder (its best one).
+        provenance: plain data to record in the checkpoints.
+        start: checkpoint of an earlier training, file or folder (its best one), with whose weights this one starts.
 
     Raises:
         CheckpointError: a checkpoint holds another network.
@@ -164,7 +164,7 @@ def train_joint(
     assert isinstance(vnet_network, VNet), "load_network has checked the kind"
     architecture = {**anet_checkpoint.architecture, **vnet_checkpoint.architecture}
     architecture["arousal_output"] = settings.arousal_output
-    if settings.fusion != "concat":  # left out otherwise: trainings of before are known again
+    if settings.fusion != "concat":  # left out otherwise, so that earlier trainings keep their identity
         architecture["fusion"] = settings.fusion
     plan = settings.plan_inputs(
         backbone=architecture["backbone"],
@@ -193,10 +193,10 @@ def train_joint(
 
 
 def _go_on(network: nn.Module, start: Path | None, kind: str, architecture: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give a network the weights of an earlier training, where one is named; return what identifies that one.
+    """Load the weights of an earlier training into a network, if `start` names one; return what identifies it.
 
     Raises:
-        CheckpointError: It holds another network, or one of other layers.
+        CheckpointError: the checkpoint holds another network, or one with other layers.
     """
     if start is None:
         return ()

@@ -1,7 +1,7 @@
-"""What an interrupted training needs to go on, in one file.
+"""The state of a training in one file, from which an interrupted training continues.
 
-`state.pt` is written whole, at the end of epochs (and every so many steps where asked for). A training goes on from it
-and from nothing else: after a kill, best.pt and metrics.jsonl are brought into line with it.
+`state.pt` is written whole, at the end of epochs (and after every so many steps if that is asked for). A training
+continues from this file alone: after a kill, best.pt and metrics.jsonl are corrected to agree with it.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from models.training.metrics import EpochMetrics
 
 STATE = "state.pt"
 FORMAT = "valar-training-state/1"
-#: Fields that hold plain data; `losses` may be longer than that may be.
+#: Fields whose content is checked as plain data; `losses` may exceed the limits of plain data.
 PLAIN_FIELDS = ("identity", "epoch", "step", "history")
 
 log = logging.getLogger(__name__)
@@ -33,18 +33,18 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TrainingState:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
         identity: of the training (see `compute_identity`).
         network: its tensors.
         optimiser: its state, as torch gives it.
-        epoch: to go on with, counted from 0.
-        step: to go on with in that epoch, counted from 0.
-        losses: of the steps of that epoch that are done.
-        history: of the epochs that are done.
-        average: mean of the weights after the last epochs so far; empty where none is asked for or due.
-        best: weights after the best epoch, where neither `network` nor best.pt has them; otherwise empty.
+        epoch: to continue with, counted from 0.
+        step: of that epoch, to continue with, counted from 0.
+        losses: of the finished steps of that epoch.
+        history: of the finished epochs.
+        average: mean of the weights after the last epochs so far; empty before them, or if no mean is asked for.
+        best: weights after the best epoch, if neither `network` nor best.pt has them; otherwise empty.
     """
 
     identity: str
@@ -65,7 +65,7 @@ class TrainingState:
 
 
 def load_state(folder: Path) -> TrainingState | None:
-    """Read state.pt; None where there is none, or one that cannot be used, which is logged.
+    """Read state.pt; None if there is none, or if it cannot be used, which is logged.
 
     Args:
         folder: of the training.
@@ -91,7 +91,7 @@ def check_state_fits(state: TrainingState, network: nn.Module, optimiser: torch.
     Args:
         state: from a file.
         network: that is trained.
-        optimiser: of its weights; its learning rate may be another.
+        optimiser: of its weights; its learning rate may differ.
 
     Raises:
         ValueError: says what does not fit.
@@ -131,11 +131,11 @@ def _check_progress(state: TrainingState) -> None:
 
 
 def compute_identity(description: Mapping[str, Any], splits: Mapping[str, Clips]) -> str:
-    """Digest all that decides on a training's outcome: 64 hexadecimal digits.
+    """Digest everything that decides a training's result: 64 hexadecimal digits.
 
     Args:
-        description: plain data; its settings, seed, weights, parents.
-        splits: by name; their names, labels and numbers of rows count, the rows themselves do not.
+        description: plain data: settings, seed, weights, parents.
+        splits: by name; the digest covers their names, labels and numbers of rows, but not the rows themselves.
     """
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name, clips in splits.items():
@@ -157,15 +157,15 @@ def write_metrics(path: Path, history: list[EpochMetrics]) -> None:
 def add_to_average(
     average: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], count: int
 ) -> dict[str, torch.Tensor]:
-    """Take the weights of one more epoch into a mean.
+    """Add the weights of one more epoch to a mean.
 
     Args:
-        average: of the `count` epochs before; ignored where there are none.
-        state: of this epoch.
-        count: how many there were before.
+        average: of the `count` epochs before; ignored if there are none.
+        state: weights of this epoch.
+        count: number of epochs in `average`.
     """
     if not count:
         return {key: value.detach().clone() for key, value in state.items()}
-    # Read from state.pt it is on the CPU.
+    # After a restart, the average from state.pt is on the CPU.
     former = {key: average[key].to(value.device) for key, value in state.items()}
     return {key: former[key] + (value.detach() - former[key]) / (count + 1) for key, value in state.items()}

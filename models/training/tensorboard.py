@@ -1,8 +1,8 @@
-"""Learning curves in the files that TensorBoard reads, written without its package (and the twenty it brings along).
+"""Learning curves in TensorBoard's file format, written without its package (and the twenty that it depends on).
 
-A file is a row of records: length, its checksum, content, its checksum (TFRecord). The content is a protocol buffer:
-an `Event` with a time, a step and a `Summary` of named numbers. `tensorboard --logdir runs/tensorboard` shows them.
-Written by hand, although TensorBoard has a writer: the curves are there for whoever installs it only afterwards.
+A file is a sequence of records: length, its checksum, content, its checksum (TFRecord). The content is a protocol
+buffer: an `Event` with a time, a step and a `Summary` of named numbers. `tensorboard --logdir runs/tensorboard` shows
+them. TensorBoard's own writer is not used, so that the curves exist even if TensorBoard is installed afterwards.
 """
 
 import math
@@ -29,12 +29,12 @@ TENSOR_STRING = 0x42
 
 
 def write_events(path: Path, history: list[EpochMetrics], settings: str = "") -> None:
-    """Write the file anew, whole, for the epochs so far.
+    """Write the whole file for the epochs so far.
 
     Args:
-        path: The file.
-        history: The epochs.
-        settings: Markdown, shown under "Text"; "" for none.
+        path: the file.
+        history: the epochs.
+        settings: Markdown, which TensorBoard shows under "Text"; "" for none.
     """
     header = bytes([EVENT_VERSION]) + _sized(VERSION)
     text = _record(encode_text(time.time(), "settings", settings)) if settings else b""
@@ -44,7 +44,7 @@ def write_events(path: Path, history: list[EpochMetrics], settings: str = "") ->
 
 
 def append_epoch(path: Path, metrics: EpochMetrics) -> None:
-    """Add one epoch to the file, in one write; TensorBoard follows a file that grows."""
+    """Append one epoch to the file, in one write; TensorBoard reads a file while it grows."""
     content = _encode_epoch(metrics)
     with naming_full_disk(path, len(content)), path.open("ab") as file:
         file.write(content)
@@ -96,7 +96,7 @@ def encode_text(wall_time: float, name: str, text: str) -> bytes:
 
 
 def describe_settings(kind: str, settings: Mapping[str, object]) -> str:
-    """Write a training's settings as a table of Markdown.
+    """Return a training's settings as a Markdown table.
 
     >>> print(describe_settings("vnet", {"epochs": 30, "loss": "mse"}))
     | vnet | |
@@ -140,7 +140,7 @@ def _sized(content: bytes) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+    """Encode a number in bytes of seven bits, the lowest first; the highest bit says that more bytes follow."""
     parts = []
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""The version of the training code, light to import: whoever names a training asks for it."""
+"""The version of the training code, in a module that imports nothing: fingerprints of trainings need it."""
 
-#: Raised when a training with the same settings and seed ends with other weights.
+#: To be raised by a change after which a training with the same settings and seed gives other weights.
 TRAINING_VERSION = 2

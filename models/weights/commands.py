@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 
     Args:
-        arguments: the words after `python -m models.weights`; by default the process's.
-        prog: what the command is called in its help.
+        arguments: the words after `python -m models.weights`; by default those of the process.
+        prog: name of the command in its help.
     """
     words = sys.argv[1:] if arguments is None else arguments
     parser = make_parser(prog)
@@ -61,7 +61,7 @@ def _format(options: argparse.Namespace) -> str:
 
 
 def list_weights(folder: Path) -> list[dict[str, str]]:
-    """List the weights with the state of each file: verified, absent, wrong digest or origin unknown."""
+    """List the weights with the state of each file: verified, absent, wrong digest, origin unknown or no weights."""
     rows = []
     for entry in WEIGHTS.values():
         path, state = _examine(entry, folder)
@@ -71,7 +71,7 @@ def list_weights(folder: Path) -> list[dict[str, str]]:
 
 
 def format_table(folder: Path) -> str:
-    """Return what fits a terminal of `list_weights` as text, and how to fetch what is absent."""
+    """Return `list_weights` as a short table for a terminal, and the commands that fetch what is absent."""
     listed = list_weights(folder)
     shown = ("name", "state", "licence", "for")
     lines = [render_table([shown, *(tuple(row[column] for column in shown) for row in listed)])]
@@ -83,7 +83,7 @@ def format_table(folder: Path) -> str:
 
 
 def format_details(folder: Path) -> str:
-    """Return all of `list_weights` as text, a fact a line."""
+    """Return all of `list_weights` as text, one fact per line."""
     return "\n".join(
         "\n".join([row["name"], *(f"  {fact}: {value}" for fact, value in row.items() if fact != "name")])
         for row in list_weights(folder)
@@ -91,7 +91,7 @@ def format_details(folder: Path) -> str:
 
 
 def _examine(entry: WeightsEntry, folder: Path) -> tuple[str, str]:
-    """Return where a file of weights is or should be, and whether it is there and the published one."""
+    """Return the path of a file of weights, and its state (see `list_weights`)."""
     try:
         if entry.package is not None:
             carried = find_carried_weights(entry.name)
@@ -108,7 +108,7 @@ def _examine(entry: WeightsEntry, folder: Path) -> tuple[str, str]:
 
 
 class _Progress:
-    """Writes one line to standard error: over itself on a terminal, now and then a new one elsewhere."""
+    """Writes progress to standard error: a line that changes on a terminal, a new line every ten seconds elsewhere."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""Digests of files, and a sidecar that keeps one so that a large file is read only when it has changed."""
+"""Digests of files. A sidecar beside a large file stores its digest, so that only a changed file is read again."""
 
 import contextlib
 import hashlib
@@ -28,17 +28,17 @@ def compute_git_blob(path: Path) -> str:
 
 
 def find_sidecar(path: Path) -> Path:
-    """Return where the digest of a file is kept."""
+    """Return the path of a file's sidecar."""
     return path.with_name(path.name + _SIDECAR_SUFFIX)
 
 
 def record_digest(path: Path, *, target: Path | None = None, unpacked_from: str | None = None) -> str:
-    """Take a file's sha256 and keep it in the sidecar, with size and modification time.
+    """Compute a file's sha256 and write it to the sidecar, with size and modification time.
 
     Args:
         path: the file.
-        target: where the file is about to be renamed to, when the sidecar has to be there first.
-        unpacked_from: the digest of the archive that it came from, once that was found right.
+        target: the path to which the file will be renamed, if the sidecar must exist before that.
+        unpacked_from: the digest of the archive that the file came from, if it was checked.
 
     Returns:
         The sha256.
@@ -55,8 +55,8 @@ def record_digest(path: Path, *, target: Path | None = None, unpacked_from: str 
 def read_digest(path: Path) -> tuple[str, str | None]:
     """Return a file's sha256, and the digest of the checked archive that it came from.
 
-    Both are the sidecar's where size and modification time are still those; otherwise the file is read, and the archive
-    is kept only if the content is the same.
+    Both are taken from the sidecar if the file's size and modification time are unchanged. Otherwise the file is read,
+    and the archive's digest is kept only if the content is the same.
 
     Raises:
         OSError: the file cannot be read.
@@ -67,14 +67,14 @@ def read_digest(path: Path) -> tuple[str, str | None]:
         return kept["sha256"], kept["unpacked_from"]
     digest = compute_sha256(path)
     unpacked_from = kept.get("unpacked_from") if digest == kept.get("sha256") else None
-    # A folder that cannot be written costs time on the next call, nothing else.
+    # If the folder cannot be written, the next call reads the file again; nothing else is lost.
     with contextlib.suppress(OSError):
         _write_sidecar(path, state, digest, unpacked_from)
     return digest, unpacked_from
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
-    """Return what the sidecar says; nothing when it is not there or not whole."""
+    """Return the sidecar's content; empty if it is missing or incomplete."""
     try:
         kept = json.loads(find_sidecar(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -84,7 +84,7 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _write_sidecar(path: Path, state: os.stat_result, digest: str, unpacked_from: str | None) -> None:
-    """Write beside the place, then rename, so that a reader never sees half a file."""
+    """Write a temporary file, then rename it, so that a reader never sees half a file."""
     record = {
         "sha256": digest,
         "size": state.st_size,

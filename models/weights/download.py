@@ -1,4 +1,4 @@
-"""Fetching third-party weights: over https, with resume and digest check. What a server says is not trusted."""
+"""Download of third-party weights over https, with resume and digest check. Nothing that a server says is trusted."""
 
 import errno
 import fcntl
@@ -25,12 +25,12 @@ from models.weights.table import (
     resolve_weights,
 )
 
-# Called with the bytes that have arrived and their total, None when the server does not say.
+# Called with the number of bytes that have arrived and their total, which is None if the server does not say it.
 Progress = Callable[[int, int | None], None]
 
 _BLOCK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 60.0
-# Tries in a row that brought nothing new before a connection that keeps breaking is given up.
+# A connection that keeps breaking is given up after this many tries in a row that brought no new bytes.
 _FRUITLESS_TRIES = 3
 # The largest file of the table has 553 MB; a server that sends without end must not fill the disk.
 _MOST_BYTES = 2_000_000_000
@@ -38,11 +38,11 @@ _BROKEN_CONNECTION = (ConnectionError, TimeoutError, http.client.HTTPException)
 
 
 class DownloadError(WeightsError):
-    """A download that did not come to its end; what has arrived is kept, and the next one continues there."""
+    """An incomplete download; the part that has arrived is kept, and the next download continues there."""
 
 
 class OversizedError(DownloadError):
-    """A server sends more than any weights have: what has arrived is of no use, and is removed."""
+    """A server sends more bytes than any weights have; the part that has arrived is useless and is removed."""
 
 
 def fetch_weights(name: str, folder: Path, *, base_url: str | None = None, progress: Progress | None = None) -> Path:
@@ -50,17 +50,17 @@ def fetch_weights(name: str, folder: Path, *, base_url: str | None = None, progr
 
     Args:
         name: a name of the table.
-        folder: made when it is not there.
-        base_url: a mirror: the last part of the source's address is looked for under it. Only here plain http will do.
-        progress: told what has arrived.
+        folder: made if it is missing.
+        base_url: address of a mirror that has the file under its own name. Only a mirror may have plain http.
+        progress: called as bytes arrive.
 
     Returns:
-        The file to load. One that is there already and is the published one is left as it is.
+        The file to load. If the published file is there already, it is not changed.
 
     Raises:
-        WrongDigestError: what arrived, or what is there already, is not the published file.
-        DownloadError: the server, the connection or a full disk; says which and what to do.
-        WeightsError: no such name, or a file of unknown origin stands in the way.
+        WrongDigestError: the file that arrived, or that is there already, is not the published file.
+        DownloadError: the server or the connection failed, or the disk is full; says which, and what to do.
+        WeightsError: there is no such name, or a file of unknown origin is already there.
         OSError: the folder cannot be written.
     """
     entry = find_weights_entry(name)
@@ -107,7 +107,7 @@ def _fetch_into(entry: WeightsEntry, url: str, target: Path, progress: Progress 
 
 
 def _is_there(archive: Path, check: Callable[[Path], None]) -> bool:
-    """Say whether an archive has arrived before, and only its unpacking was cut short, as by a full disk."""
+    """Tell whether the right archive is already there, because its unpacking was interrupted (as by a full disk)."""
     try:
         check(archive)
     except (FileNotFoundError, WrongDigestError):
@@ -116,21 +116,22 @@ def _is_there(archive: Path, check: Callable[[Path], None]) -> bool:
 
 
 def download_file(url: str, target: Path, *, check: Callable[[Path], None], progress: Progress | None = None) -> None:
-    """Download a file to `<target>.part`, check it, and only then give it its name.
+    """Download a file to `<target>.part`, check it, and only then rename it to `target`.
 
-    A partial file left by an earlier attempt is continued, and so is a broken connection as long as tries bring more.
+    The partial file of an earlier attempt is continued. After a broken connection, the download is tried again as long
+    as the tries bring new bytes.
 
     Args:
-        url: where from, https or http. One of https is never redirected to another scheme.
+        url: https or http. An https address is never redirected to another scheme.
         target: the file to make.
-        check: raises WrongDigestError when the file that it is given is another one; that is then removed, as is what
-            has arrived of one that is too large.
-        progress: told what has arrived.
+        check: raises WrongDigestError if the given file is not the right one; that file is then removed. A file that is
+            too large is removed too.
+        progress: called as bytes arrive.
 
     Raises:
-        DownloadError: the server, the connection or another process stands in the way.
+        DownloadError: the server or the connection failed, or another process is downloading the file.
         WrongDigestError: from `check`.
-        OSError: the disk.
+        OSError: the file cannot be written.
     """
     if urllib.parse.urlsplit(url).scheme not in ("https", "http"):
         raise DownloadError(
@@ -156,7 +157,7 @@ def download_file(url: str, target: Path, *, check: Callable[[Path], None], prog
 
 
 def _fill(url: str, file: BinaryIO, progress: Progress | None) -> None:
-    """Append to the file until it is whole."""
+    """Append to the file until it is complete."""
     fruitless = 0
     while fruitless < _FRUITLESS_TRIES:
         before = file.seek(0, os.SEEK_END)
@@ -170,14 +171,14 @@ def _fill(url: str, file: BinaryIO, progress: Progress | None) -> None:
 
 
 def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
-    """Ask for what is missing and append what arrives; return whether the file is now whole."""
+    """Request the missing bytes and append what arrives; return whether the file is now complete."""
     have = file.seek(0, os.SEEK_END)
     headers = {"User-Agent": "valar"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         request = urllib.request.Request(url, headers=headers)
         with _make_opener().open(request, timeout=_TIMEOUT_SECONDS) as response:
             if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-                file.truncate(0)  # the server sends everything, whatever was asked for
+                file.truncate(0)  # the server sends the whole file, even if only a part was requested
                 have = 0
             length = _read_length(url, response.headers.get("Content-Length"))
             total = None if length is None else have + length
@@ -192,7 +193,7 @@ def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
             return total is None or have >= total
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            return True  # nothing is missing, or the file is too long: the digest tells
+            return True  # nothing is missing, or the file is too long: the digest check will tell
         hint = "the source has moved" if error.code == http.HTTPStatus.NOT_FOUND else "try again later"
         answer = f"{error.code} ({_make_printable(error.reason)})"
         raise DownloadError(f"{url}: the server answered {answer}; {hint}") from error
@@ -202,15 +203,15 @@ def _request_rest(url: str, file: BinaryIO, progress: Progress | None) -> bool:
         ) from error
     except _BROKEN_CONNECTION:
         return False
-    except ValueError as error:  # an address that is none, in a redirect
+    except ValueError as error:  # an invalid address in a redirect
         raise DownloadError(f"{url}: the server's answer is not valid HTTP ({_make_printable(error)})") from error
 
 
 class _OnlySaferRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to https, and one to http only from where http was asked for; never to ftp, files, ..."""
+    """Follows redirects to https, and redirects from http to http; never to ftp, files, ..."""
 
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        """Judge every redirect before urllib does, which knows fewer; the arguments are urllib's."""
+        """Check every redirect before urllib follows it; the arguments are urllib's."""
         target = urllib.parse.urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
         allowed = ("https",) if urllib.parse.urlsplit(req.full_url).scheme == "https" else ("https", "http")
         if urllib.parse.urlsplit(target).scheme not in allowed:
@@ -224,7 +225,7 @@ class _OnlySaferRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _make_opener() -> urllib.request.OpenerDirector:
-    """Make what opens an address: without urllib's handlers for files and ftp."""
+    """Make an opener of addresses, without urllib's handlers for files and ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -239,7 +240,7 @@ def _make_opener() -> urllib.request.OpenerDirector:
 
 
 def _read_length(url: str, text: str | None) -> int | None:
-    """Read the length that a server announces; None where it announces none."""
+    """Read the length that a server announces; None if it announces none."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit()):
@@ -287,7 +288,7 @@ def _accept_present(entry: WeightsEntry, target: Path) -> Path:
 
 
 def _unpack(archive: Path, entry: WeightsEntry, target: Path) -> None:
-    """Take the one file out of a checked archive, note its digest beside it, and remove the archive."""
+    """Extract the one file from a checked archive, write its sidecar, and remove the archive."""
     import py7zr
 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{archive.name}.") as folder:
@@ -301,7 +302,7 @@ def _unpack(archive: Path, entry: WeightsEntry, target: Path) -> None:
         unpacked = Path(folder) / members[0]
         with unpacked.open("rb") as file:
             os.fsync(file.fileno())
-        # The sidecar first: a file without it would count as of unknown origin.
+        # The sidecar is written first: without it, the file's origin would count as unknown.
         record_digest(unpacked, target=target, unpacked_from=entry.archive_git_blob)
         unpacked.replace(target)
     archive.unlink()

@@ -1,7 +1,7 @@
 """Third-party weights: where they come from, under which licence, and whether a file is the published one.
 
 `python -m models.weights list` and `python -m models.weights fetch NAME` are the command line; download.py does the
-download. This module is imported when a run is planned, so it needs neither torch nor numpy to be read.
+download. This module is imported when a run is planned, so it imports neither torch nor numpy.
 """
 
 import functools
@@ -14,7 +14,7 @@ from models.weights.digests import read_digest
 
 RANDOM = "random"
 DEFAULT_FOLDER = Path("weights")
-# How torch's files of tensors begin: an archive since 2020, before that a pickled number.
+# First bytes of torch's files of tensors: of an archive since 2020, of a pickled number before that.
 _NEW_TENSORS = b"PK\x03\x04"
 _OLD_TENSORS = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
@@ -29,8 +29,8 @@ class WeightsEntry:
         source: URL, or the package that carries it.
         licence: of the weights.
         file_name: of the file that is loaded; inside `package` for carried weights.
-        sha256: of that file; None where its publisher gives none.
-        archive_name: of what is downloaded, where it has to be unpacked.
+        sha256: of that file; None if its publisher gives none.
+        archive_name: of the downloaded file, if it has to be unpacked.
         archive_git_blob: git's SHA-1 of the archive (of `blob <size>`, a zero byte and its bytes).
         package: the installed package that carries the file, as name==version.
     """
@@ -96,7 +96,7 @@ class ResolvedWeights:
 
     Attributes:
         path: the file; None for random weights.
-        sha256: of the file; "random" for random weights, which the caller's seed makes.
+        sha256: of the file; "random" for random weights, which depend on the caller's seed.
         verified: whether the file is known to be the published one.
     """
 
@@ -132,7 +132,7 @@ class WrongDigestError(WeightsError, ValueError):
         self._made_of = functools.partial(type(self), path, expected=expected, found=found, remedy=remedy)
 
     def __reduce__(self) -> Any:
-        """Come back whole from another process."""
+        """Let the error be pickled, so that it can come from another process."""
         return self._made_of, ()
 
 
@@ -154,20 +154,20 @@ def find_weights_entry(name: str) -> WeightsEntry:
 def resolve_weights(name: str, setting: str) -> ResolvedWeights:
     """Find the weights that a setting names and take their digest.
 
-    The digest of a file is kept in a sidecar beside it, with its size and modification time, so that a second call does
-    not read hundreds of megabytes again.
+    The digest of a file is stored in a sidecar beside it, with its size and modification time, so that a second call
+    does not read hundreds of megabytes again.
 
     Args:
         name: a name of the table.
         setting: a path, or the word `random`.
 
     Returns:
-        What to load. `verified` is False where no digest of this file is published and `fetch` did not unpack it.
+        What to load. `verified` is False if no digest of this file is published and `fetch` did not unpack it.
 
     Raises:
-        MissingWeightsError: no such file; says the source, the digest and the command that fetches it.
+        MissingWeightsError: there is no such file; says the source, the digest and the command that fetches it.
         WrongDigestError: the file is not the published one.
-        DamagedWeightsError: nothing is known of the file, and it does not begin as a file of tensors does.
+        DamagedWeightsError: the file's origin is unknown, and it does not begin as a file of tensors does.
         WeightsError: an unknown name or an empty setting.
     """
     entry = find_weights_entry(name)
@@ -211,7 +211,7 @@ def find_carried_weights(name: str) -> CarriedWeights:
 
 
 def _check_beginning(entry: WeightsEntry, path: Path) -> None:
-    """Refuse a web page or a text under the name of weights, before hours are spent on what comes before them."""
+    """Refuse a web page or a text in place of weights at once, before earlier stages take hours."""
     with path.open("rb") as file:
         start = file.read(len(_OLD_TENSORS))
     if start != _OLD_TENSORS and not start.startswith(_NEW_TENSORS):

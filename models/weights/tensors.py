@@ -9,13 +9,13 @@ from models.weights.table import WeightsError
 
 
 def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Load a file of tensors; anything else inside is refused, since unpickling would run it.
+    """Load a file of tensors; anything else inside is refused, since unpickling it could run code.
 
     Returns:
         Tensors by their published names, on the CPU.
 
     Raises:
-        WeightsError: the file holds something else than tensors by name, or is damaged.
+        WeightsError: the file holds other things than tensors by name, or is damaged.
         OSError: it cannot be opened.
     """
     try:

@@ -28,9 +28,9 @@ class ANetSettings(TrainingSettings):
     """How ANet is trained (the paper does not say it; see models/paper.py).
 
     Attributes:
-        normalise: with `frequency` each of a map's 257 frequencies has mean 0 and deviation 1 over the training split's
-            maps, once each map has been normalised by itself. A map divided by its largest value has a deviation of
-            .02 to .03 and next to nothing above 2 kHz, from which VGG is slow to learn.
+        normalise: `frequency` first normalises each map by its own values, then shifts and scales each of the 257
+            frequencies to mean 0 and deviation 1 over the training split's maps. Without this, a map has a deviation of
+            .02 to .03 and almost nothing above 2 kHz, from which VGG learns slowly.
     """
 
     features: str = field(
@@ -114,7 +114,7 @@ class ANetSettings(TrainingSettings):
             if self.pooling != "lstm":
                 yield f"pooling ({self.pooling}) needs a feature of your own in features: stft passes VGG-16 instead"
             return
-        if split_names(self.features) != (self.features,):  # a comma behind it would be a part of the stage's name
+        if split_names(self.features) != (self.features,):  # a comma would become part of the stage's name
             yield f"features ({self.features}) must be one name"
         for each in fields(self):
             value = getattr(self, each.name)

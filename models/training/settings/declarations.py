@@ -36,7 +36,7 @@ class Declaration:
         """Say what a value must be; None if it is valid."""
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(self.choices)}"
-        # The other way round, a NaN would pass.
+        # Not `value < low or value > high`: both are False for NaN.
         if self.low is not None and self.high is not None and not self.low <= value <= self.high:
             return f"must be from {self.low:g} to {self.high:.7g}"
         return None
