@@ -1,4 +1,4 @@
-/* Arrays that Python hands over, each checked before anything reads it. */
+/* Checks of the arrays that come from Python, before anything reads them. */
 
 #ifndef ARRAYS_H
 #define ARRAYS_H
@@ -38,8 +38,8 @@ static inline int has_shape(const Py_buffer *view, const Expected *expected)
     return 1;
 }
 
-/* Take an array of any shape, without gaps, of one type and aligned: 0, or -1 with an error set. Whoever calls gives the
-view up (PyBuffer_Release) in both cases; it has to begin as {0}. */
+/* Take a view of an array of any shape, which must be contiguous and aligned and have numbers of the given type. Returns
+0, or -1 with a Python error set. The view must be {0} before; the caller releases it (PyBuffer_Release) in both cases. */
 static inline int take_numbers(PyObject *from, const char *name, char type, int is_written, Py_buffer *view)
 {
     const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (is_written ? PyBUF_WRITABLE : 0);
@@ -57,7 +57,7 @@ static inline int take_numbers(PyObject *from, const char *name, char type, int 
     return 0;
 }
 
-/* The same, of one shape. */
+/* The same for an array that must have the expected shape. */
 static inline int take_array(PyObject *from, const Expected *expected, Py_buffer *view)
 {
     if (take_numbers(from, expected->name, expected->type, expected->is_written, view) != 0)
@@ -71,7 +71,7 @@ static inline int take_array(PyObject *from, const Expected *expected, Py_buffer
     return -1;
 }
 
-/* An image of (height, width, 3) bytes; its sides are small enough to be multiplied as `int` by what kernels need. */
+/* An image of (height, width, 3) bytes. Its sides are limited, so that the kernels' products with a side fit into `int`. */
 enum { LONGEST_SIDE = 1 << 24 };
 
 static inline int take_image(PyObject *from, const char *name, int is_written, Py_buffer *view)

@@ -21,8 +21,8 @@
 
 enum { ALIGNMENT = 64 }; /* a cache line, and a register of 16 numbers */
 
-/* A buffer's place behind those before it; NULL without memory, when bytes are only counted. Under the address
-sanitizer a gap that nobody may touch is behind each, as it is behind memory of malloc's. */
+/* Take a buffer after the earlier ones. Without memory (NULL), only count its bytes and return NULL. Under the address
+sanitizer, a gap that must not be touched follows each buffer, as it follows memory from malloc. */
 static inline void *take(char *memory, size_t *used, size_t bytes)
 {
     const size_t start = *used;

@@ -1,5 +1,5 @@
-/* Where kernels are built, and the instructions they are compiled for. Which of them runs is chosen in Python
-(models/processor.py); for another processor or compiler the modules are empty. */
+/* Where kernels are built, and for which instructions they are compiled. models/processor.py chooses which of them runs.
+For another processor or compiler, the modules are empty. */
 
 #ifndef PROCESSOR_H
 #define PROCESSOR_H
@@ -10,17 +10,17 @@
 #define IS_BUILT 0
 #endif
 
-/* tests/native/emulated_avx512.h, under which AVX-512's kernels run on processors without it, has others. */
+/* tests/native/emulated_avx512.h defines them differently: with it, AVX-512's kernels run on processors without AVX-512. */
 #ifndef AVX512
 #define AVX512 "avx512f,fma"
 #define AVX512_BF16 "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"
 #endif
 #define AVX2 "avx2,fma"
 
-/* Loops whose turns are known become straight code, or their arrays of vectors would not be kept in registers. */
+/* Loops with a known number of turns are unrolled: otherwise their arrays of vectors would not be kept in registers. */
 #define PRAGMA(text) _Pragma(#text)
 #if defined(IS_SANITIZED)
-#define UNROLL(turns) /* takes minutes to compile with all checks in it */
+#define UNROLL(turns) /* unrolled code takes minutes to compile with all the sanitizers' checks */
 #elif defined(__clang__)
 #define UNROLL(turns) PRAGMA(clang loop unroll(full))
 #else

@@ -1,16 +1,16 @@
-/* The Python module models.mtcnn._mtcnn: MTCNN's networks, windows, levels of the pyramid and overlaps, by the engines of
-mtcnn_avx512.c and mtcnn_avx2.c. models/mtcnn/native_engine.py packs the weights, and chooses an engine that this processor can
-run. Built for another processor the module is empty. */
+/* The Python module models.mtcnn._mtcnn: MTCNN's networks, windows, levels of the pyramid and overlaps, by the engines
+of mtcnn_avx512.c and mtcnn_avx2.c. models/mtcnn/native_engine.py packs the weights, and chooses an engine that this
+processor can run. Built for another processor, the module is empty. */
 
 #include "../../native/arrays.h"
 #include "mtcnn.h"
 
 #if IS_BUILT
-/* As in models/mtcnn/native_engine.py. */
+/* Values of the module's constants AVX2 and AVX512, by which models/mtcnn/native_engine.py names an engine. */
 enum { ENGINE_AVX2, ENGINE_AVX512, NUM_ENGINES };
 static const Engine *const ENGINES[NUM_ENGINES] = {&MTCNN_AVX2, &MTCNN_AVX512};
 
-/* Numbers of each layer's weights and outputs, as models/mtcnn/native_engine.py packs them. */
+/* How many weights and outputs each layer has, as models/mtcnn/native_engine.py packs them. */
 typedef struct {
     Py_ssize_t weights, outputs;
 } Size;

@@ -7,7 +7,8 @@
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #include "../../native/vectors_avx2.h"
 
-/* Pixels computed at a time for so many vectors of outputs, and for those of one row of windows. */
+/* Pixels computed at a time, by the number of vectors of outputs; the last pixels of a row; and tiles, by how many a map
+has. */
 #define PIXELS_1 6
 #define PIXELS_1_LAST 2
 #define PIXELS_2 3
@@ -16,7 +17,7 @@
 #define PIXELS_4 1
 #define PIXELS_9_TILES 3
 #define PIXELS_49_TILES 3
-#define VECTORS_1 4 /* for one window, and for three, of a dense layer */
+#define VECTORS_1 4 /* of a dense layer, computed at a time for one window, and for three */
 #define VECTORS_3 2
 #define WIDE 4 /* vectors added up at a time */
 

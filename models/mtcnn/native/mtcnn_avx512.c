@@ -7,7 +7,8 @@
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #include "../../native/vectors_avx512.h"
 
-/* Pixels computed at a time for so many vectors of outputs, and for those of one row of windows. */
+/* Pixels computed at a time, by the number of vectors of outputs; the last pixels of a row; and tiles, by how many a map
+has. */
 #define PIXELS_1 24
 #define PIXELS_1_LAST 8
 #define PIXELS_2 12
@@ -16,7 +17,7 @@
 #define PIXELS_4 3
 #define PIXELS_9_TILES 9
 #define PIXELS_49_TILES 10
-#define VECTORS_1 8 /* for one window, and for three, of a dense layer */
+#define VECTORS_1 8 /* of a dense layer, computed at a time for one window, and for three */
 #define VECTORS_3 8
 #define WIDE 8 /* vectors added up at a time */
 

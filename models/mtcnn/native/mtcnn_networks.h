@@ -1,9 +1,9 @@
-/* MTCNN's networks in float32, and the arithmetic around them: windows and levels of the pyramid. Included by a file
-for each kind of processor, which says what a Vector of 16 numbers is and how many pixels fit into its registers.
+/* MTCNN's networks in float32, and the arithmetic around them: windows and levels of the pyramid. A file for each kind
+of processor includes this file, and defines Vector (16 numbers) and how many pixels fit into the registers.
 
-Words: a map is an image of channels, channels last; a vector is 16 output channels; a part of a convolution's sum is
-one row of its taps, whose inputs lie side by side. Rows of maps have room behind their end: convolutions compute a
-fixed number of pixels at a time and may go beyond. 3 x 3 convolutions of many channels are Winograd's F(3x3, 3x3)
+Words: a map is an image of channels, channels last. A vector is 16 output channels. A part of a convolution's sum is
+one row of its taps, whose inputs are contiguous. Rows of maps have room after their end, because convolutions compute a
+fixed number of pixels at a time and may go past the end. 3 x 3 convolutions of many channels are Winograd's F(3x3, 3x3)
 (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): 25 products make 9 outputs instead of 81. */
 
 #include <immintrin.h>
@@ -17,9 +17,9 @@ fixed number of pixels at a time and may go beyond. 3 x 3 convolutions of many c
 #define STAGE static __attribute__((noinline)) TARGET
 #define MOST_SUMS 27
 
-/* Some pixels of a convolution for all channels of `vectors` vectors, with bias and PReLU unless these are NULL.
-`parts` point at the inputs of the first pixel, those of the next lie `stride` numbers on; weights of the next input
-`weights_stride` numbers on. */
+/* Compute some pixels of a convolution for all channels of `vectors` vectors, with bias and PReLU unless these are NULL.
+`parts` point to the inputs of the first pixel; those of the next pixel are `stride` numbers further. The weights of the
+next input are `weights_stride` numbers further. */
 INLINE void convolve_pixels(const int pixels, const int vectors, const int num_parts, const int depth,
                             const float *const *parts, const size_t stride, const float *weights,
                             const int weights_stride, const float *bias, const float *slope, float *to,
@@ -97,8 +97,8 @@ INLINE void pool_pixel(const int num_rows, const int num_columns, const int vect
     }
 }
 
-/* A row of max pooling by steps of two; what lies outside does not count. Where the outputs' channels are fewer than
-the vectors hold, each pixel's rest is overwritten by the next one. */
+/* A row of max pooling with steps of two; pixels outside the map do not count. If the output has fewer channels than the
+vectors hold, the next pixel overwrites the rest of each pixel. */
 INLINE void pool_row(const int side, const int vectors, const float *const *rows, const int num_rows, const int width,
                      const int pooled_width, float *to, const int channels)
 {
@@ -112,7 +112,7 @@ INLINE void pool_row(const int side, const int vectors, const float *const *rows
     }
 }
 
-/* One dimension of the transform of a tile's inputs: five numbers become those at 0, 1, -1, 2 and infinity. */
+/* One dimension of the transform of a tile's inputs: five numbers become those at the points 0, 1, -1, 2, infinity. */
 INLINE void transform_inputs(const Vector *x, const int stride, Vector *y)
 {
     const Vector two = repeat(2), three = repeat(3);
@@ -134,15 +134,15 @@ INLINE void transform_sums(const Vector *x, const int stride, Vector *y)
     y[2] = add(multiply_add(four, x[3 * stride], sum), x[4 * stride]);
 }
 
-/* A row of tiles, five rows of inputs, to rows `first` and following of V, (25, num_rows, channels). Of a tile's fifth
-inputs nothing reaches its first and second outputs, of its fourth ones only rounding does: tiles with a single column
-or row of outputs have to have zeros there. */
+/* Transform a row of tiles (five rows of inputs) to the rows of V, (25, num_rows, channels), from `first` on. A tile's
+fifth inputs do not change its first and second outputs. Its fourth inputs change its first outputs by rounding: a tile
+with a single column or row of outputs must have zeros there. */
 INLINE void transform_row(const float *const *rows, const int channels, const int num_tiles, const int first,
                           const int num_rows, float *v)
 {
     for (int tile = 0; tile < num_tiles; tile++)
         for (int channel = 0; channel < channels; channel += LANES) {
-            /* The last vector of 28 channels begins at the 12th. */
+            /* Of 28 channels, the last vector begins at channel 12. */
             const int start = channel + LANES <= channels ? channel : channels - LANES;
             Vector across[POINTS], numbers[5];
             UNROLL(5)
@@ -162,7 +162,7 @@ INLINE void transform_row(const float *const *rows, const int channels, const in
         }
 }
 
-/* Sums (25, num_rows, outputs) of all rows of V with a block of the weights. */
+/* Multiply all rows of V with a block of the weights, to sums (25, num_rows, outputs). */
 INLINE void multiply_tiles(const int pixels, const int last_pixels, const int vectors, const int channels,
                            const float *v, const int num_tiles, const int num_rows, const float *weights, float *sums)
 {
@@ -185,8 +185,8 @@ INLINE void multiply_tiles(const int pixels, const int last_pixels, const int ve
     }
 }
 
-/* A row of tiles from its sums: `height` rows of `width` outputs of a block; rows of the result lie `to_row` numbers
-apart and pixels `to_pixel`. */
+/* Compute a row of tiles from its sums: `height` rows of `width` outputs of a block. In the result, rows are `to_row`
+numbers apart and pixels `to_pixel` numbers. */
 INLINE void finish_row(const int vectors, const float *sums, const int first, const int num_tiles, const int num_rows,
                        const int height, const int width, const float *bias, const float *slope, float *to,
                        const size_t to_row, const size_t to_pixel)
@@ -214,7 +214,7 @@ INLINE void finish_row(const int vectors, const float *sums, const int first, co
     }
 }
 
-/* A convolution of a map of `size` x `size` pixels by tiles, and the pooling behind it. */
+/* A convolution of a map of `size` x `size` pixels by tiles, and the pooling after it. */
 INLINE void convolve_by_tiles(const int size, const int channels, const int pixels, const int vectors, const int blocks,
                               const int pool_side, const int pooled_size, const float *map, const Layer *layer,
                               float *v, float *sums, float *outputs, float *to)
@@ -246,7 +246,7 @@ INLINE void convolve_by_tiles(const int size, const int channels, const int pixe
     }
 }
 
-/* A convolution of a map of `size` x `size` pixels and the pooling behind it, which keeps `kept` channels. */
+/* A convolution of a map of `size` x `size` pixels and the pooling after it, which keeps `kept` channels. */
 INLINE void convolve_and_pool(const int size, const int channels, const int pixels, const int vectors, const int blocks,
                               const int pool_side, const int pooled_size, const int kept, const float *map,
                               const Layer *layer, float *ring, float *to)
@@ -280,8 +280,8 @@ INLINE void convolve_last(const int channels, const int blocks, const float *map
     }
 }
 
-/* Numbers in the buffers of R- and O-Net; O-Net's second layer takes most of V, SUMS and OUTPUTS. Each has ROOM behind its
-end, since layers may go on beyond what they need; how far is asserted beside each layer. */
+/* Sizes of R- and O-Net's buffers, in numbers; O-Net's second layer needs the largest V, SUMS and OUTPUTS. Each buffer
+has ROOM after its end, because layers may go past what they need; an assertion beside each layer checks how far. */
 enum {
     WINDOW = ONET_PX * ONET_PX * 3 + ROOM,
     RING = 4 * (ONET_PX + 12) * 32 + ROOM,
@@ -299,8 +299,8 @@ typedef struct {
     float *window, *ring, *map_1, *map_2, *map_3, *v, *sums, *outputs, *flat, *dense;
 } Scratch;
 
-/* Lay the buffers out in memory, or, without memory, count their bytes. What is computed from numbers that were never
-written, beyond the ends of rows, is never used. */
+/* Place the buffers in memory; without memory (NULL), only count their bytes. Numbers past the ends of rows may never
+have been written; what is computed from them is not used. */
 static size_t lay_out(Scratch *s, char *memory)
 {
     size_t used = 0;
@@ -317,8 +317,8 @@ static size_t lay_out(Scratch *s, char *memory)
     return used;
 }
 
-/* convolve_and_pool and convolve_by_tiles with the buffers that they read and write checked by the compiler. The window
-is an image of pixels whose fourth number is the next one's first: one more is written than it has. */
+/* Let the compiler check that convolve_and_pool and convolve_by_tiles stay within their buffers. Each pixel of a window
+is stored as four numbers, and the next pixel overwrites the fourth: one number more is written than the window has. */
 #define CHECK_ROWS(size, channels, pixels, outputs, pool, kept, from_numbers, to_numbers)                              \
     _Static_assert((((size) - 1) * (size) + ROUND_UP((size) - 2, pixels) + 2) * (channels) <= (from_numbers),          \
                    "reads beyond its map");                                                                            \
@@ -379,7 +379,7 @@ STAGE void rnet_2(const Layer *layer, Scratch *s)
 
 STAGE void rnet_3(const Layer *layer, Scratch *s, float *flat) { convolve_last(48, 1, s->map_2, layer, flat); }
 
-/* DENSE outputs of some windows, of `vectors` vectors at a time. */
+/* Compute DENSE outputs of some windows, `vectors` vectors at a time. */
 INLINE void connect_block(const int windows, const int vectors, const int depth, const float *from,
                           const float *weights, const float *bias, const float *slope, float *to, const int outputs)
 {
@@ -388,7 +388,7 @@ INLINE void connect_block(const int windows, const int vectors, const int depth,
                         slope + output, to + output, outputs);
 }
 
-/* A dense layer over some windows; `outputs` a multiple of DENSE. */
+/* A dense layer over some windows; `outputs` is a multiple of DENSE. */
 INLINE void connect(const int depth, const int outputs, const float *flat, const int num_windows, const Layer *layer,
                     float *to)
 {
@@ -429,13 +429,13 @@ typedef struct {
     float lower_weights[ONET_PX], upper_weights[ONET_PX];
 } Axis;
 
-/* The two neighbours of each position of a window's grid and their weights, zero outside [0, length - 1]. */
+/* Find the two neighbours of each position of a window's grid, and their weights: zero outside [0, length - 1]. */
 static void place_axis(double low, double high, int length, int side, Axis *axis)
 {
     const double last = length - 1, share = last / length;
     for (int i = 0; i < side; i++) {
         const double position = (low + (high - low) * ((double)i / (side - 1))) * share;
-        const int is_inside = position >= 0 && position <= last; /* not a number: outside */
+        const int is_inside = position >= 0 && position <= last; /* NaN counts as outside */
         const double placed = is_inside ? position : 0;
         axis->lower[i] = (int)placed;
         axis->upper[i] = axis->lower[i] + 1 < length ? axis->lower[i] + 1 : length - 1;
@@ -444,7 +444,7 @@ static void place_axis(double low, double high, int length, int side, Axis *axis
     }
 }
 
-/* Three channels of a pixel less 127.5; the fourth number means nothing. `end`: of the image. */
+/* Read three channels of a pixel, minus 127.5; the fourth number has no meaning. `end` is the end of the image. */
 INLINE __m128 read_pixel(const uint8_t *pixel, const uint8_t *end)
 {
     uint32_t bytes;
@@ -455,7 +455,7 @@ INLINE __m128 read_pixel(const uint8_t *pixel, const uint8_t *end)
     return _mm_sub_ps(_mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int)bytes))), _mm_set1_ps(127.5f));
 }
 
-/* models.mtcnn.boxes.sample_windows for one box, in its order of operations. */
+/* Do the same as models.mtcnn.boxes.sample_windows for one box, in the same order of operations. */
 STAGE void sample(const uint8_t *image, int height, int width, const double *box, int side, float *window)
 {
     Axis down, across;
@@ -516,13 +516,14 @@ static int judge_all(const uint8_t *image, int height, int width, const double *
     return 0;
 }
 
-/* What one axis of area resampling takes from where: `count` weights from `first` on, at most `most`. */
+/* Area resampling along one axis: output i is the sum of `count[i]` inputs from `first[i]` on, times their weights. There
+are at most `most` weights for an output. */
 typedef struct {
     int most, *first, *count;
     float *weights;
 } Reduction;
 
-/* The shares of each source pixel in the pixels of a smaller size, as OpenCV's INTER_AREA has them. */
+/* Compute the shares of the source pixels in each pixel of a smaller size, as OpenCV's INTER_AREA does. */
 static int fill_reduction(int length, int size, Reduction *reduction)
 {
     const double scale = 1.0 / ((double)size / length), least = 1e-3;
@@ -560,7 +561,7 @@ static void free_reduction(Reduction *reduction)
     free(reduction->weights);
 }
 
-/* `vectors` times 16 numbers of a weighted sum of rows of bytes. */
+/* Compute `vectors` times 16 numbers of a weighted sum of rows of bytes. */
 INLINE void add_rows(const int vectors, const uint8_t *from, const size_t stride, const int count, const float *weights,
                      float *to)
 {
@@ -580,8 +581,8 @@ INLINE void add_rows(const int vectors, const uint8_t *from, const size_t stride
         store(to + v * LANES, sums[v]);
 }
 
-/* A row of a level, (value - 127.5) / 128: first down the columns, then across. `length`: of an image's row, in bytes,
-at least 16; `line` has room for it. */
+/* Compute a row of a level, as (value - 127.5) / 128: first down the columns, then across. `length` is the size of an
+image's row in bytes, at least 16; `line` has room for as many numbers. */
 STAGE void reduce_row(const uint8_t *image, const size_t length, const Reduction *down, const int y,
                       const Reduction *across, const int width, float *line, float *to)
 {
@@ -615,7 +616,7 @@ STAGE void pnet_2(const float *const *rows, const int width, const Layer *layer,
     convolve_row(PIXELS_1, PIXELS_1_LAST, 1, 1, 3, 10, rows, width, layer, to);
 }
 
-/* Three rows, or as many as `height` says; they lie `to_row` numbers apart. */
+/* Compute `height` rows, three at most, which are `to_row` numbers apart. */
 STAGE void pnet_3(const float *const *rows, const int height, const int width, const Layer *layer, float *v,
                   float *sums, float *to, const size_t to_row)
 {
@@ -635,7 +636,7 @@ INLINE float answer_cell(const float *weights, const Vector first, const Vector 
     return sum_up(multiply_add(first, load(weights), multiply(second, load(weights + LANES))));
 }
 
-/* Append the cells of a row whose logit is greater than `least`; returns how many there are then. */
+/* Append the cells of a row whose logit is greater than `least`; return the new number of cells. */
 STAGE size_t pick_cells(const float *features, const int width, const int row, const float least, const Layer *layer,
                         size_t count, int32_t *cells, float *values)
 {
@@ -655,12 +656,12 @@ STAGE size_t pick_cells(const float *features, const int width, const int row, c
     return count;
 }
 
-/* P-Net's buffers: rows of each layer are made when the next one needs them, so that they are still in the cache. */
+/* P-Net's buffers. A row of a layer is computed when the next layer needs it, so that it is still in the cache. */
 enum {
-    LEVEL_ROWS = 4, /* kept of the level, of the pooled map and of the second layer */
+    LEVEL_ROWS = 4, /* rows kept of the level, of the pooled map and of the second layer */
     POOLED_ROWS = 3,
     ROWS_2 = 5,
-    BEYOND = 32, /* pixels behind the end of each row, and rows of V behind the tiles */
+    BEYOND = 32, /* pixels after the end of each row, and rows of V after the tiles */
 };
 
 _Static_assert(PIXELS_1_LAST - 1 + 2 <= BEYOND && PIXELS_1_LAST <= PIXELS_1 && PIXELS_1 % PIXELS_1_LAST == 0,
@@ -676,12 +677,12 @@ typedef struct {
     float *pooled;   /* POOLED_ROWS rows of 10 channels */
     float *second;   /* ROWS_2 rows of the second layer */
     float *features; /* TILE rows of the third layer */
-    float *nothing;  /* a row of zeros, for the second layer's rows beyond its last */
+    float *nothing;  /* a row of zeros, in place of the second layer's rows after its last */
     float *v, *sums; /* of a row of tiles */
     size_t level_row, first_row, pooled_row, second_row, num_tiles; /* numbers of a row */
 } Rows;
 
-/* Lay the buffers for a level out in memory, or, without memory, count their bytes. */
+/* Place the buffers for a level in memory; without memory (NULL), only count their bytes. */
 static size_t lay_rows_out(Rows *rows, char *memory, int image_width, int level_width)
 {
     const size_t width_1 = (size_t)level_width - 2, pooled_width = (width_1 + 1) / 2;
@@ -703,7 +704,7 @@ static size_t lay_rows_out(Rows *rows, char *memory, int image_width, int level_
     return used;
 }
 
-/* Rows of the level and of the first layer, pooled: row `y` of what the second layer reads. */
+/* Compute row `y` of the pooled map, which the second layer reads, and the rows of the level and first layer for it. */
 static void make_pooled_row(const uint8_t *image, const size_t length, const Reduction *down, const Reduction *across,
                             const int level_height, const int level_width, const Layer *layer, const int y,
                             int *num_reduced, Rows *s)
@@ -723,7 +724,7 @@ static void make_pooled_row(const uint8_t *image, const size_t length, const Red
     pnet_pool(fresh, num_rows, width_1, (width_1 + 1) / 2, s->pooled + (size_t)(y % POOLED_ROWS) * s->pooled_row);
 }
 
-/* P-Net on an image reduced to a level. Returns the number of cells, or -1 when there is no memory. */
+/* P-Net on an image reduced to a level. Returns the number of cells, or -1 without enough memory. */
 static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int level_height, int level_width,
                              float least, const Layer *layers, int32_t *cells, float *values)
 {
@@ -750,7 +751,7 @@ static ptrdiff_t propose_all(const uint8_t *image, int height, int width, int le
             pnet_2(rows, pooled_width - 2, layers + 1, to);
             memset(to + (size_t)(pooled_width - 2) * LANES, 0, 2 * LANES * sizeof *to);
         }
-        const int ready = y - 3; /* rows of outputs whose inputs are there */
+        const int ready = y - 3; /* rows of outputs whose inputs are complete */
         if (ready > 0 && (ready % TILE == 0 || ready == num_outputs)) {
             const int from = (ready - 1) / TILE * TILE;
             const float *inputs[5];

@@ -4,7 +4,7 @@
 #include "sphereface.h"
 
 #if IS_BUILT
-/* Numbers of an array of weights, in the order in which they are given. */
+/* Count the numbers that an array of weights must have; `array` is its position in the tuple of weights. */
 static Py_ssize_t count_numbers(int array)
 {
     static const int CHANNELS[4] = {64, 128, 256, 512};
@@ -22,7 +22,7 @@ static Py_ssize_t count_numbers(int array)
     return inputs * CHANNELS[stage];
 }
 
-/* Take the array with a number of the weights; those of the convolutions are `type`, all others float32. */
+/* Take the array at a position of the tuple of weights; convolutions' weights have the given type, all others float32. */
 static int take_weights(PyObject *tuple, int array, char type, Py_buffer *view)
 {
     char name[64];
@@ -95,7 +95,7 @@ static PyObject *in_float32_avx2(PyObject *module, PyObject *arguments)
 
 static PyMethodDef methods[] = {
 #if IS_BUILT
-    /* Each (crops, embeddings, arrays, is_rgb); the caller sees to it that the processor has what it needs. */
+    /* Each takes (crops, embeddings, weights, is_rgb); the caller checks that the processor has the instructions. */
     {"embed_in_bfloat16", in_bfloat16, METH_VARARGS, "for AVX-512 BF16"},
     {"embed_in_float32", in_float32, METH_VARARGS, "for AVX-512"},
     {"embed_in_float32_avx2", in_float32_avx2, METH_VARARGS, "for AVX2 and FMA"},

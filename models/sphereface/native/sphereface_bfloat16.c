@@ -9,7 +9,7 @@
 #include "../../native/vectors_avx512.h"
 #include <string.h>
 
-enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time, of the 32 registers 24, and of those that are left */
+enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time: their sums take 24 of 32 registers; and the last rows */
 
 typedef uint16_t Number; /* a float32 number's upper half; a word is two of them */
 
@@ -33,7 +33,7 @@ OPERATION Vector add_products_of_words(Vector sums, Vector words, Vector weights
 
 OPERATION Number round_number(float x)
 {
-    uint32_t bits; /* to the nearest, to even where two are as near */
+    uint32_t bits; /* rounded to the nearest, a tie to even */
     memcpy(&bits, &x, sizeof bits);
     return (Number)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }

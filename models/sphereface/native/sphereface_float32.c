@@ -8,7 +8,7 @@
 #define EMBED embed_in_float32
 #include "../../native/vectors_avx512.h"
 
-enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time, of the 32 registers 24, and of those that are left */
+enum { ROWS = 12, FEW_ROWS = 4 }; /* rows multiplied at a time: their sums take 24 of 32 registers; and the last rows */
 
 #include "sphereface_float32.h"
 #include "sphereface_network.h"

@@ -1,4 +1,4 @@
-/* Numbers of float32: a word is one of them. */
+/* Float32 numbers: a word is one number. */
 
 typedef float Number;
 

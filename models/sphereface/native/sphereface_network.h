@@ -1,14 +1,14 @@
-/* SphereFace-20, included by a file for each arithmetic and kind of processor, which says what a Number, a Vector of 16
-float32 numbers and the operations on them are, and how many rows fit into the registers.
+/* SphereFace-20. A file for each arithmetic and kind of processor includes this file, and defines Number, Vector (16
+float32 numbers), the operations on them, and how many rows fit into the registers.
 
 Convolutions of stride 1 are Winograd's F(4x4, 3x3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural
 Networks"): 36 products for 16 outputs instead of 144. In bfloat16 the factors of the products have 8 bits; sums,
 transforms and fc5 are float32 in both. models/sphereface/native_engine.py lays out the weights.
 
-Words: a map is the channels of an image, channels last, with a border of zeros around it and up to whole tiles; a tile
-is 4 x 4 outputs, seen from 6 x 6 inputs, and makes a row of each of 36 matrix products; a block is 32 output channels;
-a word is four bytes, which are one step of a sum of products: two bfloat16 numbers or one of float32. What becomes of a
-crop does not depend on the crops beside it, to the bit. */
+Words: a map is the channels of an image, channels last, with a border of zeros, and with more zeros up to whole tiles.
+A tile is 4 x 4 outputs, computed from 6 x 6 inputs; it gives one row of each of 36 matrix products. A block is 32
+output channels. A word is four bytes, one step of a sum of products: two bfloat16 numbers or one float32 number. To the
+bit, the result of a crop does not depend on the other crops. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +16,12 @@ crop does not depend on the crops beside it, to the bit. */
 #include "../../native/buffers.h"
 
 enum {
-    BLOCK = 32,            /* two vectors */
-    MOST_TILES = 84,       /* transformed at a time: those of two images of stage 2, half of one of stage 1, */
-    TILE_BYTES = 48 * 512, /* while each of the products takes no more than this (at least 12 rows: 4 * 512 * 12) */
+    BLOCK = 32,      /* two vectors */
+    MOST_TILES = 84, /* tiles transformed at a time: those of two images of stage 2, or half an image of stage 1 */
+    TILE_BYTES = 48 * 512, /* most bytes of inputs of one product of these tiles (at least 12 rows: 4 * 512 * 12) */
     EARLY_GROUP = 2,       /* images that go through the first two stages together: their maps stay in the cache */
-    GROUP = 32,            /* images that go through the others together: for each group all weights are read */
-    FLAT_STEP = 256,       /* of fc5's sums: weights that stay in the cache while all images of a group use them */
+    GROUP = 32,            /* images that go through the other stages together: each group reads all weights once */
+    FLAT_STEP = 256,       /* step of fc5's sums: its weights stay in the cache while all images of a group use them */
 };
 
 typedef struct {
@@ -64,10 +64,10 @@ typedef struct {
     const float *bias, *slopes;
 } Layer;
 
-/* Sums of products of `rows` rows with a block of columns, (rows, 32).
+/* Compute the sums of products of `rows` rows with a block of columns, (rows, 32).
 
-The rows' numbers lie `stride` apart from row to row and come in `num_parts` parts of `depth` numbers, each at its own
-offset; the weights are (num_parts, words of depth, 32) words. */
+Rows begin `stride` numbers apart. A row consists of `num_parts` parts of `depth` numbers, each at its own offset. The
+weights are (num_parts, words of depth, 32) words. */
 OPERATION void multiply_rows(const int rows, const Number *numbers, const size_t stride, const int num_parts,
                              const size_t *offsets, const int depth, const Number *weights, float *sums)
 {
@@ -101,8 +101,8 @@ OPERATION Vector activate(Vector sums, const Layer *layer, const int channel)
     return prelu(add(sums, load(layer->bias + channel)), layer->slopes + channel);
 }
 
-/* Winograd's points are 0, -A, A, -B, B and infinity. With 3/4 and 3/2 a bfloat16 product loses half as much as with
-the usual 1 and 2 (docs/decisions/012; Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd
+/* Winograd's points are 0, -A, A, -B, B and infinity. With 3/4 and 3/2, the error of bfloat16 products is half of that
+with the usual 1 and 2 (docs/decisions/012; Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd
 Convolution for Deep Neural Networks"), and all factors below are exact. */
 #define A 0.75f
 #define B 1.5f
@@ -138,7 +138,7 @@ OPERATION void transform_sums(const Vector *x, const int stride, Vector *y)
     y[3] = multiply_add(aaa, difference_a, multiply_add(bbb, difference_b, x[5 * stride]));
 }
 
-/* Inputs of the products, (36, num_rows, channels), of tiles from the first one on; rows beyond them are zeros. */
+/* Transform tiles, from tile `first` on, to the products' inputs (36, num_rows, channels); rows after them are zeros. */
 OPERATION void transform_tiles(const Map *map, const int channels, const Number *maps, const int first,
                                const int num_tiles, const int num_rows, Number *inputs)
 {
@@ -171,7 +171,7 @@ OPERATION void transform_tiles(const Map *map, const int channels, const Number 
     }
 }
 
-/* Outputs of a block of channels from its sums, (36, num_rows, 32). */
+/* Compute the outputs of a block of channels from its sums, (36, num_rows, 32). */
 OPERATION void finish_tiles(const Map *map, const int channels, const float *sums, const int first, const int num_tiles,
                             const int num_rows, const int block, const Layer *layer, const int adds, Number *maps)
 {
@@ -214,7 +214,7 @@ OPERATION void multiply_tiles(const int channels, const Number *inputs, const in
     }
 }
 
-/* A convolution of stride 1 with its PReLU, added to what `to` holds where `adds` says so. */
+/* A convolution of stride 1 with its PReLU; if `adds`, its outputs are added to the numbers in `to`. */
 OPERATION void convolve(const Map *map, const int channels, const Layer *layer, const Number *from, Number *to,
                         const int num_images, const int adds, Number *inputs, float *sums)
 {
@@ -233,7 +233,7 @@ OPERATION void convolve(const Map *map, const int channels, const Layer *layer, 
     }
 }
 
-/* Sums (rows, 32) of neighbours in a row of a map become a block of their channels. */
+/* Turn the sums (rows, 32) of neighbouring pixels of a map's row into a block of their channels. */
 OPERATION void finish_row(const float *sums, const int rows, const Layer *layer, const int channels, const int block,
                           Number *to)
 {
@@ -244,7 +244,7 @@ OPERATION void finish_row(const float *sums, const int rows, const Layer *layer,
         }
 }
 
-/* A convolution of stride 2 with its PReLU: its nine taps are read where the inputs lie. `rows` divides its width. */
+/* A convolution of stride 2 with its PReLU: its nine taps are read directly from the map. `rows` divides its width. */
 OPERATION void shrink(const Map *from_map, const int from_channels, const Map *map, const int channels, const int rows,
                       const Layer *layer, const Number *from, Number *to, const int num_images)
 {
@@ -267,7 +267,7 @@ OPERATION void shrink(const Map *from_map, const int from_channels, const Map *m
 
 enum { COLUMNS = (CROP_WIDTH + 2) * 3, PIXELS = (CROP_HEIGHT + 2) * COLUMNS }; /* numbers of a crop with its border */
 
-/* conv1_1, from pixels, each (pixel - 127.5) / 128; `pixels` has a border of zeros. */
+/* conv1_1, from pixels as (pixel - 127.5) / 128; `pixels` is scratch memory with a border of zeros. */
 STAGE void begin(const uint8_t *crop, const int is_rgb, const Layer *layer, Number *pixels, Number *to)
 {
     enum { TAPS = 9 };
@@ -351,7 +351,7 @@ typedef struct {
     float *sums, *flat, *features;
 } Scratch;
 
-/* A buffer of numbers that are zero at first: maps, to whose borders nothing is written. */
+/* Take a buffer of zeros. It is for maps, because nothing is written to their borders. */
 static Number *take_zeros(char *memory, size_t *used, size_t numbers)
 {
     Number *taken = take(memory, used, numbers * sizeof(Number));
@@ -360,7 +360,7 @@ static Number *take_zeros(char *memory, size_t *used, size_t numbers)
     return taken;
 }
 
-/* Lay the scratch for groups of up to `group` images out in memory, or, without memory, count its bytes. */
+/* Place the buffers for groups of up to `group` images in memory; without memory (NULL), only count their bytes. */
 static size_t lay_out(Scratch *scratch, char *memory, const int group)
 {
     const size_t rows = (size_t)group + FEW_ROWS;
@@ -403,7 +403,7 @@ _Static_assert(FLAT % FLAT_STEP == 0 && FEATURES % BLOCK == 0 && FIRST_DEPTH % N
                "sums of products are made in whole steps");
 _Static_assert(sizeof(Number) * NUMBERS_OF_WORD == sizeof(float), "a word is four bytes");
 
-/* Each with its numbers of channels and rows known to the compiler. */
+/* In each of these functions, the compiler knows the numbers of channels and rows. */
 RESIDUAL_BLOCKS(blocks_of_stage_1, 0, 64)
 RESIDUAL_BLOCKS(blocks_of_stage_2, 1, 128)
 RESIDUAL_BLOCKS(blocks_of_stage_3, 2, 256)
@@ -425,7 +425,7 @@ int EMBED(const uint8_t *crops, size_t num_crops, int is_rgb, const void *const 
     lay_out(&s, memory, most);
     const size_t num_groups = (num_crops + GROUP - 1) / GROUP;
     for (size_t group = 0; group < num_groups; group++) {
-        /* Equally large ones, since each reads all weights. */
+        /* Groups of equal size, because each group reads all weights. */
         const size_t first = num_crops * group / num_groups;
         const int size = (int)(num_crops * (group + 1) / num_groups - first);
         for (int image = 0; image < size; image += EARLY_GROUP) {
