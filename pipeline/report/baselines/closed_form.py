@@ -167,17 +167,23 @@ def _stack(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _solve(features: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) -> Iterator[tuple[float, Regression]]:
-    """Solve ridge regression for several penalties from one decomposition."""
+    """Solve ridge regression for several penalties from one decomposition.
+
+    The decomposition is of the smaller of the two squares: features by features or, where there are fewer clips than
+    features, clips by clips. Both give the same weights, and few clips are solved at once.
+    """
     centre, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     mean = labels.mean(axis=0)
     inputs = (features - centre) / scale
-    values, directions = np.linalg.eigh(inputs.T @ inputs)
+    few = len(inputs) < inputs.shape[1]
+    values, directions = np.linalg.eigh(inputs @ inputs.T if few else inputs.T @ inputs)
     values = np.maximum(values, 0)
-    target = directions.T @ (inputs.T @ (labels - mean))
-    unit = max(float(values.mean()), np.finfo(float).tiny)
+    target = directions.T @ (labels - mean if few else inputs.T @ (labels - mean))
+    unit = max(float(values.sum()) / inputs.shape[1], np.finfo(float).tiny)
     for penalty in penalties:
-        weights = directions @ (target / (values + penalty * unit)[:, None])
+        solved = directions @ (target / (values + penalty * unit)[:, None])
+        weights = inputs.T @ solved if few else solved
 
         def apply(given: np.ndarray, weights: np.ndarray = weights) -> np.ndarray:
             return (given - centre) / scale @ weights + mean

@@ -49,13 +49,17 @@ def test_ridge_learns_nothing_from_noise():
     assert abs(compute_ccc(truth[:, 0], predicted[:, 0])) < 0.3
 
 
-def test_one_penalty_equals_the_normal_equations():
-    features, labels, _ = make_data(50, noise=0.1)
+@pytest.mark.parametrize("num", [50, 12])  # more clips than features, and fewer
+def test_one_penalty_equals_the_normal_equations(num):
+    features, labels, _ = make_data(num, noise=0.1)
     ((_, apply),) = closed_form._solve(features, labels, [0.5])
     inputs = (features - features.mean(0)) / features.std(0)
     penalty = 0.5 * np.trace(inputs.T @ inputs) / 30
     weights = np.linalg.solve(inputs.T @ inputs + penalty * np.eye(30), inputs.T @ (labels - labels.mean(0)))
     np.testing.assert_allclose(apply(features), inputs @ weights + labels.mean(0), rtol=1e-9)
+    unseen, _, _ = make_data(20, noise=0.1, seed=1)
+    expected = (unseen - features.mean(0)) / features.std(0) @ weights + labels.mean(0)
+    np.testing.assert_allclose(apply(unseen), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("num", [1, 2, 3])
