@@ -1,1 +1,1 @@
-"""The same work beside its peers: `python -m benchmarks [NAME ...]`."""
+"""Comparisons of Valar's speed and accuracy with other ways to do the same work: `python -m benchmarks [NAME ...]`."""

@@ -1,4 +1,4 @@
-"""Which clips a benchmark works on."""
+"""The clips that a benchmark uses."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ def choose_clips(given: Sequence[Path], starts: Sequence[str] = ()) -> list[Path
 
     Args:
         given: files and folders; a folder stands for the files in it.
-        starts: when not empty, only clips whose names begin with one of these.
+        starts: if not empty, only clips whose names begin with one of these are returned.
 
     Raises:
         SystemExit: there is no clip.

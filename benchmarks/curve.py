@@ -1,7 +1,7 @@
-"""What the number of clips costs: CPU seconds and memory of runs with nothing to do, status, ls, verify, pages.
+"""CPU seconds and memory by the number of clips: of runs with nothing to do, status, ls, verify, pages.
 
-Stub clips with their rows are made first; nothing is decoded. Beside them stands what cannot be avoided: a scan of the
-folder of videos with the size and time of each file, and reading the plan once.
+Stub clips with their rows are made first; nothing is decoded. The first rows are the cost that cannot be avoided: a
+scan of the folder of videos with the size and time of each file, and reading the plan once.
 """
 
 import argparse
@@ -50,7 +50,7 @@ _MEASURED = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: CPU seconds, peak memory in MiB."""
+    """The cost of a process: CPU seconds, peak memory in MiB."""
 
     seconds: float
     mebibytes: float
@@ -60,7 +60,7 @@ class Cost:
 
 
 def measure(arguments: Sequence[str], folder: Path) -> Cost:
-    """Run Python in a folder and take its own and its children's CPU time, user's and system's."""
+    """Run Python in a folder and measure the user and system CPU time of it and its children."""
     environment = {
         **os.environ,
         "LUIGI_CONFIG_PATH": "mine.cfg",
@@ -78,7 +78,7 @@ def measure(arguments: Sequence[str], folder: Path) -> Cost:
 
 
 def add_clip(folder: Path, num_clips: int) -> None:
-    """Add a clip to the training split; it is none that can be decoded, which its own work finds out."""
+    """Add a clip to the training split. It cannot be decoded, but the run has to find that out."""
     video = f"{num_clips // CLIPS_A_VIDEO:08x}d"
     path = folder / "videos" / video / f"utterance_{num_clips % CLIPS_A_VIDEO}.mp4"
     path.parent.mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def add_clip(folder: Path, num_clips: int) -> None:
 
 
 def measure_size(folder: Path, num_clips: int, shard_size: int, only: Sequence[str]) -> dict[str, Cost]:
-    """Make a store of that many clips and measure everything on it."""
+    """Make a store of `num_clips` clips and measure every row of the table on it."""
     begun = time.perf_counter()
     write_stub_data(folder, num_clips, shard_size)
     making = f"from benchmarks.stub_store import finish_stub_run; finish_stub_run({str(folder)!r})"
@@ -108,7 +108,7 @@ def measure_size(folder: Path, num_clips: int, shard_size: int, only: Sequence[s
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table, one column a size."""
+    """Print the table, one column per size."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks curve", description=__doc__)
     parser.add_argument("--clips", type=int, nargs="+", default=[1000, 10000], help="sizes; 100000 takes 10 minutes")
     parser.add_argument("--shard-size", type=int, default=64)

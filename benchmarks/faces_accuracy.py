@@ -1,9 +1,9 @@
-"""Tracked faces beside faces detected in every frame; with --package, detection beside the `mtcnn` package's own.
+"""Tracked faces compared with faces detected in every frame; with --package, detection compared with `mtcnn`'s.
 
-Tracking: share of the frames with the speaker that tracking has too, distance of landmarks in units of the distance
-between the eyes, distance of the crops in their own pixels (median, 95th percentile), and how much landmarks shiver
-(mean second difference, in units of the eye distance) with and without tracking. Detection: share of the package's
-faces found at an overlap of 0.7, faces beyond them, and the distance of landmarks.
+Tracking: share of the frames with the speaker in which tracking finds the speaker too; distance of landmarks, in units
+of the distance between the eyes; distance of the crops in crop pixels (median, 95th percentile); and jitter of the
+landmarks (mean second difference, in units of the eye distance) with and without tracking. Detection: share of the
+package's faces that are found, at an overlap of 0.7; additional faces; and distance of the landmarks.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def compare(tracked: SpeakerFaces, detected: SpeakerFaces) -> dict[str, Any]:
 
 
 def _crop_distance(points: np.ndarray, truth: np.ndarray) -> float:
-    """Return how far the same five points of the image lie apart in the two crops, on average, in crop pixels."""
+    """Return the mean distance of the same five image points between the two crops, in crop pixels."""
     both = [estimate_similarity(one, TEMPLATE) for one in (points, truth)]
     homogeneous = np.concatenate([truth, np.ones((5, 1))], axis=1)
     return float(np.linalg.norm(homogeneous @ both[0].T - homogeneous @ both[1].T, axis=1).mean())
@@ -68,7 +68,7 @@ def _measure_jitter(points: np.ndarray) -> float:
 
 
 def report_tracking(clips: Sequence[Path], detector: Mtcnn, detect_every: int) -> bool:
-    """Print how tracking compares with detection in every frame; tell whether it keeps its promises."""
+    """Print how tracking compares with detection in every frame; tell whether it stays within the limits below."""
     print(
         f"{'clip':34} {'frames':>6} {'have':>6} {'landmarks':>9} {'crop 50 %':>9} {'95 %':>6} "
         f"{'jitter':>7} {'detected':>8}"
@@ -98,7 +98,7 @@ def _print_row(name: str, num_frames: int, row: Sequence[float], distances: np.n
 
 
 def report_detection(clips: Sequence[Path], detector: Mtcnn, python: Path | None, step: int) -> bool:
-    """Print how our detections compare with the package's own; tell whether they are the same but for one in 100."""
+    """Print how our detections compare with the package's; tell whether at most one in 100 differs."""
     print(f"{'clip':34} {'images':>6} {'package':>7} {'found':>6} {'extra':>6} {'landmarks':>9}")
     totals, errors = np.zeros(4, dtype=int), []
     with MtcnnProcess(python) as package:
@@ -138,7 +138,7 @@ def _match(reference: np.ndarray, detector: Mtcnn, image: np.ndarray) -> tuple[i
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; the exit code is 1 when a promise is not kept."""
+    """Print the table; the exit code is 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks faces_accuracy", description=__doc__)
     parser.add_argument("clips", nargs="*", type=Path, help="clips or folders; by default the real speech clips")
     parser.add_argument("--short", action="store_true", help="a few small clips")

@@ -1,7 +1,8 @@
 """Milliseconds of one core for a frame's faces and for a full detection, by the kernel and by PyTorch.
 
-A frame: following everyone's face and cutting out the crops, decoding not included. A detection: the mean of five
-pictures of the clip. Processor time of one thread, the best of some repetitions, which a busy machine distorts least.
+A frame: tracking of all faces and cutting out the crops, without decoding. A detection: the mean over five images of
+the clip. The times are processor time of one thread, the smallest of some repetitions, which a busy machine changes
+least.
 """
 
 import argparse
@@ -27,7 +28,7 @@ DETECTED_IMAGES = 5
 
 
 def measure_best(work: Callable[[], object], repetitions: int) -> float:
-    """Return the least processor time of some repetitions, in milliseconds."""
+    """Return the smallest processor time of some repetitions, in milliseconds."""
     times = []
     for _ in range(repetitions):
         start = time.thread_time()
@@ -39,7 +40,7 @@ def measure_best(work: Callable[[], object], repetitions: int) -> float:
 def measure_clip(
     frames: list[media.Frame], engine: Engine, *, smallest_face_px: int, detect_every: int, repetitions: int
 ) -> tuple[float, float]:
-    """Return the milliseconds of a frame and of a detection."""
+    """Return the milliseconds for a frame and for a detection."""
     detector = Mtcnn(load_networks(), smallest_face_px=smallest_face_px, engine=engine)
 
     def follow() -> None:

@@ -1,12 +1,12 @@
-"""FullRun's feature stages beside the paper's recipe, and beside decoding and embedding alone.
+"""FullRun's feature stages compared with the paper's recipe, and with decoding and embedding alone.
 
-For each clip, and for all of them as one shard: seconds of the stages as FullRun calls them, by what factor the recipe
-takes longer (one image a call of the detector, or several), and which share of the bound is reached: decoding alone and
-embedding alone on all cores, in seconds ("bound") and in core seconds ("cores"), and in seconds with PyTorch's
-embedding ("torch"), which is the same bound where our own kernel does not run. SphereFace's weights come from a file
-even where they are random, since tracks are then joined by their embeddings, as with the published ones. What a process
-does once is done on the first clip before anything is measured, as TensorFlow's preparations for the recipe do not
-count either.
+For each clip, and for all clips as one shard, the table has the seconds of the stages as FullRun calls them, and the
+factor by which the recipe takes longer (with one image per call of the detector, or several). It also has the share of
+the bound that is reached. The bound is decoding alone plus embedding alone on all cores: in seconds ("bound"), in core
+seconds ("cores"), and in seconds with PyTorch's embedding ("torch", the same bound where our kernel does not run).
+Random weights of SphereFace are read from a file too, because tracks are then joined by their embeddings, as with the
+published weights. The first clip is processed once before anything is measured, so that the one-time work of a process
+does not count; TensorFlow's preparation for the recipe does not count either.
 """
 
 import argparse
@@ -46,13 +46,13 @@ from pipeline.stages.embedding import embed_all
 
 SHORT = ("GRID_bbaf2n", "CREMAD_1001_DFA_ANG", "CREMADedit_1015", "RAVDESS_01-01-01")
 STAGES = ("extract_wav", "compute_stft", "extract_frames", "align_faces", "cache_face_features")
-EMBEDDED = 512  # crops by which the best rate of embedding is taken
+EMBEDDED = 512  # crops with which the best rate of embedding is measured
 COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
 
 
 @dataclass(frozen=True)
 class StageTimes:
-    """What the stages took for a set of clips: seconds by stage, frames in the clips, faces of the speakers."""
+    """Times of the stages for a set of clips: seconds by stage, frames in the clips, faces of the speakers."""
 
     seconds: dict[str, float]
     core_seconds: float
@@ -66,7 +66,7 @@ class StageTimes:
 
 
 def core_seconds() -> float:
-    """Return the seconds of processor time spent so far, ffmpeg's included: on a busy machine the fairer measure."""
+    """Return the processor time spent so far, in seconds, with ffmpeg's: the fairer measure on a busy machine."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
@@ -88,7 +88,7 @@ def run_stages(clips: Sequence[Path], folder: Path, settings: dict[str, dict[str
         started = time.perf_counter()
         getattr(stages, stage)(stages.ShardJob(run, shard))
         seconds[stage] = time.perf_counter() - started
-    # Their processor time counts when they have ended.
+    # The processor time of child processes is known only after they have ended.
     open_processes(config.Settings.read().num_threads).close()
     core_seconds_spent = core_seconds() - core_seconds_before
     frames, embeddings = run.shard("frames", shard), run.shard("embeddings", shard)
@@ -114,7 +114,7 @@ def _open_run(folder: Path, shard_size: int, settings: dict[str, dict[str, Any]]
 
 
 def _load_settings(values: dict[str, dict[str, Any]], path: Path) -> None:
-    """Lay settings over tasks.cfg the way a user does."""
+    """Write an overlay over tasks.cfg, as a user does, and load the settings."""
     overlay = configparser.ConfigParser()
     overlay.read_dict(
         {section: {key: str(value) for key, value in options.items()} for section, options in values.items()}
@@ -128,7 +128,7 @@ def _load_settings(values: dict[str, dict[str, Any]], path: Path) -> None:
 def measure_decoding(clips: Sequence[Path]) -> tuple[float, float]:
     """Return the seconds, and core seconds, in which the clips decode to BGR images on all cores.
 
-    Of several clips the better of two ways of spreading: the cores share one clip, or each has a clip of its own.
+    For several clips, the better of two ways: all cores decode one clip at a time, or each core its own clip.
     """
     cores = config.Settings.read().num_threads
     tables = [media.scan_frames(clip) for clip in clips]
@@ -147,7 +147,7 @@ def measure_decoding(clips: Sequence[Path]) -> tuple[float, float]:
 
 
 def save_random_weights(folder: Path) -> Path:
-    """Save a random SphereFace as a file of weights: it costs what the published one does, and knows no persons."""
+    """Save a random SphereFace as a file of weights: it takes as long as the published one, but knows no persons."""
     path = folder / "sphereface.pth"
     torch.save(build_sphereface(None, seed=0).state_dict(), path)
     return path
@@ -155,7 +155,7 @@ def save_random_weights(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class EmbeddingRates:
-    """Faces a second on all cores, faces a core second, and faces a second where PyTorch embeds."""
+    """Faces per second on all cores, faces per core second, and faces per second with PyTorch."""
 
     per_second: float
     per_core_second: float
@@ -163,7 +163,7 @@ class EmbeddingRates:
 
 
 def measure_embedding(weights: Path | None) -> EmbeddingRates:
-    """Measure how fast the stage's own engine embeds on all cores, and PyTorch, each the best of three times."""
+    """Measure how fast the stage's engine and PyTorch embed on all cores, each the best of three times."""
     noise = np.random.default_rng(0).integers(0, 256, (EMBEDDED, CROP_HEIGHT // 8, CROP_WIDTH // 8, 3), dtype=np.uint8)
     crops = np.stack([cv2.resize(one, (CROP_WIDTH, CROP_HEIGHT), interpolation=cv2.INTER_CUBIC) for one in noise])
 
@@ -186,7 +186,7 @@ def measure(
     settings: dict[str, dict[str, Any]],
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Measure the stages, the bound and, where there is one, the recipe (of a single clip); returns seconds by name."""
+    """Measure the stages, the bound and, for a single clip, the recipe if it is given; return seconds by name."""
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as name_of_folder:
         folder = Path(name_of_folder)
         ours = run_stages(clips, folder / "stages", settings)
@@ -215,7 +215,7 @@ def measure(
 
 
 def format_row(row: dict[str, Any]) -> str:
-    """Lay a row out for the table."""
+    """Format a row of the table."""
     bound = (row["decoding"] + row["embedding"]) / row["ours"]
     torch_bound = (row["decoding"] + row["embedding_pytorch"]) / row["ours"]
     core_bound = (row["decoding_core_seconds"] + row["embedding_core_seconds"]) / row["core_seconds"]
@@ -251,7 +251,7 @@ def _measure_all(
     rates = measure_embedding(weights)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         run_stages(clips[:1], Path(folder), settings)
-    # Needed only where it decides who the speaker is, so perhaps not on the first clip.
+    # Load it now: a clip needs it only to decide who the speaker is, so the first clip may not have loaded it.
     load_likeness(weights, arguments.device).describe(
         np.zeros((1, CROP_HEIGHT, CROP_WIDTH, 3), np.uint8), [np.arange(1)]
     )

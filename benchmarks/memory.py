@@ -1,6 +1,6 @@
-"""Peak memory of the feature stages on one clip, as it is and repeated: it must not grow with the length.
+"""Peak memory of the feature stages on one clip, once and repeated: it must not grow with the length.
 
-Each length is run in a process of its own, whose largest resident size counts, mapped files included.
+Each length runs in its own process. The peak is the process's largest resident size, with mapped files.
 """
 
 import argparse
@@ -20,7 +20,7 @@ DEFAULT_CLIP = "LatentSync_demo1"  # 10 s of 1080 x 1920
 
 
 def repeat_clip(clip: Path, times: int, target: Path) -> None:
-    """Write a clip several times in a row, without encoding it anew."""
+    """Write a clip several times in a row, without encoding it again."""
     command = [media.ffmpeg_binary(), "-v", "error", "-y", "-stream_loop", str(times - 1), "-i", str(clip)]
     subprocess.run([*command, "-c", "copy", str(target)], check=True, stdin=subprocess.DEVNULL)
 

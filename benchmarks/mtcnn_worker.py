@@ -1,8 +1,8 @@
-"""The recipe's detector: the `mtcnn` package on TensorFlow, in an environment of its own; asked over stdin in JSON.
+"""The recipe's detector: the `mtcnn` package on TensorFlow, in its own environment, with requests in JSON on stdin.
 
-Imports nothing of this project. A request is a line {"folder": ..., "batch": ..., "smallest_face_px": ...}, batch 0
-being one image a call; the answer is a line {"seconds": ..., "faces": [...]}: of each image a list of faces, of 14
-numbers each: x1, y1, x2, y2, then five landmarks x, y.
+It imports nothing of this project. A request is a line {"folder": ..., "batch": ..., "smallest_face_px": ...}; batch 0
+means one image per call. The answer is a line {"seconds": ..., "faces": [...]}, with a list of faces for each image. A
+face has 14 numbers: x1, y1, x2, y2, then five landmarks x, y.
 """
 
 import json
@@ -26,7 +26,7 @@ def read_image(path: Path) -> Any:
 
 
 def detect(detector: MTCNN, paths: list[Path], batch: int, smallest_face_px: int) -> list[Any]:
-    """Detect in all images, one or several a call."""
+    """Detect faces in all images, with one or several images per call."""
     if batch == 0:
         return [detector.detect_faces(read_image(path), min_face_size=smallest_face_px, **AS_ARRAYS) for path in paths]
     found = []
@@ -49,11 +49,11 @@ def main() -> None:
     """Answer until stdin ends."""
     detector = MTCNN()
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not get between the answers
+    os.dup2(2, 1)  # the output of libraries must not get between the answers
     for line in sys.stdin:
         request = json.loads(line)
         paths = sorted(Path(request["folder"]).iterdir())
-        # TensorFlow prepares itself anew for each size of image; that is not counted.
+        # TensorFlow prepares itself again for each size of image; that time is not counted.
         detect(detector, paths[: max(1, request["batch"])], request["batch"], request["smallest_face_px"])
         started = time.perf_counter()
         found = detect(detector, paths, request["batch"], request["smallest_face_px"])

@@ -1,8 +1,8 @@
-"""The features by the paper's README, step by step with the libraries it names, for comparison.
+"""The features as the paper's README describes them, step by step with the libraries that it names, for comparison.
 
-OpenCV turns a clip into JPEG files, the `mtcnn` package looks at each, the largest face is cut out, SphereFace embeds
-one image at a time, ffmpeg makes the WAV file and SciPy its transform, kept as .npy. Loading libraries and networks
-and TensorFlow's preparation for a size of image are not counted.
+OpenCV turns a clip into JPEG files, the `mtcnn` package detects faces in each, and the largest face is cut out.
+SphereFace embeds one image at a time. ffmpeg makes the WAV file, and SciPy computes its transform, which is stored as
+.npy. The time to load libraries and networks, and TensorFlow's preparation for a size of image, are not counted.
 """
 
 import json
@@ -32,7 +32,7 @@ ENVIRONMENT = Path.home() / ".cache" / "valar-benchmarks" / "mtcnn"
 
 @dataclass
 class RecipeTimes:
-    """What one clip took.
+    """Times of one clip.
 
     Attributes:
         seconds: by step.
@@ -51,10 +51,10 @@ class RecipeTimes:
 
 
 class MtcnnProcess:
-    """The package in a process of its own; a context manager.
+    """The package in its own process; a context manager.
 
     Args:
-        python: of an environment with `mtcnn` and TensorFlow; None makes one below ~/.cache at the first use.
+        python: of an environment with `mtcnn` and TensorFlow; None makes one in ~/.cache at the first use.
     """
 
     def __init__(self, python: Path | None = None) -> None:
@@ -62,7 +62,7 @@ class MtcnnProcess:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> "MtcnnProcess":
-        # Importing TensorFlow would keep the cores from what is measured meanwhile.
+        # Waits until TensorFlow is imported: otherwise the import would slow down what is measured next.
         with tempfile.TemporaryDirectory() as nothing:
             self.detect(Path(nothing), batch=0, smallest_face_px=20)
         return self
@@ -75,7 +75,7 @@ class MtcnnProcess:
         self._process.wait()
 
     def detect(self, folder: Path, *, batch: int, smallest_face_px: int) -> tuple[float, list[Any]]:
-        """Return the seconds taken and the faces of each image of a folder; `batch` 0 is one image a call.
+        """Return the seconds taken and the faces in each image of a folder; `batch` 0 means one image per call.
 
         A face is 14 numbers: x1, y1, x2, y2, then five landmarks x, y.
         """
@@ -112,15 +112,15 @@ def run_recipe(
     smallest_face_px: int,
     batch: int = 0,
 ) -> RecipeTimes:
-    """Do every step for one clip, one after the other, and time each.
+    """Do and time every step for one clip, one after the other.
 
     Args:
-        clip: with picture and perhaps sound.
+        clip: with picture, with or without sound.
         folder: empty; everything is written there.
         detector: the package.
         embedder: float32, in evaluation mode, as published (not channels last).
         smallest_face_px: of the detector.
-        batch: images per call of the detector; 0 for the README's single ones.
+        batch: images per call of the detector; 0 for single images, as in the README.
     """
     times = RecipeTimes()
     frames = folder / "frames"

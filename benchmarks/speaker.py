@@ -1,9 +1,10 @@
-"""How often the one who speaks is chosen, of two clips side by side with the sound of one: by both rules.
+"""How often each of two rules chooses the speaker, in two clips side by side with the sound of one of them.
 
-Every clip speaks beside several others, at first those next in the order of names, which are of the same collection,
-often of the same sentence. Variations: `talks` (the other talks too, to be heard by nobody), `half` (as `talks`, and
-the speaker's picture is half as large), `rests` (the other's quietest half second, to and fro), and `photo` (a still of
-the other, half as large again as the speaker, without asking the sound). All are encoded, decoded and followed.
+Every clip is the speaker beside several other clips. The first of these follow it in the order of names: they are of
+the same collection and often of the same sentence. Variations: `talks` (the other person talks too, without sound),
+`half` (as `talks`, with the speaker's picture half as large), `rests` (the other clip's quietest half second, forwards
+and backwards), and `photo` (a still image of the other person, 1.5 times as large as the speaker, in a clip without
+sound). All are encoded, decoded and tracked.
 """
 
 import argparse
@@ -31,7 +32,7 @@ FRAME_RATE = 25
 FACE_PX = 120  # height of a face side by side
 QUIET_SECONDS = 0.5
 LEAST_SECONDS, MOST_SECONDS = 1.2, 6.0
-#: Size of the speaker's and of the other's picture, how the other behaves.
+#: Size of the speaker's picture, size of the other picture, and what the other person does.
 VARIATIONS = {"talks": (1.0, 1.0, "talks"), "half": (0.5, 1.0, "talks"), "rests": (1.0, 1.0, "rests")}
 PHOTO = {"photo": (1.0, 1.5, "photo")}
 RULES = {"largest": ("largest", "count"), "speaking": ("speaking", "skip")}
@@ -47,12 +48,12 @@ class Actor:
 
     @property
     def collection(self) -> str:
-        """What it is from, by its name."""
+        """The collection that the clip is from, the beginning of its name."""
         return self.name.split("_")[0]
 
 
 def load_actor(clip: Path, detector: Mtcnn, folder: Path) -> Actor | None:
-    """Read a clip; None where it has no sound, or not exactly one face in its first frame."""
+    """Read a clip; None if it has no sound, or not exactly one face in its first frame."""
     table = media.scan_frames(clip)
     wav = folder / "actor.wav"
     try:
@@ -71,7 +72,7 @@ def load_actor(clip: Path, detector: Mtcnn, folder: Path) -> Actor | None:
                 return None
             scale = FACE_PX / float(faces.boxes[0, 3] - faces.boxes[0, 1])
             size = (round(frame.image.shape[1] * scale), round(frame.image.shape[0] * scale))
-        assert size is not None, "it comes with the first frame"
+        assert size is not None, "the first frame has set it"
         pictures[frame.index] = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
     shown = [pictures[index] for index in np.maximum(wanted - 1, 0).tolist() if index in pictures]
     if len(shown) < LEAST_SECONDS * FRAME_RATE or np.abs(sound).max() < 0.01:
@@ -81,7 +82,7 @@ def load_actor(clip: Path, detector: Mtcnn, folder: Path) -> Actor | None:
 
 
 def rest(actor: Actor) -> np.ndarray:
-    """Return the pictures of the quietest half second, to and fro, as long as the clip."""
+    """Return the pictures of the quietest half second, forwards and backwards, as many as the clip has."""
     length = round(QUIET_SECONDS * FRAME_RATE)
     hop = SAMPLE_RATE // FRAME_RATE
     energy = [float(np.square(actor.sound[i * hop : (i + 1) * hop]).sum()) for i in range(len(actor.pictures))]
@@ -92,7 +93,7 @@ def rest(actor: Actor) -> np.ndarray:
 
 
 def compose(speaker: Actor, other: Actor, sizes: tuple[float, float], behaviour: str, *, left: bool) -> np.ndarray:
-    """Put two actors side by side, (F, H, W, 3); `left` is where the speaker is."""
+    """Put two actors side by side, (F, H, W, 3); `left` says whether the speaker is on the left."""
     pictures = {"talks": other.pictures, "photo": other.pictures[:1]}
     beside = rest(other) if behaviour == "rests" else pictures[behaviour]
     num_frames = len(speaker.pictures) if behaviour == "photo" else min(len(speaker.pictures), len(beside))
@@ -133,7 +134,7 @@ def find(clip: Path, detector: Mtcnn, rule: tuple[str, str], folder: Path) -> Cl
 
 
 def list_pairs(actors: Sequence[Actor], partners: int) -> Iterator[tuple[Actor, Actor]]:
-    """Give every actor beside the next ones in order, and beside as many from elsewhere in the list."""
+    """Yield pairs of every actor and the next ones in the list, and as many from half the list away."""
     half = len(actors) // 2
     steps = dict.fromkeys([*range(1, partners + 1), *range(half, half + partners)])
     for (number, actor), step in itertools.product(enumerate(actors), steps):
@@ -151,7 +152,7 @@ def is_right(found: ClipFaces, border: int, *, left: bool) -> bool:
 
 
 def measure(pairs: Sequence[tuple[Actor, Actor]], variation: str, detector: Mtcnn, *, verbose: bool) -> dict[str, int]:
-    """Return for a variation how many pairs there are, and how many each rule gets right."""
+    """Return the number of pairs of a variation, and for how many each rule finds the speaker."""
     *sizes, behaviour = (VARIATIONS | PHOTO)[variation]
     counts = {"pairs": 0, "largest": 0, "speaking": 0, "same": 0, "same largest": 0, "same speaking": 0, "untold": 0}
     for number, (speaker, other) in enumerate(pairs):
@@ -181,7 +182,7 @@ def measure(pairs: Sequence[tuple[Actor, Actor]], variation: str, detector: Mtcn
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; the exit code is 1 when the better rule is not the one that is shipped."""
+    """Print the table; the exit code is 1 if Valar's default rule is not the better one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks speaker", description=__doc__)
     parser.add_argument("clips", nargs="*", type=Path, help="clips or folders; by default the real speech clips")
     parser.add_argument("--partners", type=int, default=2, help="of the same collection, and as many of others")

@@ -1,4 +1,4 @@
-"""Opening a store of 100 000 utterances and finding one, in a fresh process and after."""
+"""Time to open a store of 100 000 utterances and find one, in a new process and afterwards."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from store.layout import shard_path
 from store.records.listings import Listing
 from store.shard.writer import ShardWriter
 
-#: Shards that have files: those of the utterances that are looked at. Opening a store touches no others.
+#: Number of shards that have files: those of the utterances that are read. Opening a store reads no shard.
 _SHARDS_WITH_FILES = 20
 
 _CODE = """
@@ -47,7 +47,7 @@ print(json.dumps([first, find, sorted(opened)[len(opened) // 2], sorted(again)[l
 
 
 def make_store(root: Path, utterances: int, shard_size: int) -> list[str]:
-    """Make a listing of that many utterances, and files for some of its shards; give one utterance of each."""
+    """Make a listing of `utterances` utterances, and files for some of its shards; return one utterance of each."""
     names = [f"{number // 10:08x}d/utterance_{number % 10}" for number in range(utterances)]
     shards = {name: f"{number // shard_size:016x}" for number, name in enumerate(names)}
     Listing("bench", {"stft": "f"}, shards, dict.fromkeys(names, (10**6, 10**18))).write(root)
@@ -66,7 +66,7 @@ def make_store(root: Path, utterances: int, shard_size: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Open in fresh processes, the listing dropped from the page cache; print the medians."""
+    """Open the store in new processes, with its files dropped from the page cache; print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--utterances", type=int, default=100_000)
     parser.add_argument("--shard-size", type=int, default=64)

@@ -1,4 +1,4 @@
-"""Random training reads from the store, beside a bare memory map and other formats holding the same numbers."""
+"""Random reads of a training from the store, compared with a bare memory map and other formats of the same numbers."""
 
 import argparse
 import io
@@ -25,17 +25,17 @@ Reader = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 def draw_lengths(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw utterances as long as OMG's: log-normal about 8 s, 1 to 30 s; 25 faces a second, 100 STFT frames."""
+    """Draw utterances as long as OMG's: log-normal around 8 s, 1 to 30 s; 25 faces and 100 STFT frames a second."""
     seconds = np.clip(rng.lognormal(np.log(8), 0.6, count), 1, 30)
     return (100 * seconds).astype(int), (25 * seconds).astype(int)
 
 
 class Data:
-    """The numbers that every format holds; made again for each utterance rather than kept."""
+    """The numbers that every format holds; they are made again for each utterance instead of stored."""
 
     def __init__(self, count: int, seed: int = 0) -> None:
         self.num_stft, self.num_faces = draw_lengths(count, np.random.default_rng(seed))
-        # Rows of one pool, shifted per utterance: random, so that compression gains what it would on real sound.
+        # Rows of one pool, shifted for each utterance; random, so that compression gains as little as on real sound.
         rng = np.random.default_rng(seed + 1)
         longest = int(max(self.num_stft)) + count
         self._stft = rng.normal(0, 0.1, (longest, 257, 2)).astype("<f4")
@@ -150,7 +150,7 @@ def write_zarr(data: Data, folder: Path) -> Reader:
 
 
 class WebDatasetReader:
-    """Reads whole samples in the order of its shuffled tars: it has no random access."""
+    """Reads whole samples in the order of shuffled tar files: this format has no random access."""
 
     def __init__(self, data: Data, folder: Path) -> None:
         import webdataset
@@ -165,7 +165,7 @@ class WebDatasetReader:
         self._samples = iter(())
 
     def __call__(self, number: int, starts: np.ndarray, rows: np.ndarray, maps: np.ndarray, faces: np.ndarray) -> None:
-        """Take the next sample, whichever it is."""
+        """Read the next sample, whatever its number."""
         sample = next(self._samples, None)
         if sample is None:
             self._samples = iter(self._webdataset.WebDataset(self._urls, shardshuffle=len(self._urls)).decode())
@@ -192,7 +192,7 @@ FORMATS: dict[str, Callable[[Data, Path], Reader]] = {
 
 
 def time_round(reader: Reader, data: Data, seed: int) -> float:
-    """Read every utterance once, in random order; give seconds."""
+    """Read every utterance once, in random order; return seconds."""
     rng = np.random.default_rng(seed)
     maps = np.zeros((MAPS, MAP_FRAMES, 257, 2), np.float32)
     faces = np.zeros((FACES, 512), np.float32)
@@ -217,7 +217,7 @@ def forget(folder: Path) -> None:
 
 
 def check(readers: dict[str, Reader], data: Data) -> None:
-    """All that can be asked for one utterance must give its rows."""
+    """Check that every format with random access returns the rows of an utterance."""
     for name, reader in readers.items():
         if isinstance(reader, WebDatasetReader):
             continue
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if arguments.cold:
                     forget(folders[title])
                 taken = time_round(reader, data, number)
-                if number:  # the first round warms caches up
+                if number:  # the first round fills the caches and does not count
                     seconds[title].append(taken)
     size = data.num_stft.sum() * 2056 + data.num_faces.sum() * 2048
     print(
@@ -260,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'format':50} {'ms/utterance':>12} {'of memmap':>10}")
     bare = seconds["np.memmap, one bare file"]
     for title, taken in seconds.items():
-        # Round by round, so that a busy moment falls on both.
+        # Compared round by round, so that a busy moment affects both.
         ratio = statistics.median(one / other for one, other in zip(bare, taken, strict=True))
         print(f"{title:50} {1000 * statistics.median(taken) / len(data):12.3f} {ratio:10.0%}")
     return 0

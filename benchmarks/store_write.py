@@ -1,4 +1,4 @@
-"""Writing a shard from its spooled rows, beside a plain write and fsync of the same bytes; and its size."""
+"""Speed of writing a shard from its spooled rows, compared with a plain write and fsync of the same bytes; its size."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ _WARM_UP = 2
 
 
 def write_shard(path: Path, rows: np.ndarray, clips: int) -> float:
-    """Spool the rows, then time the writing of the shard; give seconds."""
+    """Spool the rows, then measure the writing of the shard; return seconds."""
     writer = ShardWriter(path, stage="stft", shard="s", fingerprint="f", provenance={})
     with writer:
         for number in range(clips):
@@ -30,7 +30,7 @@ def write_shard(path: Path, rows: np.ndarray, clips: int) -> float:
 
 
 def write_plain(path: Path, rows: np.ndarray, clips: int) -> float:
-    """Copy the same bytes from a spool to a file and flush it; give seconds."""
+    """Copy the same bytes from a spool to a file and flush it; return seconds."""
     with tempfile.TemporaryFile(dir=path.parent) as spool:
         for _ in range(clips):
             spool.write(rows.data)
@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         path, other = Path(name) / "s.h5", Path(name) / "plain"
         for number in range(_WARM_UP + arguments.rounds):
-            # In turn first and second: whoever comes second finds memory that the first has just given back, and on a
-            # virtual machine fresh memory costs more than the writing.
+            # The two take turns in being first. The second one gets memory that the first has just released, and on a
+            # virtual machine fresh memory takes longer than the writing.
             for turn in (number, number + 1):
                 if turn % 2:
                     plain.append(write_plain(other, rows, clips))

@@ -14,7 +14,7 @@ from store.schema import SCHEMAS
 from store.shard.writer import ShardWriter, UtteranceRows
 
 CLIPS_A_VIDEO = 10
-#: Rows of each stage: no clip is real, so that what is measured is what the number of clips costs.
+#: Rows of each clip in each stage. No clip is real, so that only the cost of the number of clips is measured.
 _ROWS = 3
 
 _SETTINGS = """
@@ -58,9 +58,9 @@ def write_stub_data(folder: Path, num_clips: int, shard_size: int) -> None:
 
 
 def finish_stub_run(folder: Path) -> None:
-    """Write all features, and the marks of trainings and a report, as a FullRun leaves them.
+    """Write all features, and the marks of finished trainings and a report, as a FullRun does.
 
-    To be called in a process of its own: settings are read once.
+    Call it in a separate process: settings are read only once.
     """
     os.chdir(folder)
     os.environ["LUIGI_CONFIG_PATH"] = "mine.cfg"
@@ -71,7 +71,7 @@ def finish_stub_run(folder: Path) -> None:
 
     run = begin(open_run())
     template = _Rows()
-    # A disk's flushing is not what is measured, and would take most of the making.
+    # Flushing to the disk is not measured, and would take most of the time here.
     files.flush_file = files.flush_folder = lambda path: None  # type: ignore[assignment]
     for shard, plan in run.plan.shards.items():
         for stage in ("wav", "stft", "frames", "faces", "crops_jpeg", "embeddings"):
@@ -94,7 +94,7 @@ def finish_stub_run(folder: Path) -> None:
 
 
 class _Rows:
-    """The rows of each stub, the same for all."""
+    """The rows of a stub clip; they are the same for all."""
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)

@@ -1,9 +1,9 @@
-"""Training at OMG-Emotion's size: seconds an epoch, arithmetic beside the best matrix product, waiting for data.
+"""Training at OMG-Emotion's size: seconds per epoch, speed relative to the best matrix product, waiting for data.
 
 The store is synthetic and on the disk: 2442 training and 617 validation utterances of 0.6 to 31 s. Every training is
-that of the product (`train_anet` and so on), checkpoints and validation included; the first epoch warms up and is not
-counted. With --small a few utterances and narrower networks, and the CPU's figure: the share of the speed that bare
-forward and backward passes reach on data in memory.
+the product's own (`train_anet` and so on), with checkpoints and validation. The first epoch is a warm-up and is not
+counted. --small takes a few utterances and narrower networks. On a CPU, a second table shows the speed relative to bare
+forward and backward passes on data in memory.
 """
 
 import argparse
@@ -36,10 +36,10 @@ from models.training.start import RunOptions, train_anet, train_joint, train_vne
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter
 
-#: Seconds an epoch's steps may take on one H200.
+#: Largest time of an epoch's steps on one H200, in seconds.
 TARGETS = {"anet": 2.0, "vnet": 0.3, "joint": 5.0, "joint finetune": 8.0}
 SIZES = {"train": 2442, "validation": 617}
-#: In the same proportion, which validation's share of the time depends on.
+#: In the same proportion, because validation's share of the time depends on it.
 SMALL_SIZES = {"train": 24, "validation": 6}
 #: Quantiles of OMG-Emotion's durations, in seconds: 25 of 2442 under 1 s, 518 under 3 s, median 7.6 s, 4.72 h in all.
 QUANTILES = ((0, 0.0102, 0.212, 0.5, 0.97, 1), (0.57, 1.0, 3.0, 7.6, 11.0, 30.7))
@@ -49,7 +49,7 @@ SHARD_SIZE = 64
 
 @dataclass(frozen=True)
 class Case:
-    """One training to time: its name in the table, the network, where its rows come from, and how it is run."""
+    """One training to measure: its name in the table, the network, where its rows are, and the function that trains."""
 
     name: str
     network: str
@@ -91,7 +91,7 @@ def write_split(folder: Path, split: str, count: int, *, crops: bool) -> Clips:
 
 
 def measure_matmul(device: str, precision: str) -> float:
-    """Return the rate of a large matrix product, FLOP/s, the best of several."""
+    """Return the best rate of several large matrix products, in FLOP/s."""
     size = 8192 if device == "cuda" else 1024
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -107,7 +107,7 @@ def measure_matmul(device: str, precision: str) -> float:
 
 
 def count_epoch_flops(case: Case, train: Clips, architecture: dict[str, Any]) -> float:
-    """Count an epoch's arithmetic: forward once, backward twice; maps that are alike are computed once."""
+    """Count the FLOP of an epoch: backward counts as two forward passes; equal maps are computed once."""
     settings = case.settings
     num_maps, num_frames = getattr(settings, "num_maps", 0), getattr(settings, "num_frames", 0)
     plan = ANetSettings(num_maps=num_maps).plan_inputs(evaluation=False) if num_maps else None
@@ -127,7 +127,7 @@ def count_epoch_flops(case: Case, train: Clips, architecture: dict[str, Any]) ->
 def run_case(
     case: Case, train: Clips, validation: Clips, *, folder: Path, device: str, **given: Any
 ) -> tuple[list[EpochMetrics], float]:
-    """Train; returns the epochs after the first, and the seconds from the call to the first step."""
+    """Train; return the epochs after the first, and the seconds from the call to the first step."""
     epochs: list[EpochMetrics] = []
     first: list[float] = []
     start = time.perf_counter()
@@ -138,7 +138,7 @@ def run_case(
 
     threads = torch.get_num_threads()
     if case.name == "vnet":
-        # As in the pipeline: an LSTM's small operations gain nothing from more.
+        # As in the pipeline: an LSTM's small operations gain nothing from more threads.
         torch.set_num_threads(1)
     choose = feeding.choose_source
     if case.rows == "disk":
@@ -166,7 +166,7 @@ def report_case(case: Case, epochs: list[EpochMetrics], start_up: float, flops: 
 
 
 def compare_with_bare(name: str, job: Job, train: Clips, device: str, rounds: int) -> None:
-    """Print how much of the speed of bare passes on data in memory an epoch of training reaches."""
+    """Print the speed of an epoch of training relative to bare passes on data in memory."""
     settings = job.settings
     place_network(job.network, device=device)
     members = np.arange(len(train))
@@ -213,7 +213,7 @@ def make_cases(small: bool, finetune: bool, options: dict[str, Any], rows: Seque
 
 
 def bench_bare(train: Clips) -> None:
-    """Compare with bare passes, each network with its own threads as the pipeline chooses them."""
+    """Compare each network with bare passes, with as many threads as the pipeline gives it."""
     from models.networks.anet import build_anet
     from models.networks.joint import build_joint
     from models.networks.vnet import build_vnet

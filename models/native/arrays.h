@@ -38,8 +38,9 @@ static inline int has_shape(const Py_buffer *view, const Expected *expected)
     return 1;
 }
 
-/* Take a view of an array of any shape, which must be contiguous and aligned and have numbers of the given type. Returns
-0, or -1 with a Python error set. The view must be {0} before; the caller releases it (PyBuffer_Release) in both cases. */
+/* Take a view of an array of any shape, which must be contiguous and aligned and have numbers of the given type. Return
+0, or -1 with a Python error set. The view must be {0} before. The caller releases it (PyBuffer_Release) in both cases.
+*/
 static inline int take_numbers(PyObject *from, const char *name, char type, int is_written, Py_buffer *view)
 {
     const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (is_written ? PyBUF_WRITABLE : 0);
@@ -71,7 +72,7 @@ static inline int take_array(PyObject *from, const Expected *expected, Py_buffer
     return -1;
 }
 
-/* An image of (height, width, 3) bytes. Its sides are limited, so that the kernels' products with a side fit into `int`. */
+/* An image of (height, width, 3) bytes. Its sides are limited so that kernels' products with them fit into `int`. */
 enum { LONGEST_SIDE = 1 << 24 };
 
 static inline int take_image(PyObject *from, const char *name, int is_written, Py_buffer *view)

@@ -1,5 +1,5 @@
-/* Where kernels are built, and for which instructions they are compiled. models/processor.py chooses which of them runs.
-For another processor or compiler, the modules are empty. */
+/* Where kernels are built, and for which instructions they are compiled. models/processor.py chooses which of them
+runs. For another processor or compiler, the modules are empty. */
 
 #ifndef PROCESSOR_H
 #define PROCESSOR_H
@@ -10,7 +10,7 @@ For another processor or compiler, the modules are empty. */
 #define IS_BUILT 0
 #endif
 
-/* tests/native/emulated_avx512.h defines them differently: with it, AVX-512's kernels run on processors without AVX-512. */
+/* tests/native/emulated_avx512.h defines them differently: with it, AVX-512's kernels run on other processors too. */
 #ifndef AVX512
 #define AVX512 "avx512f,fma"
 #define AVX512_BF16 "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"

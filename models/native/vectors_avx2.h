@@ -1,5 +1,5 @@
-/* Vectors of 16 float32 numbers for processors with AVX2 and FMA; each takes two of the 16 registers. The including file
-defines OPERATION: an inline function for its TARGET. */
+/* Vectors of 16 float32 numbers for processors with AVX2 and FMA; each takes two of the 16 registers. The including
+file defines OPERATION: an inline function for its TARGET. */
 
 #include <immintrin.h>
 

@@ -1,5 +1,5 @@
-/* Vectors of 16 float32 numbers for processors with AVX-512, which has 32 registers for them. The including file defines
-OPERATION: an inline function for its TARGET. */
+/* Vectors of 16 float32 numbers for processors with AVX-512, which has 32 registers for them. The including file
+defines OPERATION: an inline function for its TARGET. */
 
 #include <immintrin.h>
 

@@ -7,8 +7,8 @@
 #define OPERATION static inline __attribute__((always_inline)) TARGET
 #include "../../native/vectors_avx2.h"
 
-/* Pixels computed at a time, by the number of vectors of outputs; the last pixels of a row; and tiles, by how many a map
-has. */
+/* Pixels computed at a time, by the number of vectors of outputs, and by how many tiles a map has; LAST is for the last
+pixels of a row. */
 #define PIXELS_1 6
 #define PIXELS_1_LAST 2
 #define PIXELS_2 3

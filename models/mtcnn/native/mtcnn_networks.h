@@ -17,7 +17,7 @@ fixed number of pixels at a time and may go past the end. 3 x 3 convolutions of 
 #define STAGE static __attribute__((noinline)) TARGET
 #define MOST_SUMS 27
 
-/* Compute some pixels of a convolution for all channels of `vectors` vectors, with bias and PReLU unless these are NULL.
+/* Compute some pixels of a convolution for all channels of `vectors` vectors, with bias and PReLU unless they are NULL.
 `parts` point to the inputs of the first pixel; those of the next pixel are `stride` numbers further. The weights of the
 next input are `weights_stride` numbers further. */
 INLINE void convolve_pixels(const int pixels, const int vectors, const int num_parts, const int depth,
@@ -97,8 +97,8 @@ INLINE void pool_pixel(const int num_rows, const int num_columns, const int vect
     }
 }
 
-/* A row of max pooling with steps of two; pixels outside the map do not count. If the output has fewer channels than the
-vectors hold, the next pixel overwrites the rest of each pixel. */
+/* A row of max pooling with steps of two; pixels outside the map do not count. If the output has fewer channels than
+the vectors hold, the next pixel overwrites the rest of each pixel. */
 INLINE void pool_row(const int side, const int vectors, const float *const *rows, const int num_rows, const int width,
                      const int pooled_width, float *to, const int channels)
 {
@@ -516,8 +516,8 @@ static int judge_all(const uint8_t *image, int height, int width, const double *
     return 0;
 }
 
-/* Area resampling along one axis: output i is the sum of `count[i]` inputs from `first[i]` on, times their weights. There
-are at most `most` weights for an output. */
+/* Area resampling along one axis: output i is the sum of `count[i]` inputs from `first[i]` on, times their weights. An
+output has at most `most` weights. */
 typedef struct {
     int most, *first, *count;
     float *weights;

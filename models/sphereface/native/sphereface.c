@@ -22,7 +22,7 @@ static Py_ssize_t count_numbers(int array)
     return inputs * CHANNELS[stage];
 }
 
-/* Take the array at a position of the tuple of weights; convolutions' weights have the given type, all others float32. */
+/* Take the array at a position of the tuple of weights; convolutions' weights have the given type, others float32. */
 static int take_weights(PyObject *tuple, int array, char type, Py_buffer *view)
 {
     char name[64];

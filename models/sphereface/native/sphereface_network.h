@@ -138,7 +138,7 @@ OPERATION void transform_sums(const Vector *x, const int stride, Vector *y)
     y[3] = multiply_add(aaa, difference_a, multiply_add(bbb, difference_b, x[5 * stride]));
 }
 
-/* Transform tiles, from tile `first` on, to the products' inputs (36, num_rows, channels); rows after them are zeros. */
+/* Transform tiles, from `first` on, to the products' inputs (36, num_rows, channels); the rows after them are zeros. */
 OPERATION void transform_tiles(const Map *map, const int channels, const Number *maps, const int first,
                                const int num_tiles, const int num_rows, Number *inputs)
 {
