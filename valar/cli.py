@@ -11,7 +11,7 @@ from typing import Any
 from valar import __version__, closing
 from valar.group_help import add_help, begin_sentence, find_commands
 from valar.packages import check_packages
-from valar.settings import SettingsError, use_settings
+from valar.settings import SettingsError, check_folder, use_settings
 from valar.terminal import fitting_lines
 
 #: Wrong use, or input that cannot be used.
@@ -45,6 +45,7 @@ class Entry:
         examples: For its help.
         is_group: Whether the module has commands of its own: `make_parser(prog)` and `main(words, prog)`.
         is_free: Whether words it does not know are handed on (to Luigi).
+        needs_data: Whether it reads the data set that the settings name.
     """
 
     summary: str
@@ -52,6 +53,7 @@ class Entry:
     examples: str = ""
     is_group: bool = False
     is_free: bool = False
+    needs_data: bool = False
 
 
 COMMANDS = {
@@ -70,12 +72,20 @@ COMMANDS = {
         "valar.commands.run",
         "valar run\nvalar run --config trial.cfg",
         is_free=True,
+        needs_data=True,
     ),
     "features": Entry(
-        "features only", "valar.commands.features", "valar features\nvalar features --config trial.cfg", is_free=True
+        "features only",
+        "valar.commands.features",
+        "valar features\nvalar features --config trial.cfg",
+        is_free=True,
+        needs_data=True,
     ),
     "status": Entry(
-        "what is done, waiting and failed", "pipeline.commands.status", "valar status --json\nvalar status Features"
+        "what is done, waiting and failed",
+        "pipeline.commands.status",
+        "valar status --json\nvalar status Features",
+        needs_data=True,
     ),
     "report": Entry(
         "the newest report, or compare two",
@@ -163,6 +173,8 @@ def _run(name: str, words: list[str]) -> int:
         arguments.rest = rest
     else:
         arguments = parser.parse_args(words)
+    if entry.needs_data and not any(word.startswith("--dataset") for word in words):
+        check_folder()
     code = int(module.run(arguments))
     closing.close(name, words, arguments, code)
     return code

@@ -71,6 +71,28 @@ def read_file(path: Path) -> Mapping[str, Mapping[str, str]]:
         raise SettingsError(str(error)) from error
 
 
+def check_folder(option: str = "[dataset] videos") -> None:
+    """Refuse a folder in which there are neither settings nor what tasks.cfg names: mostly it is the wrong folder.
+
+    Args:
+        option: What of tasks.cfg would have to be there.
+
+    Raises:
+        SettingsError: Says what to do. Without it, the first that is missing is told, such as weights to be fetched.
+    """
+    if use_settings() is not None:
+        return
+    from pipeline.settings.config import TASKS_CFG, find_tasks_cfg
+
+    section, name = option.strip("[").split("] ")
+    path = Path(read_file(find_tasks_cfg()).get(section, {}).get(name, "")).expanduser()
+    if not path.exists():
+        raise SettingsError(
+            f"{Path.cwd()} has no {FILE_NAME}, and {TASKS_CFG} alone means {path}, which does not exist; go to the "
+            f"folder of your {FILE_NAME}, or write one: valar init CLIPS"
+        )
+
+
 def find_store() -> Path:
     """Give the folder of the store: `[store] root` of the overlay, else of tasks.cfg.
 

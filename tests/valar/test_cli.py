@@ -75,6 +75,15 @@ def test_a_wrong_option_of_a_run_ends_before_anything_is_done(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("words", ["run", "features", "status", "store ls", "store why a"])
+def test_a_folder_without_settings_is_told_as_such_and_not_by_the_weights_that_are_not_there_either(words, tmp_path):
+    ended = valar(*words.split(), cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1), ended.stderr
+    assert ended.stderr.startswith(f"{tmp_path} has no valar.cfg, and tasks.cfg alone means data/omg/")
+    assert ended.stderr.endswith("; go to the folder of your valar.cfg, or write one: valar init CLIPS\n")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit, match="0"):

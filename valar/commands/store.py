@@ -9,7 +9,7 @@ from pathlib import Path
 from store import __main__ as commands
 from store.commands.hand_on import Export
 from valar.label_files import read_label_files
-from valar.settings import find_store
+from valar.settings import check_folder, find_store
 
 #: Folders of which a store has at least one.
 _SIGNS = ("roots", "shards")
@@ -49,6 +49,9 @@ def add_store(words: list[str], prog: str) -> list[str]:
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
             make_parser(prog).parse_args(with_store)
     except SystemExit as ended:
-        # A word too many is a path that is no store: the command itself says so.
-        return with_store if not ended.code or "are required" in told.getvalue() else words
+        if not ended.code:
+            return with_store
+        if "are required" not in told.getvalue():
+            return words  # a word too many is a path that is no store: the command itself says so
+    check_folder("[store] root")
     return with_store
