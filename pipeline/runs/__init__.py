@@ -1,1 +1,1 @@
-"""What a run works on: its plan, its stages' fingerprints, its ledger."""
+"""A run: its plan, the fingerprints of its stages, and its ledger."""

@@ -1,4 +1,4 @@
-"""Beginning a run's work: what it writes before, and what it removes of killed ones."""
+"""The beginning of a run's work: it writes its plans and its listing, and removes the leftovers of killed runs."""
 
 import contextlib
 import dataclasses
@@ -17,17 +17,18 @@ from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 from store.tables import Table
 
-#: Folders of the folder of runs in which files are written beside their place; checkpoints have one each.
+#: Folders inside the folder of runs in which a killed run may leave temporary files, beside those of each checkpoint
+#: and each report.
 _IN_RUNS = ("failures", "reports", "predictions")
 
 
 def begin(run: Run) -> Run:
-    """Write what a run says before its work, and remove what is in its way.
+    """Write a run's new plans and its listing, and remove the files that must not stay.
 
-    That is what killed runs left half-written where it will work, and sound that is to be made again.
+    Removed are half-written files of killed runs, shards that are to be read again, and sound that is to be made again.
 
     Args:
-        run: Opened; its store's lock is held.
+        run: An opened run; the caller holds its store's lock.
 
     Returns:
         The run to work on.
@@ -52,13 +53,13 @@ def begin(run: Run) -> Run:
 
 
 def remove_leftovers(run: Run) -> None:
-    """Remove what killed processes of this host have left half-written; what is at work is let alone.
+    """Remove files that killed processes of this host left half-written; files of running processes stay.
 
-    Looked at is what a run writes into, one folder after another: not below all of them, since there are as many WAV
-    files and pages as clips.
+    Only the folders into which this run writes are searched, and most of them without their subfolders: there are as
+    many WAV files and pages as clips.
 
     Args:
-        run: Opened; its store's lock is held.
+        run: An opened run; the caller holds its store's lock.
     """
     remove_leftovers_beside(run.store, run.fingerprints, run.folder)
     pending = run.pending
@@ -74,29 +75,30 @@ def remove_leftovers(run: Run) -> None:
 
 
 def remove_leftovers_beside(store: Path, stages: Iterable[str], runs: Path) -> None:
-    """Remove what killed processes of this host have left beside what is finished.
+    """Remove half-written files of killed processes of this host from the folders that hold finished files.
 
     Args:
-        store: The feature store's folder; its lock is held.
-        stages: Names of the stages, and of what is kept beside them.
+        store: The feature store's folder; the caller holds its lock.
+        stages: Names of the stages, and of the kinds of files kept beside them (such as crops).
         runs: The folder of runs.
     """
     for folder in (listings_folder(store), *(store / stage for stage in stages)):
         files.remove_leftovers(folder)
-    with contextlib.suppress(OSError):  # that of the runs may be another user's where nothing is to do
+    with contextlib.suppress(OSError):  # the folder of runs may belong to another user; then there is nothing to do
         inside = (folder for kind in ("checkpoints", "reports") for folder in (runs / kind).glob("*"))
         for folder in (runs, *(runs / name for name in _IN_RUNS), *inside):
             files.remove_leftovers(folder)
 
 
 def _remove_unread(run: Run) -> None:
-    """Remove the shards that say of all their clips that they could not be read, and that are to be made again."""
+    """Remove the shards that are to be made again because none of their clips could be read."""
     for shard in run.read_again:
         run.close_shards(shard)
-        # Looked at anew: another host may have made it since this run was opened.
+        # The files are opened again: another host may have made the shard since this run was opened.
         tables = [Table.of(Shard(path)) for stage in FEATURE_STAGES if (path := run.path(stage, shard)).exists()]
         if any(table.find("status", "missing_file") for table in tables):
-            # What tells of it goes last: who is stopped before finds the shard once more.
+            # The features' files, which show that the shard is unread, go last: if this process is stopped before, the
+            # next run finds the shard once more.
             for stage in sorted(run.fingerprints, key=FEATURE_STAGES.__contains__):
                 path = run.path(stage, shard)
                 path.unlink(missing_ok=True)

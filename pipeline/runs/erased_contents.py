@@ -1,4 +1,4 @@
-"""Copies of erased clips under other names: the store refuses them, too."""
+"""Copies of erased clips under other names: the store refuses the copies, too."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -13,15 +13,15 @@ from store.records.plans import Member, read_stored_plans
 def find_erased_contents(stage_files: StageFiles, clips: Mapping[str, Member], videos: Path) -> dict[str, str]:
     """Find clips whose content was erased.
 
-    A clip is read only where something of its size was erased, and where no finished shard says what it is.
+    A clip is read only if a clip of the same size was erased and no finished shard records the digest of its content.
 
     Args:
         stage_files: The stage sets of the run.
-        clips: The clips that are there, by name.
+        clips: The clips that exist, by name.
         videos: The folder of videos.
 
     Returns:
-        Name of a clip to a sentence that says why it is refused.
+        Name of a refused clip to a sentence that says why it is refused.
     """
     erased = read_erased(stage_files.store)
     if not erased.has_contents:
@@ -31,7 +31,7 @@ def find_erased_contents(stage_files: StageFiles, clips: Mapping[str, Member], v
     found = {}
     for clip in suspects:
         digest = known.get(clip, "")
-        with contextlib.suppress(OSError):  # what cannot be read is told by the stage that has to read it
+        with contextlib.suppress(OSError):  # the stage that reads the clip reports that it cannot be read
             digest = digest or compute_file_digest(videos / clip.path)
         if date := erased.find_content_date(digest, clip.override):
             found[clip.name] = (
@@ -42,7 +42,7 @@ def find_erased_contents(stage_files: StageFiles, clips: Mapping[str, Member], v
 
 
 def _find_known(stage_files: StageFiles, suspects: Iterable[Member]) -> dict[Member, str]:
-    """Give what finished shards say of the sources of just these files."""
+    """Give the sha256 that finished shards record of these clips' files, for those clips that have one there."""
     wanted, found = set(suspects), {}
     for shard, plan in read_stored_plans(stage_files.store).items() if wanted else ():
         for member in wanted & set(plan.members):

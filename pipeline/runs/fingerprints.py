@@ -1,4 +1,4 @@
-"""What names a stage set: a digest of everything that changes its bytes, and of the stage before it."""
+"""The fingerprint that names a stage set: a digest of everything that changes its bytes, and of the stage before it."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.settings.config import Settings
 from pipeline.settings.features import FEATURE_VERSION, SECTION, Feature
 
-#: `[frames] max_pixels` as shipped.
+#: The default of `[frames] max_pixels`, in pixels.
 _USUAL_MAX_PIXELS = 8192 * 4320
 
 Provenance = dict[str, Any]
@@ -32,9 +32,10 @@ def compute_fingerprint(value: Any) -> str:
 
 
 def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str, Provenance]:
-    """Say what makes up each stage's bytes: version, settings, weights; also of each declared feature.
+    """Give everything that determines the bytes of each stage and of each declared feature: version, settings, weights.
 
-    Device, engine, threads, batch size and what is kept beside are left out: they change no value beyond rounding.
+    Device, engine, threads, batch size and the files kept beside a stage are left out: they change values by rounding
+    at most.
     """
     face_settings, embedding_settings = settings.faces, settings.embeddings
     networks = {name: find_carried_weights(name).sha256 for name in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")}
@@ -49,7 +50,7 @@ def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str
             "smallest_face_px": face_settings.smallest_face_px,
             "detect_every": face_settings.detect_every,
             "weights": networks,
-            # Tracks are joined by embeddings, for which random weights are no use.
+            # Tracks are joined by SphereFace embeddings. With random weights these mean nothing, and pixels are used.
             "joined_by": "looks" if sphereface.is_random else sphereface.sha256,
             **_describe_choice(face_settings.speaker, face_settings.still_faces),
         },
@@ -68,10 +69,10 @@ def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str
 
 
 def describe_model(feature: Feature) -> Provenance:
-    """Say which network a declared feature has: its file's digest, or its code's and the packages' versions.
+    """Identify the network of a declared feature: the digest of its file or of its code, and its packages' versions.
 
     Raises:
-        UserError: A file or a package is not there, or the file is not the one that the settings name.
+        UserError: A file or a package is missing, or the file does not have the sha256 that the settings give.
     """
     where = f"[{SECTION}{feature.name}]"
     versions = {name: _find_version_of(name, where) for name in feature.packages}
@@ -110,12 +111,15 @@ def _find_version_of(name: str, where: str) -> str:
 
 
 def _describe_frames(limit: int) -> Provenance:
-    """Name what is not as it always was: the limit came later, and the default changes no clip's frames."""
+    """Give the limit only where it is not the default.
+
+    The setting is younger than many stores, and its default changes no clip's frames: those stores stay valid.
+    """
     return {} if limit == _USUAL_MAX_PIXELS else {"max_pixels": limit}
 
 
 def _describe_choice(speaker: str, still_faces: str) -> Provenance:
-    """Say how the speaker is chosen, where not as it always was: stores made before these settings are known again."""
+    """Say how the speaker is chosen, without defaults: stores that are older than these settings stay valid."""
     chosen = {} if speaker == "largest" else {"speaker": speaker}
     if speaker == "speech":
         chosen["speech"] = _find_speech_network()
@@ -123,10 +127,10 @@ def _describe_choice(speaker: str, still_faces: str) -> Provenance:
 
 
 def _find_speech_network() -> str:
-    """Give the digest of the network that tells what is speech.
+    """Give the digest of the network that detects speech.
 
     Raises:
-        UserError: It is not installed.
+        UserError: The network's package is not installed.
     """
     try:
         return read_digest(find_speech_network())
@@ -135,16 +139,16 @@ def _find_speech_network() -> str:
 
 
 def compute_stage_fingerprints(stages: Mapping[str, Provenance], chain: Mapping[str, Stage] = STAGES) -> dict[str, str]:
-    """Chain the stages: each digest covers the one before it.
+    """Give each stage's fingerprint; the fingerprint of the stage before it goes into it.
 
-    What is kept beside a stage (`pixels`, `crops`, `crops_jpeg`) has its fingerprint.
+    Files that are kept beside a stage (`pixels`, `crops`, `crops_jpeg`) have that stage's fingerprint.
     """
     found: dict[str, str] = {}
     for stage in chain.values():
         own = stages[stage.name]
         value = compute_fingerprint(own if stage.before is None else [own, found[stage.before]])
         found |= dict.fromkeys([stage.name, *stage.beside], value)
-    # Crops are made by one stage and compressed by the next; they have the fingerprint of the first.
+    # `faces` makes the crops and `embeddings` compresses them: both kinds have the fingerprint of `faces`.
     return {**found, "crops_jpeg": found["crops"]}
 
 
@@ -154,7 +158,7 @@ def describe_packages(stage: Stage) -> dict[str, str]:
 
 
 def read_digest(path: Path) -> str:
-    """Give a file's sha256; of one that has not changed meanwhile it is computed once a process."""
+    """Give a file's sha256; it is computed again in this process only when the file's size or time has changed."""
     state = path.stat()
     return _compute_digest(path, state.st_size, state.st_mtime_ns)
 
@@ -164,5 +168,5 @@ def _compute_digest(path: Path, size: int, mtime_ns: int) -> str:
     return compute_sha256(path)
 
 
-# Each look takes 1 ms, and every shard of every stage asks.
+# Looking up a version takes 1 ms, and every shard of every stage asks.
 _find_version = functools.cache(metadata.version)

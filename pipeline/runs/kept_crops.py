@@ -1,4 +1,4 @@
-"""What stays of a shard's aligned faces once they are embedded: `[faces] crops`."""
+"""What is kept of a shard's aligned faces after their embeddings were computed: `[faces] crops`."""
 
 from pipeline.chain import find_readers
 from pipeline.errors import UserError
@@ -7,24 +7,23 @@ from store.records.listings import read_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 
-#: The stages under which they may be kept.
+#: The folders' names under which crops may be kept.
 CROPS = ("crops", "crops_jpeg")
-#: In the provenance of raw crops that were made only to be embedded.
+#: This is in the provenance of raw crops that were made only to be embedded.
 PASSING = {"kept": "until they are embedded"}
 
 
 def remove_passing_crops(run: Run, shard: str) -> None:
-    """Remove a shard's raw crops if they were made only to be embedded, and have been.
+    """Remove a shard's raw crops if they were made only to be embedded, and that is done.
 
-    Everything else that is not wanted any more is `python -m store gc`'s to remove. No crops go that a run lists and
-    keeps, whichever run it is.
+    `python -m store gc` removes everything else that is no longer needed. Crops that another run lists and keeps stay.
     """
     crops = run.shard("crops", shard)
     if crops is None or "crops" in run.kept or not PASSING.items() <= crops.provenance.items():
         return
     readers = {"faces", *find_readers("crops", run.chain)}
     if not run.find_work(shard).keys() & readers and not _is_kept_elsewhere(run, shard):
-        run.close_shard("crops", shard)  # a mapped file keeps its place on the disk
+        run.close_shard("crops", shard)  # the disk space of a mapped file is not freed
         crops.path.unlink(missing_ok=True)
         sidecar_path(crops.path).unlink(missing_ok=True)
 
@@ -40,10 +39,10 @@ def _is_kept_elsewhere(run: Run, shard: str) -> bool:
 
 
 def find_crops(run: Run, shard: str) -> Shard:
-    """Open a shard's crops: the file of the stage `crops` or `crops_jpeg`, where both are there what the settings keep.
+    """Open a shard's crops: `crops` or `crops_jpeg`; where both exist, the kind that the settings keep.
 
     Raises:
-        UserError: None are kept.
+        UserError: No crops are kept.
     """
     for stage in CROPS[::-1] if "crops_jpeg" in run.kept else CROPS:
         found = run.shard(stage, shard)
@@ -56,12 +55,12 @@ def find_crops(run: Run, shard: str) -> Shard:
 
 
 def describe_crops(crops: Shard) -> str:
-    """Say what a network is given that reads these crops: "raw", or "jpeg" and the quality they were written with."""
+    """Describe crops as a network's input: "raw", or "jpeg" and the quality with which they were compressed."""
     return "raw" if crops.stage == "crops" else f"jpeg {crops.provenance.get('jpeg_quality', 'of unknown quality')}"
 
 
 def forecast_crops(run: Run) -> str:
-    """Say as `describe_crops` does in which form crops will be kept that are not there yet."""
+    """Describe crops that are not made yet, in the words of `describe_crops`."""
     return f"jpeg {run.settings.faces.jpeg_quality}" if "crops_jpeg" in run.kept else "raw"
 
 
@@ -70,7 +69,7 @@ def check_crops_stay(crops: str, reader: str) -> None:
 
     Args:
         crops: `[faces] crops`.
-        reader: Who reads them, for the message.
+        reader: The setting or command that reads the crops, for the message.
 
     Raises:
         UserError: `[faces] crops = none`.

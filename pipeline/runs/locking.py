@@ -1,4 +1,4 @@
-"""Opening a run under the store's lock: what was read before could be erased or compacted meanwhile."""
+"""Taking the store's lock before a run is opened: what is read without it could be erased or compacted meanwhile."""
 
 import contextlib
 from pathlib import Path
@@ -17,21 +17,21 @@ def lock_store(
     """Take the store's lock.
 
     Args:
-        lock: What lets go of it.
+        lock: The stack that holds the lock; closing it releases the lock.
         unlabelled: See `open_run`.
         trains: See `open_run`.
 
     Returns:
-        Why the store may not be changed, which it need not be where it has everything, None where it may; and the
-        run, where it had to be opened already.
+        The error that says why this user may not write to the store, or None where they may (a store that already has
+        everything need not be written); and the run, or None where it is still to be opened.
 
     Raises:
-        UserError: As `open_run`.
+        UserError: The same as from `open_run`.
         StoreError: Another process works on the store.
     """
     config.load()
     store = Path(config.store().root)
-    # What cannot be used is told before a folder for the store is made; and a store that is not there has no lock.
+    # For a new store the run is opened first: faults of the input are reported before the store's folder is made.
     found = None if store.exists() else open_run(unlabelled, trains=trains)
     refused = None
     try:

@@ -1,7 +1,7 @@
-"""Checkpoints of a folder of runs that nothing names any more: found, announced, removed.
+"""Checkpoints in a folder of runs that nothing names any more: finding, listing and removing them.
 
-Named they are by reports (`report.json`), by predictions, and by the last run (`needed.json`), whether or not it has
-come to its report.
+Reports (`report.json`), predictions, and the last run (`needed.json`, also before its report is written) name
+checkpoints.
 """
 
 import os
@@ -18,7 +18,7 @@ from store import files
 from store.json_files import read_object
 from store.tending.removal import check_no_links, remove
 
-#: What the last run needs: its store, and names of folders of checkpoints.
+#: The file that says what the last run needs: its store, and the names of the checkpoints' folders.
 NEEDED = "needed.json"
 _NEEDED_SHAPE = object_of({"store": text, "checkpoints": list_of(text)})
 _NAME = re.compile(r"(anet|vnet|joint)-[0-9a-f]{16}")
@@ -26,7 +26,7 @@ _FILES = {
     *("best.pt", "last.pt", "average.pt", "state.pt", "anet.pt", "vnet.pt"),
     *("metrics.jsonl", "events.out.tfevents.valar", "training.json", "start.json"),
 }
-#: A link to TensorBoard's file, which lies elsewhere.
+#: The name of a link to the file for TensorBoard, which is in another folder.
 _CURVES = "curves"
 
 
@@ -36,8 +36,8 @@ class OldCheckpoints:
 
     Attributes:
         path: relative to the folder of runs.
-        reason: in words.
-        num_bytes: what removing it frees, where all that are found with it are removed.
+        reason: why it is not needed, in words.
+        num_bytes: bytes that removing it frees, if all folders that were found with it are removed, too.
     """
 
     path: str
@@ -46,12 +46,12 @@ class OldCheckpoints:
 
 
 def write_needed(root: Path, store: Path, folders: Iterable[Path]) -> None:
-    """Write down what this run needs, unless the file says so already.
+    """Write what this run needs to `needed.json`, unless the file says so already.
 
     Args:
         root: the folder of runs.
-        store: whose lock is held while it works.
-        folders: of the checkpoints.
+        store: the store of the run, which holds the store's lock while it works.
+        folders: the folders of the checkpoints that the run needs.
     """
     value = {"store": str(store.resolve()), "checkpoints": sorted({folder.name for folder in folders})}
     if _read(root / NEEDED) != value:
@@ -59,10 +59,10 @@ def write_needed(root: Path, store: Path, folders: Iterable[Path]) -> None:
 
 
 def find_store(root: Path) -> Path:
-    """Give the store whose lock is held by runs in this folder.
+    """Give the store whose lock the runs in this folder take.
 
     Raises:
-        UserError: No run has said so.
+        UserError: `needed.json` is missing or cannot be read.
     """
     return Path(_read_needed(root)["store"])
 
@@ -84,10 +84,12 @@ def find_old_checkpoints(root: Path, *, newest: int | None = None) -> list[OldCh
 
     Args:
         root: the folder of runs.
-        newest: how many reports keep theirs, the newest ones; None for all. The one that `latest` links always does.
+        newest: how many of the newest reports keep their checkpoints; None for all reports. The report to which the
+            link `latest` points always keeps its checkpoints.
 
     Raises:
-        UserError: No run has said what it needs, or a report cannot be read: then none is known to be old.
+        UserError: `needed.json`, a report or a prediction cannot be read: then nobody knows which checkpoints are
+            needed.
     """
     needed = set(_read_needed(root)["checkpoints"])
     named = needed | _list_starts(root, needed) | _list_predicted(root)
@@ -108,7 +110,7 @@ def remove_old_checkpoints(root: Path, found: Iterable[OldCheckpoints]) -> None:
     """Remove what `find_old_checkpoints` found, all of it or nothing.
 
     Raises:
-        StoreError: One is reached through a link, or holds what no training writes; nothing was removed.
+        StoreError: A folder is reached through a link, or contains a file that no training writes; nothing was removed.
     """
     check_no_links(root)
     remove(root, [root / item.path for item in found], is_known=_is_known)
@@ -123,7 +125,7 @@ def _explain(path: Path, was_named: bool) -> str:
 
 
 def _list_reports(root: Path) -> dict[str, set[str]]:
-    """List what each report names, the newest first."""
+    """List the checkpoints that each report names, the newest report first."""
     dated = []
     for path in (root / "reports").glob(f"*/{REPORT_JSON}"):
         content = _read_named(path)
@@ -138,7 +140,7 @@ def _list_reports(root: Path) -> dict[str, set[str]]:
 
 
 def _list_predicted(root: Path) -> set[str]:
-    """List what predictions were made with."""
+    """List the checkpoints with which predictions were made."""
     found: set[str] = set()
     for path in (root / "predictions").glob("*/prediction.json"):
         for name in _read_named(path)["provenance"]["checkpoints"].values():
@@ -147,10 +149,10 @@ def _list_predicted(root: Path) -> set[str]:
 
 
 def _read_named(path: Path) -> dict[str, Any]:
-    """Read a report or a prediction as far as it names checkpoints.
+    """Read the names of checkpoints in a report or a prediction.
 
     Raises:
-        UserError: It cannot be read, so nobody knows what it needs.
+        UserError: The file cannot be read, so nobody knows which checkpoints it needs.
     """
     try:
         return read_named_checkpoints(path)
@@ -162,7 +164,7 @@ def _read_named(path: Path) -> dict[str, Any]:
 
 
 def _list_starts(root: Path, needed: Iterable[str]) -> set[str]:
-    """List what trainings go on from that are not over yet."""
+    """List the checkpoints from which trainings started that are not finished yet (warm start)."""
     found: set[str] = set()
     for name in needed:
         folder = root / "checkpoints" / name
@@ -173,7 +175,7 @@ def _list_starts(root: Path, needed: Iterable[str]) -> set[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read an object of JSON; an empty one where that cannot be done."""
+    """Read a JSON object; give an empty one where the file cannot be read."""
     try:
         return read_object(path)
     except (OSError, ValueError):
@@ -181,7 +183,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _measure(folders: Iterable[Path]) -> dict[Path, int]:
-    """Add up what removing all these folders frees: a file of several names, only where all of them go."""
+    """Add up the bytes that removing all these folders frees.
+
+    A file with several names (hard links) counts only if all of its names are removed; each folder gets its share.
+    """
     links: dict[tuple[int, int], int] = {}
     stats = {folder: [os.lstat(path) for path in folder.rglob("*") if not path.is_dir()] for folder in folders}
     for found in stats.values():
@@ -199,7 +204,7 @@ def _is_known(root: Path, path: Path) -> bool:
     if len(parts) != 2 or parts[0] != "checkpoints" or not _NAME.fullmatch(parts[1]) or not path.is_dir():
         return False
     return all(
-        # The link to its curves goes, the curves stay.
+        # The link to the curves is removed, the curves stay.
         inner.name == _CURVES
         if inner.is_symlink()
         else inner.is_file() and (inner.name in _FILES or inner.name.startswith("."))

@@ -1,11 +1,11 @@
-"""Which utterance is in which shard. Pure: names, sizes and times in, a plan out; no video is read."""
+"""Which utterance is in which shard. From names, sizes and times the plan follows; no file is read here."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from store.records.plans import Member, StoredPlan
 
-#: New shards from which on larger ones are advised: each is up to seven files, and a plan.
+#: Above this number of new shards, larger shards are advised: each shard has up to seven files and a plan.
 _TOO_MANY_SHARDS = 2000
 #: Where an utterance's rows are: the id of a shard, and the name that they have in it.
 Place = tuple[str, str]
@@ -13,19 +13,21 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run has to see to.
+    """The shards of a run, and the shard of each utterance.
 
     Args:
-        shards: Shards by id that the run needs whole, old and new.
+        shards: The shards that the run needs whole, old and new, by id.
         assigned: Utterance to the id of its shard, for every utterance with a file or with rows of an earlier file.
-        vanished: Utterances with rows whose file is gone; their shard is not in `shards` for their sake.
+        vanished: Utterances with rows whose file is gone. A shard that holds only such utterances is not in `shards`.
         missing: Utterances that never had a file.
-        stamps: Utterance to the (size, mtime_ns) by which the next run knows its file again.
-        new: Ids of the shards that were made now.
-        overrides: Utterance to what was said of it when its rows were made (who speaks, which part of a recording it
-            is); those of whom nothing was said are not in it.
-        taken: Those of the new shards whose members are all known by their content: member to where its rows are.
-        rests_on_more: Whether more was looked at than names, sizes, times and what the run's own stage sets say.
+        stamps: Utterance to the (size in bytes, mtime_ns) by which the next run recognises its file.
+        new: Ids of the shards that this plan adds.
+        overrides: Utterance to the overrides with which its rows are made (who speaks, which part of a recording it
+            is); utterances without overrides are not in it.
+        taken: New shards that hold only clips whose content the store has under other names. Shard id to member to the
+            place of its rows.
+        rests_on_more: Whether the plan depends on more than names, sizes, times and the tables of the run's own stage
+            sets.
     """
 
     shards: dict[str, StoredPlan]
@@ -40,7 +42,7 @@ class Plan:
     _groups: dict[int, dict[str, list[str]]] = field(default_factory=dict, repr=False, compare=False)
 
     def group_shards(self, digits: int) -> dict[str, list[str]]:
-        """Give the ids of the shards by their first digits."""
+        """Group the shards' ids by their first `digits` characters."""
         if digits not in self._groups:
             groups: dict[str, list[str]] = {}
             for shard in sorted(self.shards):
@@ -66,17 +68,19 @@ def make_plan(
 
     Args:
         listed: Names of the utterances of the CSV files.
-        clips: The files that are there, by name.
+        clips: The clips that exist, by name.
         known: The shards planned so far.
-        seen: Name to (shard id, stamp) as the run before recorded them: how a touched but equal file is known again.
-        is_finished: Whether a shard has all its features; where two hold an utterance, a finished one counts.
+        seen: Name to (shard id, stamp) as the run before recorded them. By these a file is recognised whose time has
+            changed and whose content has not.
+        is_finished: Whether a shard has all its features; where two shards hold an utterance, the finished one counts.
         holds: (shard id, name) -> False where a finished shard has no rows because the file was gone when it was read,
             or because a broken ffmpeg read it and the shard cannot be made again.
-        was_made: (shard id, name) -> whether there are features of it in the shard, under whatever settings: one that
-            was planned, never read, and is gone has never had a file as far as anybody can tell.
+        was_made: (shard id, name) -> whether the shard has features of the utterance, under any settings. An utterance
+            that was planned and never read, and whose file is gone, counts as one that never had a file.
         same_content: (shard id, clip) -> whether the clip's digest equals that of the shard's rows; reads the clip.
-        find_content: New clips -> of those that are known by their content under another name where their rows are.
-        shard_size: Most utterances in a new shard.
+        find_content: New clips -> name to the place of its rows, for those whose content the store has under another
+            name.
+        shard_size: The largest number of utterances in a new shard.
     """
     plans = {plan.shard: plan for plan in known}
     holders = _find_holders(plans)
@@ -87,10 +91,10 @@ def make_plan(
         planned = holders.get(name, [])
         clip = clips.get(name)
         if clip is not None and len(planned) == 1 and planned[0][1] == clip and holds(planned[0][0], name):
-            assigned[name] = planned[0][0]  # as nearly all are in a run with little new
+            assigned[name] = planned[0][0]  # the short way: nearly all clips, in a run with few new ones
             continue
         if clip is not None:
-            # What the user says of a clip is part of it: other words, another clip.
+            # Overrides are part of a clip: with other overrides it is another clip.
             planned = [pair for pair in planned if pair[1].override == clip.override]
         if len(planned) > 1:
             planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
@@ -112,7 +116,7 @@ def make_plan(
 
 
 def _find_holders(plans: Mapping[str, StoredPlan]) -> dict[str, list[tuple[str, Member]]]:
-    """Give the shards in which each utterance was planned, and as what."""
+    """Give the shards in which each utterance was planned, each with the member as it was then."""
     holders: dict[str, list[tuple[str, Member]]] = {}
     for shard, plan in plans.items():
         for member in plan.members:
@@ -131,8 +135,8 @@ def _complete_plan(
     seen: Mapping[str, tuple[str, tuple[int, int]]],
     shard_size: int,
 ) -> Plan:
-    """Give the clips that no shard has to new ones, and put the plan together."""
-    # Clips that are known have shards of their own, which have nothing to do.
+    """Put the clips that no shard holds into new shards, and make the plan."""
+    # Clips with known content get shards of their own, for which nothing has to be computed.
     known = _fill_shards([clip for clip in fresh if clip.name in places], shard_size)
     fresh_plans = known | _fill_shards([clip for clip in fresh if clip.name not in places], shard_size)
     assigned = assigned | {member.name: shard for shard, plan in fresh_plans.items() for member in plan.members}
@@ -177,7 +181,7 @@ def _shard_of(
     before = seen.get(clip.name)
     if before is not None and before[1] == clip.stamp and before[0] in shards:
         return before[0]
-    # The same number of bytes at another time: perhaps only touched. A digest tells; another size needs none.
+    # The same size and another time: perhaps only the time has changed, so the digest decides.
     return next((shard for shard, member in held if member.size == clip.size and same_content(shard, clip)), None)
 
 
@@ -200,12 +204,12 @@ def _stamp_of_vanished(
 
 
 def advise_shard_size(num_new: int, num_clips: int, shard_size: int) -> str:
-    """Advise a larger `[store] shard_size` where new clips make very many shards; "" where they do not.
+    """Advise a larger `[store] shard_size` where new clips make very many shards; "" otherwise.
 
     Args:
         num_new: New shards.
         num_clips: Clips in them.
-        shard_size: As it is set.
+        shard_size: The value of `[store] shard_size`.
 
     >>> advise_shard_size(3000, 3000, 1).partition(";")[0]
     '[store] shard_size = 1 makes 3000 new shards of 3000 clips'

@@ -1,4 +1,4 @@
-"""What this process works on."""
+"""The run on which this process works."""
 
 import functools
 from collections.abc import Mapping
@@ -21,10 +21,12 @@ from store.shard.reader import Shard
 
 
 def compute_file_digest(path: Path) -> str:
-    """Give a file's sha256, hexadecimal; it is read once as long as its size and time stay, as two stages ask for it.
+    """Give a file's sha256 in hexadecimal.
+
+    Two stages ask for it, and the file is read only once while its size and time stay the same.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     status = path.stat()
     return _compute_digest(path, status.st_size, status.st_mtime_ns)
@@ -37,25 +39,26 @@ def _compute_digest(path: Path, size: int, mtime_ns: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Run(StageFiles):
-    """What this process works on; made whole by `open_run`, the same object for every task.
+    """The run on which this process works. `open_run` makes it, and every task uses the same object.
 
     Args:
-        settings: Those it was opened with; its stages and trainings read no other.
+        settings: The settings with which the run was opened; its stages and trainings read no others.
         videos: The folder of videos.
         folder: `[run] root`: logs, checkpoints, reports.
         dataset: The utterances of the CSV files.
-        weights: By name of setting: sphereface20, vgg16.
-        stages: What makes up each stage's bytes.
-        clips: The clips that are there, by utterance.
+        weights: The weights by the name of their setting: sphereface20, vgg16.
+        stages: What determines each stage's bytes (`fingerprints.describe_stages`).
+        clips: The clips that exist, by utterance.
         plan: Which utterance is in which shard.
-        name: Of its listing in the store.
-        erased: Listed utterances that the store refuses, each with the sentence that says so.
-        hindered: Listed utterances without a file that can be used, where more can be said than that.
-        before: What this run listed when it last ran; of a run new to the store what the newest one did.
+        name: The name of the run's listing in the store.
+        erased: Listed utterances that the store refuses, each with a sentence that says why.
+        hindered: Listed utterances without a usable file, each with a sentence that says why; only where more is known
+            than that no file was found.
+        before: The listing that this run wrote when it last ran; for a run new to the store, the newest listing.
         features: The declared features, by stage.
-        untrainable: Why there will be features but no training, one sentence; "" where there can be.
-        tables: Digest of the CSV files and overrides, taken before they were read.
-        folders: What was looked at in the folders of videos; None where clips were found otherwise.
+        untrainable: One sentence that says why there will be features but no training; "" where training is possible.
+        tables: The digest of the CSV files and of the overrides, computed before they were read.
+        folders: What was seen in the folders of videos; None where the clips were found in another way.
     """
 
     settings: Settings
@@ -81,13 +84,13 @@ class Run(StageFiles):
         return [shard for shard in self.plan.shards if not self.is_finished(shard)]
 
     def describe(self, stage: str) -> Provenance:
-        """Give what a shard's file says of its making."""
+        """Give the provenance that a shard's file gets: version, settings, weights and packages."""
         return {**self.stages[stage], "packages": describe_packages(self.chain[stage])}
 
     def find_source(self, shard: str, member: Member) -> Path | None:
-        """Find a member's clip as it was planned; None where it has vanished or is another file by now."""
+        """Find the clip of a shard's member; None where the file has vanished or has changed since it was planned."""
         clip = self.clips.get(member.name)
-        # A touched but equal file stays in its shard under a new time.
+        # A file whose time has changed, but not its content, stays in its shard; the plan has the new time.
         known = clip if clip is not None and self.plan.assigned.get(member.name) == shard else member
         path = self.videos / known.path
         try:
@@ -98,11 +101,11 @@ class Run(StageFiles):
 
 
 def has_rows(store: Path, stage: str, shard: str, name: str) -> bool:
-    """Tell whether a stage of a shard was made of an utterance's file, under whatever settings."""
+    """Tell whether a stage of a shard was computed from an utterance's file, under any settings."""
     try:
         return any(
             name in rows and rows.fact(name, "status") != "missing_file"
             for rows in map(Shard, (store / stage).glob(f"*/{shard}.h5"))
         )
     except StoreError:
-        return True  # damaged, so it was made; `verify` tells of it
+        return True  # a damaged file was made once; `verify` reports the damage

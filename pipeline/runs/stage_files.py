@@ -1,4 +1,4 @@
-"""The files of the store under one run's settings: where they are, what is missing, what they say, which are open."""
+"""The store's files under one run's settings: their paths, their tables, which are missing, and which are open."""
 
 import os
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from store.layout import shard_path
 from store.shard.reader import Shard
 from store.tables import Stamp, Table, read_tables, remember, stamp_of
 
-#: Files that are kept open; a view of one that is let go of holds its own part of the file.
+#: The largest number of files that are kept open. A view of rows stays valid after its file is dropped from here.
 _MOST_OPEN = 64
 
 
@@ -23,13 +23,13 @@ class StageFiles:
 
     Args:
         store: The feature store's folder.
-        fingerprints: Stage, and what is kept beside it, to the name of its stage set.
-        kept: What the settings keep beside the features: crops, crops_jpeg, pixels.
-        chain: The run's chain: what is always there, and the features that its user has declared.
+        fingerprints: Name of a stage, or of files kept beside it, to the name of its stage set.
+        kept: The kinds of files that the settings keep beside the features: crops, crops_jpeg, pixels.
+        chain: The run's chain: Valar's own stages, and the features that the user declares.
         sound_again: Shards whose sound counts as not made (`pipeline.runs.sound_again`).
-        taken: Shards that count as made: each member's rows are there in another shard, under another name
+        taken: Shards that count as made: the rows of each member are in another shard, under another name
             (`pipeline.runs.known_content`).
-        read_again: Shards that count as not made: none of their clips could be read, and now all can.
+        read_again: Shards that count as not made: none of their clips could be read then, and all can be read now.
     """
 
     store: Path
@@ -46,32 +46,32 @@ class StageFiles:
     _stamps: dict[tuple[str, str], Stamp] = field(default_factory=dict, repr=False, compare=False)
 
     def in_store(self, store: Path) -> Self:
-        """Give the same files of another store, of which nothing is open or known yet."""
+        """Give the same stage sets in another store, with no file open and no table read."""
         return replace(self, store=store, _opened=OrderedDict(), _tables={}, _remembered={}, _read_anew=[], _stamps={})
 
     @property
     def titles(self) -> dict[str, str]:
-        """What a person reads of each stage, in the order of the chain."""
+        """Stage to its title for people, in the order of the chain."""
         return {stage.name: stage.title for stage in self.chain.values()}
 
     @property
     def sound_stages(self) -> list[str]:
-        """The stages of a shard's sound; `stft`, by which sound to be made again is known, comes last."""
+        """The stages of a shard's sound. `stft` comes last: its messages show which sound is to be made again."""
         return ["wav", *sorted(find_readers("wav", self.chain) - {"stft"}), "stft"]
 
     def path(self, stage: str, shard: str) -> Path:
-        """Give the file of one stage and shard."""
+        """Give the path of the file of one stage and shard."""
         return shard_path(self.store, stage, self.fingerprints[stage], shard)
 
     def shard(self, stage: str, shard: str) -> Shard | None:
-        """Open the file of one stage and shard; None when it is not there."""
+        """Open the file of one stage and shard; None when it does not exist."""
         path = self.path(stage, shard)
         return self.open_file(path) if path in self._opened or path.exists() else None
 
     def open_file(self, path: Path) -> Shard:
-        """Open a shard's file, or give it again while it is open."""
+        """Open a shard's file, or give the one that is open already."""
         found = self._opened.pop(path, None) or Shard(path)
-        self._opened[path] = found  # the last one asked for is let go of last
+        self._opened[path] = found  # at the end: the file that was used last is closed last
         while len(self._opened) > _MOST_OPEN:
             try:
                 self._opened.popitem(last=False)
@@ -80,21 +80,21 @@ class StageFiles:
         return found
 
     def close_shard(self, stage: str, shard: str) -> None:
-        """Let go of an opened file: it is unmapped when nobody holds a view of it any more."""
+        """Drop an opened file; it is unmapped when no view of it is used any more."""
         self._opened.pop(self.path(stage, shard), None)
         self._tables.pop((stage, shard), None)
         self._stamps.pop((stage, shard), None)
 
     def close_shards(self, shard: str) -> None:
-        """Let go of a shard's files of all stages, so that memory does not grow with the number of shards."""
+        """Drop a shard's files of all stages, so that memory does not grow with the number of shards."""
         for stage in self.fingerprints:
             self.close_shard(stage, shard)
 
     def table(self, stage: str, shard: str) -> Table | None:
-        """Give what a shard's file says of its utterances, without opening it where that is known already.
+        """Give the table of a shard's utterances; the file is opened only when its table is not known yet.
 
         Returns:
-            None when the file is not there.
+            The table, or None when the file does not exist.
         """
         key = (stage, shard)
         found = self._tables.get(key)
@@ -125,14 +125,14 @@ class StageFiles:
         return self._tables[key]
 
     def are_tables_current(self) -> bool:
-        """Tell whether all that shards have said is what they say now."""
+        """Tell whether every table that was read is still current: no file has changed or vanished since."""
         try:
             return all(stamp_of(self.path(*key).stat()) == stamp for key, stamp in self._stamps.items())
         except FileNotFoundError:
             return False
 
     def remember_tables(self) -> None:
-        """Write down what the run's shards say, if files had to be opened for it."""
+        """Save the tables of the run's shards in the store, if files had to be opened for them."""
         if self._read_anew:
             readable = {stage.name for stage in self.chain.values() if stage.is_feature}
             for stage, fingerprint in self.fingerprints.items():
@@ -140,7 +140,7 @@ class StageFiles:
             self._read_anew.clear()
 
     def find_work(self, shard: str) -> dict[str, tuple[str, ...]]:
-        """Say what is to be done to a shard: stage to the files that it has to make; see `chain.find_work`."""
+        """Find the work that a shard still needs: stage to the files that it has to make; see `chain.find_work`."""
         return {} if shard in self.taken else self._find_work(shard, self.chain)
 
     def _find_work(self, shard: str, stages: Mapping[str, Stage]) -> dict[str, tuple[str, ...]]:
@@ -150,7 +150,7 @@ class StageFiles:
         return find_work(lambda file: file not in unmade and self._is_there(file, shard), self.kept, stages)
 
     def _is_there(self, stage: str, shard: str) -> bool:
-        # A string: a run asks this some tens of times of each shard, and a Path takes four times as long as the look.
+        # A string: a run asks this dozens of times for each shard, and a Path takes four times as long as os.stat.
         try:
             os.stat(f"{self.store}/{stage}/{self.fingerprints[stage]}/{shard}.h5")  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
@@ -158,9 +158,9 @@ class StageFiles:
         return True
 
     def is_finished(self, shard: str) -> bool:
-        """Tell whether a shard has all its features and what is kept beside them."""
+        """Tell whether a shard has all its features and all files that are kept beside them."""
         return not self.find_work(shard)
 
     def is_usable(self, shard: str) -> bool:
-        """Tell whether a shard has what it had before any feature was declared: a new one makes no shard worse."""
+        """Tell whether a shard has all files of Valar's own stages: a newly declared feature does not count here."""
         return not self._find_work(shard, STAGES)

@@ -1,1 +1,1 @@
-"""Every setting of a run: declared once, read from files, checked, and held for whoever asks."""
+"""Every setting of a run: declared once, read from files, checked, and kept for the rest of the pipeline."""

@@ -1,4 +1,4 @@
-"""The settings as this process has them: read from tasks.cfg and one overlay, checked before anything else."""
+"""The settings of this process: read from tasks.cfg and one overlay, and checked before anything else is done."""
 
 import configparser
 import contextlib
@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TASKS_CFG = "tasks.cfg"
 
 
-#: Sections and options that say where things are and how they are run, not what comes out.
+#: Sections and options that say where files are and how a run works. They do not change its results.
 _PLACES = {"dataset", "store", "audio", "root", "scratch", "threads", "device"}
 
 #: Luigi's own sections; their options are checked where Luigi declares them.
@@ -58,14 +58,14 @@ _LUIGI_SECTIONS = {
 def load() -> list[Path]:
     """Lay tasks.cfg and the overlay over Luigi's own configuration, and check every section, option and value.
 
-    The files are tasks.cfg of the current folder, else the project's own, and the one named by LUIGI_CONFIG_PATH.
+    tasks.cfg is that of the current folder, or else the project's own. LUIGI_CONFIG_PATH names the overlay.
 
     Returns:
-        The files read, the one that wins last.
+        The files that were read. Where two files set the same option, the later file wins.
 
     Raises:
-        UserError: A file is missing or cannot be parsed, a name is misspelt, or a value is out of its range; all
-            faults are listed at once.
+        UserError: A file is missing or cannot be parsed, a name is misspelt, or a value is out of its range. The error
+            lists all faults of one kind at once.
     """
     base = find_tasks_cfg()
     overlay = find_overlay()
@@ -86,34 +86,34 @@ def load() -> list[Path]:
 
 @functools.cache
 def load_once() -> list[Path]:
-    """Do as `load`, the first time; for what asks often."""
+    """Call `load`, but only once in a process: for callers that ask often."""
     return load()
 
 
 def lay_files() -> None:
-    """Tell Luigi which files count, and judge nothing: what is wrong with them is `load`'s to say."""
+    """Tell Luigi which files to read. Nothing is checked here: `load` reports what is wrong with the files."""
     with contextlib.suppress(configparser.Error, UnicodeDecodeError):
         luigi.configuration.add_config_path(str(find_tasks_cfg()))
     overlay = find_overlay()
     merged = luigi.configuration.get_config()
     if overlay is not None:
-        # Luigi has read it already, below tasks.cfg, or could not: laid over it again it wins.
+        # Luigi has read the overlay before tasks.cfg, or could not read it. Laid over tasks.cfg again, it wins.
         with contextlib.suppress(UserError):
             merged.read_dict(read_settings(overlay), str(overlay))
     if not merged.get("core", "scheduler_host", "") and not merged.get("core", "scheduler_url", ""):
-        # Luigi would look for luigid on this machine; without one named, the scheduler lives in this process.
+        # No luigid is named. Luigi would look for one on this machine; instead, the scheduler runs in this process.
         merged.set("core", "local_scheduler", "true")
         return
     if not merged.has_option("worker", "keep_alive"):
-        # A host without work would leave while others still compute what its FullRun waits for.
+        # Without it, a host that has no work would exit while other hosts still compute what its FullRun waits for.
         merged.set("worker", "keep_alive", "true")
     if not merged.has_option("core", "rpc_retry_attempts"):
-        # Asked every 30 s: a luigid that is away for ten minutes costs no host.
+        # One attempt every 30 s: no host gives up when luigid cannot be reached for ten minutes.
         merged.set("core", "rpc_retry_attempts", "25")
 
 
 def find_tasks_cfg() -> Path:
-    """Find tasks.cfg: that of the current folder, else the repository's, else the one inside an installed package."""
+    """Find tasks.cfg: in the current folder, else in the repository, else in the installed package."""
     places = (Path(TASKS_CFG), ROOT / TASKS_CFG, ROOT / "pipeline" / TASKS_CFG)
     return next((path for path in places if path.is_file()), places[-1])
 
@@ -164,7 +164,7 @@ def _read_feature_sections() -> dict[str, dict[str, str]]:
 
 
 def _find_bad_features() -> Iterable[str]:
-    """Say what is wrong with each declared feature as a whole; its values are right one by one."""
+    """Say what is wrong with each declared feature as a whole, after each of its values was found valid by itself."""
     for section, values in _read_feature_sections().items():
         try:
             read_feature(section, values)
@@ -173,7 +173,7 @@ def _find_bad_features() -> Iterable[str]:
 
 
 def _find_unknown_features() -> Iterable[str]:
-    """Say which features `[vnet]` and `[anet] features` name that are not declared, or not of faces or of sound."""
+    """Report names in `[anet] features` that are not features of sound, and in `[vnet] features` not of faces."""
     settings = Settings.read()
     heard = [STFT, *(feature.name for feature in settings.features if feature.is_sound)]
     for name in split_names(settings.anet.features):
@@ -207,16 +207,16 @@ def _bad_values(paths: list[Path]) -> Iterable[str]:
 
 
 def is_scheduler_local() -> bool:
-    """Tell whether this process schedules for itself alone; otherwise luigid does, for several hosts."""
+    """Tell whether the scheduler runs in this process. Otherwise luigid schedules the work of several hosts."""
     merged = luigi.configuration.get_config()
     return merged.getboolean("core", "local_scheduler", False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The values of every section, read once: a run and all its stages have those it was opened with.
+    """The values of every section, read once: a run and all its stages use the values it was opened with.
 
-    `features` are those that the user declares, in the order of their names.
+    `features` are the features that the user declares, in the order of their names.
     """
 
     dataset: sections.dataset
@@ -233,7 +233,7 @@ class Settings:
 
     @classmethod
     def read(cls) -> "Settings":
-        """Take the values as `load` has left them."""
+        """Read the values from Luigi's configuration; `load` or `lay_files` must have been called before."""
         found: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
         features = tuple(read_feature(name, values) for name, values in _read_feature_sections().items())
         return cls(**found, features=features)
@@ -253,19 +253,19 @@ class Settings:
         return self.run.threads or len(os.sched_getaffinity(0))
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Give all sections as JSON has them."""
+        """Give the values of all sections as plain JSON data."""
         return {
             section: {name: _as_plain(value) for name, value in self.values(section).items()} for section in SECTIONS
         }
 
     def describe_training(self, network: str) -> dict[str, Any]:
-        """Give the values of a training's section that its checkpoints are known by."""
+        """Give the values of a network's section that are part of its checkpoints' fingerprints."""
         values = self.values(network)
         silent = find_silent(TRAININGS[network], values)
         return {option: value for option, value in values.items() if option not in silent}
 
     def find_changed(self) -> dict[str, list[Any]]:
-        """Give "[section] option" -> [default, value] of the settings that are not the defaults, places left out."""
+        """Give "[section] option" -> [default, value] of each setting that changes results and is not its default."""
         found = {}
         for name, section in SECTIONS.items():
             values = self.values(name)
@@ -277,13 +277,13 @@ class Settings:
 
 
 def is_result(setting: str) -> bool:
-    """Tell whether a setting, "[section] option", says what comes out, and not where things are or how they are run."""
+    """Tell whether a setting, "[section] option", changes results: paths, threads and the like do not."""
     section, _, option = setting.removeprefix("[").partition("] ")
     return section not in _PLACES and option not in _PLACES
 
 
 def find_default(setting: str) -> Any:
-    """Give the default of a setting, "[section] option", as JSON has it; None where there is no such setting."""
+    """Give the default of a setting, "[section] option", as plain JSON data; None where there is no such setting."""
     section, _, option = setting.removeprefix("[").partition("] ")
     defaults = dict(SECTIONS[section].get_params()) if section in SECTIONS else {}
     return _as_plain(defaults[option]._default) if option in defaults else None

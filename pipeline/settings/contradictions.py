@@ -1,4 +1,4 @@
-"""Settings that do not go together, told before hours of features and not after."""
+"""Settings that do not fit together, reported before hours of features are computed and not after."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -11,10 +11,10 @@ from pipeline.settings.sections import JPEG_QUALITY
 def find_contradictions(
     sections: Mapping[str, Mapping[str, Any]], label_range: tuple[float, float] | None = None
 ) -> Iterator[str]:
-    """Give a sentence for each; the rules are those of models/training/settings/.
+    """Give a sentence for each contradiction between settings; the rules are those of models/training/settings/.
 
     Args:
-        sections: by name, with the values of tasks.cfg; at least "anet", "vnet" and "joint".
+        sections: section name to option to value, at least "anet", "vnet" and "joint".
         label_range: `[dataset] label_range`, None where labels are not mapped.
     """
     yield from _find_idle_quality(sections)
@@ -37,7 +37,7 @@ def find_contradictions(
 
 
 def _find_idle_quality(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Say where `[faces] jpeg_quality` changes nothing."""
+    """Report a `[faces] jpeg_quality` that has no effect."""
     faces, frames = sections.get("faces", {}), sections.get("frames", {})
     quality = faces.get("jpeg_quality", JPEG_QUALITY)
     if quality != JPEG_QUALITY and faces["crops"] != "jpeg" and not frames["store_pixels"]:

@@ -1,4 +1,4 @@
-"""A feature that the user declares: `[features.NAME]` names a network, what it sees, and how (docs/features.md)."""
+"""A feature that the user declares: `[features.NAME]` names a network and describes its input (docs/features.md)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,22 +11,22 @@ from pipeline.chain import Stage
 from pipeline.settings.sections import FEATURE_OPTIONS
 from store.features import NAME
 
-#: Begins the names of the sections.
+#: The names of these sections begin with this.
 SECTION = "features."
 #: Raised when the code that prepares inputs or writes rows changes their values.
 FEATURE_VERSION = 1
-#: Names that are taken: the networks' own inputs.
+#: Reserved names: the networks' own inputs.
 OWN_NAMES = ("sphereface20", "stft")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIZE = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 _SIZES = {"crop": (CROP_WIDTH, CROP_HEIGHT), "face_region": (224, 224)}
-#: What a feature is made from.
+#: The stages whose files a feature is made from, by its input.
 _SOURCES = {"crop": ("faces", "crops"), "face_region": ("frames", "faces"), "waveform": ("wav",)}
-#: Options that say nothing of other inputs, or of other models.
+#: Options that are for pictures only, and for sound only.
 _PICTURE = ("size", "colours", "layout", "mean", "deviation")
 _SOUND = ("sample_rate", "window_seconds", "hop_seconds")
-#: Networks that come along: their entry point, their seconds from row to row, the packages that they need.
+#: Networks that Valar brings: their entry point, the seconds from one row to the next, the packages that they need.
 COMING_ALONG = {
     "voice_activity": (
         "models.features.voice_activity:open_voice_activity",
@@ -39,14 +39,14 @@ COMING_ALONG = {
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """What a section says; `pipeline.settings.sections.FEATURE_OPTIONS` says what each option means.
+    """The values of one `[features.NAME]` section; `pipeline.settings.sections.FEATURE_OPTIONS` explains each option.
 
     Args:
-        name: What the user calls it.
+        name: NAME, the user's own name for the feature.
         size: (width, height) in pixels.
         mean: One number, or three.
         deviation: One number, or three.
-        packages: Distributions whose versions count.
+        packages: Installed packages (distributions) whose versions are part of the feature's fingerprint.
     """
 
     name: str
@@ -73,12 +73,12 @@ class Feature:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it is made of sound, and not of faces."""
+        """Whether it is computed from sound, and not from faces."""
         return self.input == "waveform"
 
     @property
     def kind(self) -> str:
-        """What its network is: onnx, exported (a .pt2) or code."""
+        """The kind of its network: onnx, exported (a .pt2 file) or code."""
         return {".onnx": "onnx", ".pt2": "exported"}.get(Path(self.model).suffix, "code")
 
     @property
@@ -105,7 +105,7 @@ class Feature:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Give the settings that change its rows, as plain data; the network itself is the caller's to add."""
+        """Give the settings that change its rows, as plain data; the caller adds the network's digest."""
         names = [*(_SOUND if self.is_sound else _PICTURE), *(["margin"] if self.input == "face_region" else [])]
         values = {name: getattr(self, name) for name in names}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
@@ -116,11 +116,11 @@ def read_feature(section: str, values: Mapping[str, str]) -> Feature:
     """Make a feature of a section's options.
 
     Args:
-        section: features.NAME.
-        values: Option to text, as in the file; known options with values that may be.
+        section: "features.NAME".
+        values: Option to text, as in the file. Every option is known, and its value was found valid by itself.
 
     Raises:
-        ValueError: Lists what is wrong, a sentence each, one a line.
+        ValueError: The values do not fit together; one line for each fault.
     """
     name = section.removeprefix(SECTION)
     given = {
@@ -151,7 +151,7 @@ def read_feature(section: str, values: Mapping[str, str]) -> Feature:
 
 
 def _find_faults(name: str, given: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with a section's values, and with those that do not go together."""
+    """Say what is wrong with a section's values, and which of them do not fit together."""
     if not NAME.fullmatch(name):
         yield "is not a valid name for a feature: it must be 1 to 40 of a-z, 0-9 and _, beginning with a letter"
     if name in OWN_NAMES:
@@ -190,7 +190,9 @@ def _read_numbers(text: str) -> list[float]:
 
 
 def find_windows(num_samples: int, window: int, hop: int) -> int:
-    """Say how many windows a sound has: all that lie inside of it, and one of a sound that is shorter.
+    """Count a sound's windows: those that lie whole inside of it, and one if the sound is shorter than a window.
+
+    All three arguments are in samples.
 
     >>> find_windows(16000, 8000, 4000), find_windows(100, 8000, 4000), find_windows(0, 8000, 4000)
     (3, 1, 0)
@@ -198,5 +200,5 @@ def find_windows(num_samples: int, window: int, hop: int) -> int:
     return 0 if num_samples == 0 else max(0, num_samples - window) // hop + 1
 
 
-#: What the store's sound has.
+#: The sample rate, in Hz, of the sound in the store.
 STORED_RATE = SAMPLE_RATE

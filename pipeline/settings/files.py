@@ -1,4 +1,7 @@
-"""Files of settings, read and judged without Luigi, which reads the overlay when it is imported: with a traceback."""
+"""Files of settings, read and checked without Luigi.
+
+Luigi reads the overlay when it is imported, and a faulty file would end in a traceback there.
+"""
 
 import codecs
 import configparser
@@ -9,22 +12,22 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 
-#: The settings of a folder of the user's own, which commands find without being told.
+#: The overlay in a user's own folder: commands that are started in that folder find it by this name.
 FILE_NAME = "valar.cfg"
-#: Names the overlay; Luigi reads that file too, when it is imported.
+#: The environment variable that names the overlay; Luigi reads that file too, when it is imported.
 OVERLAY_VARIABLE = "LUIGI_CONFIG_PATH"
-#: Names an overlay instead that Luigi itself cannot read, since it begins with a byte order mark.
+#: The variable that names an overlay that Luigi cannot read, because the file begins with a byte order mark.
 HELD_BACK_VARIABLE = "VALAR_OVERLAY"
 
 
 def find_overlay() -> Path | None:
-    """Give the overlay's path, None where none is named."""
+    """Give the overlay's path, or None where no overlay is named."""
     named = os.environ.get(OVERLAY_VARIABLE) or os.environ.get(HELD_BACK_VARIABLE)
     return Path(named).expanduser() if named else None
 
 
 def name_overlay(command: str) -> str:
-    """Give a command that a person may copy with the overlay of this one, which the next one would not know of.
+    """Add this process's overlay to a command that a person may copy; the next process would not know of it.
 
     Args:
         command: Begins with the word valar.
@@ -36,13 +39,13 @@ def name_overlay(command: str) -> str:
 
 
 def check_overlay() -> None:
-    """Judge the overlay before Luigi is imported; a command calls this first.
+    """Check the overlay before Luigi is imported; a command calls this first.
 
-    An overlay with a byte order mark, which some editors put in front, is taken out of Luigi's sight: it would stop
-    there, and `config.load` reads it.
+    Some editors write a byte order mark at the beginning of a file. Luigi would fail on such an overlay, so it is
+    hidden from Luigi, and `config.load` reads it.
 
     Raises:
-        UserError: It is not there or cannot be read.
+        UserError: The overlay does not exist or cannot be read.
     """
     overlay = find_overlay()
     if overlay is None:
@@ -53,10 +56,11 @@ def check_overlay() -> None:
 
 
 def read_settings(path: Path) -> Mapping[str, Mapping[str, str]]:
-    """Read a file of settings: section to option to text, as it stands.
+    """Read a file of settings: section to option to text, unchanged.
 
     Raises:
-        UserError: It is not there, is no UTF-8, or is not made of sections and options; says in which line.
+        UserError: The file does not exist, is not UTF-8, or is not made of sections and options; the message names the
+            line.
     """
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[method-assign, assignment]
@@ -86,7 +90,7 @@ def _read_text(path: Path) -> str:
 
 
 def _explain(error: configparser.Error) -> str:
-    """Say where the fault is and what it is, for the end of a sentence that begins with the path."""
+    """Say where the fault is and what it is: the end of a sentence that begins with the file's path."""
     if isinstance(error, configparser.DuplicateOptionError):
         return f":{error.lineno}: {error.option} of [{error.section}] occurs twice; keep one"
     if isinstance(error, configparser.DuplicateSectionError):

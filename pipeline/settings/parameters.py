@@ -1,4 +1,4 @@
-"""Kinds of settings: how each is read from a file, checked, and described."""
+"""Kinds of settings: how each kind is read from a file, checked, and described."""
 
 import math
 import operator
@@ -35,7 +35,7 @@ def text(default: str, description: str) -> Any:
 
 
 class PathParameter(luigi.Parameter[str]):
-    """A path; `~` at its beginning is a user's home folder."""
+    """A path; `~` or `~name` at its beginning is a user's home folder."""
 
     def parse(self, x: str) -> str:
         """Return the path with `~` replaced by the home folder."""
@@ -58,14 +58,14 @@ def switch(default: bool, description: str) -> Any:
 
 
 class Epochs(luigi.Parameter[tuple[int, ...]]):
-    """Epochs as numbers with commas between them."""
+    """Epochs as whole numbers with commas between them."""
 
     def parse(self, x: str) -> tuple[int, ...]:
-        """Read them."""
+        """Read the epochs from the text of a file."""
         return tuple(int(part) for part in str(x).split(",") if part.strip())
 
     def serialize(self, x: tuple[int, ...]) -> str:
-        """Write them."""
+        """Write the epochs as the text of a file."""
         return ",".join(map(str, x))
 
 
@@ -73,7 +73,7 @@ def parse_label_range(text: str) -> tuple[float, float]:
     """Read two numbers, the lower one first.
 
     Raises:
-        ValueError: The text is something else.
+        ValueError: The text is not two finite numbers, or the first is not below the second.
     """
     try:
         low, high = (float(part) for part in text.replace(",", " ").split())
@@ -85,14 +85,14 @@ def parse_label_range(text: str) -> tuple[float, float]:
 
 
 class LabelRange(luigi.Parameter[tuple[float, float]]):
-    """Two numbers, the lower one first."""
+    """The lower and the upper end of the labels' scale: two numbers, the lower one first."""
 
     def parse(self, x: str) -> tuple[float, float]:
-        """Read them."""
+        """Read the two numbers from the text of a file."""
         return parse_label_range(x)
 
     def serialize(self, x: tuple[float, float]) -> str:
-        """Write them."""
+        """Write the two numbers as the text of a file."""
         return " ".join(f"{number:g}" for number in x)
 
 
