@@ -50,7 +50,8 @@ def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str
             "smallest_face_px": face_settings.smallest_face_px,
             "detect_every": face_settings.detect_every,
             "weights": networks,
-            # Tracks are joined by SphereFace embeddings. With random weights these mean nothing, and pixels are used.
+            # Tracks are joined by SphereFace embeddings; random weights would give meaningless ones, so then the mean
+            # crops of the tracks are compared.
             "joined_by": "looks" if sphereface.is_random else sphereface.sha256,
             **_describe_choice(face_settings.speaker, face_settings.still_faces),
         },

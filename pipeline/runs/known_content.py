@@ -1,7 +1,7 @@
-"""Clips that the store knows by their content under another name: renamed ones, moved ones, copies.
+"""Clips whose content the store already has under another name: renamed clips, moved clips, copies.
 
-What a stage makes of a clip rests on its bytes, on what its user says of it and on the settings, not on its name. So
-nothing is computed for such a clip: its rows are copied into a shard of its own, under the new name.
+A stage's rows depend on a clip's bytes, on its overrides and on the settings, not on its name. So nothing is computed
+for such a clip: its rows are copied into a new shard, under the new name.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from store.records.plans import Member, StoredPlan
 from store.tending.rewrite import write_copied
 from store.text import format_count
 
-#: Statuses that are the content's alone: what broke off, or could not be read, is tried anew.
+#: Statuses that depend on the content alone. A clip with a decode error, or one that could not be read, is tried again.
 _LASTING = frozenset({"ok", "no_stream", "no_face", "too_short"})
 
 
@@ -30,19 +30,19 @@ def find_known_content(
     videos: Path,
     is_erased: Callable[[str], bool],
 ) -> dict[str, Place]:
-    """Find rows that were made of the same bytes as clips that no shard has.
+    """Find rows that were made from the same bytes as clips that no shard holds.
 
-    A clip is read only where something of its size is known, of which its user has said the same.
+    A clip is read only where the store has a clip of the same size with the same overrides.
 
     Args:
         stage_files: The stage sets of the run.
         stored: The shards planned so far, by id.
-        clips: The clips.
+        clips: The clips that no shard holds.
         videos: The folder of videos.
-        is_erased: Whether the rows of a name are to be gone: none are taken from there.
+        is_erased: Whether an utterance was erased: its rows are not used.
 
     Returns:
-        Name of a clip to where its rows are; clips that are not known are not in it.
+        Name of a clip to the place of its rows; clips with unknown content are not in it.
     """
     wanted = {(clip.size, clip.override) for clip in clips}
     places: dict[tuple[int, str], list[Place]] = {}
@@ -54,24 +54,24 @@ def find_known_content(
     found = {}
     for clip in clips:
         digests = known.get((clip.size, clip.override))
-        with contextlib.suppress(OSError):  # what cannot be read is told by the stage that has to read it
+        with contextlib.suppress(OSError):  # the stage that reads the clip reports that it cannot be read
             if digests and (place := digests.get(compute_file_digest(videos / clip.path))):
                 found[clip.name] = place
     return found
 
 
 def _read_digests(stage_files: StageFiles, places: Iterable[Place]) -> dict[str, Place]:
-    """Give what finished shards say of their sources: digest to the first place that has its rows."""
+    """Give the digests of sources that finished shards record: digest to the first place that has its rows."""
     found: dict[str, Place] = {}
     for shard, name in places:
-        with contextlib.suppress(StoreError):  # `verify` tells of it
+        with contextlib.suppress(StoreError):  # `verify` reports damaged files
             if stage_files.is_finished(shard) and (digest := _find_digest(stage_files, shard, name)):
                 found.setdefault(digest, (shard, name))
     return found
 
 
 def _find_digest(stage_files: StageFiles, shard: str, name: str) -> str:
-    """Give the digest of what an utterance's features were made of; "" where they cannot stand for another's."""
+    """Give the digest of the file of an utterance's features; "" where these features cannot be copied."""
     digests = set()
     for stage in [stage.name for stage in stage_files.chain.values() if stage.is_feature]:
         table = stage_files.table(stage, shard)
@@ -82,10 +82,10 @@ def _find_digest(stage_files: StageFiles, shard: str, name: str) -> str:
 
 
 def take_over(run: Run) -> None:
-    """Copy the rows of clips that are known into their shards; where that fails, they are computed like any other's.
+    """Copy the rows of clips with known content into their new shards; if that fails, the rows are computed.
 
     Args:
-        run: Opened; its store's lock is held, and its plans need not be written yet.
+        run: An opened run; the caller holds its store's lock. Its new plans need not be written yet.
     """
     for shard, places in run.taken.items():
         table = run.table("stft", shard)
@@ -102,7 +102,7 @@ def take_over(run: Run) -> None:
 
 
 def describe_taken(taken: Mapping[str, Mapping[str, Place]]) -> str:
-    """Say which clips are known under other names; "" where none are.
+    """Say for which clips the store has the content under another name; "" where there are none.
 
     >>> describe_taken({"00": {"v/new": ("11", "v/old")}})
     '1 clip is known by its content, and nothing is computed for it (v/new has that of v/old)'

@@ -1,4 +1,4 @@
-"""Planning a run: what its store, its last run and its clips' files say to `make_plan`. Nothing is written."""
+"""Planning a run: gives `make_plan` what the store, the last run and the clips' files say. Nothing is written."""
 
 import dataclasses
 import functools
@@ -30,10 +30,10 @@ def plan_clips(
     """Make the plan, and find the shards in it whose sound is to be made again.
 
     Args:
-        shard_size: Most utterances in a new shard.
+        shard_size: The largest number of utterances in a new shard.
         dataset: The utterances of the CSV files.
-        clips: The clips that are there, by utterance.
-        before: What the run listed when it last ran.
+        clips: The clips that exist, by utterance.
+        before: The listing that the run wrote when it last ran, or None.
         stage_files: The stage sets of the run.
         videos: The folder of videos.
     """
@@ -51,7 +51,7 @@ def plan_clips(
     @functools.cache
     def is_lost(shard: str, name: str) -> bool:
         looks.append(name)
-        # A clip that still cannot be read stays where that is noted: alone in a shard it would stop every run.
+        # A clip that still cannot be read stays in its old shard: alone in a new shard it would stop every run.
         return mistrusted.is_lost(shard, name) or (name in unread(shard) and _can_be_read(videos, clips.get(name)))
 
     def was_made(shard: str, name: str) -> bool:
@@ -74,15 +74,15 @@ def plan_clips(
 
 
 def find_read_again(plan: Plan, stage_files: StageFiles) -> frozenset[str]:
-    """Find the new shards that are there already: of just these clips, none of which could be read then.
+    """Find new shards whose files exist already: shards of the same clips, none of which could be read then.
 
-    A shard is named after its clips, and they are the same files.
+    A shard's id is a digest of its clips' names, sizes and times, so the same files give the same id.
     """
     return frozenset(shard for shard in plan.new if _find_unread(stage_files, shard))
 
 
 def read_listing(store: Path, name: str) -> Listing | None:
-    """Read what this run listed before; for a folder of runs new to the store, what the newest run did."""
+    """Read this run's earlier listing; for a folder of runs that is new to the store, the newest listing."""
     path = listings_folder(store) / f"{name}.json"
     others = [other for other in listings_folder(store).glob("*.json") if not other.name.startswith(PREDICTION)]
     others.sort(key=lambda other: other.stat().st_mtime_ns)
@@ -92,13 +92,13 @@ def read_listing(store: Path, name: str) -> Listing | None:
 
 
 def _find_unread(stage_files: StageFiles, shard: str) -> frozenset[str]:
-    """Find the utterances for which a shard has no rows, and will get none: their files were gone."""
+    """Find the utterances for which a shard has no rows because their files were gone."""
     tables = [stage_files.table(stage, shard) for stage in FEATURE_STAGES]
     return frozenset(name for table in tables if table is not None for name in table.find("status", "missing_file"))
 
 
 def _can_be_read(videos: Path, clip: Member | None) -> bool:
-    """Tell whether a clip can be read to its end; one that is not there is not looked at."""
+    """Tell whether a clip can be read to its end; True where there is no clip."""
     if clip is None:
         return True
     try:
@@ -117,10 +117,10 @@ def _same_content(stage_files: StageFiles, shard: str, clip: Member, videos: Pat
 
 
 def check_vanished(run: Run) -> None:
-    """Refuse to go on where so many clips are gone at once that a disk may not be mounted.
+    """Stop the run where so many clips have vanished at once that a disk may not be mounted.
 
     Raises:
-        UserError: More than `[run] max_vanished` of those of the last run, or all.
+        UserError: More than the share `[run] max_vanished` of the last run's clips have vanished, or no clip exists.
     """
     before = run.before
     if not run.clips and not run.plan.assigned:

@@ -1,1 +1,1 @@
-"""What has become of clips and features between two times, in words."""
+"""Describes in words how clips and features have changed between two runs."""

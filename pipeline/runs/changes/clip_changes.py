@@ -1,4 +1,4 @@
-"""What has become of clips between two times, in names and numbers: added, removed, relabelled and so on. Pure."""
+"""How the clips of two runs differ, in names and numbers: added, removed, relabelled and so on. Reads no file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.runs.outcome.ledger import LedgerRow
 from store.text import format_count
 
-#: Names given of each kind of change; of the rest the number.
+#: The number of clips that are named for each kind of change; the others are counted.
 MOST_NAMED = 3
 #: Stands for the content of a clip that has not been read yet.
 UNREAD = "not read yet"
@@ -14,15 +14,15 @@ UNREAD = "not read yet"
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What is compared of a clip.
+    """The facts of a clip that are compared.
 
     Attributes:
         split: train, validation or test.
         arousal: its label, None where there is none.
         valence: its label, None where there is none.
-        content: what its rows are made of: the digest of its file, and what was said of it behind a space; "" where it
-            is not known.
-        state: of its sound and its picture, "" where that is not compared.
+        content: what its rows are made of: the sha256 of its file, and after a space its overrides; "" where it is not
+            known.
+        state: the statuses of its sound and its picture in words, "" where they are not compared.
     """
 
     split: str
@@ -33,7 +33,7 @@ class ClipFacts:
 
     @classmethod
     def of_ledger(cls, row: LedgerRow) -> "ClipFacts":
-        """Take them from a ledger's row."""
+        """Take the facts from a ledger's row."""
         state = "" if row.sound == row.picture == "ok" else f"sound {row.sound}, picture {row.picture}"
         return cls(row.split, row.arousal, row.valence, row.identity, state or "ok")
 
@@ -41,13 +41,12 @@ class ClipFacts:
 def describe_clip_changes(
     before: Mapping[str, ClipFacts], now: Mapping[str, ClipFacts], gone_to: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Say what differs, a phrase for each kind of change.
+    """Say what differs, in one phrase for each kind of change.
 
     Args:
-        before: the clips of an earlier time, by name.
-        now: those of today.
-        gone_to: of clips that are not among those of today what is known of them: the split they are in now, or why
-            they cannot be used.
+        before: the earlier clips, by name.
+        now: the clips of today, by name.
+        gone_to: for clips that are not in `now`, by name: the split in which they are now, or why they cannot be used.
 
     >>> facts = ClipFacts("train", 0.2, 0.1, "ab")
     >>> describe_clip_changes({"v/a": facts}, {"v/a": ClipFacts("train", 0.3, 0.1, "ab"), "v/b": facts})
@@ -83,7 +82,7 @@ def describe_clip_changes(
 def _find_renamed(
     before: Mapping[str, ClipFacts], now: Mapping[str, ClipFacts], gone_to: Mapping[str, str]
 ) -> dict[str, str]:
-    """Find clips that have another name now: their old name to a new one of the same content."""
+    """Find clips that have another name now: old name to a new name with the same content."""
     new: dict[str, list[str]] = {}
     for name in now:
         if name not in before and now[name].content not in ("", UNREAD):
@@ -93,7 +92,7 @@ def _find_renamed(
 
 
 def _phrase(names: Iterable[str], noun: str, verb: str) -> str:
-    """Give one kind of change: "2 clips added (a, b)"; "" for none."""
+    """Give the phrase for one kind of change, such as "2 clips added (a, b)"; "" where there are no names."""
     listed = list(names)
     if not listed:
         return ""

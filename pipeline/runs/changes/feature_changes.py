@@ -6,19 +6,20 @@ from typing import Any
 
 from pipeline.chain import STAGE_TITLES
 
-#: What was done before a setting was there; such values are not written down, so that earlier stores are known again.
+#: The values of settings that a stage's description leaves out: the way before the setting existed. They are left out
+#: so that stores from before the setting stay valid.
 _BEFORE = {"speaker": "largest", "still_faces": "count"}
-#: Digits shown of a digest.
+#: The number of digits that are shown of a digest.
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class FeatureChange:
-    """One thing that made a stage's bytes and is another now.
+    """One part of a stage's provenance that determines its bytes, and that has changed.
 
     Attributes:
         stage: the stage's name.
-        key: of its provenance: "version", or a setting.
+        key: "version", or the name of a setting.
         before: its value in the earlier run.
         now: its value now.
     """
@@ -29,7 +30,7 @@ class FeatureChange:
     now: Any
 
     def describe(self) -> str:
-        """Say it in a phrase.
+        """Describe the change in a phrase.
 
         >>> FeatureChange("faces", "detect_every", 25, 5).describe(), FeatureChange("faces", "version", 4, 5).describe()
         ('[faces] detect_every 25 to 5', 'find faces: version 4 to 5')
@@ -43,19 +44,19 @@ class FeatureChange:
 
 
 def _name_way(joined_by: Any) -> str:
-    """Say how tracks were joined to persons: by a network's embeddings, or without one that is trained."""
+    """Say how tracks were joined to persons: by embeddings of trained weights, or without trained weights."""
     return "what the faces look like" if joined_by == "looks" else f"embeddings of {format_value(joined_by)}"
 
 
 def compare_features(
     before: Mapping[str, Any], now: Mapping[str, Any], stages: Iterable[str]
 ) -> Iterator[FeatureChange]:
-    """Find what differs.
+    """Find what has changed in the making of features.
 
     Args:
-        before: stage to what made up its bytes (see `fingerprints.describe_stages`).
-        now: the same, of today.
-        stages: those that are compared.
+        before: stage to what determined its bytes (see `fingerprints.describe_stages`).
+        now: the same for today's settings.
+        stages: the stages to compare.
     """
     for stage in stages:
         one, other = (dict(_flatten(made.get(stage, {}))) for made in (before, now))
@@ -75,7 +76,7 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def format_value(value: Any) -> str:
-    """Give a setting's value as a person reads it; of a digest its beginning.
+    """Write a setting's value for people; a digest is shortened.
 
     >>> format_value([30, 60]), format_value(None), format_value("0" * 64)
     ('30,60', 'none', '00000000')

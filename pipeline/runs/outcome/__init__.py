@@ -1,1 +1,1 @@
-"""What became of a run, for its reader, for commands and for the next run: the ledger, failures, rates."""
+"""The outcome of a run, for people, for commands and for the next run: the ledger, failures, rates."""

@@ -1,4 +1,4 @@
-"""What a person is told of a failed task: one sentence with the next step."""
+"""Describes a failed task for people: one sentence with the next step."""
 
 import errno
 import os
@@ -11,31 +11,31 @@ from pipeline.settings import config
 from store.explaining import count_free
 from store.files import FULL
 
-#: What torch says where memory is short; other libraries raise MemoryError.
+#: What torch's errors say when memory is short; other libraries raise MemoryError.
 _NO_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|out of memory|MemoryError|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED"
 )
-#: Where in torch's sources an allocation failed: it tells a user nothing.
+#: The place in torch's sources where an allocation failed: it does not help a user.
 _PLACE_IN_SOURCES = re.compile(r"^\[enforce fail at [^]]*\] [^.]*\. ")
 _LONGEST_REASON = 200
-#: Errors of what this user may not do.
+#: Error numbers of actions for which this user has no rights.
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def name_folders() -> dict[str, Path]:
-    """Give the folders into which a run writes, by the setting that says so."""
+    """Give the folders into which a run writes, each by the setting that chooses it."""
     folders = {"[store] root": config.store().root, "[run] root": config.run().root}
     folders |= {"[run] scratch": config.run().scratch} if config.run().scratch else {}
     return {setting: Path(folder) for setting, folder in folders.items()}
 
 
 def describe_failure(error: BaseException, folders: Mapping[str, Path], *, network: str = "") -> str:
-    """Say why a task failed, and what to do where the system's own words do not.
+    """Say why a task failed, and add the next step where the error itself does not name one.
 
     Args:
-        error: What the task raised. What it was raised from is looked at, too.
-        folders: Where a run writes, by the setting that says so.
-        network: What was trained, "" for a stage of the features.
+        error: The exception that the task raised. Its causes are examined, too.
+        folders: The folders into which a run writes, each by the setting that chooses it.
+        network: The network that was trained, "" for a stage of the features.
     """
     for found in _walk(error):
         if isinstance(found, OSError) and found.errno in FULL:
@@ -48,7 +48,7 @@ def describe_failure(error: BaseException, folders: Mapping[str, Path], *, netwo
 
 
 def _walk(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error, what it was raised from, and so on."""
+    """Give an error, its cause, the cause of that, and so on."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -57,8 +57,8 @@ def _walk(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _describe_full_disk(error: OSError, folders: Mapping[str, Path]) -> str:
-    """Name the file, the bytes that it needs and that are free, and the setting that chose its disk."""
-    if error.filename is None:  # nothing tells which file it was
+    """Name the file, the number of free bytes, and the setting that chose the file's disk."""
+    if error.filename is None:  # the file is not known: the fullest disk is named
         what = os.strerror(error.errno or 0)
         name, where = min(folders.items(), key=lambda item: count_free(item[1]))
     else:
@@ -82,7 +82,7 @@ def _describe_forbidden(error: OSError, folders: Mapping[str, Path]) -> str:
 
 
 def _find_place(filename: str | bytes, folders: Mapping[str, Path]) -> tuple[str, Path]:
-    """Give the setting that chose the folder in which a file is, and that folder; "" and its own folder for none."""
+    """Give the setting that chose a file's folder, and that folder; "" and the file's own folder if none did."""
     path = Path(os.path.abspath(os.fsdecode(filename)))  # noqa: PTH100 (links stay as their user knows them)
     places = {**folders, "TMPDIR": Path(tempfile.gettempdir())}
     above = [item for item in places.items() if path.is_relative_to(item[1].absolute())]
@@ -90,7 +90,10 @@ def _find_place(filename: str | bytes, folders: Mapping[str, Path]) -> tuple[str
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory was short. torch's own error is told by its name: who imports this may not import torch."""
+    """Tell whether memory was short.
+
+    torch's own error class is recognised by its name, because modules that import this one may not import torch.
+    """
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     is_torchs = type(error).__name__ in ("OutOfMemoryError", "AcceleratorError", "TrainingProcessError")

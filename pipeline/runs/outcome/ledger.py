@@ -16,13 +16,13 @@ from store import files
 from store.labels import LEDGER_COLUMNS
 from store.text import guard_cell, guard_column, read_cell
 
-#: Statuses under which there are rows to work with.
+#: Statuses of utterances whose rows can be used.
 USABLE = frozenset({"ok", "source_missing"})
 
 
 @dataclass(frozen=True)
 class FeatureState:
-    """What became of one declared feature of an utterance: status, number of rows, and a sentence or ""."""
+    """The state of one declared feature of an utterance: status, number of rows, and a sentence or ""."""
 
     status: str
     num_rows: int
@@ -30,30 +30,30 @@ class FeatureState:
 
     @property
     def is_there(self) -> bool:
-        """Whether there are rows, all of them: what broke off has another status."""
+        """Whether it has rows, and all of them: a feature that is incomplete has another status."""
         return self.num_rows > 0 and self.status in USABLE
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What became of one utterance.
+    """The state of one utterance: what was made of its sound and of its picture.
 
     Args:
         utterance: video/utterance without the file's ending.
         split: train, validation or test.
         sound: Status of its sound.
         picture: Status of its picture.
-        num_stft_frames: 100 a second.
-        num_faces: Frames with the speaker's face.
+        num_stft_frames: Number of STFT rows, 100 for each second.
+        num_faces: Number of video frames with the speaker's face.
         sound_message: One sentence, or "".
         picture_message: One sentence, or "".
         shard: Id of the shard that holds its rows, or "".
-        source_sha256: Digest of its file, or "".
+        source_sha256: sha256 of its file, or "".
         arousal: Its label in the CSV file, None where there is none.
         valence: Its label in the CSV file, None where there is none.
-        override: What was said of it that changes its rows (`pipeline.dataset.overrides`), or "".
+        override: The overrides that change its rows (`pipeline.dataset.overrides`), or "".
         more: Its cells in the CSV file's further columns, by the column's name.
-        features: Of each declared feature, by its stage, what became of it.
+        features: The state of each declared feature, by stage.
     """
 
     utterance: str
@@ -74,7 +74,7 @@ class LedgerRow:
 
     @property
     def identity(self) -> str:
-        """What its rows are made of, settings aside: its file's digest, and what was said of it."""
+        """What its rows are made of, apart from settings: the sha256 of its file, and its overrides."""
         return f"{self.source_sha256} {self.override}" if self.override else self.source_sha256
 
     @property
@@ -151,7 +151,7 @@ def _state(run: Run, stage: str, shard: str, name: str) -> tuple[str, str, int, 
 
 
 def find_bad(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-    """Pick the utterances whose file is there but whose sound or picture is of no use."""
+    """Pick the utterances whose file exists but whose sound or picture cannot be used."""
     return [
         row for row in rows if "missing_file" not in (row.sound, row.picture) and not {row.sound, row.picture} <= USABLE
     ]
@@ -170,8 +170,8 @@ def count_statuses(rows: Iterable[LedgerRow]) -> dict[tuple[str, str], Counter[s
 def format_ledger(rows: Iterable[LedgerRow]) -> str:
     """Give the ledger as CSV, one row per utterance, in the order given.
 
-    Behind the ledger's own columns are those of declared features, then further ones of the CSV files. One of those
-    that is called as one of the ledger's is called `csv_` and so.
+    The columns of declared features follow the ledger's own columns, and then the further columns of the CSV files. A
+    column of the CSV files that has the name of an earlier column gets `csv_` in front of its name.
     """
     rows = list(rows)
     text = io.StringIO(newline="")
@@ -189,17 +189,17 @@ def format_ledger(rows: Iterable[LedgerRow]) -> str:
     return text.getvalue()
 
 
-#: Of an utterance that no shard has.
+#: The state of a feature for utterances that are in no shard.
 _NEVER_MADE = FeatureState("missing_file", 0, "")
 
 
 def parse_ledger(text: str) -> dict[str, LedgerRow]:
-    """Read what `format_ledger` gave, also that of an earlier release, as far as it goes; by utterance.
+    """Read what `format_ledger` wrote, also in an earlier release: the ledger's own columns, by utterance.
 
-    What became of declared features is left out.
+    The columns of declared features and of the CSV files are left out.
 
     Raises:
-        ValueError: It is no ledger, or a number in it is none.
+        ValueError: The text is not a ledger, a row is too short, or a cell that must be a number is not one.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     known = {each.name: each for each in fields(LedgerRow) if each.name in LEDGER_COLUMNS}
@@ -219,7 +219,7 @@ def parse_ledger(text: str) -> dict[str, LedgerRow]:
 
 
 def _reading(reader: "csv.DictReader[str]") -> Iterator[dict[str, Any]]:
-    """Give the rows; that the file is no table is a ValueError, too."""
+    """Give the rows; raise ValueError where the text cannot be read as CSV."""
     try:
         yield from reader
     except csv.Error as error:

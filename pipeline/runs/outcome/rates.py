@@ -8,16 +8,16 @@ from pipeline.json_shapes import by_name, list_of, number
 from store import files
 from store.json_files import read_object
 
-#: What is remembered of a step: about so many of the last clips (or epochs, reports).
+#: A step's rate is measured over about this many of its last clips (or epochs, or reports).
 _REMEMBERED = 1000.0
 
 
 class Rate(NamedTuple):
-    """What a step has taken.
+    """How long a step took.
 
     Args:
-        units: clips, epochs or reports done.
-        seconds: spent on them.
+        units: number of clips, epochs or reports done.
+        seconds: wall time spent on them.
     """
 
     units: float
@@ -25,17 +25,17 @@ class Rate(NamedTuple):
 
     @property
     def seconds_each(self) -> float:
-        """Seconds for one."""
+        """Seconds for one clip, epoch or report."""
         return self.seconds / self.units
 
     def add(self, other: "Rate") -> "Rate":
-        """Take further ones in; long ago counts for less."""
+        """Add later measurements; earlier ones count less, so that about the last 1000 units are kept."""
         kept = min(1.0, max(0.0, _REMEMBERED - other.units) / self.units)
         return Rate(self.units * kept + other.units, self.seconds * kept + other.seconds)
 
 
 def read_rates(folder: Path) -> dict[str, Rate]:
-    """Read the rate of each step that has been measured; none where the file is not there or says nothing."""
+    """Read the rate of each measured step; an empty result where the file is missing or damaged."""
     try:
         content = read_object(_path(folder))
         by_name(list_of(number))(content, "rates.json")
@@ -46,7 +46,7 @@ def read_rates(folder: Path) -> dict[str, Rate]:
 
 
 def note_rates(folder: Path, done: Mapping[str, Rate]) -> None:
-    """Take what a run has done into the record; steps that did nothing say nothing."""
+    """Add what a run has done to `rates.json`; steps that did nothing are left out."""
     done = {step: rate for step, rate in done.items() if rate.units > 0}
     if done:
         rates = read_rates(folder)

@@ -1,6 +1,6 @@
-"""Reading `report.json`: one place that checks what it says, before tables, histories or other commands use it.
+"""Reading `report.json`: its content is checked in this one place, before tables, histories or other commands use it.
 
-A report may come from a colleague, or from an earlier release, which left things out but called nothing else.
+A report may come from a colleague, or from an earlier release; those left some entries out, but renamed none.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _VIEW = object_of({**_SCORES, "listed": count}, _INTERVAL)
 
 
 def _entry(value: Any, what: str) -> None:
-    """Ask for what one model reached on one split; without labels there are no scores."""
+    """Check the entry of one model on one split; without labels it has no scores."""
     object_of({"listed": count, "scored": count}, {"predicted": count, "apart": _VIEW})(value, what)
     if "arousal" in value:
         _VIEW(value, what)
@@ -80,9 +80,9 @@ def read_report_json(path: Path) -> dict[str, Any]:
     """Read report.json.
 
     Raises:
-        FileNotFoundError: There is none.
-        OSError: It cannot be read.
-        ValueError: It is damaged, or none of a report; says where.
+        FileNotFoundError: The file does not exist.
+        OSError: The file cannot be read.
+        ValueError: The file is damaged or not a report; the message says where.
     """
     content = read_object(path)
     _REPORT(content, REPORT_JSON)
@@ -91,10 +91,10 @@ def read_report_json(path: Path) -> dict[str, Any]:
 
 
 def open_report_json(path: Path) -> dict[str, Any]:
-    """Read report.json of one's own folder of runs.
+    """Read report.json in the run's own folder of runs.
 
     Raises:
-        UserError: It is not there, cannot be read, or is damaged; says what to do.
+        UserError: The file does not exist, cannot be read, or is damaged; the message says what to do.
     """
     try:
         return read_report_json(path)
@@ -106,11 +106,11 @@ def open_report_json(path: Path) -> dict[str, Any]:
 
 
 def read_named_checkpoints(path: Path) -> dict[str, Any]:
-    """Read a report's or a prediction's JSON as far as it names checkpoints, also one that has no scores.
+    """Read the names of checkpoints in the JSON file of a report or of a prediction; scores are not required.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is damaged, or names none.
+        OSError: The file cannot be read.
+        ValueError: The file is damaged, or names no checkpoints.
     """
     content = read_object(path)
     object_of({"provenance": _NAMING}, {"ensemble": object_of({"checkpoints": by_name(list_of(text))})})(
@@ -122,7 +122,7 @@ def read_named_checkpoints(path: Path) -> dict[str, Any]:
 
 
 def _check_choices(content: Mapping[str, Any]) -> None:
-    """Look at what the table of both choices of epochs sets side by side."""
+    """Check the entries that the table needs which compares the two choices of epochs."""
     selection = content.get("selection", {})
     if selection.get("split") == "train" and not {"clips", "recordings"} <= set(selection):
         raise ValueError("report.json.selection does not say how many clips chose the epochs")
