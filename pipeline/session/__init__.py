@@ -1,1 +1,1 @@
-"""One process's work on a run: the session, opened and closed in one place, and what it says."""
+"""The session: one process's work on a run, opened and closed in one place, and its messages."""

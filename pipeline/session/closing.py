@@ -1,4 +1,4 @@
-"""What a run ends with: tables of what became of the clips and what each stage did, failures, and its rates."""
+"""The end of a run: tables of the clips' statuses and of the stages' work, failures, and rates."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,16 +15,16 @@ from pipeline.runs.outcome.rates import Rate, note_rates
 from pipeline.runs.outcome.report_json import open_report_json
 from pipeline.settings.files import name_overlay
 
-#: Which command comes next, where there is a report, and where nothing can be trained.
+#: The next commands: where there is a report, and where nothing can be trained.
 NEXT_WITH_REPORT = ("valar predict VIDEO",)
 NEXT_WITHOUT_TRAINING = ("valar store ls", "valar store browse -o DIR")
 
 
 def make_clips_table(counts: Mapping[tuple[str, str], Counter[str]]) -> Table:
-    """Say of each split how many of its utterances have which status.
+    """Make a table that says for each split how many of its utterances have which status.
 
     Args:
-        counts: As `count_statuses` gives them.
+        counts: (split, "sound" or "picture") to the number of utterances by status, as `count_statuses` gives them.
     """
     table = Table("split", "listed", "", "ok", "not ok", title="Clips")
     for (split, part), statuses in counts.items():
@@ -36,11 +36,11 @@ def make_clips_table(counts: Mapping[tuple[str, str], Counter[str]]) -> Table:
 
 
 def make_stages_table(stages: Mapping[str, StageState], reused: Mapping[str, int]) -> Table:
-    """Say of each stage what was done, how many clips were done before, and how fast it was.
+    """Make a table that says for each stage how much was done, how much was there before, and how fast it was.
 
     Args:
-        stages: By title.
-        reused: Title to the number of clips that a stage had nothing to do for; trainings and reports are not in it.
+        stages: The stages' states, by title.
+        reused: Title to the number of clips for which a stage had nothing to do; trainings and reports are not in it.
     """
     table = Table("stage", "done", "reused", "time", "rate", title="Stages")
     for title, state in stages.items():
@@ -53,10 +53,10 @@ def make_stages_table(stages: Mapping[str, StageState], reused: Mapping[str, int
 
 
 def measure_rates(stages: Mapping[str, StageState], titles: Mapping[str, str]) -> dict[str, Rate]:
-    """Say what each step of a run took.
+    """Give how long each step of a run took.
 
     Args:
-        stages: By title.
+        stages: The stages' states, by title.
         titles: Stage to its title.
     """
     found = {step: stages.get(title) for step, title in {**titles, REPORT_TITLE: REPORT_TITLE}.items()}
@@ -64,11 +64,11 @@ def measure_rates(stages: Mapping[str, StageState], titles: Mapping[str, str]) -
 
 
 def keep_rates(folder: Path, stages: Mapping[str, StageState], titles: Mapping[str, str]) -> None:
-    """Keep what a run's steps took, for estimates; a training's pace is in its metrics.jsonl.
+    """Save how long a run's steps took, for estimates; a training's pace is in its metrics.jsonl.
 
     Args:
-        folder: `[run] root`. What cannot be written there is told and stops nothing.
-        stages: By title.
+        folder: `[run] root`. If nothing can be written there, a warning is logged and the run continues.
+        stages: The stages' states, by title.
         titles: Stage to its title.
     """
     try:
@@ -78,7 +78,7 @@ def keep_rates(folder: Path, stages: Mapping[str, StageState], titles: Mapping[s
 
 
 def print_failures(console: Console, failures: Iterable[str]) -> None:
-    """Print what failed, one sentence each."""
+    """Print one sentence for each failure."""
     for failure in failures:
         as_is = not console.is_terminal
         console.print(f"failed: {failure}", style="red", highlight=False, markup=False, soft_wrap=as_is)
@@ -91,7 +91,7 @@ def log_stages(stages: Mapping[str, StageState]) -> None:
 
 
 def print_report(path: Path, runs: Path) -> None:
-    """Print the scores, and where the report is.
+    """Print the scores and the report's path.
 
     Args:
         path: report.json.
@@ -102,7 +102,7 @@ def print_report(path: Path, runs: Path) -> None:
 
 
 def print_end(console: Console, seconds: float, log: Path | None, following: Iterable[str]) -> None:
-    """Say how long a run took, where its log is, and which command comes next, or which of several."""
+    """Print how long a run took, where its log is, and the next command, or several to choose from."""
     where = f"; log: {log}" if log else ""
     console.print(f"{format_seconds(seconds)} in all{where}", highlight=False, soft_wrap=not console.is_terminal)
     console.print(f"next: {', or '.join(map(name_overlay, following))}", highlight=False, markup=False, soft_wrap=True)

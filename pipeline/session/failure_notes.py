@@ -1,4 +1,4 @@
-"""What failed in this process's run: told at its end, and kept in the folder of runs for `status` and other hosts."""
+"""Failures of this process's run: printed at its end, and kept in the folder of runs for `status` and other hosts."""
 
 import socket
 from pathlib import Path
@@ -13,8 +13,9 @@ class FailureNotes:
     """The failures of a run so far.
 
     Attributes:
-        told: A sentence each, of this process.
-        hindrance: Why nothing can be written to `[run] root`, one sentence; "" where it can. Then nothing is kept.
+        told: One sentence for each failure of this process.
+        hindrance: One sentence that says why nothing can be written to `[run] root`: then no failure is kept there. ""
+            where the folder can be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,10 +24,10 @@ class FailureNotes:
         self._folder = folder
 
     def note(self, key: str, failure: str) -> None:
-        """Keep one sentence of what failed, for the end of the run and for `python -m pipeline status`.
+        """Keep one sentence about a failure, for the end of the run and for `python -m pipeline status`.
 
         Args:
-            key: What failed, the same on each host; a failed stage of a shard is forgotten when it is done.
+            key: Names what failed, the same on each host. By it the failure is forgotten when the work is done.
             failure: The sentence.
         """
         self.told.append(failure)
@@ -35,21 +36,21 @@ class FailureNotes:
         host = "" if config.is_scheduler_local() else socket.gethostname()
         try:
             write_failure(self._folder, key, failure, host=host)
-        except OSError as error:  # the disk is full, which may be what failed; it is told at the end all the same
+        except OSError as error:  # perhaps the disk is full; the failure is still printed at the end
             logger.warning("what failed cannot be kept for `status`: %s", describe_failure(error, name_folders()))
 
     def forget(self, key: str) -> None:
-        """Forget what had failed, on this host or another, since it is done."""
+        """Forget a failure on this host or another: the work is done now."""
         if not self.hindrance:
             forget_failure(self._folder, key)
 
     def forget_all(self) -> None:
-        """Forget all that had failed, since the whole is done."""
+        """Forget all failures: all work is done."""
         if not self.hindrance:
             clear_failures(self._folder)
 
     def list_all(self) -> list[str]:
-        """List what failed here and on other hosts, for whose sake this one may have ended early."""
+        """List the failures here and on other hosts; a failure elsewhere may have ended this host's run early."""
         if config.is_scheduler_local():
             return self.told
         others = [failure for failure in read_failures(self._folder) if not failure.endswith(tuple(self.told))]

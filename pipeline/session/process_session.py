@@ -1,7 +1,7 @@
-"""This process's session: opened by `start_session`, closed by `close_session`, and held nowhere else.
+"""This process's session: `start_session` opens it, `close_session` closes it, and only this module holds it.
 
-Luigi's command line has no place to call the latter from, so it is called when the process ends
-(docs/decisions/015-one-session.md); whatever is to last has been written by then, by the tasks.
+Luigi's command line offers no place to call `close_session`, so it is called when the process ends
+(docs/decisions/015-one-session.md). By then the tasks have written all their results.
 """
 
 import atexit
@@ -32,10 +32,10 @@ _open: list[Session | SettledSession] = []
 
 
 def current_session() -> Session:
-    """Give this process's session, in which something may be to do; without one, open that of the settings.
+    """Give this process's session, which may have work to do; open one from the settings if there is none.
 
     Raises:
-        SystemExit: Settings, data or weights have to be mended first; standard error says what, where and how.
+        SystemExit: Settings, data or weights must be corrected first; standard error says what, where and how.
     """
     session = _open[0] if _open else start_session()
     assert isinstance(session, Session), "a settled session has nothing to do"
@@ -43,13 +43,13 @@ def current_session() -> Session:
 
 
 def open_session(*, trains: bool) -> Session | SettledSession:
-    """Give this process's session; without one, open that of the settings.
+    """Give this process's session, which may be a settled one; open one from the settings if there is none.
 
     Args:
         trains: See `open_run`.
 
     Raises:
-        SystemExit: As `current_session`.
+        SystemExit: The same as from `current_session`.
     """
     return _open[0] if _open else start_session(trains=trains, may_be_settled=True)
 
@@ -61,17 +61,18 @@ def start_session(
     trains: bool = False,
     may_be_settled: bool = False,
 ) -> Session | SettledSession:
-    """Open this process's session: read everything, take the store's lock, and write what a run says before its work.
+    """Open this process's session: take the store's lock, read everything, and write the run's plans and listing.
 
     Args:
-        unlabelled: A folder of clips to predict, instead of those of the CSV files.
-        prepare: Reads the checkpoints, and gives what makes the predictions of the clips; asked before anything is
-            locked or written.
+        unlabelled: A folder of clips to predict, instead of the clips of the CSV files.
+        prepare: Reads the checkpoints and gives a function that makes the predictions of the clips; called before
+            anything is locked or written.
         trains: See `open_run`.
-        may_be_settled: Whether clips need not be looked at where nothing has changed since all was found there.
+        may_be_settled: Whether the session may skip looking at each clip where nothing has changed since a run found
+            everything done (`pipeline.training.settled`).
 
     Raises:
-        SystemExit: As `current_session`.
+        SystemExit: The same as from `current_session`.
     """
     assert not _open, "one session a process"
     raise_file_limit()
@@ -82,7 +83,7 @@ def start_session(
         session: Session | SettledSession | None = None
         with telling_faults():
             frame = Frame.of(run) if run else read_frame(is_labelled=unlabelled is None, trains=trains)
-        # Hosts that share a store do not hold its lock alone: one may be at work while another one looks.
+        # A process with a scheduler of its own holds the lock alone. Otherwise other hosts may change the store now.
         if may_be_settled and config.is_scheduler_local():
             session = _find_settled(frame, lock, trains=trains, changes_store=refused is None)
         if session is None:
@@ -97,7 +98,7 @@ def start_session(
         if isinstance(error, OSError):
             leave(describe_failure(error, name_folders()))
         raise
-    gc.freeze()  # what has been read stays: there is no garbage in it to be looked for again and again
+    gc.freeze()  # what was read stays in memory until the end, so the garbage collector need not search it each time
     _open.append(session)
     atexit.register(_close_at_exit)
     sys.excepthook = explain_interrupt
@@ -136,19 +137,20 @@ def _begin(
 
 
 def close_session() -> None:
-    """Close this process's session, if there is one; what goes wrong in it is raised."""
+    """Close this process's session, if there is one; errors while closing are raised."""
     if _open:
         try:
-            _open[0].close()  # which asks its task once more whether all is there, and that asks for the session
+            # Closing asks the tasks whether all is done, and they ask for the session: it stays current until then.
+            _open[0].close()
         finally:
             _open.clear()
 
 
 def _close_at_exit() -> None:
-    """Close the session when the process ends, and see to an exit code that tells the truth.
+    """Close the session when the process ends, and correct the exit code where it would be wrong.
 
-    Python ignores what is raised here, and Luigi has chosen its code already: a fault of the closing would hide, and a
-    host of several would say that something was not run when all of it is there.
+    Python ignores errors that are raised here, and Luigi has chosen its exit code already. So an error while closing
+    would stay hidden, and one of several hosts would report that tasks were not run although all of them are done.
     """
     if not _open:
         return

@@ -1,4 +1,4 @@
-"""The session of a run since whose last look nothing has changed: no clip is looked at, and the same is said."""
+"""The session where nothing has changed since a run found everything done: no clip is looked at again."""
 
 import contextlib
 import logging
@@ -27,12 +27,12 @@ from store.layout import listings_folder
 
 
 class SettledSession:
-    """What is left to be done where nothing is to do; see `Session`.
+    """A session without work: it prints what `Session` prints when everything is done.
 
     Args:
-        frame: Of the run.
-        settled: What the last run has left.
-        lock: What is let go when the session is closed: the store's lock.
+        frame: The run's frame: its settings, stages and weights.
+        settled: The facts that the last run left for this session.
+        lock: The stack that holds the store's lock; closing the session closes it.
         trains: Whether trainings and report were asked for, and not the features alone.
     """
 
@@ -49,7 +49,7 @@ class SettledSession:
         self.is_whole: Callable[[], bool] = lambda: True
 
     def begin(self, *, changes_store: bool) -> None:
-        """Do as `Session.begin` does where nothing is to do."""
+        """Do what `Session.begin` does for a run without work: mark its listing as the newest, and open the log."""
         frame = self._frame
         if changes_store:
             os.utime(listings_folder(frame.store) / f"{frame.name}.json")  # the newest listing is the one that counts
@@ -68,12 +68,12 @@ class SettledSession:
             self._progress.expect(title, 0)
 
     def close(self) -> None:
-        """Print what there is, and let everything go."""
+        """Print the tables and the report's scores, and release the lock."""
         with self._lock:
             self._progress.stop()
             console, settled = self._progress.console, self._settled
             console.print(make_clips_table(settled.counts))
-            # Of clips whose file is gone the features are kept, and count as those of the others.
+            # The features of vanished clips are kept, and count like the others.
             reused = {title: count + settled.vanished for title, count in settled.stages}
             console.print(make_stages_table(self._progress.stages, reused))
             log_stages(self._progress.stages)

@@ -1,4 +1,4 @@
-"""What a host says while it waits for others that share its work through luigid."""
+"""Messages of a host that waits for other hosts, with which it shares its work through luigid."""
 
 import logging
 import re
@@ -6,20 +6,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-#: Between two lines, seconds.
+#: The time between two lines, in seconds.
 INTERVAL_SECONDS = 60.0
-#: How many kinds of task are named in a line.
+#: The largest number of kinds of tasks that are named in a line.
 MOST_NAMED = 5
 
 
 class WaitingNotice(logging.Handler):
-    """Say once a minute what is waited for.
+    """Say once a minute for which tasks this host waits.
 
-    Luigi's worker has no place to be asked this, but before each sleep it logs, at debug level, what other workers do.
+    Luigi's worker has no function for this, but before each sleep it logs, at debug level, what other workers do.
 
     Args:
         say: Called with each line.
-        now: Gives seconds; the first line comes an interval after the handler was made.
+        now: Gives the time in seconds; the first line comes `INTERVAL_SECONDS` after the handler was made.
     """
 
     def __init__(self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class WaitingNotice(logging.Handler):
         self._pending = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one of Luigi's messages."""
+        """Read one of Luigi's log messages."""
         args = record.args if isinstance(record.args, tuple) else ()
         match record.msg:
             case "There are no more tasks to run at this time":
@@ -44,7 +44,7 @@ class WaitingNotice(logging.Handler):
                 self._say(self._line())
 
     def _line(self) -> str:
-        """Give the line."""
+        """Make the line that says for which tasks this host waits."""
         count = len(self._elsewhere)
         if not count:
             return f"waiting for tasks that no host works on now ({self._pending}); failed tasks are tried again soon"
@@ -61,7 +61,7 @@ def _describe(task: str, worker: str) -> str:
 
 
 def tell_waiting(say: Callable[[str], None]) -> None:
-    """Have this process say what it waits for; to be called when Luigi's log has its handlers."""
+    """Make this process say for which tasks it waits; call this after Luigi's log has its handlers."""
     log = logging.getLogger("luigi-interface")
     for handler in log.handlers:
         handler.addFilter(lambda record: record.levelno >= logging.INFO or not record.name.startswith("luigi"))

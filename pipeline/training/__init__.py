@@ -1,1 +1,1 @@
-"""From the store to checkpoints: the trainings of each seed, and of folds."""
+"""Trains networks on the store's features and writes checkpoints: for each seed, and for each fold."""

@@ -1,4 +1,4 @@
-"""Where a split's rows lie in the store, as plain values, and opening them: any process can do so."""
+"""The places of a split's rows in the store, as plain values, so that any process can open the rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,13 @@ class SplitRows:
     Attributes:
         names: U names, video/utterance.
         labels: U pairs of arousal and valence, NaN where an utterance has none; None for a split without labels.
-        stft: of each the file of its shard, of the transform or of the feature of sound that is heard in its place;
-            None where it has no sound, or lacks that feature.
-        embeddings: of each feature of faces that is seen the same; None where it has no face, or not all of them.
-        crops: of each the file of its shard, raw or JPEG; None where it has no face, or no crops are asked for.
-        hop_seconds: from a row of sound to the next.
+        stft: U paths of the shards' files of ANet's sound: STFT, or the declared feature used instead. None where an
+            utterance has no sound, or lacks that feature.
+        embeddings: for each feature of faces that VNet uses, U paths of the shards' files. None where an utterance has
+            no face, or lacks one of these features.
+        crops: U paths of the shards' files of crops, raw or JPEG; None where an utterance has no face, or where crops
+            are not needed.
+        hop_seconds: seconds from one row of sound to the next.
     """
 
     names: list[str]
@@ -34,14 +36,14 @@ class SplitRows:
     hop_seconds: float = STFT_HOP_SECONDS
 
     def open(self, open_file: Callable[[Path], Shard]) -> Clips:
-        """Give labels and views of the features; nothing is read before it is touched.
+        """Give the labels, and views of the features; rows are read only when they are used.
 
         Args:
             open_file: opens a shard's file.
         """
 
         def view(files: list[str | None], take: Callable[[Shard, str], Any]) -> list[Any]:
-            # File by file, whatever the order of the utterances: each is opened once, and none need stay open.
+            # File by file, for any order of the utterances: each file is opened once, and no file must stay open.
             members: dict[str, list[int]] = {}
             for number, file in enumerate(files):
                 if file is not None:
@@ -64,12 +66,12 @@ class SplitRows:
 
 
 def view_sound_rows(shard: Shard, name: str) -> Any:
-    """Give an utterance's rows (T, 257, 2) of the transform, or (R, D) of a declared feature of sound."""
+    """Give an utterance's rows of sound: STFT (T, 257, 2), or (R, D) of a declared feature."""
     return shard.rows(name, "stft" if shard.stage == "stft" else "value")
 
 
 def view_face_rows(shard: Shard, name: str) -> Any:
-    """Give an utterance's rows (F, D) of the stage embeddings, or of a declared feature."""
+    """Give an utterance's rows of faces (F, D): embeddings, or a declared feature."""
     return shard.rows(name, "embedding" if shard.stage == "embeddings" else "value")
 
 
@@ -77,10 +79,11 @@ def join_rows(parts: Sequence[Sequence[Any]]) -> list[Any]:
     """Put the rows of several features side by side.
 
     Args:
-        parts: of each feature the utterances' rows, None where there are none.
+        parts: for each feature a list of the utterances' rows, None where an utterance has none.
 
     Returns:
-        Of each utterance (F, D1 + D2 + ...); None where a part is missing. Nothing is read before it is touched.
+        For each utterance (F, D1 + D2 + ...), or None where one of its features is missing. Rows are read only when
+        they are used.
     """
     if len(parts) == 1:
         return list(parts[0])
@@ -88,13 +91,13 @@ def join_rows(parts: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 class JoinedRows:
-    """Rows of several features side by side; looks like an array to a sampler.
+    """Rows of several features side by side; a sampler can use it like an array.
 
     Args:
-        parts: (F, D) each, all of as many rows.
+        parts: arrays of shape (F, D) with the same F.
 
     Raises:
-        ValueError: they have not.
+        ValueError: the parts have different numbers of rows.
     """
 
     dtype = np.dtype(np.float32)
@@ -112,7 +115,7 @@ class JoinedRows:
     def release_pages(self) -> None:
         """See `MappedRows.release_pages`."""
         for part in self._parts:
-            release = getattr(part, "release_pages", None)  # rows too small to be mapped are in memory anyway
+            release = getattr(part, "release_pages", None)  # small rows are not mapped, and have no pages to release
             if release is not None:
                 release()
 
@@ -125,15 +128,15 @@ class JoinedRows:
 
 
 def view_crops(crops: Shard, name: str) -> Any:
-    """Give an utterance's crops as something like an array (F, 112, 96, 3) uint8 BGR, raw or JPEG."""
+    """Give an utterance's crops, raw or JPEG, like an array (F, 112, 96, 3), uint8, BGR."""
     return crops.rows(name, "crop") if crops.stage == "crops" else JpegCrops(crops.images(name))
 
 
 class JpegCrops:
-    """Crops kept as JPEG, decoded when they are taken; looks like an array to a sampler.
+    """Crops kept as JPEG, decoded when they are used; a sampler can use it like an array.
 
     Args:
-        images: One JPEG per crop; they need not be in memory.
+        images: One JPEG file's bytes per crop; they need not be in memory.
     """
 
     dtype = np.dtype(np.uint8)

@@ -1,4 +1,4 @@
-"""One prediction from several: the mean over seeds, and the single network where Joint lacks sound or a face."""
+"""One prediction from several: the mean over seeds, and ANet or VNet alone where Joint lacks a face or sound."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from pipeline.chain import NETWORKS
 
-#: What a row rests on where no network could see anything: the mean of the training labels.
+#: The source of a row where no network had an input: the mean of the training labels.
 MEAN = "mean"
 
 
 def average(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean over the members that could see an utterance.
+    """Return the mean over the members (such as seeds) that could predict an utterance.
 
     Args:
-        values: of each member (U, 2), NaN rows where it could see nothing.
+        values: for each member (U, 2), NaN rows where it had no input.
 
     Returns:
-        (U, 2), NaN rows where no member could see anything; a single member's values as they are.
+        (U, 2), NaN rows where no member had an input. The values of a single member are returned unchanged.
 
     >>> average([np.array([[0.0, 0.5], [np.nan, np.nan]]), np.array([[1.0, 0.0], [0.5, 0.5]])]).tolist()
     [[0.5, 0.25], [0.5, 0.5]]
@@ -31,13 +31,14 @@ def average(values: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def fall_back(values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """Take each row from the last network that could see something: Joint, else VNet, else ANet.
+    """Take each row from the first of Joint, VNet and ANet that could predict it.
 
     Args:
-        values: network to (U, 2) predictions, NaN where it could see nothing; at least one network.
+        values: network to (U, 2) predictions, NaN where it had no input; at least one network.
 
     Returns:
-        (U, 2) values, NaN where no network could see anything, and the network that each row is of, `MEAN` in NaN rows.
+        (U, 2) values, NaN where no network had an input; and for each row the network that it is from, `MEAN` for NaN
+        rows.
 
     >>> nan = np.nan
     >>> fall_back({"anet": np.array([[0.5, 0], [0.25, 0]]), "joint": np.array([[1.0, 0], [nan, nan]])})[1]

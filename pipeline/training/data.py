@@ -1,4 +1,4 @@
-"""What networks are trained on, or predict: a run's utterances with their labels, statuses and rows."""
+"""The data for training and prediction: a run's utterances with their labels, statuses and rows."""
 
 import functools
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from pipeline.runs.outcome.ledger import LedgerRow, read_ledger
 from pipeline.runs.run import Run
 from pipeline.training.clips import SplitRows
 
-#: The part of the training split that chooses the epoch (`[run] select_on = train`).
+#: The held-out part of the training split that chooses the epoch (`[run] select_on = train`).
 SELECTION = "selection"
 
 
 def name_face_stages(features: str) -> tuple[str, ...]:
-    """Give the stages of what `[vnet] features` names.
+    """Give the stages of the features that `[vnet] features` names.
 
     >>> name_face_stages("sphereface20, mini")
     ('embeddings', 'face_mini')
@@ -42,7 +42,7 @@ def name_other_choice(select_on: str) -> str:
 
 
 def name_sound_stage(feature: str) -> str:
-    """Give the stage of what `[anet] features` names.
+    """Give the stage of the feature that `[anet] features` names.
 
     >>> name_sound_stage("stft"), name_sound_stage("low_level")
     ('stft', 'sound_low_level')
@@ -52,12 +52,12 @@ def name_sound_stage(feature: str) -> str:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A run's utterances with their features, all there.
+    """A run's utterances with their statuses and features.
 
     Args:
-        run: With all its shards finished.
+        run: The run. All its shards are finished, except for a forecast.
         ledger: The statuses of its utterances, by name.
-        is_forecast: Whether some features are not there yet, and their statuses are what they may become.
+        is_forecast: Whether some features are not made yet; the statuses then are those that are expected.
     """
 
     run: Run
@@ -80,15 +80,15 @@ class TrainingData:
 
     @cached_property
     def held_out(self) -> frozenset[str]:
-        """Names of the training clips that are not trained on, but choose the epoch; none by default."""
+        """Names of the training clips that are held out of training and choose the epoch; none by default."""
         return frozenset() if self.run.settings.run.select_on == "validation" else hold_out(self.run.dataset)
 
     def find_part(self, utterance: Utterance) -> str:
-        """Say what a clip is to a training.
+        """Say for what a training uses a clip.
 
         Returns:
-            "train"; where it helps to choose the epoch "validation", or of the training split `SELECTION`; "" where
-            it is nothing to it.
+            "train" for a clip that is trained on. "validation" for a clip that helps to choose the epoch, or
+            `SELECTION` if that clip is of the training split. "" for a clip that the training does not use.
         """
         if utterance.split == "train":
             return SELECTION if utterance.name in self.held_out else "train"
@@ -96,27 +96,27 @@ class TrainingData:
         return "validation" if is_chosen_on else ""
 
     def list_part(self, *, chooses: bool) -> list[Utterance]:
-        """Give the clips that are trained on, or those that choose the epoch."""
+        """Give the clips that choose the epoch, or without `chooses` the clips that are trained on."""
         parts = ("validation", SELECTION) if chooses else ("train",)
         return [utterance for utterance in self.run.dataset.utterances if self.find_part(utterance) in parts]
 
     def labels(self, split: str) -> np.ndarray | None:
-        """Give a split's labels as in its CSV file: (U, 2) float64, NaN where there is none; None without any."""
+        """Give a split's labels as in its CSV file: (U, 2) float64, NaN for a missing label; None if all are."""
         return _read_labels(self.utterances(split))
 
     def training_mean(self) -> np.ndarray:
         """Give the mean arousal and valence of the training split, (2,)."""
         labels = self.labels("train")
-        assert labels is not None  # check_trainable has seen some
+        assert labels is not None  # check_trainable has made sure that there are some
         return np.nanmean(labels, axis=0)
 
     @functools.cached_property
     def face_stages(self) -> tuple[str, ...]:
-        """The stages whose rows VNet sees of each face, as the settings say."""
+        """The stages whose rows are VNet's input for each face (`[vnet] features`)."""
         return name_face_stages(self.run.settings.vnet.features)
 
     def sees_face(self, row: LedgerRow, stages: Sequence[str] | None = None) -> bool:
-        """Tell whether an utterance has all that VNet sees of a face."""
+        """Tell whether an utterance has all features of VNet's input; `stages` is by default `face_stages`."""
         named = self.face_stages if stages is None else stages
         if not row.has_face or named == ("embeddings",):
             return row.has_face
@@ -125,11 +125,11 @@ class TrainingData:
 
     @property
     def sound_stage(self) -> str:
-        """The stage whose rows ANet hears, as the settings say."""
+        """The stage whose rows are ANet's input (`[anet] features`)."""
         return name_sound_stage(self.run.settings.anet.features)
 
     def hears(self, row: LedgerRow, stage: str | None = None) -> bool:
-        """Tell whether an utterance has what ANet hears."""
+        """Tell whether an utterance has the features of ANet's input; `stage` is by default `sound_stage`."""
         stage = stage or self.sound_stage
         if stage == STFT:
             return row.has_sound
@@ -144,13 +144,13 @@ class TrainingData:
         faces: Sequence[str] | None = None,
         sound: str | None = None,
     ) -> SplitRows:
-        """Say where a split's rows lie.
+        """Give the places of a split's rows.
 
         Args:
-            split: Its name.
-            finetune: Whether crops are needed; by default as the settings say.
-            faces: The stages whose rows are seen of each face; by default as the settings say.
-            sound: The stage whose rows are heard; by default as the settings say.
+            split: The split's name.
+            finetune: Whether crops are needed; by default from `[vnet] backbone`.
+            faces: The stages of VNet's input; by default from `[vnet] features`.
+            sound: The stage of ANet's input; by default from `[anet] features`.
         """
         return self.locate_rows(self.utterances(split), finetune=finetune, faces=faces, sound=sound)
 
@@ -162,7 +162,7 @@ class TrainingData:
         faces: Sequence[str] | None = None,
         sound: str | None = None,
     ) -> SplitRows:
-        """Say where the rows of any utterances lie; see `locate`."""
+        """Give the places of the rows of any utterances; see `locate`."""
         labels = _read_labels(utterances)
         if finetune is None:
             finetune = self.run.settings.vnet.backbone == "finetune"
@@ -188,14 +188,14 @@ class TrainingData:
         faces: Sequence[str] | None = None,
         sound: str | None = None,
     ) -> Clips:
-        """Give a split's labels and views of its features; see `locate` for the arguments."""
+        """Give a split's labels, and views of its features; see `locate` for the arguments."""
         return self.locate(split, finetune=finetune, faces=faces, sound=sound).open(self.run.open_file)
 
     def check_trainable(self) -> None:
         """Refuse to train on nothing.
 
         Raises:
-            UserError: No utterance of the training split has what ANet hears, or none what VNet sees.
+            UserError: No labelled training utterance has ANet's input, or none has VNet's.
         """
         rows = [self.ledger[u.name] for u in self.list_part(chooses=False) if u.arousal is not None]
         for what, count in (("sound", sum(map(self.hears, rows))), ("a face", sum(map(self.sees_face, rows)))):
@@ -206,7 +206,7 @@ class TrainingData:
                 )
 
     def describe(self) -> dict[str, Any]:
-        """Give what the results rest on, as plain data."""
+        """Give what the results depend on, as plain data: seed, stages, weights and settings."""
         weights = self.run.weights
         return {
             "seed": self.run.settings.run.seed,
@@ -217,7 +217,7 @@ class TrainingData:
         }
 
     def notes(self) -> list[str]:
-        """Say what a reader has to know before the numbers: random weights, scaled or frozen networks."""
+        """Say what a reader must know before reading the scores, such as random weights or a frozen backbone."""
         notes = [
             f"RANDOM WEIGHTS: {found.name} was not trained; the results say nothing about the method"
             for found in self.run.weights.values()

@@ -1,4 +1,4 @@
-"""The trainings of each seed, and the report on them: which utterances, under which fingerprints."""
+"""An experiment: the trainings of each seed and the report on them, with the fingerprints that name both."""
 
 import contextlib
 import dataclasses
@@ -27,11 +27,11 @@ REPORT_VERSION = 7
 
 @dataclass(frozen=True)
 class Experiment:
-    """The trainings of each seed and a report on what the store holds now.
+    """The trainings of each seed, and the report on them, for the present content of the store.
 
     Args:
-        data: What is trained on, and scored.
-        trainings: Of each seed; the mean of what they predict is what is reported.
+        data: The utterances that are trained on and scored.
+        trainings: The trainings, one element for each seed. The report scores the mean of their predictions.
     """
 
     data: TrainingData
@@ -41,7 +41,7 @@ class Experiment:
         """Find the trainings to which a network's checkpoints belong.
 
         Raises:
-            UserError: They belong to none: clips or settings are others by now.
+            UserError: They belong to none of them: clips or settings have changed in the meantime.
         """
         for trainings in self.trainings:
             if trainings.fingerprints[network] == fingerprint:
@@ -51,7 +51,7 @@ class Experiment:
     @cached_property
     @collecting_later()
     def report_fingerprint(self) -> str:
-        """Name the report by everything that makes it what it is."""
+        """A digest of everything that determines the report's content; it names the report's folder."""
         return compute_fingerprint(
             {
                 "version": REPORT_VERSION,
@@ -70,13 +70,13 @@ class Experiment:
         )
 
     def _describe_speech(self) -> dict[str, list[str]]:
-        """Name the features by which the report counts speech; nothing where there are none, as it always was."""
+        """Name the features by which the report counts speech; {} where there are none: old names stay valid."""
         run = self.data.run
         found = [run.fingerprints[stage] for stage, feature in run.features.items() if feature.is_voice_activity]
         return {"speech": found} if found else {}
 
     def _describe_other_choice(self) -> dict[str, list[str]]:
-        """Name the trainings that the report sets beside these; nothing where there are none, as it always was."""
+        """Name the trainings with which the report compares these; {} where there are none: old names stay valid."""
         other = self.other_choice
         if other is None:
             return {}
@@ -84,17 +84,17 @@ class Experiment:
 
     @property
     def report_folder(self) -> Path:
-        """Give the folder of the report on these checkpoints and utterances."""
+        """The folder of the report on these checkpoints and utterances."""
         return self.data.run.folder / "reports" / self.report_fingerprint
 
     @property
     def report_path(self) -> Path:
-        """Give the file that is there when the report is whole."""
+        """The file that is written last: if it exists, the report is complete."""
         return self.report_folder / "report.json"
 
     @property
     def is_reported(self) -> bool:
-        """Whether the report is there, and `latest` names it."""
+        """Whether the report is complete, and the link `latest` points to it."""
         link = self.data.run.folder / "latest"
         return self.report_path.exists() and link.is_symlink() and link.readlink() == self._link_target
 
@@ -103,11 +103,11 @@ class Experiment:
         return Path(self.report_folder.parent.name) / self.report_folder.name
 
     def link_report(self) -> None:
-        """Let `latest` name the report, which may be one of an earlier run."""
+        """Point the link `latest` to the report, which an earlier run may have written."""
         files.point_link(self.data.run.folder / "latest", self._link_target)
 
     def notes(self) -> Iterator[str]:
-        """Say which networks go on from earlier ones."""
+        """Say which networks continued earlier trainings (warm start)."""
         for network in NETWORKS:
             starts = [start.folder.name for trainings in self.trainings if (start := trainings.start(network))]
             if starts:
@@ -118,14 +118,15 @@ class Experiment:
 
     @cached_property
     def other_choice(self) -> "Experiment | None":
-        """The same trainings with their epochs chosen on other clips (`[run] select_on`), where all are over.
+        """The same trainings with the other value of `[run] select_on`, if all of them are finished; else None.
 
-        The report shows both, so whichever came second, a run with the first one's settings writes its report again.
+        The report compares both. So after the second ones are finished, a run with the settings of the first ones
+        writes its report again.
         """
         data = self.data
         own = {trainings.folder("joint") for trainings in self.trainings}
         if own.issuperset((data.run.folder / "checkpoints").glob("joint-*")):
-            return None  # naming other trainings takes as long as naming these
+            return None  # there are no others; computing the other trainings' fingerprints takes as long as these
         select_on = name_other_choice(data.run.settings.run.select_on)
         settings = data.run.settings.replace("run", select_on=select_on)
         try:
@@ -136,12 +137,12 @@ class Experiment:
         return other if is_there else None
 
     def predict(self, network: str, split: str) -> np.ndarray:
-        """Predict a split: (U, 2), NaN where the network can see nothing; of several seeds the mean."""
+        """Predict a split, (U, 2): the mean over the seeds, NaN where the network has no input."""
         return average([trainings.predict(network, split) for trainings in self.trainings])
 
 
 def note_needed(experiments: Sequence[Experiment]) -> None:
-    """Write down which checkpoints `gc` is to let alone; a folder that cannot be written has none to be removed."""
+    """Record which checkpoints `gc` must keep. If the folder cannot be written, `gc` cannot remove any either."""
     run = experiments[0].data.run
     folders = [each.folder(network) for one in experiments for each in one.trainings for network in NETWORKS]
     with contextlib.suppress(OSError):

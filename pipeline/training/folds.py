@@ -16,14 +16,14 @@ from pipeline.training.seed_trainings import Trainings
 
 
 def make_folds(run: Run, num_folds: int) -> list[Experiment]:
-    """Make an experiment for each fold, in which the fold's recordings are validated on and all others trained on.
+    """Make an experiment for each fold: the fold's recordings are its validation split, all others its training split.
 
-    The test split is in none of them, and no recording is in two. With `[run] select_on = train` the epochs of a fold
-    are chosen on a part of its own training recordings, as those of any training (nested cross-validation).
+    The test split is in no fold, and each recording is in one fold only. With `[run] select_on = train` the epochs of a
+    fold's trainings are chosen on a part of their own training recordings (nested cross-validation).
 
     Args:
-        run: on the splits as they are.
-        num_folds: K, >= 2.
+        run: the run with the original splits.
+        num_folds: number of folds, at least 2.
 
     Raises:
         UserError: There are fewer recordings than folds.
@@ -33,7 +33,7 @@ def make_folds(run: Run, num_folds: int) -> list[Experiment]:
 
 
 def divide(dataset: Dataset, num_folds: int) -> list[Dataset]:
-    """Give the clips of each fold, its held-out ones as the validation split; raises as `make_folds` does."""
+    """Give the dataset of each fold, with its held-out clips as the validation split; raises as `make_folds` does."""
     pooled = [u for u in dataset.utterances if u.split in ("train", "validation")]
     groups = dataset.grouping.take(u.name for u in pooled)
     count = len(set(groups))
@@ -61,8 +61,8 @@ def check_folds(run: Run) -> None:
     """Refuse folds that cannot be made, before hours of features and trainings and not after.
 
     Raises:
-        UserError: There are fewer recordings than folds; or the training clips of a fold are of one recording, of which
-            none can be held out to choose the epoch.
+        UserError: There are fewer recordings than folds. Or, with `[run] select_on = train`, the training clips of a
+            fold are of one recording only, so that none can be held out to choose the epoch.
     """
     settings = run.settings.run
     parts = divide(run.dataset, settings.folds) if settings.folds else []
@@ -74,7 +74,7 @@ def check_folds(run: Run) -> None:
 
 
 def find_waiting(folds: list[Experiment]) -> list[tuple[Trainings, str]]:
-    """List what is not trained yet, in the order of training: each fold has the seeds that the run has."""
+    """List the networks that are not trained yet, in the order of training; each fold has all seeds of the run."""
     return [
         (trainings, network)
         for fold in folds
@@ -91,7 +91,7 @@ def train_folds(folds: list[Experiment], on_epoch: Callable[[EpochMetrics], None
 
 
 def split_folds(groups: Sequence[str], num_folds: int) -> np.ndarray:
-    """Give each row the fold of its group, (N,); folds have about equal numbers of rows.
+    """Assign each row to the fold of its group, (N,) int; the folds have about equal numbers of rows.
 
     >>> split_folds(["a", "a", "b", "c"], 2).tolist()
     [0, 0, 1, 1]

@@ -1,7 +1,8 @@
-"""What the trainings will be made of once the features are there, told before a clip is read.
+"""A forecast of the trainings' data, before any clip is read.
 
-A clip that has been read before is taken to be as it was, by the last run's ledger; one that has not to have both sound
-and a face. So a setting of the faces concerns no network of sound, and what is kept beside the features no network.
+A clip that was read before is expected to have the same statuses again, as in the last run's ledger. A clip that was
+never read is expected to have both sound and a face. So a changed setting of the faces is not announced as a change of
+ANet's data, and files that are kept beside the features change no network's data.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,16 +13,16 @@ from pipeline.runs.outcome.ledger import FeatureState, LedgerRow, parse_ledger, 
 from pipeline.runs.run import Run
 from pipeline.training.data import TrainingData
 
-#: A declared feature that is to be made.
+#: The expected state of a declared feature that is to be made.
 _WILL_BE = FeatureState("ok", 1, "")
 
 
 def forecast_data(run: Run, work: Mapping[str, Collection[str]]) -> TrainingData:
-    """Give a run's utterances as they will be.
+    """Give a run's utterances with the statuses that are expected.
 
     Args:
-        run: opened.
-        work: shard to the stages that have something to do for it.
+        run: an opened run.
+        work: shard id to the stages that have something to do for it.
     """
     if not any(work.values()):
         return TrainingData.read(run)
@@ -36,7 +37,7 @@ def forecast_data(run: Run, work: Mapping[str, Collection[str]]) -> TrainingData
 
 
 def read_last_ledger(run: Run) -> dict[str, LedgerRow]:
-    """Read the ledger that the last run left; empty where there is none that can be read."""
+    """Read the ledger of the last run; empty where there is none or it cannot be read."""
     try:
         return parse_ledger((run.folder / "ledger.csv").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,7 +45,7 @@ def read_last_ledger(run: Run) -> dict[str, LedgerRow]:
 
 
 def _recall(run: Run, before: Mapping[str, LedgerRow], name: str, shard: str) -> LedgerRow:
-    """Give what is known of a clip, or what a clip that was never read may be."""
+    """Give a clip's row of the last ledger, or the row that is expected of a clip that was never read."""
     row = before.get(name)
     if row is not None and row.shard == shard and row.source_sha256 and shard not in run.plan.new:
         return row

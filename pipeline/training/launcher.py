@@ -22,29 +22,29 @@ _SYSTEM_ERROR = re.compile(r"Error: \[Errno (?P<number>\d+)\] (?P<words>.+): '(?
 
 
 class TrainingProcessError(RuntimeError):
-    """The processes of a training have failed; their last lines say why."""
+    """The processes of a training have failed; the message quotes their output."""
 
 
 def train_in_processes(request: TrainingRequest, count: int, on_epoch: Callable[[EpochMetrics], None]) -> None:
-    """Train a network in several processes, each of which takes its share.
+    """Train a network in several processes, which share the clips of each batch.
 
     Args:
-        request: what is to be trained; they read it from a file.
-        count: how many.
+        request: what to train; the processes read it from a file.
+        count: number of processes.
         on_epoch: called after each epoch.
 
     Raises:
-        TrainingProcessError: one of them failed.
+        TrainingProcessError: one of the processes failed.
     """
     said: list[str] = []
-    # Nothing is ever written to stdin: that it is open tells the processes that this one lives.
+    # Nothing is ever written to stdin. The processes end when it is closed, which happens when this process is killed.
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with tempfile.TemporaryDirectory(prefix="valar-") as folder:
         path = Path(folder) / "training.json"
         request.write(path)
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         command += ["-m", "pipeline.training.worker", str(path)]
-        # A file of the current folder that is called as a module of Python's is none of ours.
+        # PYTHONSAFEPATH: a file in the current folder must not be imported in place of a module of the same name.
         paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
         environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": paths}
         with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
@@ -70,6 +70,6 @@ def train_in_processes(request: TrainingRequest, count: int, on_epoch: Callable[
 
 
 def _find_system_error(lines: Sequence[str]) -> OSError | None:
-    """Give the system's error that the processes' tracebacks name first, such as that of a full disk."""
+    """Give the first system error in the processes' tracebacks, such as that of a full disk."""
     found = next(filter(None, map(_SYSTEM_ERROR.search, lines)), None)
     return None if found is None else OSError(int(found["number"]), found["words"], found["path"])

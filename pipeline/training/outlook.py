@@ -1,4 +1,4 @@
-"""What a run will train, why, and how long that may take: told before it begins."""
+"""What a run will train, why, and how long that may take, for `status` and for the beginning of a run."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ _TOLD_BEFORE = "data or settings have changed since the last training"
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is to be trained of one network.
+    """The trainings of one network that are still to be done.
 
     Attributes:
-        done: trainings that are there, one a seed.
-        waiting: trainings that are not.
-        reasons: why, a phrase each.
-        seconds: what the waiting ones may take by the pace of the last one; None where none is known.
+        done: number of finished trainings; each seed has one training.
+        waiting: number of trainings that are not finished.
+        reasons: phrases that say why these are to be done.
+        seconds: estimated wall time of the waiting trainings, from the pace of the last one; None where no pace is
+            known.
     """
 
     done: int
@@ -29,12 +30,12 @@ class Outlook:
 
 
 def look_ahead(experiment: Experiment, network: str, stages: Collection[str]) -> Outlook:
-    """Say what is to be trained of a network.
+    """Say which trainings of a network are still to be done, and why.
 
     Args:
-        experiment: of the present features, or of those forecast.
-        network: its name.
-        stages: those that have something to do first.
+        experiment: the trainings on the present features, or on a forecast of them.
+        network: anet, vnet or joint.
+        stages: the stages that have something to do before the trainings.
     """
     waiting = [trainings for trainings in experiment.trainings if not trainings.is_done(network)]
     done = len(experiment.trainings) - len(waiting)
@@ -64,7 +65,7 @@ def _explain(last: TrainingRecord | None, now: TrainingRecord, data: TrainingDat
 
 
 def _find_places(data: TrainingData) -> dict[str, str]:
-    """Say of each listed clip where it is now, for those that are not trained on: a split, or what it lacks."""
+    """Say for each listed clip in which split it is, or for a clip of the training's splits what it lacks."""
     places = {}
     for utterance in data.run.dataset.utterances:
         row = data.ledger[utterance.name]
@@ -79,11 +80,11 @@ def _find_places(data: TrainingData) -> dict[str, str]:
 
 
 def estimate_seconds(last: TrainingRecord | None, now: TrainingRecord) -> float | None:
-    """Estimate the wall time of a training, of one that was stopped the rest; None where none has been measured.
+    """Estimate the wall time of a training in seconds, for a stopped one of its rest; None without a measured pace.
 
     Args:
-        last: whose pace is taken: seconds a clip and epoch, validation included.
-        now: its clips and epochs count; other settings that change the pace are not known of.
+        last: the finished training whose pace is used: seconds per clip and epoch, validation included.
+        now: the training whose clips and remaining epochs count. Other settings that change the pace are ignored.
     """
     measured = [] if last is None else read_metrics(last.folder)
     clips = sum(epoch.num_train + epoch.num_validation for epoch in measured)

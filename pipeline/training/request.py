@@ -1,4 +1,4 @@
-"""One network's training as plain values, and doing it: the same in the run's process and in torchrun's."""
+"""The request for one network's training, as plain values: the run's process and torchrun's processes train from it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,31 +10,31 @@ from models.training.metrics import EpochMetrics
 from pipeline.training.clips import SplitRows
 from store.shard.reader import Shard
 
-#: Said of a checkpoint that was chosen so.
+#: A checkpoint's record says this where held-out training recordings chose its epoch.
 BY_HELD_OUT = "total CCC on training recordings that were held out"
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """All that a training needs to know; nothing but text, numbers and lists of them.
+    """Everything that a training needs, as JSON values: text, numbers, lists and mappings of them.
 
     Attributes:
         network: "anet", "vnet" or "joint".
         settings: arguments of the network's settings class in models/training/settings/.
-        folder: of the checkpoints.
-        curves: folder of TensorBoard's file, named for people.
-        seed: of every random number.
+        folder: folder of the checkpoints.
+        curves: folder of the file for TensorBoard; people see its name.
+        seed: seed of all random numbers.
         device: "cpu" or "cuda".
-        threads: of each operation on a CPU.
+        threads: number of threads of each operation on a CPU.
         save_every_steps: `[run] save_every_steps`.
         saving_share: `[run] saving_share`.
-        weights: file of the pretrained weights it starts from; None for random ones, and for Joint.
-        parents: Joint's single networks, by name the folder of their checkpoints.
+        weights: file of the pretrained weights from which it starts; None for random weights, and for Joint.
+        parents: for Joint, "anet" and "vnet" to the folders of their checkpoints; else empty.
         provenance: recorded with the checkpoints.
-        train: what is trained on.
-        validation: what chooses the epoch.
+        train: the clips that are trained on.
+        validation: the clips that choose the epoch.
         chosen_on: `[run] select_on`.
-        start: folder of the earlier training's checkpoints that it goes on from; None where it begins from the start.
+        start: folder of the earlier training's checkpoints that this training continues (warm start), or None.
     """
 
     network: str
@@ -55,12 +55,12 @@ class TrainingRequest:
     start: str | None = None
 
     def write(self, path: Path) -> None:
-        """Write it as JSON; NaN stays NaN."""
+        """Write the request as JSON; NaN is written as NaN."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "TrainingRequest":
-        """Read what `write` wrote."""
+        """Read a request that `write` wrote."""
         value = json.loads(path.read_text(encoding="utf-8"))
         splits: dict[str, Any] = {split: SplitRows(**value.pop(split)) for split in ("train", "validation")}
         return cls(**value, **splits)
@@ -73,13 +73,13 @@ def train(
     open_file: Callable[[Path], Shard],
     device: str | None = None,
 ) -> None:
-    """Train a network in this process, or in this process's share of several, and leave its checkpoints.
+    """Train a network in this process, or do this process's share of a training by several; write its checkpoints.
 
     Args:
-        request: what is to be trained.
+        request: what to train.
         on_epoch: called after each epoch.
         open_file: opens a shard's file.
-        device: instead of the request's: one of several GPUs.
+        device: used instead of the request's device: one of several GPUs.
     """
     from models.training import start as training
     from pipeline.stages.device import torch_threads
@@ -118,5 +118,5 @@ def train(
 
 
 def _restore(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give settings as they were before they were JSON, which has no tuples."""
+    """Turn lists back into tuples, which JSON does not have."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""The three trainings of one seed: under which fingerprints, in which folders, what they say of a split."""
+"""The three trainings of one seed: their fingerprints, their folders, and their predictions of a split."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -28,17 +28,17 @@ from pipeline.training.request import TrainingRequest, train
 from pipeline.training.warm_start import Start, describe_architecture, find_start, write_decision
 from store import files
 
-#: What an utterance must have to be trained on.
+#: Conditions that an utterance must meet to be trained on.
 Needs = Sequence[Callable[[LedgerRow], bool]]
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """ANet, VNet and the Joint that starts from these two, all of one seed.
+    """The trainings of ANet, VNet, and the Joint that starts from these two, all with one seed.
 
     Args:
-        data: The clips they are trained on.
-        seed: Of every random number.
+        data: The clips that they are trained on.
+        seed: The seed of all random numbers.
         is_fold: Whether they are a part of a cross-validation.
     """
 
@@ -49,11 +49,11 @@ class Trainings:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Name each network's checkpoints by everything that makes them what they are."""
+        """Network to the fingerprint of its checkpoints: a digest of everything that determines them."""
         return self._made_of[0]
 
     def record(self, network: str) -> TrainingRecord:
-        """Give what a network's training is made of."""
+        """Give the record of a network's training: its fingerprint, and what determines its result."""
         own = [*self.data.face_stages] if network != "anet" else []
         own += [self.data.sound_stage] if network != "vnet" else []
         features = {stage: self.data.run.stages[stage] for stage in dict.fromkeys([*RESTS_ON[network], *own])}
@@ -69,13 +69,13 @@ class Trainings:
         )
 
     def start(self, network: str) -> Start | None:
-        """Give the earlier training that a network goes on from (`[run] warm_start`)."""
+        """Give the earlier training that a network's training continues (`[run] warm_start`), or None."""
         return self._starts.get(network) if self._made_of else None
 
     @cached_property
     @collecting_later()
     def _made_of(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-        """Give the networks' fingerprints, and what each is a digest of."""
+        """Give the networks' fingerprints, and for each the data of which it is a digest."""
         run = self.data.run
         sound, faces = self.data.sound_stage, run.fingerprints["embeddings"]
         sounds, sphereface = {sound: run.fingerprints[sound]}, run.weights["sphereface20"]
@@ -103,9 +103,9 @@ class Trainings:
         needs: Needs,
         weights: dict[str, Any],
     ) -> dict[str, Any]:
-        """Describe what a training is made of, with what it goes on from where it does."""
+        """Describe what determines a training's result, with the training that it continues, if there is one."""
         made_of = self._describe_making(network, stages, needs, weights)
-        # A fold holds out what any other training has learnt from.
+        # A fold continues no other training: that may have learnt from the clips that the fold holds out.
         if self.is_fold or not self.data.run.settings.run.warm_start:
             return made_of
         scored = frozenset(u.name for u in self.data.run.dataset.utterances if not self.data.find_part(u))
@@ -136,7 +136,7 @@ class Trainings:
             for member, (_, _, row) in zip(members, found, strict=True):
                 member.append(self._describe_crops(row.shard))
         settings = self.data.run.settings
-        # Left out at its default: trainings of before the setting are known again.
+        # Left out at its default, so that the fingerprints of trainings from before the setting stay the same.
         select_on = settings.run.select_on
         return {
             "network": network,
@@ -152,7 +152,7 @@ class Trainings:
         }
 
     def _describe_crops(self, shard: str) -> str:
-        """Say in which form a network reads the crops; it gives other numbers with other ones."""
+        """Say in which form a network reads the crops: raw and JPEG crops give different results."""
         if self.data.is_forecast and not any(self.data.run.path(name, shard).exists() for name in CROPS):
             return forecast_crops(self.data.run)
         return describe_crops(find_crops(self.data.run, shard))
@@ -162,17 +162,17 @@ class Trainings:
         return self.data.run.folder / "checkpoints" / f"{network}-{self.fingerprints[network]}"
 
     def done_path(self, network: str) -> Path:
-        """Give the file that appears when a network's training is over."""
+        """Give the path of the file that appears when a network's training is finished."""
         return self.folder(network) / DONE
 
     def is_done(self, network: str) -> bool:
-        """Tell whether a network's training is over."""
+        """Tell whether a network's training is finished."""
         return self.done_path(network).exists()
 
     def train(self, network: str, on_epoch: Callable[[EpochMetrics], None]) -> None:
-        """Train one network and leave its checkpoints; `training.json` appears last.
+        """Train one network and write its checkpoints; `training.json` appears last.
 
-        A training that was stopped goes on from its last finished epoch.
+        A training that was stopped continues from its last saved state.
         """
         self.data.check_trainable()
         folder = self.folder(network)
@@ -186,12 +186,12 @@ class Trainings:
             train(request, on_epoch, open_file=self.data.run.open_file)
         if network == "joint":
             for parent in ("anet", "vnet"):
-                # What lacks sound or a face is predicted by one of these: the folder goes elsewhere as a whole.
+                # ANet or VNet predicts clips without a face or sound: with them, Joint's folder can be used alone.
                 _link_or_copy(self.folder(parent) / "best.pt", folder / f"{parent}.pt")
         self.record(network).write(self.done_path(network))
 
     def request(self, network: str) -> TrainingRequest:
-        """Say everything that a network's training needs to know, in plain values."""
+        """Give everything that a network's training needs, as plain values."""
         from pipeline.stages.device import find_device
 
         everything = self.data.run.settings
@@ -228,11 +228,11 @@ class Trainings:
         return f"{of}, seed {self.seed}"
 
     def predict(self, network: str, split: str) -> np.ndarray:
-        """Predict a split: (U, 2) float32, NaN where the network can see nothing."""
+        """Predict a split: (U, 2) float32, NaN where the network has no input."""
         return self.predict_clips(network, self.data.load_clips(split))
 
     def predict_clips(self, network: str, clips: Clips) -> np.ndarray:
-        """Predict clips: (U, 2) float32, NaN where the network can see nothing."""
+        """Predict clips: (U, 2) float32, NaN where the network has no input."""
         from models.training.start import predict
         from pipeline.stages.device import find_device, torch_threads
 
@@ -241,7 +241,7 @@ class Trainings:
             return predict(self.folder(network), clips, device=find_device(settings))
 
     def describe(self) -> dict[str, Any]:
-        """Give what the checkpoints rest on, as plain data: the same whether or not others are trained beside them."""
+        """Give what the checkpoints depend on, as plain data; how many other seeds are trained does not matter."""
         found = self.data.describe()
         settings = {**found["settings"], "run": {**found["settings"]["run"], "seed": self.seed, "seeds": 1}}
         mean = self.data.training_mean().tolist()
@@ -249,10 +249,10 @@ class Trainings:
 
 
 def _count_threads(network: str, settings: Settings) -> int:
-    """Give the threads of each operation in a training on the CPU.
+    """Give the number of threads of each operation in a training on the CPU.
 
-    The LSTM of VNet on cached embeddings is hundreds of small operations, after each of which several threads wait for
-    each other: on a busy machine of two cores it takes five times as long with two threads as with one.
+    VNet's LSTM on cached embeddings does hundreds of small operations, and after each of them several threads wait for
+    each other. On a busy machine with two cores, two threads take five times as long as one.
     """
     if network == "vnet" and settings.vnet.backbone == "frozen":
         return 1
@@ -260,7 +260,7 @@ def _count_threads(network: str, settings: Settings) -> int:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or where the file system has none a copy."""
+    """Give a file a second name (hard link), or copy it where the file system has no hard links."""
     with files.replacing(target) as partial:
         try:
             partial.hardlink_to(source)

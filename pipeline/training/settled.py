@@ -1,7 +1,7 @@
-"""A run that found everything there leaves a digest of all that it looked at: the next one need not look at each clip.
+"""A run that found nothing to do leaves digests of all that it looked at, so that the next run need not look again.
 
-There is one rule for "nothing to do", that of the tasks. This module only tells that nothing has changed of what they
-ask since they last said so; where anything has, or there is a doubt, they are asked again.
+Only the tasks decide that there is nothing to do. This module only tells whether everything that they look at is
+unchanged since they last decided so. If anything has changed, or there is a doubt, the tasks are asked again.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from store.records.erased import erased_path
 from store.records.plans import plan_path
 from store.text import escape_lines
 
-#: In the folder of runs.
+#: The file's name in the folder of runs.
 FILE = "settled.json"
 _VERSION = 1
 _PACKAGES = ("models", "pipeline", "store")
@@ -40,7 +40,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def _said(value: Any, what: str) -> None:
-    """Ask for text that a terminal shows as it is."""
+    """Check that a value is text without characters that steer a terminal."""
     text(value, what)
     if value != escape_lines(value):
         raise ValueError(f"{what} has characters that steer a terminal")
@@ -64,19 +64,20 @@ _SETTLED = object_of(
 
 @dataclass(frozen=True)
 class Settled:
-    """What a run with nothing to do looked at, and what it says at its end.
+    """What a run with nothing to do looked at, and what it prints at its end.
 
     Attributes:
-        looks: digest of each kind of thing that was looked at.
-        folders: the folders of videos that were looked into.
-        trains: whether trainings and report were there, too, and not the features alone.
-        stages: title of each stage to the number of clips with its features.
-        networks: title of each network to the number of its trainings; none without `trains`.
-        statuses: split, "sound" or "picture", and the number of clips by status.
+        looks: digests of what was looked at: the frame (settings, weights, code), the tables (CSV files and overrides),
+            the files that runs have made, and the folders of videos.
+        folders: the folders of videos that were listed.
+        trains: whether trainings and report were finished, too, and not the features alone.
+        stages: (title, number of clips with its features) for each stage.
+        networks: (title, number of its trainings) for each network; empty without `trains`.
+        statuses: (split, "sound" or "picture", number of clips by status).
         missing: number of utterances that never had a file.
         vanished: number of utterances whose file is gone.
         present: number of utterances with a file.
-        warnings: a sentence each.
+        warnings: the warnings about the CSV files, one sentence each.
     """
 
     looks: Mapping[str, str]
@@ -97,16 +98,16 @@ class Settled:
 
 
 def find_settled(frame: Frame, *, trains: bool) -> Settled | None:
-    """Find what the last run left, where all that it looked at is as it was.
+    """Read what the last run left, if everything that it looked at is unchanged.
 
     Args:
-        frame: Of the run that is asked for.
-        trains: Whether trainings and report have to be there, too.
+        frame: The frame of the present run.
+        trains: Whether trainings and report must be finished, too.
 
     Returns:
-        None where anything has changed, or may have.
+        None where anything has changed, or may have changed.
     """
-    _look_at_code()  # now: what is installed while this process works is not what it works with
+    _look_at_code()  # now, and kept: files that are installed later are not the code that this process runs
     with contextlib.suppress(OSError, ValueError, TypeError, UserError):
         content = read_object(frame.folder / FILE)
         _SETTLED(content, FILE)
@@ -128,7 +129,7 @@ def find_settled(frame: Frame, *, trains: bool) -> Settled | None:
 
 
 def _has_titles(settled: Settled, frame: Frame) -> bool:
-    """Tell whether what is printed of stages, networks and splits are their names."""
+    """Tell whether the file names exactly the stages, networks and splits of this run: they are printed."""
     networks = [*NETWORK_TITLES.values()] if settled.trains else []
     return (
         [title for title, _ in settled.stages] == [stage.title for stage in frame.chain.values()]
@@ -139,13 +140,13 @@ def _has_titles(settled: Settled, frame: Frame) -> bool:
 
 
 def write_settled(data: TrainingData, made: str, *, trains: bool, num_trainings: int) -> None:
-    """Leave what a run has looked at that found everything there, unless more was looked at than can be told again.
+    """Write what a run with nothing to do has looked at, unless its result also depends on something else.
 
     Args:
         data: The statuses of the run's clips.
-        made: What `look_at_made` gave, before the tasks' own rule said that there is nothing to do.
-        trains: Whether trainings and report are there, too.
-        num_trainings: Number of seeds, each with a training of every network.
+        made: The result of `look_at_made` from before the tasks decided that there is nothing to do.
+        trains: Whether trainings and report are finished, too.
+        num_trainings: Number of seeds; each has a training of every network.
     """
     run, frame = data.run, Frame.of(data.run)
     if run.folders is None or not run.folders.is_sure or not run.tables or _rests_on_more(data):
@@ -154,7 +155,7 @@ def write_settled(data: TrainingData, made: str, *, trains: bool, num_trainings:
         listings_folder(run.store) / f"{run.name}.json",
         *(plan_path(run.store, shard) for shard in run.plan.shards),
     ]
-    # What was read at the start, and is gone: the next run writes it again, so it has to look.
+    # A file that was read at the start is gone or has changed: the next run must look again, and write it again.
     if not run.are_tables_current() or not all(path.is_file() for path in written):
         return
     present = len(run.plan.assigned) - len(run.plan.vanished)
@@ -180,7 +181,7 @@ def write_settled(data: TrainingData, made: str, *, trains: bool, num_trainings:
 
 
 def _rests_on_more(data: TrainingData) -> bool:
-    """Tell whether the outcome rests on what is not looked at again: files that could not be read, other stage sets."""
+    """Tell whether the result depends on more than the digests cover: unreadable files, or other stage sets."""
     run = data.run
     if run.plan.rests_on_more or run.plan.new or run.taken or run.sound_again or run.read_again:
         return True
@@ -213,7 +214,7 @@ def _look_at_frame(frame: Frame) -> str:
 
 @functools.cache
 def _look_at_code() -> list[str]:
-    """Say of each file of the code when it was changed, once a process: another release may look at more."""
+    """List the code's files with size and time, once in a process: another release may look at more than this one."""
     return [
         line
         for package in _PACKAGES
@@ -224,12 +225,12 @@ def _look_at_code() -> list[str]:
 
 
 def look_at_made(frame: Frame) -> str:
-    """Digest what runs have made, before the rule for "nothing to do" is asked about it.
+    """Digest what runs have made: the listing, plans, shards, the ledger, checkpoints and the report.
 
-    That is the listing, plans, shards, the ledger, checkpoints and the report.
+    Call this before the tasks are asked whether there is something to do: a change after it is then noticed.
 
     Raises:
-        OSError: Something of it cannot be looked at.
+        OSError: One of these files cannot be read.
     """
     store, runs = frame.store, frame.folder
     sha256 = hashlib.sha256()
@@ -255,7 +256,7 @@ def _digest_file(path: Path) -> bytes:
 
 
 def _list_files(folder: Path, ending: str) -> list[str]:
-    """Say of each file in a folder its size and when it was changed; sorted."""
+    """List a folder's files with their sizes and times, sorted."""
     found = []
     try:
         with os.scandir(folder) as entries:
@@ -270,6 +271,6 @@ def _list_files(folder: Path, ending: str) -> list[str]:
 def _look_at(entry: os.DirEntry[str]) -> str:
     try:
         status = entry.stat()
-    except OSError as error:  # a link that leads nowhere, or in a circle, hides nothing of the files beside it
+    except OSError as error:  # a broken link must not stop the look at the files beside it
         return f"error {error.errno}"
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -1,7 +1,7 @@
-"""`[run] warm_start`: which earlier training another one goes on from.
+"""`[run] warm_start`: which earlier training a new training continues.
 
-What is chosen is written down when the training begins and is part of its fingerprint: asked again, before and after,
-the answer is the same.
+The choice is part of the new training's fingerprint, and is written to a file when the training begins. So the same
+question has the same answer later.
 """
 
 import re
@@ -17,11 +17,11 @@ from pipeline.training.records.record import DONE, find_records
 from store import files
 from store.json_files import check_text, read_object
 
-#: In a folder of checkpoints: what was decided when the training began.
+#: The file in a checkpoint's folder that says which training it continues.
 DECISION = "start.json"
 BEST = "best.pt"
 _FINGERPRINT = re.compile("[0-9a-f]{1,64}")
-#: The settings that make a network's layers, by section.
+#: The settings that determine a network's layers, by section.
 _LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
     "anet": {"anet": ("channel_scale", "arousal_output", "input", "normalise", "pooling")},
     "vnet": {"vnet": ("backbone", "arousal_output", "standardise")},
@@ -35,11 +35,11 @@ _LAYERS: dict[str, dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Start:
-    """An earlier training that one goes on from.
+    """An earlier training that a new one continues.
 
     Attributes:
-        fingerprint: of its checkpoints.
-        folder: of its checkpoints.
+        fingerprint: the fingerprint of its checkpoints.
+        folder: the folder of its checkpoints.
     """
 
     fingerprint: str
@@ -47,7 +47,7 @@ class Start:
 
 
 def describe_architecture(network: str, settings: Settings) -> dict[str, Any]:
-    """Give the settings that make a network's layers."""
+    """Give the settings that determine a network's layers."""
     return {
         f"[{section}] {name}": settings.values(section)[name]
         for section, names in _LAYERS[network].items()
@@ -58,18 +58,18 @@ def describe_architecture(network: str, settings: Settings) -> dict[str, Any]:
 def find_start(
     checkpoints: Path, made_of: Mapping[str, Any], architecture: Mapping[str, Any], scored: frozenset[str]
 ) -> Start | None:
-    """Find what a training goes on from; None where it begins from the start.
+    """Find the earlier training that a new one continues; None where the new one begins without it.
 
-    It is the last one of the network and seed with the same layers and the same features, all of whose training clips
-    are trained on now, unchanged, and that was not chosen on a clip which is only scored now. So nothing is gone on
-    with that has learnt from what is validated or tested on now, or from a clip that has been taken out.
+    It is the newest training of the same network, seed, layers and features that meets two conditions. All of its
+    training clips are trained on now, too, with unchanged content. And its epoch was not chosen on a clip that is only
+    scored now. So the new training never builds on clips that are validated or tested on now, or that were removed.
 
     Args:
         checkpoints: the folder of all checkpoints.
-        made_of: what the training is made of, begun from the start.
-        architecture: the settings that make the network's layers.
-        scored: names of the clips that are neither trained on nor choose the epoch: the test split's, and with
-            `[run] select_on = train` the validation split's.
+        made_of: what determines the new training's result if it continues no other.
+        architecture: the settings that determine the network's layers.
+        scored: names of the clips that are neither trained on nor choose the epoch: those of the test split, and with
+            `[run] select_on = train` those of the validation split.
     """
     network, begun = made_of["network"], compute_fingerprint(made_of)
     for path in checkpoints.glob(f"{network}-*/{DECISION}"):
@@ -89,14 +89,14 @@ def find_start(
 
 
 def _has_layers(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Tell whether a network was made of the same layers; a setting that came later was then at its default."""
-    if not before or not now:  # a record of before there were any
+    """Tell whether a network had the same layers; a setting that did not exist then counts as its default."""
+    if not before or not now:  # a record from before these settings were recorded
         return dict(before) == dict(now)
     return {**{name: find_default(name) for name in now}, **before} == dict(now)
 
 
 def write_decision(folder: Path, made_of: Mapping[str, Any]) -> None:
-    """Write down what a training goes on from, when it begins."""
+    """Write which training a new one continues, when the new one begins."""
     if "warm_start" in made_of:
         begun = {name: value for name, value in made_of.items() if name != "warm_start"}
         decision = {"begun_as": compute_fingerprint(begun), "start": made_of["warm_start"]}
@@ -104,18 +104,22 @@ def write_decision(folder: Path, made_of: Mapping[str, Any]) -> None:
 
 
 def _read_decision(path: Path) -> dict[str, str]:
-    """Read as what a training was begun and what it goes on from; nothing where that cannot be told."""
+    """Read the fingerprint that a training would have without warm start, and which training it continues.
+
+    Returns:
+        "begun_as" and "start"; empty where the file cannot be read.
+    """
     try:
         value = read_object(path)
         found = {name: check_text(value[name], name) for name in ("begun_as", "start")}
-        # It becomes part of a path.
+        # The fingerprint becomes part of a path, so it is checked.
         return found if _FINGERPRINT.fullmatch(found["start"]) else {}
     except (OSError, ValueError, KeyError):
         return {}
 
 
 def _may_go_on(before: Mapping[str, Any], now: Mapping[str, Any], scored: frozenset[str]) -> bool:
-    """Tell whether a training may go on from one that was made of something else."""
+    """Tell whether a training may continue an earlier one, by the rule in `find_start`."""
     try:
         if any(before[name] != now[name] for name in ("seed", "stages")):
             return False

@@ -1,4 +1,4 @@
-"""Windows over one clip: the same features cut into parts, which the networks take as clips of their own."""
+"""Windows over one clip: its features are cut into parts, and the networks predict each part like a clip."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,9 @@ from pipeline.training.data import TrainingData
 
 
 def place_windows(seconds: float, step: float, length: float) -> list[tuple[float, float]]:
-    """Return (start, end) of windows every `step` seconds; the last one that fits ends at or before the end.
+    """Return (start, end) in seconds of windows that begin every `step` seconds and lie whole inside the clip.
+
+    A clip that is not longer than `length` seconds has one window, the whole clip.
 
     >>> place_windows(10.0, 2.0, 6.0)
     [(0.0, 6.0), (2.0, 8.0), (4.0, 10.0)]
@@ -26,12 +28,12 @@ def place_windows(seconds: float, step: float, length: float) -> list[tuple[floa
 
 
 def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[float, float]]) -> Clips:
-    """Return one clip per window of the one clip given; rows are views.
+    """Return one clip per window of the one given clip; rows are views.
 
     Args:
-        clips: of one video.
-        face_times: (F,) seconds of its faces.
-        windows: (start, end), half-open.
+        clips: the one clip.
+        face_times: (F,) times of its faces in seconds, ascending.
+        windows: (start, end) in seconds, half-open.
     """
 
     def cut(arrays: Sequence[np.ndarray | None], bounds: Sequence[tuple[int, int]]) -> list[Any]:
@@ -52,9 +54,10 @@ def cut_windows(clips: Clips, face_times: np.ndarray, windows: Sequence[tuple[fl
 
 
 def measure_seconds(data: TrainingData, row: LedgerRow) -> float:
-    """Give a clip's length by its sound or its last face, whichever ends later.
+    """Give a clip's length in seconds: the end of its sound or of its last face, whichever is later.
 
-    A face is seen until the next frame: windows are half-open, and would lose one that ends where it begins.
+    A face lasts until the next frame. Windows are half-open: without this, a window that ends at the time of the last
+    face would leave that face out.
     """
     faces = read_face_times(data, row)
     if not len(faces):
@@ -66,6 +69,6 @@ def measure_seconds(data: TrainingData, row: LedgerRow) -> float:
 
 
 def read_face_times(data: TrainingData, row: LedgerRow) -> np.ndarray:
-    """Read the seconds of a clip's faces, (F,)."""
+    """Read the times of a clip's faces in seconds, (F,)."""
     faces = data.run.shard("faces", row.shard)
     return np.zeros(0) if faces is None or not row.has_face else faces.rows(row.utterance, "time")

@@ -1,6 +1,6 @@
 """One of the processes that share a training: `python -m pipeline.training.worker REQUEST.json`, started by torchrun.
 
-It is told everything in a file of plain values; it reads no settings and opens no run.
+It reads everything that it needs from that file of plain values; it reads no settings and opens no run.
 """
 
 import json
@@ -15,16 +15,16 @@ from models.training.metrics import EpochMetrics
 from pipeline.training.request import TrainingRequest, train
 from store.shard.reader import Shard
 
-#: Begins the lines that the tasks' process reads: the numbers of an epoch follow.
+#: The beginning of a line with the metrics of an epoch, as JSON; the process of the tasks reads these lines.
 MARK = "epoch: "
-#: Begins the lines of what a training warns of.
+#: The beginning of a line with a warning of the training.
 WARNING_MARK = "warning: "
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its standard input does, as it does when the tasks' process is killed.
+    """End this process when its standard input ends, which happens when the process of the tasks is killed.
 
-    Left alone, it would train on in a folder in which the next run trains.
+    Otherwise this process would go on training in a folder in which the next run trains, too.
     """
 
     def wait() -> None:
@@ -37,7 +37,7 @@ def end_with_parent() -> None:
 
 
 def pass_warnings_on() -> None:
-    """Print what the training warns of, for the tasks' process to tell."""
+    """Print the training's warnings, so that the process of the tasks can log them."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter(f"{WARNING_MARK}%(message)s"))
@@ -47,7 +47,7 @@ def pass_warnings_on() -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Be one of the processes."""
+    """Do one process's share of a training; `argv` holds the request's path."""
     from models.training.parallel import find_group, grouped
 
     end_with_parent()

@@ -1,1 +1,1 @@
-"""What a training leaves beside its weights: its record, its metrics, its name among the curves."""
+"""What a training leaves beside its weights: its record, its metrics, and the folder of its curves."""

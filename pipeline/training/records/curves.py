@@ -1,4 +1,4 @@
-"""Under which name TensorBoard shows a training: what is trained, its seed and when it began, instead of a digest."""
+"""The name under which TensorBoard shows a training: network, seed and time of its beginning, instead of a digest."""
 
 import os
 from datetime import datetime
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from store import files
 
-#: Of the folder of all trainings' curves, in `[run] root`.
+#: The folder of all trainings' curves, in `[run] root`.
 FOLDER = "tensorboard"
-#: In the folder of the checkpoints; names that of their curves.
+#: A link in the folder of a training's checkpoints, to the folder of its curves.
 LINK = "curves"
 
 
 def find_curves(root: Path, checkpoints: Path, name: str, now: datetime) -> Path:
-    """Give the folder of a training's curves: that which it has, or a new one.
+    """Give the folder of a training's curves: the existing one, or a new one.
 
     Args:
         root: `[run] root`.
         checkpoints: folder of the training's checkpoints.
-        name: of a new one, such as "ANet, seed 0"; the time is added.
+        name: the beginning of a new folder's name, such as "ANet, seed 0"; the time is added.
         now: when the training begins.
     """
     link = checkpoints / LINK

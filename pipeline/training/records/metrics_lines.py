@@ -1,4 +1,4 @@
-"""Reading metrics.jsonl of a training's folder: a line an epoch, checked before anything uses it."""
+"""Reading metrics.jsonl in a training's folder: one line for each epoch, checked before it is used."""
 
 import logging
 from pathlib import Path
@@ -12,14 +12,14 @@ logger = logging.getLogger("valar")
 
 
 def read_metrics(folder: Path) -> list[EpochMetrics]:
-    """Read what is known of each epoch of a training.
+    """Read the metrics of each epoch of a training.
 
     Args:
-        folder: of its checkpoints.
+        folder: folder of the training's checkpoints.
 
     Returns:
-        The epochs, the first one first; none where the file is gone, or says something else, which is logged. Nothing
-        that a network has learnt is in it: what is lost is a curve.
+        The epochs in order; empty where the file is missing, or is damaged, which is logged. The networks' weights are
+        not in this file: only a curve is lost.
     """
     try:
         lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""What a finished training keeps of its own making (`training.json`), and why another one would be made today."""
+"""The record of a finished training (`training.json`), and why today's settings and data need another training."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,12 +15,12 @@ from pipeline.training.data import SELECTION
 from store import files
 from store.json_files import read_object
 
-#: Its name in a folder of checkpoints; it appears when the training is over.
+#: The record's name in a folder of checkpoints; it appears when the training is finished.
 DONE = "training.json"
-#: The stages whose making a network's features rest on.
+#: The stages on which a network's features depend.
 RESTS_ON = {"anet": ("wav", "stft"), "vnet": ("frames", "faces", "embeddings")}
 RESTS_ON["joint"] = (*RESTS_ON["anet"], *RESTS_ON["vnet"])
-#: Records looked at for the last one of a seed, the newest first; an older one than that is compared with nothing.
+#: The number of newest records that are read; older ones are ignored.
 _MOST_READ = 50
 
 
@@ -30,12 +30,12 @@ class TrainingRecord:
 
     Attributes:
         network: anet, vnet or joint.
-        fingerprint: of its checkpoints.
-        made_of: what the fingerprint is a digest of; empty where a release wrote it that did not keep that.
-        features: stage to what made up its bytes, of the stages that it rests on.
-        is_fold: whether it is a part of a cross-validation, and no result by itself.
-        folder: of its checkpoints.
-        architecture: the settings that make the network's layers.
+        fingerprint: the fingerprint of its checkpoints.
+        made_of: the data of which the fingerprint is a digest; empty in records of releases that did not keep it.
+        features: stage to what determined its bytes, for the stages on which the network depends.
+        is_fold: whether it is only a part of a cross-validation.
+        folder: the folder of its checkpoints.
+        architecture: the settings that determine the network's layers.
     """
 
     network: str
@@ -47,7 +47,7 @@ class TrainingRecord:
     architecture: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """Write it; a fold's without what it was made of, which nothing is ever compared with."""
+        """Write the record. A fold's record leaves out what it was made of: nothing is ever compared with a fold."""
         value: dict[str, Any] = {
             "network": self.network,
             "fingerprint": self.fingerprint,
@@ -60,7 +60,7 @@ class TrainingRecord:
 
     @classmethod
     def read(cls, path: Path) -> "TrainingRecord":
-        """Read it as far as it goes: one of an earlier release, or a damaged one, says nothing of its making."""
+        """Read a record; parts that an earlier release did not write, or that are damaged, stay empty."""
         try:
             value = read_object(path)
         except (OSError, ValueError):
@@ -82,12 +82,12 @@ def find_records(checkpoints: Path, network: str) -> Iterator[TrainingRecord]:
 
 
 def find_last(checkpoints: Path, network: str, seed: int) -> TrainingRecord | None:
-    """Find the last finished training of a network, one with this seed where there is any; None before the first.
+    """Find the last finished training of a network, with this seed if possible; None where there is none.
 
     Args:
         checkpoints: the folder of all checkpoints.
-        network: its name.
-        seed: of the training that is to be explained.
+        network: anet, vnet or joint.
+        seed: the seed of the training that is to be explained.
     """
     last = None
     for record in find_records(checkpoints, network):
@@ -98,14 +98,14 @@ def find_last(checkpoints: Path, network: str, seed: int) -> TrainingRecord | No
 
 
 def explain(last: TrainingRecord, now: TrainingRecord, gone_to: Mapping[str, str]) -> list[str]:
-    """Say in which a training would differ from the last one, a phrase for each kind of difference.
+    """Say how a training would differ from the last one, in one phrase for each kind of difference.
 
     Args:
-        last: with what it was made of.
-        now: the training as it would be.
-        gone_to: of clips that are not trained on now what is known of them (see `describe_clip_changes`).
+        last: a record with `made_of`.
+        now: the record that the training would have.
+        gone_to: what is known of clips that are not trained on now, by name (see `describe_clip_changes`).
     """
-    # Both as JSON has them; the clips, of which there may be 100 000, are lists of plain values in either.
+    # Both are compared as JSON data. The members, which may be 100 000, are lists of plain values already.
     others = {name: value for name, value in now.made_of.items() if name != "members"}
     before, after = last.made_of, {**json.loads(json.dumps(others)), "members": now.made_of["members"]}
     try:
@@ -118,7 +118,7 @@ def explain(last: TrainingRecord, now: TrainingRecord, gone_to: Mapping[str, str
 
 
 def _leave_the_choice_aside(made_of: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a training is made of with the training split alone, as if all of it were trained on."""
+    """Keep only the members of the training split, and count the held-out ones as trained on."""
     members = [
         [*member[:4], "train", *member[5:]] for member in made_of["members"] if member[4] in ("train", SELECTION)
     ]
@@ -142,7 +142,7 @@ def _find_data(
         yield (
             "the crops are kept in another form" if is_order_same else "the rows of the CSV files are in another order"
         )
-    # Which features there are is a setting, and told with those.
+    # Added or removed features are reported with the settings, not here.
     changes = list(
         compare_features(last.features, now.features, [each for each in now.features if each in last.features])
     )
@@ -155,7 +155,7 @@ def _find_data(
 def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     one, other = before["settings"], after["settings"]
     for name in sorted(one.keys() | other.keys()):
-        # A setting that came later is not among those of before, and has today's default.
+        # A setting that is younger than the record is missing there, and counts as today's default.
         pair = [made.get(name, find_default(f"[{network}] {name}")) for made in (one, other)]
         if pair[0] != pair[1]:
             yield f"[{network}] {name} {format_value(pair[0])} to {format_value(pair[1])}"
@@ -180,7 +180,7 @@ def _find_differences(network: str, before: Mapping[str, Any], after: Mapping[st
 
 
 def _read_members(members: Iterable[list[Any]]) -> dict[str, ClipFacts]:
-    """Read what a fingerprint says of its clips; what comes behind the split is how their crops are kept."""
+    """Read the clips of a training's members; a value after the split says how the crops are kept, and is ignored."""
     found = {}
     for name, content, arousal, valence, split, *_ in members:
         found[str(name)] = ClipFacts(str(split), arousal, valence, str(content))
