@@ -1,10 +1,10 @@
 # Valar in a container, with CUDA:
 #   docker build -t valar .
 #   docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" valar run
-# For CPUs alone, much smaller: --build-arg TORCH_INDEX=URL, the package index that pytorch.org names for its CPU builds.
+# A much smaller image for CPUs only: --build-arg TORCH_INDEX=URL, the index that pytorch.org names for its CPU builds.
 
 FROM python:3.11-slim-bookworm AS build
-# Debian keeps no old versions, so a pinned one would soon be gone.
+# Debian keeps no old versions, so a pinned version would soon not exist any more.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \

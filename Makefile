@@ -1,4 +1,4 @@
-# One door: everything a person or CI runs. `make` creates and fills .venv by itself, once.
+# Everything that a person or CI runs. `make` creates and fills .venv automatically, once.
 PYTHON ?= python3
 BIN := .venv/bin
 CODE := valar pipeline models store tests benchmarks setup.py docs/site_pages.py
@@ -7,7 +7,7 @@ C_TESTS := $(wildcard tests/native/*.h)
 
 .PHONY: demo test test-slow crash fuzz sanitize check check-style docs format settings bench clean
 
-# pip is asked again only when the requirements have changed. A stamp appears last, so an interrupted install is redone.
+# pip runs again only if the requirements have changed. The stamp is written last: an interrupted install is repeated.
 .venv/.installed: requirements.txt pyproject.toml setup.py $(C_CODE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Valar needs Python 3.11 or newer; make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -33,14 +33,14 @@ test: .venv/.installed-dev
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# SIGKILLs at random moments over all stages of a small run: nothing may be lost, other or left over. A short form is among
-# the slow tests.
+# SIGKILLs at random moments over all stages of a small run: nothing may be lost, changed or left over. A short form is
+# among the slow tests.
 KILLS ?= 200
 
 crash: .venv/.installed-dev
 	$(BIN)/python -W ignore -m tests.crash --kills $(KILLS)
 
-# Files changed at random, other ones each time, for every reader of files from elsewhere. A short form is among the tests.
+# Files with random changes, different each time, for every reader of untrusted files. A short form is among the tests.
 FUZZ_MINUTES ?= 10
 
 fuzz: .venv/.installed-dev
@@ -50,7 +50,7 @@ fuzz: .venv/.installed-dev
 sanitize: .venv/.installed-dev
 	$(BIN)/python tests/native/sanitize.py
 
-# The pages of docs/ as a site in build/site; a link that leads nowhere is an error.
+# The pages of docs/ as a site in build/site; a broken link is an error.
 docs: .venv/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -68,12 +68,13 @@ format: .venv/.installed-dev
 	$(BIN)/clang-format -i $(C_CODE) $(C_TESTS)
 	$(BIN)/ruff check --fix $(CODE)
 
-# tasks.cfg and docs/settings.md, from the settings as pipeline/settings/sections.py and models/training/settings/ declare them.
+# Writes tasks.cfg and docs/settings.md from the declarations in pipeline/settings/sections.py and
+# models/training/settings/.
 settings: .venv/.installed
 	$(BIN)/python -m tests.golden.make_settings
 
-# `python -m benchmarks` lists them; each takes options, and the long forms take half an hour. These are the short ones.
-# The features need real clips: VALAR_TEST_MEDIA.
+# `python -m benchmarks` lists them. Each has options; the long forms take half an hour, these are the short ones. The
+# benchmarks of features and faces need real clips: VALAR_TEST_MEDIA.
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks store_open
 	$(BIN)/python -m benchmarks store_write

@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the dependencies are requirements.txt's, and a wheel carries the settings."""
+"""What pyproject.toml cannot express: dependencies come from requirements.txt, and a wheel contains the settings."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ ROOT = Path(__file__).resolve().parent
 
 
 def read_requirements() -> list[str]:
-    """Give the lines of requirements.txt, without that which installs this project itself."""
+    """Return the requirements in requirements.txt, without the line that installs this project itself."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     wanted = (line.partition("#")[0].strip() for line in lines)
     return [line for line in wanted if line and not line.startswith("-")]
 
 
 class BuildWithSettings(build_py):
-    """Puts the settings into `pipeline/`, where `pipeline/settings/config.py` looks outside of the repository."""
+    """Copies the settings into `pipeline/`, where `pipeline/settings/config.py` finds them outside the repository."""
 
     def run(self) -> None:
-        """Build, then copy."""
+        """Build, then copy the settings."""
         super().run()
         if not self.editable_mode:
             for name in ("tasks.cfg", "demo.cfg", "luigid.cfg"):

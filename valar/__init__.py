@@ -1,12 +1,12 @@
-"""Valar by one name: from clips to features, predictions and scores.
+"""Valar's functions in one module: from clips to features, predictions and scores.
 
 >>> import valar
 >>> store = valar.open("data/store")  # doctest: +SKIP
 >>> store["5b44393ed/utterance_4"].stft.shape  # doctest: +SKIP
 (764, 257, 2)
 
-The work is done in the packages `store`, `models` and `pipeline`; they are imported when something is asked for.
-Settings are those of `valar.cfg` in the current folder, or of the file named by LUIGI_CONFIG_PATH.
+The packages `store`, `models` and `pipeline` do the work; a function imports them when it is called. The settings are
+those of `valar.cfg` in the current folder, or of the file that LUIGI_CONFIG_PATH names.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ __all__ = ["__version__", "dataset", "evaluate", "extract", "open", "predict"]
 
 
 def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: that alone takes longer than all else here."""
+    """Look up the version only when it is asked for: this takes longer than the rest of this module."""
     if name == "__version__":
         from importlib.metadata import version
 
@@ -37,7 +37,7 @@ def open(folder: str | Path | None = None, run: str | None = None) -> "FeatureSt
 
     Args:
         folder: The store's folder; by default `[store] root` of the settings.
-        run: The run whose clips count; by default the newest.
+        run: The run whose clips the store lists; by default the newest.
 
     Raises:
         StoreError: The folder holds no store.
@@ -50,17 +50,17 @@ def open(folder: str | Path | None = None, run: str | None = None) -> "FeatureSt
 
 
 def extract(video: str | Path, *, crops: bool = True, progress: bool = True) -> "Extraction":
-    """Compute the features of one video or sound file: STFT, faces, embeddings, declared ones, and the time of each.
+    """Compute the features of one video or sound file: STFT, faces, embeddings, declared features, and their times.
 
-    They are the same, to the bit, as a run's under the same settings.
+    They are the same, to the bit, as those of a run with the same settings.
 
     Args:
         video: The file.
         crops: False leaves out the aligned faces, 32 kB each.
-        progress: False shows no bar.
+        progress: False shows no progress bar.
 
     Raises:
-        UserError: Settings or weights have to be mended first; the message says how.
+        UserError: Settings or weights have to be corrected first; the message says how.
     """
     check_packages()
     from valar.extraction import extract as compute
@@ -76,7 +76,7 @@ def predict(
     Args:
         video: The file.
         checkpoint: Folder of a trained network, or several for their mean; by default Joint of the newest report.
-        progress: False shows no bar.
+        progress: False shows no progress bar.
 
     Raises:
         UserError: No network has been trained yet, or the settings are not those of its training.
@@ -102,15 +102,15 @@ def evaluate(
         truth: CSV file with video, utterance, arousal, valence.
         predictions: CSV file with the same columns, from -1 to 1.
         label_range: The ends of the scale of the truth's labels, such as (1, 9).
-        resample: What the intervals draw.
-        group: Column of the truth that tells recordings apart.
+        resample: What the bootstrap of the intervals draws.
+        group: Column of the truth that names the recording of each row.
 
     Returns:
         Plain data: `arousal` and `valence` (each with `ccc`, its interval, `pearson` and `mse`), `total_ccc`, `listed`,
         `scored`, `videos`, and `problems`, a sentence for each row that does not fit.
 
     Raises:
-        UserError: A file cannot be read as such.
+        UserError: A file cannot be read as such a CSV file.
     """
     check_packages()
     from pipeline.commands.evaluate import RESAMPLE, evaluate_files
@@ -133,15 +133,15 @@ def dataset(
     split: str | None = None,
     features: Sequence[str] | None = None,
 ) -> "ClipDataset":
-    """Give a store's clips as a `torch.utils.data.Dataset` of sound, faces, declared features, labels and masks.
+    """Open a store's clips as a `torch.utils.data.Dataset` of sound, faces, declared features, labels and masks.
 
     Args:
         store: The store or its folder; by default `[store] root` of the settings.
         split: train, validation or test; by default all clips.
-        features: Names of the declared features (`[features.NAME]`) to give; by default all that the store has.
+        features: Names of the declared features (`[features.NAME]`) to include; by default all that the store has.
 
     Raises:
-        StoreError: The store knows no such split, or no such feature.
+        StoreError: The store has no such split, or no such feature.
 
     Example:
         >>> clips = valar.dataset("data/store", split="train")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""The command `valar`: one name for all commands, the same settings, names and exit codes for each."""
+"""The command `valar`: all commands under one name, with the same settings, names and exit codes."""
 
 import argparse
 import importlib
@@ -14,7 +14,7 @@ from valar.packages import check_packages
 from valar.settings import SettingsError, check_folder, use_settings
 from valar.terminal import fitting_lines
 
-#: Wrong use, or input that cannot be used.
+#: Exit code for wrong use, or input that cannot be used.
 WRONG_USE = 2
 
 DESCRIPTION = """\
@@ -28,7 +28,7 @@ A new folder of clips:
   valar run                         also trains the networks; writes the report
 
 Settings are those of valar.cfg in the current folder, of --config FILE or of
-LUIGI_CONFIG_PATH, laid over tasks.cfg. `valar COMMAND -h` tells more.
+LUIGI_CONFIG_PATH, laid over tasks.cfg. `valar COMMAND -h` says more.
 
 Exit codes: 0 done; 1 something was found wrong; 2 wrong use, or input that
 cannot be used; 3 (status) something is to do; run and features: [retcode].
@@ -41,10 +41,10 @@ class Entry:
 
     Args:
         summary: One line for the list of commands.
-        module: Where it is: `add_arguments(parser)` and `run(arguments)`, or a whole command line with `main`.
+        module: Its module, which has `add_arguments(parser)` and `run(arguments)`, or is a group.
         examples: For its help.
-        is_group: Whether the module has commands of its own: `make_parser(prog)` and `main(words, prog)`.
-        is_free: Whether words it does not know are handed on (to Luigi).
+        is_group: Whether the module has its own commands, with `make_parser(prog)` and `main(words, prog)`.
+        is_free: Whether words that the command does not know are passed on (to Luigi).
         needs_data: Whether it reads the data set that the settings name.
     """
 
@@ -128,7 +128,7 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     words = list(sys.argv[1:] if words is None else words)
-    if "--json" in words or "completion" in words:  # for programs, which would not know what is broken
+    if "--json" in words or "completion" in words:  # read by programs, which need lines without breaks
         return _main(words)
     with fitting_lines():
         return _main(words)
@@ -155,7 +155,7 @@ def _main(words: list[str]) -> int:
         print("stopped: finished work is kept, and the same command continues from there", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read has gone; nothing may complain at the end
+        sys.stderr.close()  # the reader has gone; the interpreter must not print an error at the end
         return 0
 
 
@@ -197,7 +197,7 @@ def _run_group(name: str, module: Any, words: list[str]) -> int:
 
 
 def make_top_parser() -> argparse.ArgumentParser:
-    """Make the parser that knows the commands' names and lists them."""
+    """Make the parser that has the names of all commands and lists them."""
     parser = argparse.ArgumentParser(
         prog="valar", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -210,7 +210,7 @@ def make_top_parser() -> argparse.ArgumentParser:
 
 
 def make_parser(name: str, module: object) -> argparse.ArgumentParser:
-    """Make the parser of one command that has no commands of its own."""
+    """Make the parser of one command that is not a group."""
     entry = COMMANDS[name]
     parser = argparse.ArgumentParser(
         prog=f"valar {name}",

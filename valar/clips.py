@@ -1,4 +1,4 @@
-"""A store's clips as a PyTorch data set: features of uneven length, labels, and masks of what is there."""
+"""A store's clips as a PyTorch data set: features of different lengths, labels, and masks of the real rows."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from store.text import format_count
 
 
 class ClipDataset(Dataset[dict[str, Any]]):
-    """Clips of one split, or all; give `collate` to a DataLoader.
+    """Clips of one split, or all. Pass `collate` to a DataLoader.
 
-    Each item is a dict: `name`; `stft` (T, 257, 2) and `embeddings` (N, 512), float32, of no rows where there is no
-    sound or no face; each declared feature as `face_<name>` or `sound_<name>` (N, D), too; `label` (2,), arousal
-    and valence, NaN where there is none; `is_labelled`.
+    Each item is a dict with `name`; `stft` (T, 257, 2) and `embeddings` (N, 512), float32, without rows if there is no
+    sound or no face; each declared feature, (N, D), as `face_<name>` or `sound_<name>`; `label` (2,), arousal and
+    valence, NaN if there is none; and `is_labelled`.
 
     Args:
         store: The feature store.
-        split: train, validation or test; None for all clips that it lists.
-        features: Names of the declared features to give; None for all that the store has.
+        split: train, validation or test; None for all clips that the store lists.
+        features: Names of the declared features to include; None for all that the store has.
 
     Attributes:
         shapes: Key of each feature in an item to the shape of one of its rows.
 
     Warns:
-        UserWarning: A run's ledger is not there, so that its clips have no labels.
+        UserWarning: A run's ledger is missing, so its clips have no labels.
 
     Raises:
         StoreError: No clip is in that split, or the store has no such feature.
@@ -59,7 +59,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
             self.shapes[stage] = (find_feature_width(store, stage),)
 
     def _choose_features(self, wanted: Sequence[str] | None) -> list[str]:
-        """Give the stages of the features that are wanted, by whichever of their two names."""
+        """Return the stages of the wanted features, which may be named by stage or by feature."""
         stages = [stage for stage in self.store.stages if is_feature(stage)]
         if wanted is None:
             return stages
@@ -72,7 +72,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         return list(dict.fromkeys(known[name] for name in wanted))
 
     def _explain_lost_labels(self) -> str:
-        """Say which ledgers are not there; "" where all are."""
+        """Say which ledgers are missing; "" if none is."""
         ledgers = self.store.find_missing_ledgers()
         if not ledgers:
             return ""
@@ -109,11 +109,11 @@ class ClipDataset(Dataset[dict[str, Any]]):
 
     @staticmethod
     def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Pad a batch's clips with zeros at their end.
+        """Make a batch of clips, padded with zeros at their end.
 
         Returns:
             `names`; `stft` (B, T, 257, 2) with `stft_mask` (B, T), True where a row is real; `embeddings` (B, N, 512)
-            with `embeddings_mask` (B, N); each declared feature with its mask, too; `labels` (B, 2) with
+            with `embeddings_mask` (B, N); each declared feature, also with its mask; `labels` (B, 2) with
             `labels_mask` (B,).
         """
         batch: dict[str, Any] = {"names": [item["name"] for item in items]}

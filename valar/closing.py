@@ -1,4 +1,4 @@
-"""Closing words: the command that comes next, said on a terminal when one has ended."""
+"""The commands to give next, which a command prints at its end on a terminal."""
 
 import argparse
 import shlex
@@ -8,30 +8,30 @@ from pathlib import Path
 
 from pipeline.settings.files import name_overlay
 
-#: Gives the commands that come next, for the words of a command, its arguments and its exit code.
+#: Returns the commands to give next, from the words of a command, its arguments and its exit code.
 Advice = Callable[[Sequence[str], argparse.Namespace, int], list[str]]
 
-#: What to look for where no face of the usual size was found.
+#: Smallest face to try next if no face of the usual size was found.
 _SMALL_FACE_PX = 20
 
 
 def say_next(steps: Sequence[str]) -> None:
-    """Print which commands come next, each on a line of its own, to be copied.
+    """Print the commands to give next, one per line, ready to be copied.
 
     Args:
-        steps: Whole commands; none prints nothing.
+        steps: Whole commands; without any, nothing is printed.
     """
     if steps:
         print("next:", *(f"  {step}" for step in steps), sep="\n")
 
 
 def close(command: str, words: Sequence[str], arguments: argparse.Namespace, code: int) -> None:
-    """Say what comes after a command, where a person reads it: whatever reads a pipe gets nothing more.
+    """Print what to do after a command, but only on a terminal: programs that read a pipe get nothing more.
 
     Args:
         command: Its name, such as "report" or "store gc".
-        words: That were given behind the name.
-        arguments: What they were read as.
+        words: The words after the name.
+        arguments: The arguments parsed from these words.
         code: The command's exit code.
     """
     advise = _ADVICE.get(command) if code in (0, 1) else None
@@ -40,7 +40,7 @@ def close(command: str, words: Sequence[str], arguments: argparse.Namespace, cod
 
 
 def _join(*words: str | Path) -> str:
-    """Put words together for a shell; a file whose name begins with a hyphen is not to be taken for an option."""
+    """Join words for a shell; a file whose name begins with a hyphen must not be read as an option."""
     return shlex.join(
         f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
     )
@@ -61,14 +61,14 @@ def _after_evaluate(words: Sequence[str], arguments: argparse.Namespace, code: i
 
 def _after_faces(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
     sheet = ["valar", "faces", arguments.video, "-o", arguments.output]
-    if code:  # what cannot be read leaves no sheet
+    if code:  # a video that cannot be read gives no sheet
         is_finer = arguments.smallest_face is None and arguments.output.is_file()
         return [f"{_join(*sheet)} --smallest-face {_SMALL_FACE_PX}"] if is_finer else []
     return [_join("valar", "predict", arguments.video)]
 
 
 def _after_predict(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
-    # A folder's run says what comes next by itself.
+    # The run of a folder says itself what to do next.
     if arguments.video.is_dir():
         return []
     look = _join("valar", "faces", arguments.video, "-o", Path(f"{arguments.video.stem}.png"))
@@ -78,7 +78,7 @@ def _after_predict(words: Sequence[str], arguments: argparse.Namespace, code: in
 
 
 def _after_status(words: Sequence[str], arguments: argparse.Namespace, code: int) -> list[str]:
-    if code:  # it has said what would go on
+    if code:  # status itself has named the command that continues
         return []
     return ["valar store ls"] if arguments.task == "Features" else ["valar report"]
 

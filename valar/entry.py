@@ -1,4 +1,4 @@
-"""What starts when `valar` is typed: nothing stands before this that takes time, so Ctrl-C has an answer at once."""
+"""The entry point of the command `valar`. Nothing slow is imported before it, so that Ctrl-C is handled at once."""
 
 import os
 import sys
@@ -9,22 +9,22 @@ _UNUSABLE = 2
 
 
 def main() -> int:
-    """Run the command `valar` and return its exit code; whatever the system refuses is a sentence.
+    """Run the command `valar` and return its exit code; an error of the system is printed as one sentence.
 
-    Importing NumPy, h5py and the rest takes up to some seconds on a busy machine; a traceback of wherever Ctrl-C struck
-    tells nobody anything.
+    Imports of NumPy, h5py and others take up to some seconds on a busy machine. After Ctrl-C in that time, a traceback
+    would not help anyone.
     """
     try:
         from valar.cli import main as run
 
         code = run()
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # here, where the error of a full disk can still be reported
         return code
     except KeyboardInterrupt:
         print("stopped before it began", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        _print_no_more()  # whoever reads has seen enough, as `head` does
+        _print_no_more()  # the reader has stopped, as `head` does
         return 0
     except OSError as error:
         from store.explaining import explain
@@ -36,5 +36,5 @@ def main() -> int:
 
 
 def _print_no_more() -> None:
-    """Let go of what is still to be printed: the interpreter would try again when it ends, and complain."""
+    """Discard what is not printed yet: otherwise the interpreter tries to print it at its end, and fails again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

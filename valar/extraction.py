@@ -1,4 +1,4 @@
-"""One video's features and prediction, in one call."""
+"""The features or the prediction of one video, in one call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,22 +18,22 @@ from valar.settings import SettingsError, use_settings
 
 @dataclass(frozen=True)
 class Extraction:
-    """What was computed of one video. T STFT frames, 100 a second; N frames in which the speaker's face was found.
+    """The features of one video. T STFT frames, 100 per second; N frames in which the speaker's face was found.
 
     Attributes:
         video: The file.
-        stft: (T, 257, 2) float32, (real, imaginary); T is 0 where there is no sound.
+        stft: (T, 257, 2) float32, (real, imaginary); T is 0 if there is no sound.
         stft_times: (T,) float64, seconds since the clip's beginning.
-        faces: (N, 112, 96, 3) uint8, blue, green, red, aligned; None where they were not asked for,
-            or `[faces] crops` is not raw.
+        faces: (N, 112, 96, 3) uint8, blue, green, red, aligned; None if they were not asked for, or `[faces] crops` is
+            not raw.
         boxes: (N, 4) float32, (x1, y1, x2, y2) in pixels of the upright frame.
         landmarks: (N, 5, 2) float32, (x, y) in pixels of the upright frame: eyes, nose, corners of the mouth.
         face_times: (N,) float64, seconds since the clip's beginning.
         embeddings: (N, 512) float32.
-        status: Stage to its status, "ok" or what is wrong.
-        messages: Stage to a sentence, where there is one.
-        features: Name of each declared feature (`[features.NAME]`) to its rows, (N, D) float32: a row for each of
-            `embeddings`, or for each piece of sound.
+        status: Stage to its status: "ok", or the word for what is wrong.
+        messages: Stage to a sentence, if there is one.
+        features: Name of each declared feature (`[features.NAME]`) to its rows, (N, D) float32: one row for each row
+            of `embeddings`, or for each piece of sound.
         feature_times: Name of each feature to the times of its rows, (N,) float64, seconds since the clip's beginning.
     """
 
@@ -51,7 +51,7 @@ class Extraction:
     feature_times: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Say how much there is, and what is not ok."""
+        """Say how much sound and how many faces there are, and which status is not ok."""
         bad = "".join(f", {stage} {status}" for stage, status in self.status.items() if status != "ok")
         seconds = len(self.stft) * STFT_HOP_SECONDS
         frames = format_count(len(self.embeddings), "frame")
@@ -60,14 +60,14 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one video.
+    """A network's prediction for one video.
 
     Attributes:
-        arousal: From -1 to 1; None where nothing could be seen or heard.
-        valence: From -1 to 1; None where nothing could be seen or heard.
-        rests_on: The network that says it: joint, or anet or vnet where the face or the sound is missing; "" for none.
+        arousal: From -1 to 1; None if there is neither a face nor sound.
+        valence: From -1 to 1; None if there is neither a face nor sound.
+        rests_on: The network that predicted: joint, or anet or vnet if the face or the sound is missing; "" for none.
         seconds: The video's length.
-        notes: What has to be read before the numbers, such as random weights.
+        notes: What to know before using the numbers, for example that weights are random.
     """
 
     arousal: float | None
@@ -78,7 +78,7 @@ class Prediction:
 
 
 def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
-    """See `valar.extract`."""
+    """Compute what `valar.extract` returns."""
     _prepare(video)
     config.load()
     with open_scratch() as folder:
@@ -88,7 +88,7 @@ def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
         opened = {stage: rows for stage in known if (rows := run.shard(stage, shard)) is not None}
 
         def copy(stage: str, dataset: str) -> np.ndarray:
-            return np.array(opened[stage].rows(name, dataset))  # the file goes when this function ends
+            return np.array(opened[stage].rows(name, dataset))  # copied: the file is removed when this function ends
 
         declared = {name_of(stage): stage for stage in opened if is_feature(stage)}
         stft = copy("stft", "stft")
@@ -109,7 +109,7 @@ def extract(video: Path, *, crops: bool, progress: bool) -> Extraction:
 
 
 def predict(video: Path, checkpoints: list[Path], *, progress: bool) -> Prediction:
-    """See `valar.predict`."""
+    """Compute what `valar.predict` returns."""
     _prepare(video)
     predictor = find_predictor(checkpoints)
     with open_scratch() as folder:

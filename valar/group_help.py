@@ -1,9 +1,9 @@
-"""Help for a group's commands, such as `valar store ls`: with examples, and with the store that may be left out."""
+"""Help for a group's commands, such as `valar store ls`: with examples, and with the store as an optional argument."""
 
 import argparse
 import textwrap
 
-#: Of each command, what may be typed.
+#: Examples of each command.
 EXAMPLES = {
     "store ls": "valar store ls\nvalar store ls other/features -v",
     "store show": "valar store show anna/clip_1\nvalar store show anna/clip_1 --plot clip.png",
@@ -22,15 +22,15 @@ EXAMPLES = {
     "weights fetch": "valar weights fetch sphereface20\nvalar weights fetch vgg16 --base-url https://mirror.example/weights",
     "models summary": "valar models summary joint\nvalar models summary anet --channel-scale 0.25",
 }
-_STORE_HELP = "the store's folder; where it is left out, [store] root of the settings"
+_STORE_HELP = "the store's folder (default: [store] root of the settings)"
 
 
 def add_help(parser: argparse.ArgumentParser, group: str) -> argparse.ArgumentParser:
-    """Give each command of a group its examples.
+    """Add examples to the help of each command of a group.
 
     Args:
-        parser: Of the group, made for this.
-        group: Its name, such as "store".
+        parser: Of the group; it is changed.
+        group: The group's name, such as "store".
 
     Returns:
         The same parser.
@@ -48,12 +48,12 @@ def add_help(parser: argparse.ArgumentParser, group: str) -> argparse.ArgumentPa
 
 
 def find_commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Give the parsers of a group's commands."""
+    """Return the parsers of a group's commands by name."""
     return next(dict(action.choices) for action in parser._actions if isinstance(action, argparse._SubParsersAction))
 
 
 def begin_sentence(text: str) -> str:
-    """Give text with its first letter as at the start of a sentence.
+    """Return a text with a capital first letter.
 
     >>> begin_sentence("draw MTCNN's faces")
     "Draw MTCNN's faces"
@@ -62,7 +62,7 @@ def begin_sentence(text: str) -> str:
 
 
 def _leave_store_out(parser: argparse.ArgumentParser, prog: str) -> None:
-    """Say that the store may be left out: argparse itself could not tell which of two words is missing."""
+    """Show the store as optional in the help; argparse itself could not tell which of two words is missing."""
     words = [prog, "[options]"]
     for action in parser._actions:
         shown = "FORMAT" if action.dest == "to" else str(action.metavar or action.dest.upper())

@@ -1,4 +1,4 @@
-"""Labels of CSV files for the store's commands, by the pipeline's own reader."""
+"""Labels from CSV files for the store's commands, read by the pipeline's own reader."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def read_label_files(paths: Mapping[str, Path]) -> tuple[dict[str, Label], list[
         Utterance to its label, and a sentence for each row that was left out.
 
     Raises:
-        StoreError: A file cannot be used; every fault with its line.
+        StoreError: A file cannot be used; the message names every fault with its line.
     """
     from pipeline.dataset.utterances import read_dataset
     from pipeline.errors import UserError

@@ -1,4 +1,4 @@
-"""Whether the packages `store`, `models` and `pipeline` that Python finds are Valar's own."""
+"""A check that the packages `store`, `models` and `pipeline` that Python finds are Valar's own."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,12 +7,12 @@ OWN = ("store", "models", "pipeline")
 
 
 def check_packages() -> None:
-    """Refuse to work with a folder or module of the user's own under a name of ours.
+    """Refuse to work if a folder or module of the user has the name of one of Valar's packages.
 
-    A folder without `__init__.py` does no harm: a package that is found later on the path wins over it.
+    A folder without `__init__.py` does no harm: Python prefers a package that comes later on its path.
 
     Raises:
-        ImportError: Names what is in the way, and what to do.
+        ImportError: Names the folder or module, and what to do.
     """
     here = Path(__file__).resolve().parent.parent
     for name in OWN:

@@ -1,4 +1,4 @@
-"""Which files of settings count: found and checked before Luigi is imported, which reads them at once."""
+"""The settings file that counts: found and checked before Luigi is imported, because Luigi reads it at its import."""
 
 import os
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ from pipeline.settings.files import (
     read_settings,
 )
 
-#: The folder whose valar.cfg this process has named to Luigi; another folder's counts where the process has gone there.
+#: The folder whose valar.cfg this process uses; if the process changes its folder, the new folder's valar.cfg counts.
 _found_in: list[Path] = []
 
 
 class SettingsError(Exception):
-    """A file of settings is not there or cannot be read; the message says which and where."""
+    """A settings file is missing or cannot be read; the message says which, and at which line."""
 
 
 def use_settings(named: str | None = None) -> Path | None:
-    """Choose the overlay of this process: the one named, else LUIGI_CONFIG_PATH's, else valar.cfg of this folder.
+    """Choose the overlay of this process: the named file, else that of LUIGI_CONFIG_PATH, else this folder's valar.cfg.
 
     Returns:
-        The file, or None where there is none and tasks.cfg alone counts.
+        The file, or None if there is none and only tasks.cfg counts.
 
     Raises:
-        SettingsError: The file is not there or is no file of settings.
+        SettingsError: The file is missing or is not a settings file.
     """
     _forget_other_folder()
     overlay = find_overlay()
@@ -45,12 +45,12 @@ def use_settings(named: str | None = None) -> Path | None:
         raise SettingsError(f"{what} {path} does not exist; name a file of settings".strip())
     read_file(path)
     os.environ[OVERLAY_VARIABLE] = str(path)
-    check_overlay()  # one with a byte order mark is kept from Luigi, which stops there
+    check_overlay()  # hides a file with a byte order mark from Luigi, which cannot read it
     return path
 
 
 def _forget_other_folder() -> None:
-    """Take back the valar.cfg that was found in a folder where this process no longer is: the user named none."""
+    """Forget a valar.cfg that was found in a folder which this process has left: the user did not name it."""
     if not _found_in or _found_in[-1] == Path.cwd():
         return
     _found_in.clear()
@@ -60,10 +60,10 @@ def _forget_other_folder() -> None:
 
 
 def read_file(path: Path) -> Mapping[str, Mapping[str, str]]:
-    """Read a file of settings as it is: section to option to text.
+    """Read a settings file without interpreting it: section to option to text.
 
     Raises:
-        SettingsError: It is no file of settings; says the line.
+        SettingsError: It is not a settings file; the message names the line.
     """
     try:
         return read_settings(path)
@@ -94,10 +94,10 @@ def check_folder(option: str = "[dataset] videos") -> None:
 
 
 def find_store() -> Path:
-    """Give the folder of the store: `[store] root` of the overlay, else of tasks.cfg.
+    """Return the folder of the store: `[store] root` of the overlay, else of tasks.cfg.
 
     Raises:
-        SettingsError: As `use_settings`.
+        SettingsError: As in `use_settings`; or no file has `[store] root`.
     """
     overlay = use_settings()
     from pipeline.settings.config import TASKS_CFG, find_tasks_cfg

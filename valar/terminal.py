@@ -1,4 +1,4 @@
-"""Lines that fit the terminal they are printed on; whatever reads from a pipe or a file gets them as they are."""
+"""Lines that are broken to fit the terminal; in a pipe or a file they are not changed."""
 
 import contextlib
 import os
@@ -9,18 +9,18 @@ from typing import Any, TextIO, cast
 
 from store.text import wrap
 
-#: Where the terminal does not say how wide it is.
+#: Width if the terminal does not report one.
 _USUAL_WIDTH = 80
 _NARROWEST = 40
-#: A line that is to be copied: a shell would run its first half alone.
+#: A command to be copied: such a line is not broken, because a shell would run its first half alone.
 _COMMAND = re.compile("(  |next: )valar ")
 
 
 class FittingStream:
-    """A terminal's stream that breaks lines between words before they are too long.
+    """A terminal's stream that breaks long lines between words.
 
-    What draws for itself, such as a bar (it moves the cursor, or colours), passes as it is. So does a line that is a
-    command to give next.
+    Text that moves the cursor or sets colours, such as a progress bar, is not changed. Nor is a line with a command to
+    copy.
 
     Args:
         stream: Of the terminal.
@@ -30,7 +30,7 @@ class FittingStream:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, broken into lines."""
+        """Write text, with long lines broken."""
         is_drawn = "\x1b" in text or "\r" in text
         self._stream.write(text if is_drawn else "\n".join(map(self._fit, text.split("\n"))))
         return len(text)
@@ -39,7 +39,7 @@ class FittingStream:
         return line if _COMMAND.match(line) else wrap(line, self._width)
 
     def writelines(self, lines: Any) -> None:
-        """Write each."""
+        """Write each of the lines."""
         for line in lines:
             self.write(line)
 
@@ -56,7 +56,7 @@ class FittingStream:
 
 @contextlib.contextmanager
 def fitting_lines() -> Iterator[None]:
-    """Let what is printed fit the terminal, where there is one."""
+    """Break long lines of standard output and standard error, each if it is a terminal."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (
         cast(TextIO, FittingStream(stream)) if stream is not None and stream.isatty() else stream for stream in before

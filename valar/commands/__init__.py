@@ -1,1 +1,1 @@
-"""Commands of `valar` that neither the pipeline nor the store has: those that start Luigi, the store's, completion."""
+"""Commands of `valar` alone: those that start Luigi, the group `valar store`, and completion."""

@@ -1,4 +1,4 @@
-"""`valar completion SHELL`: a script with which a shell completes commands and options."""
+"""`valar completion SHELL`: a script that lets a shell complete commands and options."""
 
 import argparse
 import importlib
@@ -11,7 +11,7 @@ HELP = "Print a script for a shell, which then completes the commands and option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the shell."""
+    """Declare the argument for the shell."""
     parser.add_argument("shell", choices=SHELLS)
 
 
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def make_whole_parser() -> argparse.ArgumentParser:
-    """Make one parser of all commands with their arguments; imports them all."""
+    """Make one parser of all commands with their arguments; this imports all their modules."""
     from valar.cli import COMMANDS, DESCRIPTION, make_parser
 
     whole = argparse.ArgumentParser(prog="valar", description=DESCRIPTION)
@@ -38,7 +38,7 @@ def make_whole_parser() -> argparse.ArgumentParser:
 
 
 def _complete_paths(parser: argparse.ArgumentParser) -> None:
-    """Let the shell offer files wherever an argument is a path."""
+    """Let the shell offer files for each argument that is a path."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for inner in action.choices.values():

@@ -12,7 +12,7 @@ HELP = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare no argument: what is run stands in the settings."""
+    """Declare no argument: the settings say everything."""
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Starting Luigi as `luigi --module pipeline.tasks TASK` does."""
+"""Start of a Luigi task, as `luigi --module pipeline.tasks TASK` does it."""
 
 import argparse
 import contextlib

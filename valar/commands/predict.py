@@ -1,4 +1,4 @@
-"""`valar predict`: one video at once, or a folder of clips as a Luigi run."""
+"""`valar predict`: one video directly, or a folder of clips as a Luigi run."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from valar.cli import WRONG_USE
 from valar.commands.luigi_task import run_task
 
 HELP = "Predict arousal and valence of a video, or of all clips in a folder, with a trained network."
-#: What arguments of a video's prediction mean for a folder too.
+#: Help of the arguments that mean something else for a folder.
 _HELP_OF_BOTH = {
     "video": "a video, a sound file, or a folder of clips",
     "output": "CSV file of --over-time (default: <video>-over-time.csv, plot beside) or of a folder's predictions",
@@ -20,14 +20,14 @@ _OF_VIDEOS = ("over_time", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of both."""
+    """Declare the arguments for a video and for a folder."""
     predict.add_arguments(parser)
     for action in parser._actions:
         action.help = _HELP_OF_BOTH.get(action.dest, action.help)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict a video, or a folder's clips, whose features go into the store."""
+    """Predict a video, or the clips of a folder; a folder's features are kept in the store."""
     if not arguments.video.is_dir():
         return predict.run(arguments)
     for name in _OF_VIDEOS:

@@ -1,4 +1,4 @@
-"""`valar store COMMAND`: the store's own commands; the store is that of the settings where none is named."""
+"""`valar store COMMAND`: the store's own commands. Without a named store, they use the store of the settings."""
 
 import argparse
 import contextlib
@@ -11,9 +11,9 @@ from store.commands.hand_on import Export
 from valar.label_files import read_label_files
 from valar.settings import check_folder, find_store
 
-#: Folders of which a store has at least one.
+#: A store has at least one of these folders.
 _SIGNS = ("roots", "shards")
-#: Commands that look at two stores.
+#: Commands that need two stores.
 _OF_TWO = {"diff"}
 
 
@@ -29,11 +29,11 @@ def main(words: Sequence[str], prog: str) -> int:
 
 
 def add_store(words: list[str], prog: str) -> list[str]:
-    """Name the store of the settings behind the command, unless a word is a store's folder already.
+    """Insert the store of the settings after the command, unless a word is a store's folder already.
 
     Args:
         words: Of the command line.
-        prog: For its messages.
+        prog: Name of the command for messages.
 
     Raises:
         SettingsError: There is no store in the settings.
@@ -52,6 +52,6 @@ def add_store(words: list[str], prog: str) -> list[str]:
         if not ended.code:
             return with_store
         if "are required" not in told.getvalue():
-            return words  # a word too many is a path that is no store: the command itself says so
+            return words  # one word too many: a path that is not a store, as the command itself will say
     check_folder("[store] root")
     return with_store

@@ -1,4 +1,4 @@
-"""One recording's link to a file, by yt-dlp, which is imported when something is to be fetched and not before."""
+"""Download of one recording by its link, with yt-dlp, which is imported only when something is downloaded."""
 
 import errno
 import importlib
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from pipeline.errors import UserError
 from store.text import escape
 
-#: A link may lead to a stream without an end; no recording of OMG-Emotion's is near this.
+#: Largest download: a link may lead to a stream without an end. No recording of OMG-Emotion is nearly as large.
 MOST_BYTES = 4_000_000_000
 _TIMEOUT_SECONDS = 30.0
 _FRAGMENT_TRIES = 5
-#: What a busy or a guarded host says in place of an answer.
+#: Words in the error of a host that is busy or blocks programs.
 _BUSY = ("not a bot", "rate-limit", "rate limit", "too many requests", "try again later")
 _BUSY_STATUS = (408, 425, 429)
 _STATUS = re.compile(r"HTTP Error ([0-9]{3})")
@@ -26,11 +26,11 @@ _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 class FetchError(Exception):
-    """A recording that could not be had: a sentence.
+    """A recording could not be downloaded.
 
     Args:
-        reason: The sentence.
-        may_pass: Whether it is worth another try: the connection failed, or the host was busy.
+        reason: One sentence.
+        may_pass: Whether another try may succeed: the connection failed, or the host was busy.
     """
 
     def __init__(self, reason: str, *, may_pass: bool = False) -> None:
@@ -41,11 +41,11 @@ class FetchError(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is asked of each download.
+    """Limits of each download.
 
     Args:
-        height: Most lines of the picture, in pixels; the smallest there is where all have more.
-        rate: Most bytes a second; None for no limit.
+        height: Largest height of the picture, in pixels; if all pictures are higher, the lowest one is taken.
+        rate: Largest number of bytes per second; None for no limit.
     """
 
     height: int
@@ -53,7 +53,7 @@ class Wishes:
 
 
 def check_yt_dlp() -> None:
-    """Refuse to begin where yt-dlp is not installed.
+    """Refuse to begin if yt-dlp is not installed.
 
     Raises:
         UserError: Says how to install it.
@@ -63,15 +63,15 @@ def check_yt_dlp() -> None:
 
 
 class Downloader:
-    """Fetches one recording after the other into a folder of unfinished files, which it goes on with.
+    """Downloads one recording after the other into a folder of unfinished files, and continues such files.
 
     Args:
         folder: Of unfinished files.
-        wishes: Size and rate.
-        ffmpeg: The program that joins sound and picture where a host has them apart.
+        wishes: Height and rate.
+        ffmpeg: The program that joins sound and picture if a host has them in two files.
 
     Attributes:
-        warnings: What yt-dlp warned of, each once.
+        warnings: The warnings of yt-dlp, each once.
     """
 
     def __init__(self, folder: Path, wishes: Wishes, ffmpeg: str) -> None:
@@ -81,18 +81,18 @@ class Downloader:
         self._ffmpeg = ffmpeg
 
     def fetch(self, link: str, name: str, seen: Callable[[float], None]) -> Path:
-        """Fetch what a link leads to.
+        """Download the recording of a link.
 
         Args:
             link: Its address, http or https.
-            name: Of the file, without an ending; letters and digits, since yt-dlp takes others for its own.
-            seen: Told which share has arrived.
+            name: Of the file, without an ending; only letters and digits, because yt-dlp interprets other characters.
+            seen: Called with the share that has arrived, from 0 to 1.
 
         Returns:
             The finished file.
 
         Raises:
-            FetchError: It cannot be had.
+            FetchError: The recording cannot be downloaded.
             UserError: The disk is full.
         """
         if split_link(link)[0] not in ("http", "https"):
@@ -159,16 +159,16 @@ class Downloader:
         }
 
     def _explain(self, error: Exception) -> FetchError:
-        """Say why a recording could not be had.
+        """Say why a recording could not be downloaded.
 
         Raises:
-            UserError: The disk is full, which is no link's fault.
+            UserError: The disk is full, which has nothing to do with the link.
         """
         text = tidy(str(error))
         causes = list(_find_causes(error))
         if "No space left" in text or any(getattr(c, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for c in causes):
             raise UserError(f"no space left in {self.folder}: make room and give the same command again")
-        # Where the download itself breaks off, its error is told in words alone.
+        # If the download itself fails, only the text of the error has the status.
         named = _STATUS.search(text)
         status = int(named[1]) if named else None
         if status is not None:
@@ -181,27 +181,27 @@ class Downloader:
 
 
 class _Listener:
-    """Hears what yt-dlp would print; keeps its warnings."""
+    """Receives what yt-dlp would print, and keeps its warnings."""
 
     def __init__(self, warnings: dict[str, None]) -> None:
         self._warnings = warnings
 
     def debug(self, message: str) -> None:
-        """Hear a plain line."""
+        """Ignore a plain line."""
 
     def info(self, message: str) -> None:
-        """Hear a plain line."""
+        """Ignore a plain line."""
 
     def warning(self, message: str) -> None:
         """Keep a warning, once."""
         self._warnings[tidy(message)] = None
 
     def error(self, message: str) -> None:
-        """Hear an error, which is also raised."""
+        """Ignore an error, because yt-dlp also raises it."""
 
 
 def split_link(link: str) -> tuple[str, str]:
-    """Give scheme and host of a link; "" for what is none.
+    """Return scheme and host of a link; "" for a part that it does not have.
 
     >>> split_link("HTTPS://Example.org/a"), split_link("http://[")
     (('https', 'example.org'), ('', ''))
@@ -209,12 +209,12 @@ def split_link(link: str) -> tuple[str, str]:
     try:
         parts = urlsplit(link)
         return parts.scheme, parts.hostname or ""
-    except ValueError:  # such as a bracket that is not closed
+    except ValueError:  # for example, a bracket is not closed
         return "", ""
 
 
 def tidy(text: str) -> str:
-    r"""Give a sentence of yt-dlp's without colours, its own prefix, and its wish for a report.
+    r"""Return a message of yt-dlp without colours, without its prefix, and without its request for a report.
 
     >>> tidy("\x1b[0;31mERROR:\x1b[0m [youtube] x: Video unavailable; please report this issue on ...")
     '[youtube] x: Video unavailable'
@@ -224,7 +224,7 @@ def tidy(text: str) -> str:
 
 
 def _find_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it comes from, as Python and as yt-dlp keep it."""
+    """Yield an error and its causes, as Python and yt-dlp record them."""
     waiting: list[Any] = [error]
     seen: list[BaseException] = []
     while waiting:

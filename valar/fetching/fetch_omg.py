@@ -1,4 +1,4 @@
-"""`valar fetch-omg CSV -o DIR`: the recordings that OMG-Emotion's CSV files name by their links."""
+"""`valar fetch-omg CSV -o DIR`: download of the recordings to which OMG-Emotion's CSV files link."""
 
 import argparse
 import contextlib
@@ -36,7 +36,7 @@ HELP = (
     "links are written to DIR/dead-links.csv and do not affect other recordings. Make sure that the host allows you "
     "to download them."
 )
-#: So many recordings of one host in a row without an answer, and the rest of that host are not asked for.
+#: After so many recordings of one host in a row without an answer, the rest of that host are not tried.
 MOST_SILENT = 5
 #: The longest pause before another try.
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch; 0: all recordings are there, 1: some are not, 2: something has to be mended first."""
+    """Download; return 0 if all recordings are there, 1 if some are missing, 2 if something must be corrected first."""
     try:
         recordings, warnings = plan_recordings(arguments.csv)
         for warning in warnings:
@@ -110,7 +110,7 @@ def _fetch(arguments: argparse.Namespace, recordings: Sequence[Recording]) -> in
 
 @contextlib.contextmanager
 def _held(lock: Path, folder: Path) -> Iterator[None]:
-    """Keep other processes out, whose unfinished files would be ours."""
+    """Keep out other processes, which would use the same unfinished files."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,19 +147,19 @@ def _fetch_into(place: Path, arguments: argparse.Namespace, recordings: Sequence
 
 @dataclass
 class FetchJob:
-    """Recordings fetched one after the other, with pauses.
+    """Downloads of recordings one after the other, with pauses.
 
     Args:
-        downloader: What fetches one.
-        folder: Where they go.
+        downloader: Downloads one recording.
+        folder: For the recordings.
         pause: Seconds between two recordings.
-        retries: How often a recording is tried again where that may help.
+        retries: How often a recording is tried again if that may help.
         sleep: Waits some seconds.
-        asked: The recordings that are done with, for better or worse.
-        dead: Those that could not be had.
-        fetched: How many have come.
-        present: How many were there.
-        silent: Recordings in a row, of each host, to which no answer came.
+        asked: The recordings that were handled, with or without success.
+        dead: The recordings that could not be downloaded.
+        fetched: How many were downloaded.
+        present: How many were there before.
+        silent: For each host, how many recordings in a row had no answer.
     """
 
     downloader: Downloader
@@ -175,12 +175,12 @@ class FetchJob:
     _was_asked: bool = False
 
     def work(self, recordings: Sequence[Recording], skipped: Mapping[str, FetchError], steps: Steps) -> None:
-        """Fetch what is not there; a link that leads nowhere costs its own recording alone.
+        """Download the missing recordings; a dead link does not affect other recordings.
 
         Args:
             recordings: All that are wanted.
-            skipped: Links that are not asked for, with what was wrong before.
-            steps: Shows how far it is.
+            skipped: Links that are not tried, with their earlier error.
+            steps: Shows the progress.
         """
         for recording in recordings:
             steps.start(recording.name)
@@ -197,9 +197,10 @@ class FetchJob:
             self.asked.append(recording)
 
     def remove_leftovers(self) -> list[int]:
-        """Remove what has arrived of recordings that are there by now, or that can never be had.
+        """Remove unfinished files of recordings that are complete by now, or that can never be downloaded.
 
-        What may come another time stays, and so does what other CSV files name: the next attempt goes on with it.
+        Unfinished files stay if a later attempt may succeed, or if they belong to other CSV files: the next attempt
+        continues them.
 
         Returns:
             The bytes of each file that stays.
@@ -236,7 +237,7 @@ class FetchJob:
         return file
 
     def _fetch_patiently(self, recording: Recording, steps: Steps) -> Path:
-        """Fetch, and where that may help again, after twice as long a pause each time."""
+        """Download a recording; if it may help, try again, each time after twice the pause."""
         wait = self.pause if self._was_asked else 0.0
         for tries_left in reversed(range(self.retries + 1)):
             if wait:
@@ -270,10 +271,10 @@ def _say_result(arguments: argparse.Namespace, job: FetchJob, recordings: Sequen
 
 
 def name_unfinished(link: str) -> str:
-    """Name the file of a download that goes on.
+    """Return the name of an unfinished download's file, without an ending.
 
-    By the link alone: what has arrived is never gone on with from another link, and yt-dlp, which fills in variables
-    such as $HOME in names of files, finds none in it.
+    The name depends only on the link, so an unfinished file is never continued from another link. It has only letters
+    and digits, because yt-dlp replaces variables such as $HOME in file names.
 
     >>> name_unfinished("https://example.org/a")
     'b5b10dd0429e69ac7cfaf0a20b6901c1'

@@ -1,4 +1,4 @@
-"""Which recordings the rows of CSV files are parts of, by their links, and which of them a folder holds already."""
+"""The recordings to which the rows of CSV files link, and which of them a folder holds already."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ from store.files import write_json
 from store.json_files import read_object
 from store.text import read_cell
 
-#: What a folder holds, beside the recordings themselves.
+#: Files in the folder of recordings, beside the recordings.
 FETCHED = "fetched.json"
 DEAD = "dead-links.csv"
 DEAD_COLUMNS = ("link", "reason", "may_pass", "videos", "utterances")
@@ -25,12 +25,12 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Recording:
-    """What one link leads to.
+    """The recording of one link.
 
     Args:
         link: As in the CSV files.
         videos: The names of its parts in the column `video`, in the order of the files.
-        utterances: How many rows are parts of it.
+        utterances: How many utterances are parts of it.
     """
 
     link: str
@@ -39,18 +39,18 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """What its file is called, without an ending: the first of the videos."""
+        """The name of its file without an ending: the first of the videos."""
         return self.videos[0]
 
 
 @dataclass(frozen=True)
 class DeadLink:
-    """A recording that could not be had.
+    """A recording that could not be downloaded.
 
     Args:
         recording: The recording.
         reason: One sentence.
-        may_pass: Whether it may be there at another time: the connection failed, or the host was busy.
+        may_pass: Whether a later try may succeed: the connection failed, or the host was busy.
     """
 
     recording: Recording
@@ -59,7 +59,7 @@ class DeadLink:
 
 
 def plan_recordings(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
-    """Read CSV files and put the rows of one link together.
+    """Read CSV files and group their rows by link.
 
     Args:
         paths: Files with OMG-Emotion's columns, of which `link`, `start`, `end`, `video` and `utterance` are needed.
@@ -68,7 +68,7 @@ def plan_recordings(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
         The recordings in the order of the files, and a sentence for each row that is left out.
 
     Raises:
-        DatasetError: A file cannot be read, has no links, or gives one video two links; says file and line.
+        DatasetError: A file cannot be read, has no links, or gives one video two links; names file and line.
     """
     warnings: list[str] = []
     problems: list[str] = []
@@ -105,13 +105,13 @@ def plan_recordings(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
 
 
 class Folder:
-    """The folder of recordings: what of it is there, and under which names.
+    """The folder of recordings: which are there, and under which names.
 
-    A recording's file is called after its first video; the other videos of its link are links to that file. The folder
-    is looked through once: `fetch-omg` holds a lock on it.
+    A recording's file has the name of its first video; the other videos of the same link are links to that file. The
+    folder is read once, because `fetch-omg` holds a lock on it.
 
     Args:
-        path: The folder; it is made when something is added.
+        path: The folder; it is made when a file is added.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +120,7 @@ class Folder:
         self._files = _list_files(path)
 
     def find(self, recording: Recording) -> Path | None:
-        """Give the file of a recording; None where there is none."""
+        """Return the file of a recording; None if there is none."""
         names = [
             self._by_link.get(recording.link, {}).get("file", ""),
             *(self._files.get(compose(v)) for v in recording.videos),
@@ -128,7 +128,7 @@ class Folder:
         return next((self.path / name for name in names if name and (self.path / name).is_file()), None)
 
     def add(self, recording: Recording, file: Path) -> Path:
-        """Take a finished file in under the recording's name, and remember its link."""
+        """Move a finished file to the recording's name, and record its link."""
         target = self.path / f"{recording.name}{file.suffix}"
         file.replace(target)
         self._files[compose(recording.name)] = target.name
@@ -137,12 +137,12 @@ class Folder:
         return target
 
     def name_videos(self, recording: Recording, file: Path) -> None:
-        """Let each video of a recording lead to its file; a name that is taken stays as it is."""
+        """Link each video of a recording to its file; an existing file is not changed."""
         for video in recording.videos:
             place = self.path / f"{video}{file.suffix}"
             if compose(video) in self._files or place == file:
                 continue
-            if place.is_symlink():  # its file is gone
+            if place.is_symlink():  # a link whose file was removed
                 place.unlink()
             try:
                 place.symlink_to(file.name)
@@ -152,7 +152,7 @@ class Folder:
 
 
 def _list_files(folder: Path) -> dict[str, str]:
-    """Give the files of a folder that may be recordings, by their name without its ending."""
+    """Return the files of a folder that may be recordings, by their name without the ending."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
@@ -164,7 +164,7 @@ def _list_files(folder: Path) -> dict[str, str]:
 
 
 def _read_fetched(path: Path) -> dict[str, Any]:
-    """Read which link each file is of; what is missing or damaged is looked for by name alone."""
+    """Read the link of each file. Entries that are missing or damaged are left out: such files are found by name."""
     try:
         value = read_object(path)
         found = value["recordings"] if value["format_version"] == _VERSION else {}
@@ -178,22 +178,22 @@ def _read_fetched(path: Path) -> dict[str, Any]:
 
 
 def choose_ending(file: Path) -> str:
-    """Give the ending of a finished file; "" where it is neither video nor sound."""
+    """Return the ending of a finished file; "" if it is neither video nor sound."""
     return file.suffix if is_media_ending(file.suffix) else ""
 
 
 def read_dead(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table of dead links; none where there is no table."""
+    """Yield the rows of a table of dead links; none if there is no table."""
     if not path.is_file():
         return
-    # A spreadsheet may have saved it in another encoding; links are ASCII in all of them.
+    # A spreadsheet may have saved the table in another encoding; links are ASCII in all encodings.
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
             yield {column: read_cell(row.get(column) or "") for column in DEAD_COLUMNS}
 
 
 def write_dead(path: Path, dead: Iterable[DeadLink], planned: Iterable[Recording]) -> None:
-    """Write the table of dead links anew; rows of links that were not asked for now stay."""
+    """Write the table of dead links again; rows of links that were not tried this time stay."""
     asked = {recording.link for recording in planned}
     rows: list[Mapping[str, Any]] = [row for row in read_dead(path) if row["link"] not in asked]
     rows += [

@@ -1,1 +1,1 @@
-"""`valar init`: a folder of clips is looked at, and the settings and CSV files for a run are written."""
+"""`valar init`: look at a folder of clips, and write the settings and CSV files for a run."""

@@ -32,9 +32,9 @@ HELP = (
     "and in the current folder. Write valar.cfg and the CSV files that a run needs, and print how each file was "
     "understood."
 )
-#: What this command writes begins so, and is never taken for a file of the user's.
+#: Beginning of the names of this command's CSV files, by which they are distinguished from the user's.
 PREFIX = "valar-"
-#: Stems of what our commands and reports write of predictions.
+#: Stems of the prediction files that Valar's commands and reports write.
 _PREDICTIONS = re.compile(r"predictions.*|.*-over-time|(.*\.)?detail|(anet|vnet|joint)-(train|validation|test)")
 _TRYING = """
 # To see everything work, in minutes: random weights, narrow networks, few epochs. What comes out means nothing. For a
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, write, and say what was taken; 2 when the folder or a CSV file cannot be used."""
+    """Look at the folder, write the files, and print what was found; return 2 if the folder or a CSV cannot be used."""
     if Path(FILE_NAME).exists() and arguments.folder.is_dir() and not arguments.force:
         print(f"{FILE_NAME} already exists; --force writes it and its CSV files again", file=sys.stderr)
         return 2
@@ -101,14 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def take_recordings(folder: Path, inventory: Inventory, tables: list[Table]) -> tuple[Inventory, list[str]]:
-    """See to rows that name parts of whole recordings by `start` and `end`: each part is a clip.
+    """Handle rows that name parts of whole recordings by `start` and `end`: each part becomes a clip.
 
     Returns:
-        The inventory with the folder of recordings as that of the videos, and a sentence; both as they were where there
-        are no such rows.
+        The inventory, with the folder of recordings as the folder of videos, and one sentence. Without such rows, the
+        inventory is unchanged and there is no sentence.
 
     Raises:
-        UserError: Some of the files are whole recordings, and others are not, or they lie in several folders.
+        UserError: Only some of the files are whole recordings, or they are in several folders.
     """
     recordings = {name for table in tables for name in table.recordings}
     if not recordings:
@@ -137,8 +137,11 @@ def read_tables(
 ) -> tuple[list[Table], list[str]]:
     """Read the CSV files that are named, else those beside the clips and in the current folder.
 
+    Returns:
+        The tables, and sentences on how each file was understood.
+
     Raises:
-        UserError: One that is named cannot be used, or labels are on another scale.
+        UserError: A named file cannot be used, labels are on another scale, or a clip is listed twice.
     """
     here = [path for path in sorted(Path().glob("*.csv")) if not path.name.startswith(PREFIX)]
     seen = {path.resolve(): path for path in (*inventory.csv_files, *here)}
@@ -164,7 +167,7 @@ def read_tables(
 
 
 def is_prediction(path: Path) -> bool:
-    """Tell whether a CSV file is called as what our own commands write of predictions, which are no labels."""
+    """Tell whether a CSV file has the name of a prediction file of Valar's commands, which holds no labels."""
     return bool(_PREDICTIONS.fullmatch(path.stem))
 
 
@@ -231,7 +234,7 @@ def format_settings(
     label_range: tuple[float, float] = USUAL_RANGE,
     group: str = "",
 ) -> str:
-    """Give the text of valar.cfg."""
+    """Return the text of valar.cfg."""
     grouping = [f"group = {group}"] if group else []
     scale = [f"label_range = {label_range[0]:g} {label_range[1]:g}"] if label_range != USUAL_RANGE else []
     lines = [
@@ -249,7 +252,7 @@ def format_settings(
 
 
 def next_steps(*, is_labelled: bool, is_trial: bool) -> list[str]:
-    """Say which commands come next."""
+    """Return the commands to give next."""
     wanted = ("sphereface20", "vgg16") if is_labelled else ("sphereface20",)
     absent = [name for name in wanted if not (DEFAULT_FOLDER / WEIGHTS[name].file_name).is_file()]
     steps = [] if is_trial else [f"valar weights fetch {name}" for name in absent]

@@ -1,4 +1,4 @@
-"""What a folder of clips holds: which files are clips, and how they lie."""
+"""The content of a folder of clips: which files are clips, and in which folders they are."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from pipeline.dataset.utterances import utterance_name
 from pipeline.errors import UserError
 from store.text import escape
 
-#: How deep below the given folder clips are looked for.
+#: Number of levels below the given folder that are searched for clips.
 _DEEPEST = 4
 
 
@@ -22,9 +22,9 @@ class Inventory:
     Args:
         videos: `[dataset] videos`: the folder that holds the folders of clips.
         clips: (video, utterance) of each, sorted.
-        is_flat: Whether they lie in one folder, whose name then stands for the video.
-        csv_files: CSV files found beside them.
-        others: Names of files that are no clips.
+        is_flat: Whether all clips are in one folder; its name is then the video of all.
+        csv_files: CSV files found beside the clips.
+        others: Names of files that are not clips.
     """
 
     videos: Path
@@ -35,11 +35,11 @@ class Inventory:
 
 
 def look_into(folder: Path) -> Inventory:
-    """Find the clips below a folder: all in it (flat), or all in folders of one level (nested), however deep.
+    """Find the clips below a folder: all are in the folder itself (flat), or all in folders of one level (nested).
 
     Raises:
-        UserError: There is no such folder, it holds no clip or clips on several levels, or two clips differ only in
-            their ending.
+        UserError: There is no such folder, it holds no clip or clips on several levels, two clips differ only in their
+            ending, or a name cannot be written to valar.cfg.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name one that contains clips, or folders of clips")
@@ -77,7 +77,7 @@ def _describe(folder: Path, clips: list[Path], csv_files: tuple[Path, ...], othe
     if is_flat and not folder.is_absolute() and ".." not in folder.parts and folder.parts:
         videos = folder.parent  # as the user wrote it
     for path in (folder, videos):
-        # It becomes a line of valar.cfg: behind a line break any other setting could stand, such as a program to run.
+        # The path becomes a line of valar.cfg: a line break in it could add other settings, such as a program to run.
         if not str(path).isprintable() or str(path) != str(path).strip():
             raise UserError(
                 f"{escape(str(path))!r} has control characters, or a space at an end, and cannot stand in valar.cfg; "

@@ -1,4 +1,4 @@
-"""Labels as people have them, in one CSV file or several, become the CSV files of the splits."""
+"""A user's labels, in one or several CSV files of any layout, become the CSV files of the splits."""
 
 import csv
 import hashlib
@@ -16,7 +16,7 @@ from valar.init.inventory import Inventory
 
 #: Columns that name a clip's file, the best first.
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "filepath", "file_path", "clip", "video_path", "name", "id")
-#: Columns that name the split, and words for each.
+#: Columns that name the split, and the words for each split.
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trainset", "trn"), "train"),
@@ -26,11 +26,11 @@ SPLIT_WORDS = {
 #: Words of a name: "omg_TrainVideos" has three.
 _WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 LABELS = ("arousal", "valence")
-#: The column that tells recordings apart where all clips lie in one folder.
+#: The column with the recording of each clip, written if all clips are in one folder.
 RECORDING = "recording"
-#: Of the labelled groups of clips, how many are held out where nothing says which.
+#: Share of the labelled groups of clips that are held out for validation if no file names the splits.
 VALIDATION_SHARE = 0.2
-#: From so many videos on, whole videos are held out rather than single clips.
+#: With at least so many videos, whole videos are held out instead of single clips.
 _FEWEST_VIDEOS = 5
 
 
@@ -40,14 +40,14 @@ class Table:
 
     Args:
         path: The file.
-        columns: Its columns that are kept.
+        columns: The columns that are kept.
         rows: (video, utterance, split or "", values of the kept columns).
         problems: A sentence for each row that names no clip.
-        names_split: The split that the file's own name says, or "".
-        is_ready: Whether it has the columns `video` and `utterance`, and can be used as it is.
-        splits_rows: Whether a column says the split of each row.
+        names_split: The split that the file's name contains, or "".
+        is_ready: Whether the file has the columns `video` and `utterance`, and can be used without changes.
+        splits_rows: Whether a column names the split of each row.
         places: File and line of each of the rows.
-        recordings: Whole recordings, by their file's name, of which its rows name parts by `start` and `end`.
+        recordings: File names of whole recordings, of which the rows name parts by `start` and `end`.
     """
 
     path: Path
@@ -67,10 +67,13 @@ class Table:
 
 
 def read_table(path: Path, inventory: Inventory) -> Table | str:
-    """Read a CSV file that lists clips; a sentence says why it is none.
+    """Read a CSV file that lists clips.
+
+    Returns:
+        The table, or a sentence that says why the file does not list clips.
 
     Raises:
-        UserError: Its column of splits names one in some rows, and none in others.
+        UserError: The column of splits names a split in some rows, but not in others.
     """
     problems: list[str] = []
     rows = read_rows(path, problems)
@@ -128,7 +131,7 @@ def _shown(name: str) -> str:
 
 
 def _name_part(recording: str, start: str, end: str) -> tuple[str, str]:
-    """Give video and utterance of a part: the recording's name, and when it goes.
+    """Return video and utterance of a part: the recording's name, and the part's start and end.
 
     >>> _name_part("talk.mp4", "12.5", "1:05")
     ('talk', '12.5-1.05')
@@ -137,7 +140,7 @@ def _name_part(recording: str, start: str, end: str) -> tuple[str, str]:
 
 
 def find_range_fault(table: Table, label_range: tuple[float, float] = USUAL_RANGE) -> str:
-    """Say from where to where labels go that are not all in the range; "" where they are."""
+    """Say which labels are outside the range, with their smallest and largest value; "" if all are inside."""
     low, high = label_range
     for index, column in enumerate(table.columns):
         if column in LABELS:
@@ -155,11 +158,11 @@ def _as_number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        return None  # the run names the line of what is no number
+        return None  # the run reports the line of a label that is not a number
 
 
 def find_split(text: str) -> str:
-    """Give the split that a file's name or a cell speaks of, or "".
+    """Return the split that a file's name or a cell contains, or "".
 
     >>> find_split("omg_ValidationVideos"), find_split("dev"), find_split("labels"), find_split("arousal_valence")
     ('validation', 'validation', '', '')
@@ -170,7 +173,7 @@ def find_split(text: str) -> str:
 
 
 class _Clips:
-    """Finds a clip by what people write for it: its path, or its name with or without the ending."""
+    """Finds a clip by its path, or by its name with or without the ending."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._by_name: dict[str, list[tuple[str, str]]] = {}
@@ -180,7 +183,7 @@ class _Clips:
                 self._by_name.setdefault(key, []).append((video, utterance))
 
     def find(self, text: str, place: str) -> tuple[str, str] | str:
-        """Give (video, utterance), or a sentence that says why there is none."""
+        """Return (video, utterance), or a sentence that says why there is no such clip."""
         parts = PurePath(text.replace("\\", "/")).parts
         if not parts:
             return f"{place}: the row names no clip"
@@ -212,12 +215,12 @@ def check_once(tables: Sequence[Table]) -> None:
 
 
 def find_recordings(tables: Sequence[Table], inventory: Inventory) -> dict[tuple[str, str], str]:
-    """Give the recording of each clip that lies in one folder with all others: its name without `_1`, `_2`, ...
+    """Return the recording of each clip if all clips are in one folder: its name without `_1`, `_2`, ...
 
-    All of them have the folder's name for their video, which therefore tells no recordings apart.
+    All such clips have the folder's name as their video, so the video does not distinguish recordings.
 
     Returns:
-        (video, utterance) to recording; none where folders or a column tell recordings apart.
+        (video, utterance) to recording; empty if folders or a column distinguish recordings.
     """
     told = {column.casefold() for table in tables for column in table.columns} & {"link", RECORDING}
     clips = [(video, name) for table in tables for video, name, *_ in table.rows]
@@ -230,14 +233,14 @@ def find_recordings(tables: Sequence[Table], inventory: Inventory) -> dict[tuple
 def assign_splits(
     tables: Sequence[Table], recordings: Mapping[tuple[str, str], str] | None = None
 ) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...], str]:
-    """Give every row a split: the one its file or column says, else by the rule that the sentence tells.
+    """Assign a split to every row: the one that its file or column names, else by a rule.
 
     Args:
-        tables: What was read.
-        recordings: (video, utterance) to recording, where videos tell none apart.
+        tables: The tables of all CSV files.
+        recordings: (video, utterance) to recording, if videos do not distinguish recordings.
 
     Returns:
-        Split to rows (video, utterance, then the columns), the columns, and a sentence.
+        Split to rows (video, utterance, then the columns), the columns, and a sentence that says the rule.
     """
     columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
     splits: dict[str, list[tuple[str, ...]]] = {"train": [], "validation": [], "test": []}
@@ -264,7 +267,11 @@ def assign_splits(
 def _choose_groups(
     rows: Sequence[tuple[str, ...]], recordings: Mapping[tuple[str, str], str]
 ) -> tuple[Callable[[tuple[str, ...]], str], str]:
-    """Choose what is held out as a whole: videos or recordings where there are some, else clips; with its name."""
+    """Choose the groups that are held out as a whole: videos or recordings if there are enough, else clips.
+
+    Returns:
+        A function that returns the group of a row, and the groups' name in the plural.
+    """
     if len({row[0] for row in rows}) >= _FEWEST_VIDEOS:
         return (lambda row: row[0]), "videos"
     found = {recordings.get((row[0], row[1]), "") for row in rows}
@@ -274,13 +281,13 @@ def _choose_groups(
 
 
 def choose_held_out(groups: Sequence[str], fewest: int) -> set[str]:
-    """Choose a fifth of the groups by a digest of their names, so that the choice hardly changes as more come."""
+    """Choose a fifth of the groups by a digest of their names, so that the choice changes little with more groups."""
     ordered = sorted(set(groups), key=lambda name: hashlib.sha256(name.encode()).digest())
     return set(ordered[: max(fewest, round(VALIDATION_SHARE * len(ordered)))])
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give a CSV file's text."""
+    """Return the text of a CSV file."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([("video", "utterance", *columns), *rows])
     return text.getvalue()
