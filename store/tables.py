@@ -160,7 +160,14 @@ def _read_table(value: Mapping[str, Any]) -> tuple[Stamp, Table]:
     return (size, time), Table(tuple(map(sys.intern, names)), columns)
 
 
-def remember(root: Path, stage: str, fingerprint: str, *, with_tables: bool) -> None:
+def remember(
+    root: Path,
+    stage: str,
+    fingerprint: str,
+    *,
+    with_tables: bool,
+    known_tables: Mapping[str, tuple[Stamp, Table]] | None = None,
+) -> None:
     """Write what a stage set's shards say, opening only those of which it is not known.
 
     Args:
@@ -168,9 +175,11 @@ def remember(root: Path, stage: str, fingerprint: str, *, with_tables: bool) -> 
         stage: Name of the stage.
         fingerprint: Of the stage set.
         with_tables: Whether a run asks the tables of this stage.
+        known_tables: What `read_tables` has given before; None reads them again.
     """
     known_counts = read_counts(root, stage, fingerprint)
-    known_tables = read_tables(root, stage, fingerprint) if with_tables else {}
+    if known_tables is None:
+        known_tables = read_tables(root, stage, fingerprint) if with_tables else {}
     stamps = {shard: stamp_of(status) for shard, (status, _) in list_shards(root, stage, fingerprint).items()}
     counts = {shard: found for shard, found in known_counts.items() if found[0] == stamps.get(shard)}
     tables = {shard: found for shard, found in known_tables.items() if found[0] == stamps.get(shard)}

@@ -1,9 +1,12 @@
 """What is kept of a shard's aligned faces after their embeddings were computed: `[faces] crops`."""
 
+import functools
+from pathlib import Path
+
 from pipeline.chain import find_readers
 from pipeline.errors import UserError
 from pipeline.runs.run import Run
-from store.records.listings import read_listings
+from store.records.listings import Listing, find_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
 
@@ -29,13 +32,21 @@ def remove_passing_crops(run: Run, shard: str) -> None:
 
 
 def _is_kept_elsewhere(run: Run, shard: str) -> bool:
-    return any(
-        listing.run != run.name
-        and listing.keeps("crops")
-        and listing.fingerprints.get("crops") == run.fingerprints["crops"]
-        and shard in listing.shards.values()
-        for listing in read_listings(run.store)
-    )
+    stamps = [(path, path.stat()) for path in find_listings(run.store) if path.stem != run.name]
+    kept = [_find_kept(path, status.st_size, status.st_mtime_ns) for path, status in stamps]
+    return any(crops == run.fingerprints["crops"] and shard in shards for crops, shards in kept)
+
+
+@functools.lru_cache(maxsize=64)
+def _find_kept(path: Path, size: int, mtime_ns: int) -> tuple[str, frozenset[str]]:
+    """Give the raw crops that another run keeps: fingerprint, "" for none, and ids of shards.
+
+    A listing is read once as long as its size and time stay, and not for each shard: both grow with the clips.
+    """
+    listing = Listing.read(path)
+    if not listing.keeps("crops"):
+        return "", frozenset()
+    return listing.fingerprints.get("crops", ""), frozenset(listing.shards.values())
 
 
 def find_crops(run: Run, shard: str) -> Shard:

@@ -83,16 +83,16 @@ def make_plan(
         shard_size: The largest number of utterances in a new shard.
     """
     plans = {plan.shard: plan for plan in known}
-    holders = _find_holders(plans)
+    holders, several = _find_holders(plans)
     assigned: dict[str, str] = {}
     fresh: list[Member] = []
     vanished: set[str] = set()
     for name in listed:
-        planned = holders.get(name, [])
-        clip = clips.get(name)
-        if clip is not None and len(planned) == 1 and planned[0][1] == clip and holds(planned[0][0], name):
-            assigned[name] = planned[0][0]  # the short way: nearly all clips, in a run with few new ones
+        first, clip = holders.get(name), clips.get(name)
+        if first is not None and first[1] == clip and name not in several and holds(first[0], name):
+            assigned[name] = first[0]  # the short way: nearly all clips, in a run with few new ones
             continue
+        planned = several.get(name) or ([] if first is None else [first])
         if clip is not None:
             # Overrides are part of a clip: with other overrides it is another clip.
             planned = [pair for pair in planned if pair[1].override == clip.override]
@@ -115,13 +115,23 @@ def make_plan(
     return _complete_plan(listed, clips, plans, assigned, fresh, places, frozenset(vanished), seen, shard_size)
 
 
-def _find_holders(plans: Mapping[str, StoredPlan]) -> dict[str, list[tuple[str, Member]]]:
-    """Give the shards in which each utterance was planned, each with the member as it was then."""
-    holders: dict[str, list[tuple[str, Member]]] = {}
+_Holder = tuple[str, Member]
+
+
+def _find_holders(plans: Mapping[str, StoredPlan]) -> tuple[dict[str, _Holder], dict[str, list[_Holder]]]:
+    """Give the shard in which each utterance was planned, with the member as it was then; where several, all of them.
+
+    Returns:
+        The first shard of each utterance; all shards of those that were planned in several.
+    """
+    holders: dict[str, _Holder] = {}
+    several: dict[str, list[_Holder]] = {}
     for shard, plan in plans.items():
         for member in plan.members:
-            holders.setdefault(member.name, []).append((shard, member))
-    return holders
+            first = holders.setdefault(member.name, (shard, member))
+            if first[1] is not member:
+                several.setdefault(member.name, [first]).append((shard, member))
+    return holders, several
 
 
 def _complete_plan(

@@ -136,7 +136,8 @@ class StageFiles:
         if self._read_anew:
             readable = {stage.name for stage in self.chain.values() if stage.is_feature}
             for stage, fingerprint in self.fingerprints.items():
-                remember(self.store, stage, fingerprint, with_tables=stage in readable)
+                known = self._remembered.pop(stage, None) if stage in readable else None
+                remember(self.store, stage, fingerprint, with_tables=stage in readable, known_tables=known)
             self._read_anew.clear()
 
     def find_work(self, shard: str) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -123,10 +124,11 @@ class Session:
             tell_waiting(self.progress.say)
         run = self.run
         work = {shard: run.find_work(shard) for shard in run.plan.shards}
+        num_clips = Counter(run.plan.assigned.values())
         for stage, title in run.titles.items():
             waiting = {shard for shard, stages in work.items() if stage in stages}
             self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
-            self._reused[title] = sum(shard not in waiting for shard in run.plan.assigned.values())
+            self._reused[title] = sum(count for shard, count in num_clips.items() if shard not in waiting)
         if taken:
             self.progress.say(describe_taken(taken))
         new = run.plan.new - taken.keys()
