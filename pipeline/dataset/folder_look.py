@@ -53,6 +53,8 @@ class FolderLook:
         may_read = self._rights.may_read
         # A slash is in no name, so that no two folders give the same text.
         parts = []
+        # Of the files of a folder nearly all have the same mode and owner.
+        last, rights, is_readable = (0, 0, 0), "", False
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
@@ -62,11 +64,12 @@ class FolderLook:
             except OSError:
                 self.is_sure = False
                 continue
-            if not may_read(status):
+            owned = (status.st_mode, status.st_uid, status.st_gid)
+            if owned != last:
+                last, rights, is_readable = owned, f"{owned[0]} {owned[1]} {owned[2]}", may_read(status)
+            if not is_readable:
                 self.is_sure = False
-            parts.append(
-                f"{entry.name}/{status.st_mode} {status.st_uid} {status.st_gid} {status.st_size} {status.st_mtime_ns}"
-            )
+            parts.append(f"{entry.name}/{rights} {status.st_size} {status.st_mtime_ns}")
         self._sha256.update("/".join([name, *sorted(parts), "/"]).encode(errors="surrogateescape"))
         if name:
             self.names.append(name)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline.chain import FEATURE_STAGES
@@ -39,7 +39,7 @@ def plan_clips(
     """
     store = stage_files.store
     stored = read_stored_plans(store)
-    seen = {} if before is None else {name: (shard, before.sources[name]) for name, shard in before.shards.items()}
+    seen: Mapping[str, tuple[str, tuple[int, int]]] = {} if before is None else _Seen(before)
     mistrusted = MistrustedSound(stage_files, stored, clips, seen, videos)
     unread = functools.cache(functools.partial(_find_unread, stage_files))
     looks: list[str] = []
@@ -71,6 +71,22 @@ def plan_clips(
         shard_size=shard_size,
     )
     return dataclasses.replace(plan, rests_on_more=bool(looks)), mistrusted.pick(plan)
+
+
+class _Seen(Mapping[str, tuple[str, tuple[int, int]]]):
+    """Utterance to (shard id, stamp) as a run has listed it; made only where it is asked for."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+
+    def __getitem__(self, name: str) -> tuple[str, tuple[int, int]]:
+        return self._listing.shards[name], self._listing.sources[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listing.shards)
+
+    def __len__(self) -> int:
+        return len(self._listing.shards)
 
 
 def find_read_again(plan: Plan, stage_files: StageFiles) -> frozenset[str]:

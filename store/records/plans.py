@@ -1,5 +1,6 @@
 """The plan's files: which clip is a member of which shard (FORMAT.md, section 6)."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -46,7 +47,7 @@ class StoredPlan:
     members: tuple[Member, ...]
     supersedes: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def shard(self) -> str:
         """The shard's id: a digest of its members' names, sizes, times and overrides."""
         facts = [[m.name, m.size, m.mtime_ns, *([m.override] if m.override else [])] for m in self.members]

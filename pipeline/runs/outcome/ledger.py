@@ -34,9 +34,11 @@ class FeatureState:
         return self.num_rows > 0 and self.status in USABLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LedgerRow:
     """The state of one utterance: what was made of its sound and of its picture.
+
+    Do not change one. It is not frozen for the reason that `Utterance` is not.
 
     Args:
         utterance: video/utterance without the file's ending.

@@ -126,6 +126,20 @@ def test_a_run_removes_crops_that_were_made_only_to_be_embedded(store, provenanc
     assert path.with_name(path.name + ".sums").exists() == stays
 
 
+def test_another_run_that_keeps_crops_from_now_on_is_seen(store):
+    run = make_run(store)
+    list_run(store, run.name, frozenset())
+    for others, stays in ((frozenset(), False), (frozenset({"crops"}), True), (frozenset(), False)):
+        path = write_file(store, "crops", **PASSING)
+        write_file(store, "embeddings")
+        list_run(store, "other", others)
+        remove_passing_crops(run, SHARD)
+        assert path.exists() == stays
+        run.close_shards(SHARD)
+        path.unlink(missing_ok=True)
+        run.path("embeddings", SHARD).unlink()
+
+
 def test_crops_that_are_not_embedded_yet_stay(store):
     path = write_file(store, "crops", **PASSING)
     remove_passing_crops(make_run(store), SHARD)
