@@ -1,1 +1,1 @@
-"""Predictions to scores, tables, plots and pages."""
+"""Turns predictions into scores, tables, plots and pages."""

@@ -1,4 +1,4 @@
-"""What the clips' pages say of the run: labels, predictions, the videos, and the predictions over time."""
+"""The run's part of the clips' pages: predictions, predictions over time, and the videos' places."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -22,26 +22,26 @@ from store import FeatureStore, files
 from store.looking.browse import write_pages
 from store.looking.results import ClipResult, Curve, Results
 
-#: Of the pages, in the folder of runs; in each report's folder a link of that name leads there.
+#: The folder of the pages, in the folder of runs; each report's folder has a link of this name to it.
 FOLDER = "browse"
-#: Clips of each split that the report lists as the worst.
+#: The number of worst clips that the report lists for each split.
 MOST_WORST = 10
-#: Length of the moving window, seconds: shorter than an utterance, or there would be nothing to see in one.
+#: Length of the moving window in seconds. It is shorter than most utterances, so that a prediction changes within one.
 WINDOW_SECONDS = 3.0
 _STEP_SECONDS = 0.5
 _MOST_WINDOWS = 200
 
 
 def write_clip_pages(experiment: Experiment, show: Callable[[int, int], None]) -> None:
-    """Write the pages of the clips that are new or have changed, and let the report's folder lead to them.
+    """Write the pages of the clips that are new or have changed, and link them from the report's folder.
 
     Args:
-        experiment: Whose report is linked as the newest.
+        experiment: The experiment of the newest report.
         show: See `write_pages`.
 
     Raises:
-        StoreError: The folder for the pages holds something else, or the store cannot be read.
-        OSError: They cannot be written.
+        StoreError: The folder for the pages contains other files, or the store cannot be read.
+        OSError: The pages cannot be written.
     """
     run = experiment.data.run
     write_pages(FeatureStore(run.store, run.name), run.folder / FOLDER, show=show)
@@ -49,20 +49,20 @@ def write_clip_pages(experiment: Experiment, show: Callable[[int, int], None]) -
 
 
 def find_worst(rows: Iterable[DetailRow]) -> list[tuple[float, DetailRow]]:
-    """Find the utterances whose prediction is farthest from the truth, with the distance, the farthest first."""
+    """Find the utterances whose prediction is farthest from the truth, each with that distance, the farthest first."""
     seen = [(row, row.truth) for row in rows if row.is_seen and row.truth is not None]
     found = [(float(np.hypot(row.values[0] - a, row.values[1] - v)), row) for row, (a, v) in seen]
     return sorted(found, key=lambda item: item[0], reverse=True)[:MOST_WORST]
 
 
 def find_best_model(models: Iterable[str]) -> str:
-    """Name the model whose errors are shown; "" where there is none."""
+    """Name the model whose errors are shown: Joint, else VNet, else ANet; "" where there is none."""
     given = set(models)
     return next((model for model in reversed(NETWORKS) if model in given), "")
 
 
 def collect_results(experiment: Experiment, report: Report) -> Results:
-    """Compose what the pages say of every utterance of the report."""
+    """Collect the predictions and the video's place of every utterance of the report, for the pages."""
     run = experiment.data.run
     best = find_best_model(model for model, _ in report.rows)
     predictions: dict[str, dict[str, tuple[float, float]]] = {}
@@ -76,7 +76,7 @@ def collect_results(experiment: Experiment, report: Report) -> Results:
             if not row.is_seen:
                 continue
             of_clip[title_of(model)] = row.values
-            # Not of the training split: it is the largest, and its windows would take longer than all the rest.
+            # The training split is left out: it is the largest, and its windows would take longer than all others.
             if model == best and split != "train":
                 shown.append(name)
     curves = predict_over_time(experiment, shown)
@@ -88,7 +88,7 @@ def collect_results(experiment: Experiment, report: Report) -> Results:
 
 
 def _find_video(run: Run, name: str) -> tuple[str, float]:
-    """Give a clip's file below the folder of videos, "" where it is gone, and the second of it at which it begins."""
+    """Give a clip's path below the folder of videos, "" where it is gone, and its start in that file in seconds."""
     clip = run.clips.get(name)
     if clip is None:
         return "", 0.0
@@ -97,15 +97,15 @@ def _find_video(run: Run, name: str) -> tuple[str, float]:
 
 
 def predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Curve]:
-    """Predict clips in a moving window, by the mean of all seeds.
+    """Predict clips in a moving window, as the mean over all seeds.
 
     Args:
-        experiment: With its networks trained.
+        experiment: An experiment whose networks are trained.
         names: The clips.
 
     Returns:
-        By clip what `valar predict --over-time` says with the same window and step; clips of which nothing can be said
-        are left out.
+        For each clip what `valar predict --over-time` gives with the same window and step. Clips that no network can
+        predict are left out.
     """
     data, asked = experiment.data, set(names)
     parts: list[Clips] = []
@@ -126,7 +126,7 @@ def predict_over_time(experiment: Experiment, names: list[str]) -> dict[str, Cur
         pairs = values[start : start + len(seconds)]
         start += len(seconds)
         if np.isnan(pairs).all():
-            continue  # seen as a whole, but only behind the last window that fits
+            continue  # the clip's face or sound lies only after the last window
         columns = [[None if np.isnan(value) else round(float(value), 4) for value in column] for column in pairs.T]
         curves[name] = Curve([round(middle, 3) for middle in seconds], *columns)
     return curves
@@ -149,9 +149,9 @@ def _join(parts: list[Clips]) -> Clips:
 
 
 def _predict(experiment: Experiment, clips: Clips) -> np.ndarray:
-    """Predict clips as the report does: (U, 2), NaN where no network could see anything.
+    """Predict clips as the report does: (U, 2), NaN where no network has an input.
 
-    Joint sees most windows: the others are asked for the rest alone, since each window is a pass through VGG-16.
+    Joint predicts most windows, and VNet and ANet only the rest, because each window costs a pass through VGG-16.
     """
     values = np.full((len(clips), 2), np.nan)
     for network in reversed(NETWORKS):

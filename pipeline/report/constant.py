@@ -1,4 +1,4 @@
-"""Networks that said the same of every clip, by the lines of their metrics.jsonl."""
+"""Finds networks that predicted the same for every clip, from their metrics.jsonl."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,11 +9,11 @@ from pipeline.report.tables import title_of
 from pipeline.training.experiment import Experiment
 from pipeline.training.records.metrics_lines import read_metrics
 
-_ADVICE = "docs/training.md says what to try, and so did the terminal and the log in that epoch"
+_ADVICE = "docs/training.md says what to try"
 
 
 def note_constant(experiment: Experiment, folds: Sequence[Experiment] = ()) -> Iterator[str]:
-    """Say which networks ended so, or have such an epoch for their best."""
+    """Say which networks predicted the same for every clip in their last epoch, or in the chosen one."""
     for network in NETWORKS:
         for trainings in experiment.trainings:
             found = describe_constant_end(read_metrics(trainings.folder(network)))
@@ -27,7 +27,7 @@ def note_constant(experiment: Experiment, folds: Sequence[Experiment] = ()) -> I
 
 
 def describe_constant_end(history: Sequence[EpochMetrics]) -> str:
-    """Say in which epochs a network said the same of all clips, where that is how it ended or was chosen; else ""."""
+    """Say in how many epochs a network predicted the same for all clips; "" if not in the last or the chosen epoch."""
     epochs = [metrics.epoch for metrics in find_constant(history)]
     best = find_best(list(history))
     is_chosen, is_last = best is not None and best.epoch in epochs, bool(epochs) and epochs[-1] == history[-1].epoch

@@ -1,4 +1,4 @@
-"""What each network reaches on the held-out videos of cross-validation."""
+"""Scores of each network on the held-out recordings of cross-validation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ from pipeline.training.experiment import Experiment
 
 
 def score_folds(folds: Sequence[Experiment], *, seed: int) -> dict[str, Any]:
-    """Score each network on each fold's held-out recordings, which it has not been trained on.
+    """Score each network on each fold's held-out recordings, on which it was not trained.
 
     Args:
-        folds: trained.
-        seed: of the bootstrap.
+        folds: experiments whose networks are trained.
+        seed: seed of the bootstrap.
 
     Returns:
-        "num_folds", and under "models" for each network "folds" (a list of `score_both`), "mean" and "spread" (the
-        deviation with divisor K - 1) of "arousal", "valence" and "total", and "pooled", the score of all held-out
+        "num_folds" and "models". "models" has for each network: "folds", a list of `score_both`; "mean" and "spread"
+        (standard deviation, divisor K - 1) of "arousal", "valence" and "total"; and "pooled", the score of all held-out
         predictions together.
     """
     models = {}
@@ -33,13 +33,13 @@ def score_folds(folds: Sequence[Experiment], *, seed: int) -> dict[str, Any]:
 
 
 def summarise(scores: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give the scores of the folds with the mean and spread of their CCC; folds without a CCC are left out of those."""
+    """Give the folds' scores, and mean and spread of their CCC; a fold without a CCC is left out of mean and spread."""
     ccc = [{**{name: score[name]["ccc"] for name in DIMENSIONS}, "total": score["total_ccc"]} for score in scores]
     return {"folds": scores, **summarise_scores(ccc)}
 
 
 def _collect(fold: Experiment, network: str) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
-    """Give labels, predictions, videos and recordings of what is labelled and seen among a fold's held-out clips."""
+    """Give labels, predictions, videos and recordings of the held-out clips with labels and a prediction."""
     values, labels = fold.predict(network, "validation"), fold.data.labels("validation")
     if labels is None:
         return np.zeros((0, 2)), np.zeros((0, 2)), [], []

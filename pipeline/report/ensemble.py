@@ -1,4 +1,4 @@
-"""What each of several seeds reaches alone."""
+"""Scores of each of several seeds alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,23 +10,24 @@ from pipeline.report.report_files import SplitListing
 from pipeline.report.rows import DECIMALS
 from pipeline.report.scoring import DIMENSIONS, finite_or_none, summarise_scores
 
-#: Of one split, for each seed: network to (U, 2) predictions, NaN where it could see nothing.
+#: The predictions of one split. For each seed: network to (U, 2), NaN where it has no input.
 Members = Sequence[Mapping[str, np.ndarray]]
 
 
 def score_members(
     predicted: Mapping[str, Members], listings: Sequence[SplitListing], seeds: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
-    """Score each seed's networks alone, each on what it could see.
+    """Score each seed's networks alone, each network on the clips that it could predict.
 
     Args:
-        predicted: of each split.
-        listings: of each split.
-        seeds: of each member.
+        predicted: split to the predictions of each seed.
+        listings: one for each split.
+        seeds: the seeds, in the order of `predicted`.
 
     Returns:
-        For each network and split with labels "members", a list of "seed" and the CCC of "arousal", "valence" and
-        "total_ccc", their sum, None where undefined; and "mean" and "spread" of these (see `summarise_scores`).
+        Network to split (those with labels) to "members", "mean" and "spread". "members" is a list with "seed", the CCC
+        of "arousal" and "valence", and "total_ccc", their sum; None where undefined. "mean" and "spread" are those of
+        the members (see `summarise_scores`).
     """
     found: dict[str, dict[str, Any]] = {}
     for listing in listings:
@@ -41,7 +42,7 @@ def score_members(
 
 
 def _score(labels: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
-    # Rounded as the written predictions are.
+    # Rounded like the predictions in the files.
     rounded = np.round(np.asarray(values, np.float64), DECIMALS)
     rows = np.isfinite(labels + rounded).all(axis=1)
     ccc = [compute_ccc(labels[rows, i], rounded[rows, i]) for i in range(len(DIMENSIONS))]

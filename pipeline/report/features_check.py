@@ -1,4 +1,4 @@
-"""Whether the features can be what the user wants, asked before hours of training."""
+"""Checks the features before hours of training: too many bad clips, nothing to train on, or a missing package."""
 
 from pipeline.errors import UserError
 from pipeline.report.baselines.opensmile_baseline import check_packages
@@ -9,11 +9,11 @@ from store.text import format_count
 
 
 def check_features(data: TrainingData) -> None:
-    """Stop before training when the features cannot be what the user wants.
+    """Stop before training where its result would not be what the user wants.
 
     Raises:
-        UserError: More than `[run] max_bad_fraction` of the files are bad, there is nothing to train on, or a setting
-            cannot be followed.
+        UserError: More than the share `[run] max_bad_fraction` of the files are bad, there is nothing to train on, a
+            package that `[run] opensmile` needs is missing, or `[run] folds` are not possible.
     """
     run, ledger = data.run, data.ledger
     bad, limit = [*find_bad(ledger.values()), *find_unread(data)], run.settings.run.max_bad_fraction
@@ -27,17 +27,17 @@ def check_features(data: TrainingData) -> None:
     if run.settings.run.opensmile:
         check_packages()
     if run.settings.run.folds:
-        make_folds(run, run.settings.run.folds)  # refuses what cannot be split
+        make_folds(run, run.settings.run.folds)  # raises UserError where they are not possible
 
 
 def find_unread(data: TrainingData) -> list[LedgerRow]:
-    """Pick the utterances whose file was there when the run was planned, and then could not be read, or was gone."""
+    """Pick the utterances whose file existed when the run was planned, and was then gone or could not be read."""
     rows = (data.ledger[name] for name in data.run.clips)
     return [row for row in rows if "missing_file" in (row.sound, row.picture)]
 
 
 def describe_unread(data: TrainingData) -> str:
-    """Say how many clips could not be read, and what to do; "" where all could."""
+    """Say how many clips could not be read, and what to do; "" where all could be read."""
     rows = find_unread(data)
     if not rows:
         return ""

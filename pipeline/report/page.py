@@ -1,4 +1,4 @@
-"""`report.html`: the report for people, one file that needs no network. Pure: a report in memory in, text out."""
+"""`report.html`: the report for people, one file that needs no network. Renders a report in memory; reads no file."""
 
 import csv
 import io
@@ -36,10 +36,10 @@ from store.pages_mark import page_number
 from store.text import read_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: Rows shown of lists that may be long; the files beside the page have all.
+#: The number of rows shown of a long list; the files beside the page have all rows.
 MOST_MISSING = 300
 USABLE = ("ok", "source_missing")
-#: What the plots of a split show.
+#: The descriptions of a split's plots.
 PICTURES = {
     "scatter": "Predicted against true arousal and valence on {split}, a column per model",
     "plane": "Truth and predictions on {split} in the valence-arousal plane, a panel per model",
@@ -52,9 +52,8 @@ def render_page(report: Report, *, has_pages: bool = False) -> str:
     """Compose the page.
 
     Args:
-        report: with `coverage`, `curves` and `changed` in its content where they are known, and ledger.csv among its
-            files.
-        has_pages: whether the report's folder has a link `browse` to the pages of the clips.
+        report: its content has `coverage`, `curves` and `changed` where they are known, and its files have ledger.csv.
+        has_pages: whether the report's folder has a link `browse` to the clips' pages.
 
     Returns:
         HTML. Every text of the data is escaped.
@@ -88,7 +87,7 @@ def render_page(report: Report, *, has_pages: bool = False) -> str:
 
 
 def make_environment() -> Environment:
-    """Make what the pages are composed in; it escapes every text."""
+    """Make the Jinja environment of the pages; it escapes every text."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -106,7 +105,7 @@ def make_environment() -> Environment:
 
 
 def _make_headlines(content: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return what is shown in large figures: the total of each model on the first split that is not trained on."""
+    """Return the totals that the page shows in large figures: of each model on each split but the training split."""
     splits = [split for split in list_splits(content) if split != "train"] or list_splits(content)
     found = []
     for split in splits:
@@ -136,7 +135,7 @@ def _draw_curves(content: Mapping[str, Any]) -> Markup | None:
 
 
 def _describe_split(report: Report, split: str, *, has_pages: bool) -> dict[str, Any]:
-    """Return all that the page says of one split."""
+    """Return everything that the page shows of one split."""
     content = report.content
     models = {model: report.rows[model, split] for model in content["models"] if (model, split) in report.rows}
     points = {model: collect_points(rows) for model, rows in models.items()}
@@ -170,7 +169,7 @@ def _link_page(name: str) -> str:
 
 
 def _describe_result(row: ResultRow) -> dict[str, Any]:
-    """Return a row of the table of results as texts."""
+    """Return the texts of a row of the table of results."""
     name, arousal, valence, total, coverage = row.cells()
     described: dict[str, Any] = {"name": name, "kind": row.kind, "coverage": coverage, "more": None}
     if row.kind != "quoted" and "arousal" in row.scores:
@@ -192,7 +191,7 @@ def _describe_comparison(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_worst_videos(videos: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the videos of the lowest CCC, both dimensions summed."""
+    """Return the videos with the lowest sum of the CCC of both dimensions."""
     defined = [(name, entry) for name, entry in videos.items() if None not in (entry["arousal"], entry["valence"])]
     defined.sort(key=lambda pair: pair[1]["arousal"] + pair[1]["valence"])
     return [{"video": name, **entry} for name, entry in defined[:MOST_WORST]]
@@ -207,7 +206,7 @@ def _find_worst(rows: Iterable[DetailRow]) -> list[dict[str, Any]]:
 
 
 def _list_missing(ledger: str) -> list[dict[str, str]]:
-    """Return the ledger's rows whose sound or picture is not usable, with the reasons."""
+    """Return the ledger's rows whose sound or picture cannot be used, with the reasons."""
     reader = csv.DictReader(io.StringIO(ledger, newline=""))
     rows = ({name: read_cell(cell) for name, cell in row.items()} for row in reader)
     return [

@@ -1,4 +1,4 @@
-"""From checkpoints to the report: every split predicted by every network, written whole, linked as the newest."""
+"""From checkpoints to the report: every network predicts every split, and the report is written as a whole."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,9 +36,9 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
     """Predict, score and write `<[run] root>/reports/<fingerprint>/`.
 
     Args:
-        experiment: With its three networks trained.
-        seconds: Time spent per stage in this run, for the record.
-        folds: Those of cross-validation, trained; empty for none.
+        experiment: An experiment whose networks are trained.
+        seconds: Stage to the seconds that it took in this run, for the record.
+        folds: The trained experiments of cross-validation; empty for none.
     """
     data, settings = experiment.data, experiment.data.run.settings
     listings = [list_split(data, split) for split in data.splits]
@@ -88,7 +88,7 @@ def publish(experiment: Experiment, seconds: dict[str, float], folds: Sequence[E
 
 
 def count_coverage(rows: Iterable[LedgerRow]) -> dict[str, dict[str, Any]]:
-    """Count what there is of each split: "listed", and the statuses of "sound" and "picture"."""
+    """Count for each split the "listed" utterances, and the statuses of their "sound" and "picture"."""
     found: dict[str, dict[str, Any]] = {}
     for (split, part), statuses in count_statuses(rows).items():
         found.setdefault(split, {"listed": statuses.total()})[part] = dict(statuses.most_common())
@@ -96,7 +96,7 @@ def count_coverage(rows: Iterable[LedgerRow]) -> dict[str, dict[str, Any]]:
 
 
 def note_missing_files(rows: Iterable[LedgerRow]) -> Iterator[str]:
-    """Say which splits are not whole."""
+    """Say in which splits clips have no file that can be read."""
     for split, found in count_coverage(rows).items():
         missing = found["sound"].get("missing_file", 0)
         if missing:
@@ -116,12 +116,16 @@ def describe_data(data: TrainingData) -> str:
 
 
 def describe_recordings(by: str, listings: Sequence[SplitListing]) -> dict[str, Any]:
-    """Say what intervals, tests and folds take as one: what tells recordings "apart", and how many a split has."""
+    """Describe the recordings, which are the units of intervals, tests and folds.
+
+    Returns:
+        "by", which says how clips are grouped into recordings, and for each split its number of recordings.
+    """
     return {"by": by, **{listing.split: len(set(listing.groups)) for listing in listings}}
 
 
 def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
-    """Say which splits have too few recordings for intervals, and which share some with what was learnt from."""
+    """Say which splits have too few recordings for intervals, and which share recordings with training clips."""
     for listing in listings:
         count = len(set(listing.groups))
         if listing.labels is not None and count < paper.FEWEST_GROUPS:
@@ -140,7 +144,7 @@ def note_recordings(listings: Sequence[SplitListing]) -> Iterator[str]:
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Read a training's metrics.jsonl as plain data; nothing where it is gone."""
+    """Read a training's metrics.jsonl as plain data; an empty list where it is missing."""
     return [metrics.as_plain() for metrics in read_metrics(folder)]
 
 
@@ -165,7 +169,7 @@ def _describe_making(experiment: Experiment, seconds: dict[str, float]) -> dict[
 
 
 def list_split(data: TrainingData, split: str) -> SplitListing:
-    """Give a split as its CSV file lists it, with what the ledger and the store know of each clip."""
+    """Give a split in the order of its CSV file, with the statuses and lengths of its clips."""
     utterances = data.utterances(split)
     rows = [data.ledger[u.name] for u in utterances]
     groups = data.run.dataset.grouping.take(u.name for u in utterances)
@@ -186,14 +190,14 @@ def list_split(data: TrainingData, split: str) -> SplitListing:
 
 
 def _find_learnt(data: TrainingData, split: str) -> set[str]:
-    """Give the recordings that the networks were trained or chosen on before they meet a split."""
+    """Give the recordings on which the networks were trained or chosen, as far as they matter for a split's scores."""
     dataset = data.run.dataset
     used = (u for u in dataset.utterances if u.split == "train" or (split != "validation" and data.find_part(u)))
     return set() if split == "train" else set(dataset.grouping.take(u.name for u in used))
 
 
 def _measure_seconds(run: Run, row: LedgerRow) -> float | None:
-    """Give a clip's length by its sound, else by its last frame; None where it has neither."""
+    """Give a clip's length in seconds by its sound, else by the time of its last frame; None where it has neither."""
     if row.has_sound:
         return row.num_stft_frames * paper.STFT_HOP_SECONDS
     frames = run.shard("frames", row.shard) if row.shard else None
@@ -203,7 +207,7 @@ def _measure_seconds(run: Run, row: LedgerRow) -> float | None:
 
 
 def _measure_face_share(run: Run, row: LedgerRow) -> float | None:
-    """Give the share of a clip's frames with the speaker's face; None where none was looked at."""
+    """Give the share of a clip's frames with the speaker's face; None where no frame was read."""
     faces = run.shard("faces", row.shard) if row.shard else None
     if faces is None or row.utterance not in faces:
         return None
@@ -216,7 +220,7 @@ def _predict_split(experiment: Experiment, split: str) -> Members:
 
 
 def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPredictions]:
-    """Give the mean of the members' predictions, of one member its own."""
+    """Give each network's mean over the members' predictions; Joint falls back to VNet or ANet."""
     names = listing.names
     values = {network: average([member[network] for member in members]) for network in NETWORKS}
     for network in ("anet", "vnet"):
@@ -225,7 +229,7 @@ def _average_split(members: Members, listing: SplitListing) -> Iterator[ModelPre
 
 
 def _predict_by_other_choice(experiment: Experiment, listings: Sequence[SplitListing]) -> list[ModelPredictions]:
-    """Predict what is scored with the networks whose epochs the other clips chose; nothing where there are none."""
+    """Predict the scored splits with the trainings of the other `[run] select_on`; empty where there are none."""
     other = experiment.other_choice
     scored = [listing for listing in listings if listing.split != "train" and listing.labels is not None]
     if other is None:
@@ -234,7 +238,7 @@ def _predict_by_other_choice(experiment: Experiment, listings: Sequence[SplitLis
 
 
 def _describe_folds(folds: Sequence[Experiment]) -> dict[str, Any]:
-    """Give the folds' scores, what chose their epochs, and the names of their folders of checkpoints."""
+    """Give the folds' scores, the clips that chose their epochs, and the names of their checkpoints' folders."""
     chosen_on = folds[0].data.run.settings.run.select_on
     return {**score_folds(folds, seed=0), "chosen_on": chosen_on, "checkpoints": _name_folders(folds)}
 
@@ -246,7 +250,7 @@ def _name_folders(experiments: Sequence[Experiment]) -> list[str]:
 def _describe_ensemble(
     experiment: Experiment, predicted: Mapping[str, Members], listings: Sequence[SplitListing]
 ) -> dict[str, Any]:
-    """Say which seeds the mean is of, where their checkpoints are and what each reaches alone."""
+    """Give the seeds of the mean, their checkpoints, and the scores of each seed alone."""
     seeds = [trainings.seed for trainings in experiment.trainings]
     alone = {
         split: [{**member, "joint": fall_back(member)[0]} for member in members] for split, members in predicted.items()

@@ -1,4 +1,4 @@
-"""Predictions to `report.json` and the challenge's files, written as one folder."""
+"""Makes `report.json` and the challenge's files from predictions, and writes them as one folder."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,20 +17,21 @@ from store.files import flush_file, flush_folder, naming_full_disk, temporary_fo
 
 @dataclass(frozen=True)
 class SplitListing:
-    """A split as its CSV file lists it; all sequences in that order.
+    """A split; all sequences are in the order of its CSV file.
 
     Attributes:
-        split: its name.
-        names: identities, "video/utterance" without the file's ending.
-        videos: as in the file.
-        utterances: as in the file, such as "utterance_1.mp4".
+        split: train, validation or test.
+        names: names of the utterances, "video/utterance" without the file's ending.
+        videos: the videos as written in the CSV file.
+        utterances: the utterances as written in the CSV file, such as "utterance_1.mp4".
         labels: (U, 2) arousal and valence, NaN rows where an utterance has none; None for a split without labels.
-        sound: the ledger's status of each utterance's sound.
-        picture: the ledger's status of each utterance's picture.
-        seconds: each clip's length, None where it is not known; empty when none is.
-        face_shares: share of each clip's frames with the speaker's face, None where not known; empty when none is.
-        groups: the recording of each utterance, which intervals and tests draw; empty for its video.
-        shared: whether the networks were trained or chosen on clips of the same recording; empty for nowhere.
+        sound: the status of each utterance's sound.
+        picture: the status of each utterance's picture.
+        seconds: each clip's length in seconds, None where it is not known; empty where no length is known.
+        face_shares: the share of each clip's frames with the speaker's face, None where it is not known; empty where
+            none is known.
+        groups: the recording of each utterance, the unit of intervals and tests; empty if each video is a recording.
+        shared: whether the networks were trained or chosen on clips of the same recording; empty if they never were.
 
     """
 
@@ -53,14 +54,15 @@ class SplitListing:
 
 @dataclass(frozen=True)
 class ModelPredictions:
-    """What one model says of one split.
+    """The predictions of one model for one split.
 
     Attributes:
         model: "anet", "vnet" or "joint", or a baseline's name.
-        split: the split.
-        names: the split's identities in the file's order.
-        values: (U, 2) arousal and valence; NaN rows where the model could see nothing.
-        rests_on: per row what made it, such as "joint" or, where Joint fell back, "anet"; ignored in NaN rows.
+        split: train, validation or test.
+        names: names of the split's utterances in the order of its CSV file.
+        values: (U, 2) arousal and valence; NaN rows where the model has no input.
+        rests_on: for each row the model that made it, such as "joint" or, where Joint fell back, "anet"; ignored for
+            NaN rows.
 
     """
 
@@ -76,9 +78,9 @@ class Report:
     """A report in memory.
 
     Attributes:
-        content: report.json's.
-        files: texts by their path relative to the report's folder.
-        rows: of each (model, split), baselines included, in the order of the split's file.
+        content: the content of report.json.
+        files: path relative to the report's folder, to the file's text.
+        rows: (model, split) to its rows in the order of the split's CSV file; baselines included.
     """
 
     content: dict[str, Any]
@@ -97,23 +99,23 @@ def build_report(
     extra: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Report:
-    """Score every model on every split and compose all files but the page; pure.
+    """Score every model on every split and compose all files except the page; nothing is read or written.
 
-    Values are rounded to six decimals first, so that scoring a written file gives the report's own digits.
+    Values are first rounded to six decimals, so that scoring a written file gives exactly the report's scores.
 
     Args:
         predictions: one for each model and split.
         listings: one for each split.
-        training_mean: (2,) mean arousal and valence of the training split, for rows whose model could see nothing.
-        provenance: plain data: what the results rest on.
-        notes: what has to be read before the numbers, such as random weights.
-        baselines: as `predictions`, of models that are shown beside; they do not count in what all models could see.
+        training_mean: (2,) mean arousal and valence of the training split, for rows whose model has no input.
+        provenance: plain data that says what the results depend on.
+        notes: sentences to read before the scores, for example about random weights.
+        baselines: like `predictions`, for baselines. They do not change which clips count as predicted by all models.
         extra: further keys of report.json.
-        seed: of the bootstrap intervals.
+        seed: seed of the bootstrap intervals.
 
     Raises:
         ValueError: predictions and listing do not name the same utterances in the same order, a shape is wrong, a
-            value is infinite or a pair is NaN by half, or the mean is not finite.
+            value is infinite, only one value of a pair is NaN, or the mean is not finite.
 
     """
     mean = np.round(np.asarray(training_mean, dtype=np.float64), DECIMALS)
@@ -143,11 +145,11 @@ def build_report(
 
 
 def write_report(folder: Path, report: Report, *, replace: bool = False) -> None:
-    """Write a report's files; the folder appears under its name only when it is whole.
+    """Write a report's files; the folder appears under its name only when it is complete.
 
     Args:
-        folder: does not exist, or is replaced when `replace` is set; its parent is made where needed.
-        report: what to write.
+        folder: the new folder; its parent is made where needed.
+        report: the report to write.
         replace: whether an existing folder may be replaced.
 
     Raises:
@@ -177,13 +179,13 @@ def _compose_files(content: dict[str, Any], rows: dict[tuple[str, str], list[Det
     for (model, split), found in rows.items():
         stem = f"predictions/{model}-{split}"
         files[f"{stem}.csv"], files[f"{stem}.detail.csv"] = format_predictions(found), format_details(found)
-    # Strict JSON: no NaN, keys in the order given.
+    # Strict JSON without NaN; the keys keep their order.
     files["report.json"] = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return files
 
 
 def _checked(prediction: ModelPredictions, listing: SplitListing) -> np.ndarray:
-    """Return the values, (U, 2) float64 rounded; refuse what does not fit the listing."""
+    """Return the rounded values, (U, 2) float64; raise ValueError where they do not fit the listing."""
     values = np.round(np.asarray(prediction.values, dtype=np.float64), DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
     what = f"{prediction.model} on {prediction.split}"
     if list(prediction.names) != list(listing.names):
@@ -204,7 +206,7 @@ def _checked(prediction: ModelPredictions, listing: SplitListing) -> np.ndarray:
 
 
 def _seen(values: np.ndarray) -> np.ndarray:
-    """Return which rows a model could see, (U,) bool."""
+    """Tell for each row whether the model had an input, (U,) bool."""
     return ~np.isnan(values).any(axis=1)
 
 
@@ -238,7 +240,7 @@ def _score(
 def _compare_models(
     values: Mapping[tuple[str, str], np.ndarray], common: np.ndarray, listing: SplitListing, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Compare each pair of models on what all models could see."""
+    """Compare each pair of models on the clips that all models could predict."""
     if listing.labels is None:
         return
     labels = np.asarray(listing.labels, dtype=np.float64)

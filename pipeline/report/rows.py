@@ -1,4 +1,4 @@
-"""The report's files of one model and split: the challenge's, and the one that says what each row rests on."""
+"""The report's two files of one model and split: the challenge's file, and one with details of each row."""
 
 import csv
 import io
@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pipeline.training.combining import MEAN
 from store.text import guard_cell, read_cell
 
-DECIMALS = 6  # of a prediction in the files: below what float32 carries, and the scores are those of the files
+#: Decimals of predictions in the files. Scores are computed from the rounded values, so they are those of the files.
+DECIMALS = 6
 COLUMNS = ("video", "utterance", "arousal", "valence")
 DETAIL_COLUMNS = (
     *COLUMNS,
     *("rests_on", "sound", "picture", "true_arousal", "true_valence", "seconds", "face_share"),
     "recording",
 )
-#: What files of earlier releases lack.
+#: Columns that files of earlier releases lack.
 _LATER_COLUMNS = {"recording"}
 
 _PLAIN_NAME = re.compile(r"[\w.-]+")
@@ -28,16 +29,16 @@ class DetailRow:
     """One row of `<model>-<split>.detail.csv`.
 
     Attributes:
-        video: as in the truth file.
-        utterance: as in the truth file.
-        values: arousal and valence as submitted.
-        rests_on: the network that made them, or "mean".
-        sound: the ledger's status of its sound.
-        picture: the ledger's status of its picture.
+        video: the video as written in the CSV file.
+        utterance: the utterance as written in the CSV file.
+        values: predicted arousal and valence; the mean training labels where no network had an input.
+        rests_on: the model that made the values, or "mean".
+        sound: the status of its sound.
+        picture: the status of its picture.
         truth: true arousal and valence; None where the utterance has none.
-        seconds: length of the clip; None where it is not known.
-        face_share: share of its frames with the speaker's face; None where it is not known.
-        recording: what it is a part of; "" where that is not known.
+        seconds: the clip's length in seconds; None where it is not known.
+        face_share: the share of its frames with the speaker's face; None where it is not known.
+        recording: the recording that it is a part of; "" where that is not known.
     """
 
     video: str
@@ -53,19 +54,19 @@ class DetailRow:
 
     @property
     def is_seen(self) -> bool:
-        """Whether a network could see something of the clip."""
+        """Whether a model had an input, so that the values are not the mean training labels."""
         return self.rests_on != MEAN
 
 
 def format_predictions(rows: Iterable[DetailRow]) -> str:
-    """Return the challenge's file."""
+    """Return the text of the challenge's file."""
     return _as_text(
         [COLUMNS, *([*map(_guard_name, (row.video, row.utterance)), *_numbers(row.values)] for row in rows)]
     )
 
 
 def format_details(rows: Iterable[DetailRow]) -> str:
-    """Return the file that says what each row rests on."""
+    """Return the text of the file with details of each row."""
     return as_csv([DETAIL_COLUMNS, *(_detail_cells(row) for row in rows)])
 
 
@@ -90,7 +91,7 @@ def _parse_rows(text: str) -> list[DetailRow]:
 
 
 def as_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as CSV text, in which no cell is a formula to a spreadsheet."""
+    """Return rows as CSV text; cells that a spreadsheet would take for a formula are guarded."""
     return _as_text([guard_cell(cell) for cell in row] for row in rows)
 
 
@@ -101,8 +102,8 @@ def _as_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _guard_name(name: str) -> str:
-    # The challenge's file has the truth file's names. One of letters, digits, `_`, `.` and `-` can compute nothing and
-    # stays, such as a recording `-571d8cVauQ`.
+    # The challenge's file has the names of the truth file. A name of letters, digits, `_`, `.` and `-`, such as
+    # `-571d8cVauQ`, is no danger as a formula and stays unchanged.
     return name if _PLAIN_NAME.fullmatch(name) else guard_cell(name)
 
 

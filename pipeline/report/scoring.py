@@ -22,19 +22,20 @@ def score_both(
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Score both dimensions on the rows given, without choosing any.
+    """Score both dimensions on all given rows.
 
     Args:
         truth: (N, 2) arousal and valence.
         prediction: (N, 2), finite.
         videos: the video of each row.
-        groups: the recording of each row, which the bootstrap draws; by default its video.
-        seed: of the bootstrap intervals.
+        groups: the recording of each row, the unit of the bootstrap; by default its video.
+        seed: seed of the bootstrap intervals.
 
     Returns:
-        "arousal" and "valence", each with `ccc ccc_low ccc_high pearson mse ccc_per_video`, "total_ccc", their sum,
-        "total_ccc_low" and "total_ccc_high", its interval, "scored", N, and "groups", how many units were drawn from.
-        What is undefined is None: JSON has no NaN. With fewer than `FEWEST_GROUPS` units there is no interval.
+        "arousal" and "valence", each with `ccc ccc_low ccc_high pearson mse ccc_per_video`. "total_ccc", the sum of
+        both CCC, with its interval "total_ccc_low" and "total_ccc_high". "scored", which is N, and "groups", the number
+        of recordings. Undefined numbers are None, because JSON has no NaN. With fewer than `FEWEST_GROUPS` recordings
+        there is no interval.
     """
     scores: dict[str, Any] = {}
     groups = videos if groups is None else groups
@@ -94,11 +95,11 @@ def compare_both(
         one: (N, 2), finite.
         other: (N, 2), finite.
         groups: the recording of each row.
-        seed: of bootstrap and permutation test.
+        seed: seed of the bootstrap and of the permutation test.
 
     Returns:
         "arousal" and "valence", each with `difference low high p_value` (see `models.scores.intervals.compare_ccc`),
-        None where undefined, and "scored", N. With fewer than `FEWEST_GROUPS` units there is no interval.
+        None where undefined; and "scored", which is N. With fewer than `FEWEST_GROUPS` recordings there is no interval.
     """
     found: dict[str, Any] = {}
     num_units = len(set(groups))
@@ -111,7 +112,7 @@ def compare_both(
 
 
 def summarise_scores(scores: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
-    """Return "mean" and "spread" (the deviation, divisor N - 1) of each number; those that are None are left out.
+    """Return "mean" and "spread" (standard deviation, divisor N - 1) of each number; None values are left out.
 
     >>> summarise_scores([{"total": 0.25}, {"total": 0.75}, {"total": None}])["mean"]
     {'total': 0.5}

@@ -1,4 +1,4 @@
-"""Which clips chose the epochs, and the scores with the other choice beside where there are such networks."""
+"""Which clips chose the epochs (`[run] select_on`), and the scores with the other choice where it was trained, too."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,17 +17,18 @@ def describe_selection(
     listings: Sequence[SplitListing],
     checkpoints: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Say which clips chose the epochs.
+    """Describe which clips chose the epochs.
 
     Args:
-        data: of the report.
-        other: what the networks say whose epochs others chose; empty where there are none.
-        listings: of each split.
-        checkpoints: names of the folders of these networks.
+        data: the report's data.
+        other: predictions of the networks whose epochs were chosen on other clips; empty where there are none.
+        listings: one for each split.
+        checkpoints: names of the folders of these other networks.
 
     Returns:
-        "split"; of held-out training clips how many "clips" of how many "recordings"; and "other" with its own "split",
-        "checkpoints" and "models" (see `score_both`), by network and split, the training split left out.
+        "split", the value of `[run] select_on`. If it is "train", the numbers of held-out "clips" and of their
+        "recordings". And if there are other networks "other", with "split", "checkpoints" and "models": network to
+        split (without the training split) to `score_both`.
     """
     split = data.run.settings.run.select_on
     found: dict[str, Any] = {"split": split}
@@ -47,7 +48,7 @@ def describe_selection(
 
 
 def _score(prediction: ModelPredictions, listing: SplitListing) -> dict[str, Any]:
-    # Rounded as the written predictions are.
+    # Rounded like the predictions in the files.
     values = np.round(np.asarray(prediction.values, np.float64), DECIMALS)
     labels = np.asarray(listing.labels, np.float64)
     rows = np.flatnonzero(np.isfinite(labels + values).all(axis=1)).tolist()

@@ -1,4 +1,4 @@
-"""How much of the scored sound is speech, where a declared feature says so (`model = voice_activity`)."""
+"""How much of the scored sound is speech, where a declared feature detects speech (`model = voice_activity`)."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from store.text import format_count
 
 
 def describe_speech(data: TrainingData) -> Iterator[str]:
-    """Say of each split with labels on how many seconds of speech it is scored; nothing without such a feature."""
+    """Say for each split with labels how many seconds of speech are scored; nothing without such a feature."""
     feature = next((each for each in data.run.features.values() if each.is_voice_activity), None)
     for split in data.splits if feature is not None else []:
         labels = data.labels(split)
@@ -31,7 +31,7 @@ def _describe_split(data: TrainingData, feature: Feature, split: str) -> str:
             continue
         values = shard.rows(utterance.name, "value")
         seconds = row.num_stft_frames * STFT_HOP_SECONDS
-        # The last row may reach beyond the sound's end.
+        # The last row may extend beyond the sound's end.
         speech += min(seconds, float((values[:, 0] >= THRESHOLD).sum()) * feature.hop_seconds)
         sound += seconds
     lack = format_count(lacking, "clip with sound lacks", "clips with sound lack")

@@ -1,4 +1,4 @@
-"""The table of CCC on the console, beside the paper's."""
+"""The tables of CCC on the console, with the published results beside this run's."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ Kind = Literal["quoted", "run", "view", "baseline"]
 
 @dataclass(frozen=True)
 class Published:
-    """A result of others: model it stands beside, split, name, CCC of arousal and valence, None where not published."""
+    """A published result that is shown beside a model's: split, name, CCC; None where a number was not published."""
 
     model: str
     split: str
@@ -39,7 +39,7 @@ class Published:
     total: float | None
 
 
-#: Where the quoted results are from, and what of it they are.
+#: The sources of the quoted results: name, address, and what is quoted.
 SOURCES = (
     ("Peng et al. 2018", "arxiv.org/abs/1805.00638", "the paper, Tables I to III, also of the baselines"),
     (
@@ -87,9 +87,9 @@ class ResultRow:
     """A row of a table of results.
 
     Attributes:
-        name: what the row is of.
-        kind: "quoted" from others, this "run", another "view" of it, or a "baseline".
-        scores: report.json's entry; of quoted rows the three CCC only, as "arousal", "valence" and "total_ccc".
+        name: the row's title.
+        kind: "quoted" for published results, "run" for this run, "view" for other subsets of its clips, or "baseline".
+        scores: the entry in report.json; for quoted rows only the three CCC "arousal", "valence" and "total_ccc".
     """
 
     name: str
@@ -97,7 +97,7 @@ class ResultRow:
     scores: Mapping[str, Any]
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row's five texts, as HEADER."""
+        """Return the row's five texts, in the order of HEADER."""
         if self.kind == "quoted":
             values = [self.scores[key] for key in ("arousal", "valence", "total_ccc")]
             return (self.name, *("" if value is None else f"{value:.4f}" for value in values), "")
@@ -109,7 +109,7 @@ class ResultRow:
 
 
 def title_of(model: str) -> str:
-    """Return what people call a model."""
+    """Return a model's name for people."""
     return TITLES.get(model, model)
 
 
@@ -125,7 +125,7 @@ def title_of_split(content: Mapping[str, Any], split: str) -> str:
 
 
 def is_free_of_choice(content: Mapping[str, Any]) -> bool:
-    """Tell whether the validation split was left out of the choice of epochs; in a report of before it never was."""
+    """Tell whether the epochs were chosen without the validation split; reports of earlier releases always used it."""
     return bool(content.get("selection", {}).get("split") == "train")
 
 
@@ -136,15 +136,16 @@ def name_held_out(content: Mapping[str, Any]) -> str:
 
 
 def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False) -> list[ResultRow]:
-    """Return the rows of a split: for each model what was published, then this run's scores; baselines last.
+    """Return the rows of a split: for each model the published results, then this run's scores; baselines last.
 
     Args:
-        content: report.json's.
+        content: the content of report.json.
         split: train, validation or test.
-        all_views: also each model on what all models could see, and its file as it is, where they differ.
+        all_views: whether to add two more rows for each model that did not predict all clips: its scores on the clips
+            that all models could predict, and with the mean training labels for the clips without a prediction.
 
     Returns:
-        The rows. A split without labels has no scores but says how many are listed.
+        The rows. A split without labels has no scores, only the number of listed utterances.
     """
     rows: list[ResultRow] = []
     for model, splits in content["models"].items():
@@ -168,10 +169,10 @@ def make_rows(content: Mapping[str, Any], split: str, *, all_views: bool = False
 
 
 def is_official(content: Mapping[str, Any], split: str) -> bool:
-    """Tell whether a split is OMG-Emotion's own: others' results say nothing beside any other clips."""
+    """Tell whether a split is OMG-Emotion's own; published results cannot be compared with scores on other clips."""
     if "official_splits" in content:
         return split in content["official_splits"]
-    # A report of an earlier release.
+    # A report of an earlier release does not say so; its number of clips does.
     return any(splits[split]["listed"] == SIZES.get(split) for splits in content["models"].values() if split in splits)
 
 
@@ -194,18 +195,18 @@ def format_tables(content: Mapping[str, Any]) -> str:
 
 
 def _name_mean(content: Mapping[str, Any]) -> str:
-    """Say of how many seeds the scores are, where that is more than one."""
+    """Say over how many seeds the scores are averaged; "" for one seed."""
     return f": mean of {len(content['ensemble']['seeds'])} seeds" if "ensemble" in content else ""
 
 
 def seed_title(content: Mapping[str, Any]) -> str:
-    """Say what the rows of single seeds are."""
+    """Return the title of the table of single seeds."""
     seeds = ", ".join(map(str, content["ensemble"]["seeds"]))
     return f"CCC of each seed alone ({seeds}): mean ± deviation of the seeds"
 
 
 def make_seed_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return header and rows of the table of single seeds, the training split left out; none where there was one."""
+    """Return header and rows of the table of single seeds, without the training split; empty for one seed."""
     models = content.get("ensemble", {}).get("models", {})
     rows: list[tuple[str, ...]] = []
     for split, network in ((split, network) for split in list_splits(content) for network in models):
@@ -218,26 +219,26 @@ def make_seed_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def format_spread(scores: Mapping[str, Any], name: str) -> str:
-    """Return mean and deviation as text."""
+    """Return mean and standard deviation of a score as text."""
     return " ± ".join(format_number(scores[part][name], 3) for part in ("mean", "spread"))
 
 
 def fold_title(content: Mapping[str, Any]) -> str:
-    """Say what the rows of cross-validation are."""
+    """Return the title of the table of cross-validation."""
     num_folds = content["cross_validation"]["num_folds"]
     of = f"{num_folds} folds of the training and validation recordings ({say_choice_of_folds(content)})"
     return f"CCC over {of}: mean ± deviation of the folds"
 
 
 def say_choice_of_folds(content: Mapping[str, Any]) -> str:
-    """Say whether the figures of the folds are free of the choice of epochs."""
+    """Say whether the folds' scores are optimistic because the epochs were chosen on the scored clips."""
     if content["cross_validation"].get("chosen_on") == "train":
         return "not optimistic: epochs chosen on other recordings"
     return "optimistic: epochs chosen on the fold that is scored"
 
 
 def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return header and rows of the table of cross-validation; none where there was none."""
+    """Return header and rows of the table of cross-validation; empty where there was none."""
     found = content.get("cross_validation")
     if found is None:
         return []
@@ -251,7 +252,7 @@ def make_fold_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def make_choice_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return header and rows of the table of both choices of epochs; none where there is one."""
+    """Return header and rows of the table that compares both choices of epochs; empty where there is only one."""
     other = content.get("selection", {}).get("other")
     if other is None:
         return []
@@ -277,12 +278,12 @@ def make_choice_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
-#: Title of that table.
+#: Title of the table that compares both choices of epochs.
 CHOICE_TITLE = "CCC with the epochs chosen on validation, and on held-out training clips"
 
 
 def _make_further_tables(content: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Give title and rows, header first, of each table below those of the splits."""
+    """Give title and rows, header first, of each table that follows the tables of the splits."""
     seeds, folds, choices = make_seed_rows(content), make_fold_rows(content), make_choice_rows(content)
     if choices:
         yield CHOICE_TITLE, choices

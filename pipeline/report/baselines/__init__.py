@@ -1,1 +1,1 @@
-"""What simple means and the paper's own audio baseline reach on the same data."""
+"""Baselines on the same data: simple methods, and the paper's own audio baseline."""

@@ -1,7 +1,7 @@
-"""What simple means reach on the same data: the mean label, ridge regression on pooled embeddings, late fusion.
+"""Simple baselines on the same data: the mean label, ridge regression on pooled embeddings, late fusion.
 
-All are in closed form. Least squares predicts too little spread for CCC, so that the last two are brought to the
-labels' mean and spread, measured on clips that they were not fitted to where there are any.
+All are computed in closed form. Predictions of least squares vary too little for a good CCC, so the last two are scaled
+to the labels' mean and standard deviation. Ridge regression measures its own on held-out clips where it can.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ from pipeline.report.report_files import ModelPredictions, SplitListing
 from pipeline.training.data import TrainingData
 from pipeline.training.folds import split_folds
 
-#: Penalties tried, relative to the mean variance of the directions of the features.
+#: The penalties that are tried, relative to the mean eigenvalue of the features' Gram matrix.
 PENALTIES = tuple(10.0**power for power in range(-3, 5))
 NUM_FOLDS = 5
-#: Fewest clips that both networks see for weights of their own; with fewer, late fusion is their mean.
+#: With fewer clips that both networks predict, late fusion is the mean of both and fits no weights.
 FEWEST_TO_FUSE = 20
 
 Regression = Callable[[np.ndarray], np.ndarray]
@@ -30,16 +30,16 @@ def make_baselines(
     """Fit and apply every baseline on every split.
 
     Args:
-        data: with its features.
-        predictions: the networks', for late fusion.
-        listings: of each split.
+        data: the clips with their features.
+        predictions: the networks' predictions, for late fusion.
+        listings: one for each split.
     """
     by_split = {listing.split: listing for listing in listings}
     of_networks = {(p.model, p.split): np.asarray(p.values, np.float64) for p in predictions}
     clips = {split: data.load_clips(split) for split in by_split}
     pooled = {split: pool_embeddings(found.embeddings, size=clips["train"].face_size) for split, found in clips.items()}
     train = by_split["train"]
-    assert train.labels is not None  # a training has seen some
+    assert train.labels is not None  # without training labels no network could have been trained
     chosen = np.isfinite(train.labels).all(axis=1) & np.isfinite(pooled["train"]).all(axis=1)
     groups = [train.group(i) for i in np.flatnonzero(chosen).tolist()]
     ridge = fit_ridge(pooled["train"][chosen], np.asarray(train.labels, np.float64)[chosen], groups)
@@ -54,10 +54,10 @@ def make_baselines(
 def _fuse_splits(
     data: TrainingData, by_split: Mapping[str, SplitListing], of_networks: Mapping[tuple[str, str], np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Give late fusion of each split, fitted to the clips that chose the epochs, which were not learnt by heart.
+    """Give late fusion of each split, fitted to the clips that chose the epochs: on these no network was trained.
 
-    These clips themselves get what weights say that were fitted to other recordings' clips, so that no clip's label has
-    a part in its own prediction. Without labels it is the mean of both networks.
+    These clips themselves are predicted with weights that were fitted to other recordings, so that no clip's label
+    influences its own prediction. Without labels, late fusion is the mean of both networks.
     """
     fused = {split: (of_networks["anet", split], of_networks["vnet", split]) for split in by_split}
     nothing = np.zeros((0, 2))
@@ -75,16 +75,16 @@ def _fuse_splits(
 
 
 def fuse_apart(anet: np.ndarray, vnet: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
-    """Give late fusion of the clips that it is fitted to: of each recording by weights fitted to the other ones.
+    """Give late fusion of the clips to which it is fitted: each fold of recordings by weights fitted to the others.
 
     Args:
-        anet: see `fit_fusion`; so are the next two.
-        vnet: see there.
-        labels: see there.
+        anet: see `fit_fusion`.
+        vnet: see `fit_fusion`.
+        labels: see `fit_fusion`.
         groups: the recording of each row.
 
     Returns:
-        (N, 2); see there.
+        (N, 2); see `fit_fusion`.
     """
     folds = split_folds(groups, NUM_FOLDS)
     fused = np.full(labels.shape, np.nan)
@@ -95,25 +95,25 @@ def fuse_apart(anet: np.ndarray, vnet: np.ndarray, labels: np.ndarray, groups: S
 
 
 def pool_embeddings(embeddings: Sequence[Any], *, size: int = FEATURE_SIZE) -> np.ndarray:
-    """Return mean and standard deviation over the faces of each clip, (U, 2 D) float64; NaN rows without a face."""
+    """Return mean and standard deviation over each clip's faces, (U, 2 D) float64; NaN rows for clips without one."""
     pooled = np.full((len(embeddings), 2 * size), np.nan)
     for row, array in zip(pooled, embeddings, strict=True):
         if array is not None:
-            rows = np.asarray(array[:], np.float64)  # mapped rows look at their file's size when they are sliced
+            rows = np.asarray(array[:], np.float64)  # slicing once: each slice of mapped rows checks the file's size
             row[:size], row[size:] = rows.mean(axis=0), rows.std(axis=0)
     return pooled
 
 
 def fit_ridge(features: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> Regression:
-    """Fit ridge regression; the penalty is the one of the highest CCC over held-out recordings.
+    """Fit ridge regression; the penalty is the one with the highest CCC on held-out recordings.
 
     Args:
         features: (N, F).
         labels: (N, 2).
-        groups: the recording of each row; one is in one fold only.
+        groups: the recording of each row; a recording is in one fold only.
 
     Returns:
-        (M, F) -> (M, 2) within [-1, 1]; NaN rows where the features are.
+        (M, F) -> (M, 2) within [-1, 1]; NaN rows where the features are NaN.
     """
     folds = split_folds(groups, NUM_FOLDS)
     held_out = {penalty: np.full(labels.shape, np.nan) for penalty in PENALTIES}
@@ -139,8 +139,9 @@ def fit_fusion(
         labels: (N, 2), NaN where there are none.
 
     Returns:
-        (M, 2), (M, 2) -> (M, 2) within [-1, 1]: both networks weighted; where one saw nothing the other; NaN where
-        neither saw anything. With fewer than `FEWEST_TO_FUSE` rows to fit to, their mean.
+        A function (M, 2), (M, 2) -> (M, 2). It gives the weighted sum of both networks, scaled and within [-1, 1];
+        where one network has no input the other's prediction; NaN where neither has one. With fewer than
+        `FEWEST_TO_FUSE` rows to fit to, it gives the mean instead of the weighted sum.
     """
     rows = np.flatnonzero(np.isfinite(anet + vnet + labels).all(axis=1))
     enough = len(rows) >= FEWEST_TO_FUSE
@@ -169,8 +170,8 @@ def _stack(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _solve(features: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) -> Iterator[tuple[float, Regression]]:
     """Solve ridge regression for several penalties from one decomposition.
 
-    The decomposition is of the smaller of the two squares: features by features or, where there are fewer clips than
-    features, clips by clips. Both give the same weights, and few clips are solved at once.
+    The smaller of two Gram matrices is decomposed: features by features or, where there are fewer clips than features,
+    clips by clips. Both give the same weights, and the smaller one is faster.
     """
     centre, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -192,12 +193,18 @@ def _solve(features: np.ndarray, labels: np.ndarray, penalties: Sequence[float])
 
 
 def spread_like(labels: np.ndarray, measured: np.ndarray, apply: Regression) -> Regression:
-    """Bring a regression to the labels' mean and spread, by what it says of clips with labels."""
+    """Scale a regression to the labels' mean and standard deviation, and clip it to [-1, 1].
+
+    Args:
+        labels: (N, 2) or (N,).
+        measured: predictions of labelled clips, from which the regression's own mean and deviation are computed.
+        apply: the regression.
+    """
     mean, spread = measured.mean(axis=0), measured.std(axis=0)
     factor = np.where(spread > 0, labels.std(axis=0) / np.where(spread > 0, spread, 1), 1)
     return lambda given: np.clip((apply(given) - mean) * factor + labels.mean(axis=0), -1, 1)
 
 
 def total_ccc(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Sum the CCC of both dimensions; one without a CCC counts as 0."""
+    """Sum the CCC of both dimensions; an undefined CCC counts as 0."""
     return float(np.nansum([compute_ccc(labels[:, i], predicted[:, i]) for i in range(2)]))

@@ -1,6 +1,6 @@
 """The paper's audio baseline: openSMILE's functionals of a whole clip, and a support vector regressor.
 
-Needs packages of its own (`pip install -e .[opensmile]`); openSMILE's licence is for research only.
+It needs further packages (`pip install -e .[opensmile]`); openSMILE's licence allows research only.
 """
 
 import importlib.util
@@ -21,15 +21,15 @@ from store.layout import wav_path
 PACKAGES = ("opensmile", "sklearn")
 #: Name of the baseline to openSMILE's name of its feature set.
 FEATURE_SETS = {"egemaps": "eGeMAPSv02", "compare": "ComParE_2016"}
-#: Complexities tried, for features scaled to deviation 1 and divided by the root of their number.
+#: The complexities that are tried, for features scaled to standard deviation 1 and divided by the root of their number.
 COMPLEXITIES = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 
 def check_packages() -> None:
-    """Refuse to begin without the packages.
+    """Check that openSMILE and scikit-learn are installed.
 
     Raises:
-        UserError: Names the missing one and how to install it.
+        UserError: A package is missing; the message says how to install it.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -40,14 +40,14 @@ def check_packages() -> None:
 
 
 def make_opensmile_baselines(data: TrainingData, listings: Sequence[SplitListing]) -> Iterator[ModelPredictions]:
-    """Fit and apply both feature sets' baselines on every split; what has no sound is left NaN.
+    """Fit and apply the baselines of both feature sets on every split; clips without sound get NaN.
 
     Args:
-        data: with its features.
-        listings: of each split.
+        data: the clips with their features.
+        listings: one for each split.
     """
     train = next(listing for listing in listings if listing.split == "train")
-    assert train.labels is not None  # a training has seen some
+    assert train.labels is not None  # without training labels no network could have been trained
     labels = np.asarray(train.labels, np.float64)
     for name, feature_set in FEATURE_SETS.items():
         of = load_functionals(data, [n for listing in listings for n in listing.names], feature_set)
@@ -67,10 +67,10 @@ def make_opensmile_baselines(data: TrainingData, listings: Sequence[SplitListing
 
 
 def load_functionals(data: TrainingData, names: Iterable[str], feature_set: str) -> dict[str, np.ndarray]:
-    """Give the functionals of every clip with sound, computing only what no earlier report has computed.
+    """Give the functionals of every clip with sound; those that an earlier report computed are read from a file.
 
     Returns:
-        Name to (F,) float32; what openSMILE gives no number for is 0.
+        Name to (F,) float32; 0 where openSMILE gives no number.
     """
     path = data.run.folder / "opensmile" / f"{feature_set}.npz"
     known: dict[str, np.ndarray] = {}
@@ -107,8 +107,8 @@ def _require(path: Path) -> Path:
 def fit_support_vectors(features: np.ndarray, labels: np.ndarray, groups: Sequence[str]) -> Any:
     """Fit a linear support vector regressor for each dimension.
 
-    The complexity is the one of the highest CCC over held-out recordings; the output is brought to the labels' mean and
-    spread, as the ridge regressor's.
+    The complexity is the one with the highest CCC on held-out recordings. The output is scaled to the labels' mean and
+    standard deviation, like that of ridge regression.
 
     Args:
         features: (N, F), finite.

@@ -1,4 +1,4 @@
-"""What the report's plots are drawn with: style and colours, panels, and points that say which clip they are."""
+"""Tools for the report's plots: style and colours, panels, and points that show which clip they are."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,17 +14,17 @@ from pipeline.dataset.utterances import utterance_name
 from pipeline.report.figures.inline_svg import Told, as_urls, render_inline
 from pipeline.report.rows import DetailRow
 
-#: Colours that remain apart for readers who do not see all of them (Okabe and Ito).
+#: Colours that colour-blind readers can tell apart (Okabe and Ito).
 COLOURS = {"anet": "#0072b2", "vnet": "#d55e00", "joint": "#009e73"}
 OTHER_COLOUR = "#6b6b6b"
 TRUTH_COLOUR = "#b5b5b5"
-#: Above this many points they are drawn as pixels: an SVG of each would be megabytes.
+#: More points than this are drawn as pixels: as SVG elements they would take megabytes.
 MOST_VECTOR_POINTS = 400
-#: So many points, the farthest from the truth, say which clip they are; over pixels they are drawn once more.
+#: The number of points, those farthest from the truth, that show which clip they are. They are drawn over the pixels.
 MOST_TOLD_POINTS = 150
 MOST_BINS = 8
-#: Inches around a figure's panels and between them, for titles, the axes' labels and the numbers at their ticks. Set by
-#: hand, because matplotlib's own search for them takes as long as the drawing itself.
+#: Inches around a figure's panels and between them, for titles, axis labels and tick labels. They are set by hand,
+#: because matplotlib's automatic layout takes as long as the drawing itself.
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.08, 0.3, 0.46
 BETWEEN_COLUMNS, BETWEEN_COLUMNS_WITH_NUMBERS, BETWEEN_ROWS = 0.2, 0.55, 0.8
 STYLE: Any = {
@@ -42,18 +42,18 @@ STYLE: Any = {
     "savefig.dpi": 130,
 }
 
-#: The page's ground shows through; only legends cover what is below.
+#: Transparent backgrounds, so that the page's own shows; only legends have a white one.
 IN_PAGE: Any = {"figure.facecolor": "none", "axes.facecolor": "none", "legend.facecolor": "white"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a plot stands in a page.
+    """A plot's place in a page.
 
     Attributes:
-        name: no other plot of the page has it.
-        label: what it shows, for those who do not see it.
-        link: an utterance's name to the address of its page, "" for none.
+        name: unique among the page's plots.
+        label: a description of the plot, for readers who cannot see it.
+        link: gives the address of an utterance's page by its name, "" for none.
     """
 
     name: str
@@ -67,13 +67,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Points:
-    """What a model said of the labelled clips it could see.
+    """A model's predictions of the labelled clips for which it had an input.
 
     Attributes:
         names: N names of utterances.
         truth: (N, 2) arousal and valence.
-        values: (N, 2), the model's.
-        seconds: (N,) lengths, NaN where not known.
+        values: (N, 2), the model's predictions.
+        seconds: (N,) lengths in seconds, NaN where not known.
         face_shares: (N,) shares of frames with a face, NaN where not known.
     """
 
@@ -89,7 +89,7 @@ class Points:
         return np.linalg.norm(self.values - self.truth, axis=1)
 
     def tell(self, link: Callable[[str], str]) -> list[Told]:
-        """Give what each point says: its clip, what was predicted and what is true, arousal before valence."""
+        """Give the title and link of each point: its clip, predicted and true arousal and valence."""
         return [
             Told(f"{name}: predicted {a:.2f} / {v:.2f}, true {true_a:.2f} / {true_v:.2f}", link(name))
             for name, (a, v), (true_a, true_v) in zip(self.names, self.values, self.truth, strict=True)
@@ -97,7 +97,7 @@ class Points:
 
 
 def collect_points(rows: Iterable[DetailRow]) -> Points:
-    """Choose the rows that are seen and labelled."""
+    """Choose the rows with a label whose model had an input."""
     chosen = [row for row in rows if row.is_seen and row.truth is not None]
     return Points(
         names=tuple(utterance_name(row.video, row.utterance) for row in chosen),
@@ -109,7 +109,7 @@ def collect_points(rows: Iterable[DetailRow]) -> Points:
 
 
 def save_figure(figure: Figure, file: Any, *, kind: str = "svg") -> None:
-    """Write a figure as SVG or PNG, the same bytes for the same figure."""
+    """Write a figure as SVG or PNG; the same figure gives the same bytes."""
     with matplotlib.rc_context(STYLE):
         figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
@@ -123,8 +123,15 @@ def colour_of(model: str) -> str:
 def make_figure(
     rows: int, columns: int, *, height: float, share_y: bool = True
 ) -> Iterator[tuple[Figure, list[list[Axes]]]]:
-    """Make a figure of panels, in the page's style, and close the style behind it."""
-    # Figures of their own, not pyplot's: nothing global is touched and no window asked for.
+    """Make a figure of panels; the page's style is set inside the `with` block.
+
+    Args:
+        rows: number of rows of panels.
+        columns: number of columns of panels.
+        height: the figure's height in inches.
+        share_y: whether the panels of a row share their y axis.
+    """
+    # Figure instead of pyplot: it changes nothing global and needs no window.
     with matplotlib.rc_context(STYLE | IN_PAGE):
         width = max(3.2 * columns, 9.6)
         figure = Figure(figsize=(width, height))
@@ -144,12 +151,12 @@ def make_figure(
 
 
 def _as_share(gap: float, panels: int, inches: float) -> float:
-    """Give a gap in inches as matplotlib takes it: as a share of one panel's length."""
+    """Convert a gap from inches to a share of one panel's length, the unit of matplotlib's wspace and hspace."""
     return gap * panels / (inches - gap * (panels - 1))
 
 
 def draw_dots(panel: Axes, x: np.ndarray, y: np.ndarray, colour: str, label: str | None = None) -> None:
-    """Draw points; where there are many, as pixels."""
+    """Draw points, as pixels where there are many."""
     many = len(x) > MOST_VECTOR_POINTS
     panel.scatter(
         x, y, s=6 if many else 14, color=colour, alpha=0.6, linewidths=0, rasterized=many, label=label, zorder=2
@@ -157,7 +164,7 @@ def draw_dots(panel: Axes, x: np.ndarray, y: np.ndarray, colour: str, label: str
 
 
 def tell_dots(panel: Axes, found: Points, x: np.ndarray, y: np.ndarray, colour: str, place: Place) -> None:
-    """Let points say which clip they are; where there are many, those farthest from the truth."""
+    """Add titles and links that show which clip a point is, to at most `MOST_TOLD_POINTS` points."""
     many = len(x) > MOST_VECTOR_POINTS
     chosen = np.sort(np.argsort(-found.errors, kind="stable")[:MOST_TOLD_POINTS])
     chosen = chosen[np.isfinite(x[chosen]) & np.isfinite(y[chosen])]
@@ -176,7 +183,7 @@ def tell_dots(panel: Axes, found: Points, x: np.ndarray, y: np.ndarray, colour: 
 
 
 def tell_line(panel: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float], told: Sequence[str]) -> None:
-    """Let the points of a line say what they are."""
+    """Add titles to the points of a line."""
     known = [i for i, value in enumerate(y) if np.isfinite(value)]
     panel.scatter(
         [x[i] for i in known],
@@ -192,18 +199,18 @@ def tell_line(panel: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float], 
 
 
 def find_limits(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
-    """Return limits that hold all values, a little wider, and at least -0.1 to 1."""
+    """Return an axis's limits: a little wider than all values, and at least -0.1 to 1.05."""
     values = np.concatenate([array.ravel() for array in arrays])
     return min(float(values.min(initial=0)), -0.05) - 0.05, max(float(values.max(initial=1)), 0.95) + 0.05
 
 
 def bin_medians(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
-    """Return median x and median y of bins of about equal numbers of points."""
+    """Return the median x and the median y of bins with about equal numbers of points."""
     bins = min(MOST_BINS, len(x) // 5)
     parts = np.array_split(np.argsort(x, kind="stable"), bins) if bins else []
     return [float(np.median(x[part])) for part in parts], [float(np.median(y[part])) for part in parts]
 
 
 def as_numbers(values: Iterable[float | None]) -> list[float]:
-    """Give numbers that can be drawn: NaN for None."""
+    """Replace None by NaN, which can be drawn."""
     return [np.nan if value is None else value for value in values]

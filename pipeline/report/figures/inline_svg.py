@@ -1,4 +1,4 @@
-"""A figure as SVG inside of a page: it takes the page's colours, and says what a point is when one points at it."""
+"""A figure as SVG inside a page: it uses the page's colours, and shows a point's title under the mouse pointer."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-#: What matplotlib draws in, and what stands for it in a page that is light or dark.
+#: The colours in which matplotlib draws, and the page's variables that replace them, for light and dark pages.
 _COLOURS = {
     "#000000": "currentColor",
     "#e6e6e6": "var(--line)",
@@ -25,17 +25,17 @@ _COLOURS = {
 _COLOUR = re.compile("|".join(_COLOURS))
 _FONTS = re.compile("font-family: [^;]*;? ?")
 _OWN_ADDRESS = re.compile(r"url\(#([^)]*)\)")
-#: Begins an address that is a point's title, and perhaps where it leads.
+#: An address that begins with this holds a point's title and its link.
 _SCHEME = "title:"
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a point says.
+    """The title and link of a point.
 
     Args:
-        title: Shown when one points at it.
-        link: Where a click leads; "" for nowhere.
+        title: Shown when the mouse pointer is on the point.
+        link: The address that a click opens; "" for none.
     """
 
     title: str
@@ -43,19 +43,19 @@ class Told:
 
 
 def as_urls(told: Sequence[Told]) -> list[str]:
-    """Give what points say as matplotlib's `urls` of a collection, from which `render_inline` takes it."""
+    """Encode the points' titles and links as `urls` of a matplotlib collection; `render_inline` decodes them."""
     return [f"{_SCHEME}{quote(point.title, safe='')},{quote(point.link, safe='')}" for point in told]
 
 
 def render_inline(figure: Figure, name: str, label: str) -> str:
-    """Give a figure as an `<svg>` element. It holds no script, and no address but those that its points lead to.
+    """Give a figure as an `<svg>` element. It has no script, and no addresses except the links of its points.
 
     Equal figures give equal text where matplotlib's `svg.hashsalt` is set, as in the style of the report's figures.
 
     Args:
         figure: The figure.
-        name: Begins the names of its parts, which no other figure of the page may have.
-        label: What it shows, for those who do not see it.
+        name: The beginning of the ids in it; no other figure of the page may have the same.
+        label: A description of the figure, for readers who cannot see it.
     """
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
@@ -78,7 +78,7 @@ def render_inline(figure: Figure, name: str, label: str) -> str:
 
 
 def _drop_blanks(element: ElementTree.Element) -> None:
-    """Leave out line ends and indents, a third of a file of points."""
+    """Remove line ends and indents, which are a third of a figure with many points."""
     if not (element.text or "").strip():
         element.text = None
     if not (element.tail or "").strip():
@@ -92,7 +92,7 @@ def _take_page_colours(element: ElementTree.Element) -> None:
 
 
 def _rename(element: ElementTree.Element, name: str) -> None:
-    """Let names of parts, and what refers to them, begin with the figure's."""
+    """Put the figure's name in front of ids, and of all references to them."""
     if "id" in element.attrib:
         element.set("id", f"{name}-{element.attrib['id']}")
     for attribute in ("clip-path", "style"):
@@ -104,7 +104,7 @@ def _rename(element: ElementTree.Element, name: str) -> None:
 
 
 def _tell(element: ElementTree.Element) -> None:
-    """Let a point say its title; one that leads nowhere is no link."""
+    """Give a point its title and link; a point without a link becomes a group."""
     element.attrib.pop("target", None)
     address = element.attrib.pop("href", "")
     title, _, link = (unquote(part) for part in address.removeprefix(_SCHEME).partition(","))

@@ -1,4 +1,4 @@
-"""The report's plots, each as SVG inside of the page: nothing is fetched, and a point says which clip it is."""
+"""The report's plots, each as SVG inside the page: nothing is loaded, and each point shows which clip it is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,7 +45,7 @@ def draw_scatter(points: Mapping[str, Points], place: Place) -> str:
 
 
 def draw_plane(points: Mapping[str, Points], place: Place) -> str:
-    """Draw where truth and predictions lie in the valence-arousal plane, a panel per model."""
+    """Draw truth and predictions as points in the valence-arousal plane, a panel per model."""
     low, high = find_limits(array for found in points.values() for array in (found.truth, found.values))
     with make_figure(1, len(points), height=3.9) as (figure, axes):
         for panel, (model, found) in zip(axes[0], points.items(), strict=True):
@@ -94,8 +94,9 @@ def draw_curves(
 
     Args:
         curves: network to the lines of its metrics.jsonl.
-        others: network to those of its other seeds, drawn faintly; of the CCC only the total.
-        chosen_on: what the CCC is of.
+        others: network to the lines of its other seeds, drawn faintly: loss and total CCC.
+        place: the plot's place in the page.
+        chosen_on: the clips on which the CCC was computed, for the title.
     """
     with make_figure(2, len(curves), height=4.6, share_y=False) as (figure, axes):
         for column, (network, lines) in enumerate(curves.items()):
@@ -136,8 +137,10 @@ def draw_history(
     """Draw the total CCC from report to report with its intervals, a panel per split.
 
     Args:
-        series: split to model to the number of each report, counted from 1, with its `total` and the interval's ends.
-        num_reports: how many there are.
+        series: split to model to a list of pairs: the report's number, counted from 1, and its numbers `total`,
+            `total_low` and `total_high`.
+        num_reports: number of reports.
+        place: the plot's place in the page.
     """
     with make_figure(1, len(series), height=3.4) as (figure, axes):
         for panel, (split, models) in zip(axes[0], series.items(), strict=True):
@@ -155,7 +158,7 @@ def draw_history(
 
 
 def draw_errors(points: Mapping[str, Points], place: Place) -> str:
-    """Draw the error against share of frames with a face and against length; a line joins the medians of bins."""
+    """Draw the error against the share of frames with a face, and against length; a line joins the bins' medians."""
     with make_figure(2, len(points), height=4.8) as (figure, axes):
         for column, (model, found) in enumerate(points.items()):
             for row, (values, what) in enumerate(
@@ -176,7 +179,7 @@ def draw_over_time(seconds: np.ndarray, values: np.ndarray) -> Figure:
 
     Args:
         seconds: (W,) centres of the windows.
-        values: (W, 2) arousal and valence, NaN where nothing could be seen.
+        values: (W, 2) arousal and valence, NaN where no network had an input.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 3), layout="constrained")

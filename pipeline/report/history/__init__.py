@@ -1,1 +1,1 @@
-"""All reports of a folder of runs, one line each, and what two of them rest on differently."""
+"""The history of a folder of runs: all its reports, and how two reports differ in data and settings."""

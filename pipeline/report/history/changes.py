@@ -1,4 +1,4 @@
-"""What two reports rest on differently: settings, the making of the features, clips."""
+"""How two reports differ: in settings, in the making of the features, and in clips."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ from pipeline.settings.config import find_default, is_result
 
 @dataclass(frozen=True)
 class Basis:
-    """What a report rests on, as far as its folder says.
+    """What a report depends on, as far as its folder says.
 
     Attributes:
         settings: "[section] option" to its value.
-        features: stage to what made up its bytes; empty where an earlier release wrote the report.
-        clips: by name; None where it has no ledger that can be read.
+        features: stage to what determined its bytes; empty where an earlier release wrote the report.
+        clips: the facts of its clips, by name; None where it has no readable ledger.
     """
 
     settings: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Basis:
 
     @classmethod
     def of(cls, content: Mapping[str, Any], ledger: str | None) -> "Basis":
-        """Take it from report.json's content and ledger.csv's text, None where there is none."""
+        """Make it from the content of report.json and the text of ledger.csv, which may be None."""
         provenance = _as_mapping(_as_mapping(content).get("provenance"))
         try:
             rows = {} if ledger is None else parse_ledger(ledger)
@@ -42,7 +42,7 @@ class Basis:
 
     @classmethod
     def read(cls, folder: Path) -> "Basis":
-        """Read it from a report's folder.
+        """Make it from a report's folder.
 
         Raises:
             OSError, ValueError: report.json cannot be read.
@@ -51,7 +51,7 @@ class Basis:
 
 
 def read_text(path: Path) -> str | None:
-    """Read a file's text; None where that cannot be done."""
+    """Read a file's text; None where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -61,8 +61,8 @@ def read_text(path: Path) -> str | None:
 def find_settings(one: Basis, other: Basis) -> dict[str, list[Any]]:
     """Give each setting that differs, with its two values.
 
-    What a report of an earlier release does not name had today's default, which is why it could be added unseen; None
-    where there is no setting of that name today.
+    A setting that is missing in a report of an earlier release counts as today's default, because a new setting's
+    default keeps the earlier behaviour. Its value is None where there is no such setting today.
     """
     names = sorted(one.settings.keys() | other.settings.keys())
     pairs = {name: [basis.settings.get(name, find_default(name)) for basis in (one, other)] for name in names}
@@ -70,7 +70,7 @@ def find_settings(one: Basis, other: Basis) -> dict[str, list[Any]]:
 
 
 def find_data(one: Basis, other: Basis) -> list[str]:
-    """Say what differs in clips, labels, and the making of the features where no setting says so; a phrase each."""
+    """Say in phrases how clips and labels differ, and the making of the features where no setting shows it."""
     if one.clips is None or other.clips is None:
         found = ["it is not known which clips differ, because a report has no readable ledger.csv"]
     else:
@@ -83,7 +83,7 @@ def find_data(one: Basis, other: Basis) -> list[str]:
 
 
 def describe_changes(one: Basis, other: Basis) -> list[str]:
-    """Say what differs, a phrase each; settings of place and speed are left out."""
+    """Say in phrases what differs; settings that do not change results, such as paths, are left out."""
     settings = find_settings(one, other).items()
     told = [f"{name} {format_value(pair[0])} to {format_value(pair[1])}" for name, pair in settings if is_result(name)]
     return [*told, *find_data(one, other)]

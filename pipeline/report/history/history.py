@@ -1,7 +1,7 @@
 """The history of all reports of a folder of runs: `history.csv` and `history.html`, which outlive the reports.
 
-Written by the step that writes a report. What history.csv says of earlier reports is kept; those it does not know are
-read from their folders. A report that is damaged, or of an earlier release, gives what it has.
+Both are written after each report. The lines of history.csv about earlier reports are kept; reports that are not in it
+are read from their folders. From a damaged report, or one of an earlier release, the readable parts are used.
 """
 
 import csv
@@ -39,14 +39,14 @@ logger = logging.getLogger("valar")
 
 @dataclass(frozen=True)
 class HistoryScore:
-    """What one model reached on one split.
+    """The scores of one model on one split.
 
     Attributes:
         model: anet, vnet or joint.
         split: train, validation or test.
-        scored: utterances that count.
+        scored: number of scored utterances.
         numbers: CCC of arousal, of valence and their sum, each with the ends of its interval, by name (`NUMBERS`); None
-            where there is none.
+            where a number is undefined.
     """
 
     model: str
@@ -60,11 +60,11 @@ class HistoryEntry:
     """One report.
 
     Attributes:
-        written: when, such as "2018-07-13 12:30".
+        written: date and time, such as "2018-07-13 12:30".
         report: name of its folder.
         clips: split to the number of listed utterances.
         changed: what differs from the report before.
-        scores: of each model and split with labels.
+        scores: one for each model and split with labels.
     """
 
     written: str
@@ -75,7 +75,7 @@ class HistoryEntry:
 
 
 def collect_history(root: Path) -> list[HistoryEntry]:
-    """Put together what is known of all reports, the oldest first.
+    """Collect the entries of all reports, the oldest first.
 
     Args:
         root: the folder of runs.
@@ -118,7 +118,7 @@ def _read_time(folder: Path) -> float:
 
 
 def _read_entry(folder: Path, written: str, before: Path | None, others: bool) -> HistoryEntry:
-    """Read a report's folder; of one that is damaged what can be said."""
+    """Read a report's folder; the entry of a damaged one says that it cannot be read."""
     try:
         content = read_report_json(folder / REPORT_JSON)
         scores = tuple(_find_scores(content))
@@ -164,10 +164,10 @@ def format_history(entries: Iterable[HistoryEntry]) -> str:
 
 
 def parse_history(text: str) -> list[HistoryEntry]:
-    """Read what `format_history` gave.
+    """Read the text that `format_history` gave.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The text is not a history.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:

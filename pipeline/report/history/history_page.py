@@ -1,4 +1,4 @@
-"""`history.html`: all reports of a folder of runs on one page that needs no network, and bringing it up to date."""
+"""`history.html`: all reports of a folder of runs on one page that needs no network; rendering and updating it."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -20,10 +20,10 @@ logger = logging.getLogger("valar")
 
 
 def keep_history(root: Path) -> None:
-    """Bring `history.csv` and `history.html` of a folder of runs up to date; what goes wrong costs no report."""
+    """Update `history.csv` and `history.html` of a folder of runs; an error is logged and does not stop the run."""
     try:
         _write(root)
-    except Exception as error:  # whatever old reports hold: the new one is there
+    except Exception as error:  # old reports may contain anything, and the new report is written already
         logger.warning("%s could not be brought up to date: %s", root / HISTORY, error)
 
 
@@ -38,8 +38,8 @@ def render_history(entries: Sequence[HistoryEntry], there: Collection[str]) -> s
     """Compose the page, the newest report first.
 
     Args:
-        entries: the oldest first.
-        there: names of the reports whose folders can be linked.
+        entries: the reports, the oldest first.
+        there: names of the reports whose folders exist and can be linked.
 
     Returns:
         HTML. Every text of the data is escaped.
