@@ -161,14 +161,17 @@ function openVideo() {
   const video = document.createElement("video");
   video.controls = true;
   video.preload = "metadata";
-  video.addEventListener("loadeddata", () => get("stage").classList.add("plays"));
-  video.addEventListener("error", () => {
+  const giveUp = () => {
+    if (!video.isConnected) return;
     video.remove();
     players.splice(players.findIndex(([player]) => player === video), 1);
     get("stage").classList.remove("plays");
     get("no-video").textContent = `This browser cannot play ${row[14]}: its face is shown where it is, beside the sound.`;
     get("no-video").hidden = false;
-  });
+  };
+  // Of a picture that it cannot decode beside a sound that it can, a browser tells nothing, and plays the sound.
+  video.addEventListener("loadeddata", () => (video.videoWidth ? get("stage").classList.add("plays") : giveUp()));
+  video.addEventListener("error", giveUp);
   video.src = `../videos/${row[14].split("/").map(encodeURIComponent).join("/")}`;
   const start = row[16];
   if (start) video.src += `#t=${start},${start + CLIP.seconds}`;

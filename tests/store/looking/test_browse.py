@@ -395,6 +395,13 @@ def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
     assert [line.split(",")[1] for line in lines] == ["-0.2", "-0.4", "0", "0.4"]  # a gap parts each of the two
     assert (seconds, arousal) == ("0.10 0.20 0.30", [0.2, None, 0.4])
     assert "/pages/videos/v/a%20b.mp4#t=2.5," in sources[0]
+    script = """const video = document.querySelector("video");
+      video.dispatchEvent(new Event("loadeddata"));  // it has no picture: nothing is read yet
+      document.title = JSON.stringify([get("no-video").textContent, document.querySelector("video"), players.length]);"""
+    content, _ = render(steer(page_of(tmp_path / "pages", "v/a"), script), tmp_path / "profile")
+    said, video, num_players = json.loads(html.unescape(re.search("<title>(.*)</title>", content).group(1)))
+    assert said == "This browser cannot play v/a b.mp4: its face is shown where it is, beside the sound."
+    assert (video, num_players) == (None, 1)
     for name, is_told in (("v/a", False), ("v/b", True), ("w/a", False)):
         content, console = render(page_of(tmp_path / "pages", name), tmp_path / "profile")
         assert ("not for those of the training split" in content, console) == (is_told, []), name
