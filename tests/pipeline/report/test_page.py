@@ -1,4 +1,5 @@
 import doctest
+import json
 import re
 import shutil
 import subprocess
@@ -287,3 +288,22 @@ def test_a_browser_shows_it_without_a_fault(page, chromium, tmp_path):
         faded = [0.6 * part + 0.4 * 255 for part in colour]
         near = sum(np.abs(channel - part) for channel, part in zip((red, green, blue), faded, strict=True)) < 20
         assert near.sum() > 30
+
+
+def test_its_widest_tables_fit_at_1400_pixels(page, chromium, tmp_path):
+    """Each number is given its longest form."""
+    score, pair = "-0.0000 [-0.00, -0.00]", "undefined / undefined"
+    script = f"""const longest = {["2229/2229", score, score, score, pair, "0.000 / 0.000", "-0.000 / -0.000"]};
+      for (const row of document.querySelectorAll(".results tbody tr"))
+        longest.forEach((text, k) => {{ row.cells[k + 1].textContent = text; }});
+      const wide = [...document.querySelectorAll(".wide")];
+      document.title = JSON.stringify(wide.map((table) => table.scrollWidth - table.clientWidth));"""
+    file = tmp_path / "report.html"
+    page = page.replace("default-src 'none'; ", "")  # or it would run no script
+    file.write_text(page.replace("</html>", f"<script>{script}</script></html>"), encoding="utf-8")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    options = [*chromium, profile, "--window-size=1400,1000", "--dump-dom", file.as_uri()]
+    shown = subprocess.run(options, capture_output=True, text=True, check=True, timeout=120).stdout
+    too_wide = json.loads(re.search("<title>(.*)</title>", shown)[1])
+    assert len(too_wide) >= 3
+    assert set(too_wide) == {0}

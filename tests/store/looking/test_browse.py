@@ -397,7 +397,8 @@ def test_what_a_run_predicted_stands_beside_its_clips(store, tmp_path):
     assert "/pages/videos/v/a%20b.mp4#t=2.5," in sources[0]
     script = """const video = document.querySelector("video");
       video.dispatchEvent(new Event("loadeddata"));  // it has no picture: nothing is read yet
-      document.title = JSON.stringify([get("no-video").textContent, document.querySelector("video"), players.length]);"""
+      const left = document.querySelector("video");
+      document.title = JSON.stringify([get("no-video").textContent, left, players.length]);"""
     content, _ = render(steer(page_of(tmp_path / "pages", "v/a"), script), tmp_path / "profile")
     said, video, num_players = json.loads(html.unescape(re.search("<title>(.*)</title>", content).group(1)))
     assert said == "This browser cannot play v/a b.mp4: its face is shown where it is, beside the sound."
