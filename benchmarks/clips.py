@@ -21,9 +21,11 @@ def choose_clips(given: Sequence[Path], starts: Sequence[str] = ()) -> list[Path
     folders = list(given) or [real]
     missing = [str(path) for path in folders if not path.exists()]
     if missing:
-        raise SystemExit(f"{', '.join(missing)}: not there; name clips, or set VALAR_TEST_MEDIA to a folder of them")
+        raise SystemExit(
+            f"{', '.join(missing)}: no such file; name clips, or set VALAR_TEST_MEDIA to a folder of clips"
+        )
     clips = [path for one in folders for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
     clips = [clip for clip in clips if not starts or clip.name.startswith(tuple(starts))]
     if not clips:
-        raise SystemExit(f"no clips in {', '.join(map(str, folders))}; name some")
+        raise SystemExit(f"there are no clips in {', '.join(map(str, folders))}; name some")
     return clips

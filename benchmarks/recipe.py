@@ -86,7 +86,7 @@ class MtcnnProcess:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{WORKER.name} ended with code {self._process.wait()}; its own words stand above")
+            raise RuntimeError(f"{WORKER.name} ended with code {self._process.wait()}; see its output above")
         answer = json.loads(line)
         return answer["seconds"], answer["faces"]
 

@@ -13,50 +13,75 @@ from models.networks.summary import NETWORKS, render, summarise
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
-    """Make the parser."""
+    """Make the parser of `python -m models`."""
     parser = argparse.ArgumentParser(prog=prog, description="Look at the networks.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     summary = commands.add_parser("summary", help="layers, shapes, parameters, GFLOP of a forward pass")
-    summary.add_argument("network", choices=list(NETWORKS), help="which one")
-    summary.add_argument("--batch-size", type=_count, metavar="NUMBER", default=1, help="utterances (%(default)s)")
+    summary.add_argument("network", choices=list(NETWORKS), help="the network")
     summary.add_argument(
-        "--num-maps", type=_count, metavar="NUMBER", help="STFT maps of each (1 for ANet, 4 for Joint)"
+        "--batch-size", type=_count, metavar="NUMBER", default=1, help="number of utterances (default: %(default)s)"
     )
     summary.add_argument(
-        "--num-frames", type=_count, metavar="NUMBER", default=paper.NUM_FRAMES, help="faces of each (%(default)s)"
+        "--num-maps",
+        type=_count,
+        metavar="NUMBER",
+        help="STFT maps per utterance (default: 1 for ANet, 4 for Joint)",
     )
     summary.add_argument(
-        "--channel-scale", type=float, metavar="FACTOR", default=1.0, help="factor on VGG-16's channels (%(default)s)"
+        "--num-frames",
+        type=_count,
+        metavar="NUMBER",
+        default=paper.NUM_FRAMES,
+        help="faces per utterance (default: %(default)s)",
+    )
+    summary.add_argument(
+        "--channel-scale",
+        type=float,
+        metavar="FACTOR",
+        default=1.0,
+        help="factor of the number of VGG-16's channels (default: %(default)s)",
     )
     summary.add_argument(
         "--backbone",
         choices=["frozen", "finetune"],
         default="frozen",
-        help="whether SphereFace is part of it (%(default)s)",
+        help="finetune includes SphereFace in the network (default: %(default)s)",
     )
     summary.add_argument(
-        "--input", choices=SOUND_INPUTS, default="stft", help="what the maps hold, [anet] input (%(default)s)"
+        "--input",
+        choices=SOUND_INPUTS,
+        default="stft",
+        help="content of the maps, as [anet] input (default: %(default)s)",
     )
     summary.add_argument(
         "--row-size",
         type=int,
         default=0,
         metavar="D",
-        help="numbers in a row of the feature of sound that [anet] features names, heard in place of the maps",
+        help="numbers in a row of the feature of [anet] features, which replaces the maps (default: none)",
     )
     summary.add_argument(
-        "--map-rows", type=_count, default=paper.MAP_FRAMES, metavar="R", help="rows of it in 3 s (%(default)s)"
+        "--map-rows",
+        type=_count,
+        default=paper.MAP_FRAMES,
+        metavar="R",
+        help="rows of that feature in 3 s (default: %(default)s)",
     )
-    summary.add_argument("--pooling", choices=POOLINGS, default="lstm", help="of these rows (%(default)s)")
+    summary.add_argument(
+        "--pooling", choices=POOLINGS, default="lstm", help="how these rows are combined (default: %(default)s)"
+    )
     summary.add_argument(
         "--face-size",
         type=_count,
         default=paper.FEATURE_SIZE,
         metavar="D",
-        help="numbers that VNet sees of each face, those of all [vnet] features together (%(default)s)",
+        help="numbers of each face in VNet's input, of all [vnet] features together (default: %(default)s)",
     )
     summary.add_argument(
-        "--fusion", choices=FUSIONS, default="concat", help="of sound and picture in Joint (%(default)s)"
+        "--fusion",
+        choices=FUSIONS,
+        default="concat",
+        help="how Joint combines sound and picture (default: %(default)s)",
     )
     summary.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -69,7 +94,7 @@ def _count(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m models") -> int:
-    """Print the layers of a network with shapes, parameters and arithmetic of one forward pass."""
+    """Print the layers of a network, with their shapes, parameters and operations in one forward pass."""
     words = sys.argv[1:] if argv is None else argv
     parser = make_parser(prog)
     if not words:

@@ -23,7 +23,7 @@ def test_without_a_name_they_are_listed(capsys):
 
 
 def test_clips_that_are_not_there(tmp_path):
-    with pytest.raises(SystemExit, match=r"none.mp4: not there; name clips"):
+    with pytest.raises(SystemExit, match=r"none.mp4: no such file; name clips"):
         choose_clips([tmp_path / "none.mp4"])
     with pytest.raises(SystemExit, match="no clips in"):
         choose_clips([tmp_path])

@@ -142,7 +142,7 @@ def read_published_arrays(path: Path, *, sha256: str) -> list[np.ndarray]:
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise WrongDigestError(path, expected=sha256, found=found, remedy="install mtcnn==1.0.0 anew")
+        raise WrongDigestError(path, expected=sha256, found=found, remedy="install mtcnn==1.0.0 again")
     import joblib
 
     # From the bytes that were hashed, so that nothing can change between the check and the reading.

@@ -59,7 +59,7 @@ class Embedder:
             raise ValueError(f"engine ({engine!r}) must be kernel or pytorch")
         kernel = None if engine == "pytorch" else find_kernel(precision, device)
         if engine == "kernel" and kernel is None:
-            raise ValueError(f"engine (kernel) is not there for {precision} on {device}: it must be pytorch")
+            raise ValueError(f"engine (kernel) is not available for {precision} on {device}: it must be pytorch")
         self.engine: Engine = "pytorch" if kernel is None else "kernel"
         self._precision, self._device = precision, device
         self._kernel = None if kernel is None else (kernel, pack_weights(network, precision))

@@ -181,7 +181,7 @@ def _check_content(content: dict[str, Any]) -> None:
         raise ValueError("scores.selected_by must be a text")
     others = [name for name, source in content["weights"].items() if not isinstance(source, str)]
     if others:
-        raise ValueError(f"weights must be texts, and are not for {make_printable(str(others))}")
+        raise ValueError(f"weights must be texts, but those of {make_printable(str(others))} are not")
 
 
 def _check_plan(checkpoint: Checkpoint) -> None:

@@ -62,10 +62,10 @@ def describe_constant(
             "check whether the features differ between clips (`valar store browse`)"
         )
     else:
-        why = "they are stuck at an end of their range" if is_at_end else "before, they were not"
+        why = "they are stuck at an end of their range" if is_at_end else "they differed before"
         other = ", or loss = mse" if loss.startswith("ccc") else ""
         advice = (
-            f"{why}, as after steps that were too large: try gradient_clip = {min(1.0, gradient_clip / 10):g} (it is "
+            f"{why}, so the steps were probably too large: try gradient_clip = {min(1.0, gradient_clip / 10):g} (it is "
             f"{gradient_clip:g}), a lower learning_rate (it is {learning_rate:g}){other}"
         )
     return (

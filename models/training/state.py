@@ -148,7 +148,7 @@ def compute_identity(description: Mapping[str, Any], splits: Mapping[str, Clips]
 
 
 def write_metrics(path: Path, history: list[EpochMetrics]) -> None:
-    """Write metrics.jsonl anew, whole, one line per epoch."""
+    """Write the whole of metrics.jsonl, one line per epoch."""
     content = "".join(json.dumps(metrics.as_plain(), allow_nan=False) + "\n" for metrics in history).encode()
     with writing_whole(path, len(content)) as beside:
         beside.write_bytes(content)

@@ -127,7 +127,7 @@ class _Progress:
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
-    """Make the parser."""
+    """Make the parser of `python -m models.weights`."""
     parser = argparse.ArgumentParser(prog=prog, description="Third-party weights.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="list the weights, and which of them are here")

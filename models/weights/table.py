@@ -216,7 +216,7 @@ def _check_beginning(entry: WeightsEntry, path: Path) -> None:
         start = file.read(len(_OLD_TENSORS))
     if start != _OLD_TENSORS and not start.startswith(_NEW_TENSORS):
         raise DamagedWeightsError(
-            f"{path} is no file of tensors that torch has saved (weights {entry.name!r}): remove it, then "
+            f"{path} is not a file of tensors saved by torch (weights {entry.name!r}): remove it, then "
             f"{_fetch_hint(entry, path)}; or set it to {RANDOM!r} for random weights"
         )
 

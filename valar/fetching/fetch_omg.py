@@ -115,7 +115,7 @@ def _held(lock: Path, folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"another fetch-omg is at work in {folder}; wait until it has ended") from error
+            raise UserError(f"another fetch-omg is running in {folder}; wait until it has ended") from error
         yield
 
 
@@ -138,9 +138,7 @@ def _fetch_into(place: Path, arguments: argparse.Namespace, recordings: Sequence
             print(f"yt-dlp: {warning}", file=sys.stderr)
     if left:
         size = format_bytes(sum(left))
-        print(
-            f"{place}: {format_count(len(left), 'unfinished download')} ({size}), which the next attempt goes on with"
-        )
+        print(f"{place}: {format_count(len(left), 'unfinished download')} ({size}), which the next attempt continues")
     _say_result(arguments, job, recordings)
     return 1 if job.dead else 0
 

@@ -37,8 +37,8 @@ PREFIX = "valar-"
 #: Stems of the prediction files that Valar's commands and reports write.
 _PREDICTIONS = re.compile(r"predictions.*|.*-over-time|(.*\.)?detail|(anet|vnet|joint)-(train|validation|test)")
 _TRYING = """
-# To see everything work, in minutes: random weights, narrow networks, few epochs. What comes out means nothing. For a
-# run that counts, fetch the weights and remove all that follows.
+# For a trial of a few minutes: random weights, narrow networks, few epochs. The results mean nothing. For a real run,
+# fetch the weights and remove everything below.
 [embeddings]
 weights = random
 [anet]
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="random weights and small networks: works offline, in minutes",
     )
     add_label_range(parser, "the labels, which are mapped to -1 and 1")
-    parser.add_argument("--force", action="store_true", help=f"write {FILE_NAME} and its CSV files anew")
+    parser.add_argument("--force", action="store_true", help=f"write {FILE_NAME} and its CSV files again")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -124,7 +124,9 @@ def take_recordings(folder: Path, inventory: Inventory, tables: list[Table]) -> 
         (row[0], row[1]) for table in tables for row in table.rows if row[1] in {name for _, name in inventory.clips}
     ]
     if whole:
-        raise UserError(f"{whole[0][1]} is named by a row without start and end, and other files are cut by theirs")
+        raise UserError(
+            f"a row names {whole[0][1]} without start and end, but other rows have them; write them in every row"
+        )
     rest = len(inventory.clips) - len(recordings)
     unused = f"; {format_count(rest, 'file')} without a row" if rest else ""
     clips = format_count(len(parts), "clip is cut", "clips are cut")
@@ -148,7 +150,7 @@ def read_tables(
     tables, lines = [], []
     for path in named or seen.values():
         if not named and is_prediction(path):
-            lines.append(f"{path}: not taken: it is called as predictions are; if it has labels, name it by --csv")
+            lines.append(f"{path}: not taken: it has the name of predictions; if it has labels, name it with --csv")
             continue
         table = read_table(path, inventory)
         if isinstance(table, str):
@@ -206,7 +208,7 @@ def choose_files(inventory: Inventory, tables: list[Table]) -> tuple[dict[str, s
         columns = (*columns, RECORDING)
         splits = {split: [(*row, recordings[row[0], row[1]]) for row in rows] for split, rows in splits.items()}
         count = format_count(len({*recordings.values()}), "recording")
-        lines.append(f"they count as {count}, told by the clips' names without a number at their end (_1, _2)")
+        lines.append(f"{count}: clips whose names differ only in the number at the end (_1, _2) are of one recording")
     for split, rows in splits.items():
         if rows:
             named[split] = f"{PREFIX}{split}.csv"
@@ -238,7 +240,7 @@ def format_settings(
     grouping = [f"group = {group}"] if group else []
     scale = [f"label_range = {label_range[0]:g} {label_range[1]:g}"] if label_range != USUAL_RANGE else []
     lines = [
-        f"# Written by `valar init {folder}`. Laid over tasks.cfg, where every setting stands with its unit.",
+        f"# Written by `valar init {folder}`. Laid over tasks.cfg, which describes every setting with its unit.",
         "[dataset]",
         *(f"{name} = {str(value).replace('%', '%%')}".rstrip() for name, value in {"videos": videos, **named}.items()),
         *scale,

@@ -148,8 +148,8 @@ def find_range_fault(table: Table, label_range: tuple[float, float] = USUAL_RANG
             if numbers and (min(numbers) < low or max(numbers) > high):
                 return (
                     f"{table.path}: {column} goes from {min(numbers):g} to {max(numbers):g}; labels must be from "
-                    f"{low:g} to {high:g}. Give the command again with the ends of their scale, which are not what "
-                    "occurs: --label-range LOW HIGH, such as --label-range 1 9"
+                    f"{low:g} to {high:g}. Give the command again with both ends of the labels' scale (not the "
+                    "smallest and largest label in the file): --label-range LOW HIGH, such as --label-range 1 9"
                 )
     return ""
 
@@ -260,7 +260,7 @@ def assign_splits(
     are = "is" if len(held_out) == 1 else "are"
     rule = f"no split is named: {len(held_out)} of the {what} {are} held out for validation, chosen by their names"
     if what == "clips":
-        rule += "; a speaker may then be in both, which flatters the score: name the split in a column `split`"
+        rule += "; a speaker may then be in both, so that the score is too high: name the split in a column `split`"
     return splits, columns, rule
 
 

@@ -194,7 +194,7 @@ def test_weights_of_another_digest_are_not_unpickled(tmp_path):
     carried = find_carried_weights("mtcnn-pnet")
     changed = tmp_path / "pnet.lz4"
     changed.write_bytes(carried.path.read_bytes() + b"x")
-    with pytest.raises(WrongDigestError, match=f"it must be {carried.sha256}; install mtcnn==1.0.0 anew"):
+    with pytest.raises(WrongDigestError, match=f"it must be {carried.sha256}; install mtcnn==1.0.0 again"):
         read_published_arrays(changed, sha256=carried.sha256)
 
 

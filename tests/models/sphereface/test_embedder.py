@@ -135,7 +135,7 @@ def test_pytorch_embeds_where_the_kernel_cannot_or_is_slower(network, faces, mon
     embedder = Embedder(network, precision="bfloat16")
     assert embedder.engine == "pytorch"
     assert cosines(embedder.embed(faces[:2], batch_size=2), embed_bare(network, faces[:2])).min() > 0.999
-    with pytest.raises(ValueError, match=r"engine \(kernel\) is not there for bfloat16 on cpu: it must be pytorch"):
+    with pytest.raises(ValueError, match=r"engine \(kernel\) is not available for bfloat16 on cpu: it must be pytorch"):
         Embedder(network, precision="bfloat16", engine="kernel")
 
 

@@ -183,7 +183,7 @@ def multiply(levels):
         ({"settings": {"precision": "float16"}}, r"settings.precision \('float16'\) must be one of"),
         ({"settings": {"precision": torch.zeros(2)}}, r"settings.precision \(.*\) is Tensor"),
         ({"scores": {"selected_by": 3}}, "selected_by must be a text"),
-        ({"weights": {"vgg16": 3}}, "weights must be texts, and are not for"),
+        ({"weights": {"vgg16": 3}}, "weights must be texts, but those of"),
         ({"provenance": {"a": nest(200)}}, "or more than 20 levels"),
         ({"provenance": {"a": multiply(60)}}, "or more than 20 levels"),
         ({"provenance": {"a": [[multiply(14)] * 300] * 300}}, "provenance holds more than 200000 values"),

@@ -39,10 +39,10 @@ def test_the_sentence_has_the_numbers_and_what_to_try():
     assert stuck == (
         "anet: constant predictions: in epochs 1 to 3 it predicted the same for all 30 clips that choose the epoch "
         "(arousal -0.999 with a deviation of 0.0004, valence 0.000 with a deviation of 0.3000); they are stuck at an "
-        "end of their range, as after steps that were too large: try gradient_clip = 1 (it is 20), a lower "
+        "end of their range, so the steps were probably too large: try gradient_clip = 1 (it is 20), a lower "
         "learning_rate (it is 0.005), or loss = mse"
     )
-    assert "before, they were not, as after steps that" in describe_constant(history(0.2, 0.0, 0.0, 0.0), **HOW)
+    assert "they differed before, so the steps were" in describe_constant(history(0.2, 0.0, 0.0, 0.0), **HOW)
     begun = describe_constant(history(0.0, 0.0, 0.0), **{**HOW, "loss": "mse"})
     assert "it has not begun to learn: try more epochs or a higher learning_rate" in begun
 

@@ -197,7 +197,9 @@ def test_a_file_of_unknown_origin_has_to_be_one_of_tensors(tmp_path, is_archive)
     assert not resolve_weights("sphereface20", str(path)).verified
     for rubbish in (b"", b"<html>not found</html>", b"\x80\x02}"):
         path.write_bytes(rubbish)
-        with pytest.raises(DamagedWeightsError, match=r"20171020\.pth is no file of tensors .* remove it, then fetch"):
+        with pytest.raises(
+            DamagedWeightsError, match=r"20171020\.pth is not a file of tensors .* remove it, then fetch"
+        ):
             resolve_weights("sphereface20", str(path))
 
 

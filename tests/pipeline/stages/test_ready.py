@@ -27,7 +27,7 @@ def save_page(path):
     [
         ("[embeddings]\nweights", save_rubbish, "mine.pth cannot be read as a file of weights"),
         ("[embeddings]\nweights", save_other_network, "mine.pth does not fit: missing"),
-        ("[embeddings]\nweights", save_page, "mine.pth is no file of tensors"),
+        ("[embeddings]\nweights", save_page, "mine.pth is not a file of tensors"),
         ("[anet]\nvgg_weights", save_other_network, "mine.pth is not the published file"),
     ],
 )

@@ -252,7 +252,7 @@ def test_of_failed_downloads_that_stays_which_may_go_on(server, tables, recordin
     assert fetch(tables[1], "--retries", "0") == fetch(table, "--retries", "0") == 1
     kept = {fetch_omg.name_unfinished(server.link(name)) for name in ("b.mp4", "c.mp4")}
     assert {path.name.partition(".")[0] for path in partial.iterdir()} == {"lock", *kept}
-    told = rf"{partial}: 2 unfinished downloads \([0-9.]+ kB\), which the next attempt goes on with\n"
+    told = rf"{partial}: 2 unfinished downloads \([0-9.]+ kB\), which the next attempt continues\n"
     assert re.search(told, capsys.readouterr().out)
     # One is fetched in another way, the other is gone by now: neither needs what had arrived of it.
     Path("videos/c.mp4").write_bytes(recording)

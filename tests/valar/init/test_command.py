@@ -161,7 +161,7 @@ def test_predictions_are_no_labels_and_no_clip_is_listed_twice(folder, capsys):
     (folder / "labels.csv").write_text("file,arousal,valence\na.mp4,0,0\n")
     (folder / "predictions.csv").write_text("file,arousal,valence\nb.mp4,0,0\n")
     assert main(["init", "clips"]) == 0
-    assert "predictions.csv: not taken: it is called as predictions are; if it has labels, name it by --csv" in (
+    assert "predictions.csv: not taken: it has the name of predictions; if it has labels, name it with --csv" in (
         capsys.readouterr().out
     )
     assert {row[1] for path in folder.glob("valar-*.csv") for row in read_rows(path.name)[1:]} == {"a.mp4"}
@@ -187,7 +187,7 @@ def test_few_videos_are_split_by_clip_and_it_is_said_what_that_means(folder, cap
     make(folder, *(f"clips/{letter}.mp4" for letter in "abcdef"))
     (folder / "labels.csv").write_text("file,arousal,valence\n" + "".join(f"{c}.mp4,0,0\n" for c in "abcdef"))
     assert main(["init", "clips"]) == 0
-    assert "a speaker may then be in both, which flatters the score" in capsys.readouterr().out
+    assert "a speaker may then be in both, so that the score is too high" in capsys.readouterr().out
     assert (len(read_rows("valar-train.csv")), len(read_rows("valar-validation.csv"))) == (5, 3)
 
 
@@ -198,7 +198,9 @@ def test_clips_of_one_folder_are_told_apart_by_their_names(folder, capsys):
     (folder / "labels.csv").write_text(f"file,arousal,valence\n{rows}")
     assert main(["init", "clips", "--try"]) == 0
     printed = capsys.readouterr().out
-    assert "they count as 6 recordings, told by the clips' names without a number at their end" in printed
+    assert (
+        "6 recordings: clips whose names differ only in the number at the end (_1, _2) are of one recording" in printed
+    )
     assert "1 of the recordings is held out for validation" in printed
     assert "group = recording" in (folder / "valar.cfg").read_text().splitlines()
     dataset = read_dataset(
@@ -221,7 +223,7 @@ def test_recordings_that_a_column_tells_apart_are_left_to_it(folder, capsys, col
     (folder / "labels.csv").write_text(f"file,arousal,valence,{column}\n{rows}")
     assert main(["init", "clips", "--try"]) == 0
     assert "group =" not in (folder / "valar.cfg").read_text()
-    assert "they count as" not in capsys.readouterr().out
+    assert "whose names differ only" not in capsys.readouterr().out
 
 
 def test_the_held_out_stay_when_more_come():
@@ -310,7 +312,7 @@ def test_recordings_in_several_folders_and_rows_without_times_are_refused(folder
     make(folder, "flat/talk.mp4", "flat/walk.mp4")
     (folder / "labels.csv").write_text("file,start,end\ntalk.mp4,0,1\nwalk.mp4,,\n")
     assert main(["init", "flat"]) == 2
-    assert "walk.mp4 is named by a row without start and end" in capsys.readouterr().err
+    assert "a row names walk.mp4 without start and end" in capsys.readouterr().err
 
 
 def test_the_scale_of_the_labels_goes_into_the_settings(folder, capsys):
