@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,10 +156,12 @@ def find_range_fault(table: Table, label_range: tuple[float, float] = USUAL_RANG
 
 
 def _as_number(text: str) -> float | None:
+    """Return a finite number; None for any other text, which the run reports with its line."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        return None  # the run reports the line of a label that is not a number
+        return None
+    return number if math.isfinite(number) else None  # NaN has no order: it would hide labels out of the range
 
 
 def find_split(text: str) -> str:

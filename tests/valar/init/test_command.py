@@ -329,9 +329,10 @@ def test_the_scale_of_the_labels_goes_into_the_settings(folder, capsys):
     assert "arousal goes from 1 to 9; labels must be from -3 to 3" in capsys.readouterr().err
 
 
-def test_labels_on_another_scale_are_refused_with_where_they_go(folder, capsys):
-    make(folder, "clips/a.mp4", "clips/b.mp4")
-    (folder / "labels.csv").write_text("file,Arousal,valence\na,1,0.5\nb,9,x\n")
+@pytest.mark.parametrize("missing", ["x", "nan", "inf"])
+def test_labels_on_another_scale_are_refused_with_where_they_go(folder, capsys, missing):
+    make(folder, "clips/a.mp4", "clips/b.mp4", "clips/c.mp4")
+    (folder / "labels.csv").write_text(f"file,Arousal,valence\nc,{missing},0\na,1,0.5\nb,9,{missing}\n")
     assert main(["init", "clips"]) == 2
     assert capsys.readouterr().err.startswith("labels.csv: arousal goes from 1 to 9; labels must be from -1 to 1. Give")
     assert not (folder / "valar.cfg").exists()
