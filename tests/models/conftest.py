@@ -1,4 +1,4 @@
-"""What several tests of networks need: one thread, a SphereFace, pictures for it."""
+"""Fixtures for several tests of networks: one thread, a SphereFace, pictures for it."""
 
 import numpy as np
 import pytest

@@ -85,7 +85,7 @@ def draw_masks(rows, hidden):
 
 
 def run_below(feature, clips, order):
-    """Each utterance's map on its way to the last convolution."""
+    """Return each utterance's map as the input of the last convolution."""
     maps = torch.stack([torch.from_numpy(clips.stft[member]) for member in order])
     with torch.inference_mode():
         return feature.features[:28](normalise_maps(maps, torch.full((len(order),), 300))).double().numpy()

@@ -1,4 +1,4 @@
-"""Files of tensors and plain data: written whole, and read as something that anyone may have made."""
+"""Files of tensors and plain data: written whole, and read with care, since anyone may have made them."""
 
 import errno
 import pickle
@@ -69,7 +69,7 @@ def test_a_full_disk_is_named_also_where_torch_hides_it(tmp_path):
 
 
 class Runs:
-    """What a pickle would call."""
+    """The function that a hostile pickle would call."""
 
     def __reduce__(self):
         return print, ("run",)

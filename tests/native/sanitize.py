@@ -31,9 +31,9 @@ CHECKS = (
     *("-fno-sanitize-recover=all", "-DIS_SANITIZED", "-Wno-psabi"),
     *("-include", "tests/native/emulated_avx512.h"),
 )
-# Python itself leaks by these rules. Bytes of 255 make a NaN of each number of new memory.
+# Leaks are not reported, because Python itself leaks. Bytes of 255 make each number in new memory a NaN.
 ASAN_OPTIONS = "detect_leaks=0:abort_on_error=1:max_malloc_fill_size=1000000000:malloc_fill_byte=255"
-# What each compiler calls the library that has to be loaded before anything else.
+# Names of each compiler's library that has to be loaded before everything else.
 RUNTIMES = {"gcc": ("libasan.so", "libubsan.so"), "clang": ("libclang_rt.asan-x86_64.so", "libclang_rt.asan.so")}
 
 
@@ -83,7 +83,7 @@ def _compile(tree: Path, source: str, command: list[str]) -> str:
 
 
 def find_runtime(kind: str, compiler: str) -> str:
-    """Give the libraries to load first, which the interpreter was not linked with."""
+    """Return the libraries to load first, because the interpreter was not linked with them."""
     said = (
         subprocess.run(
             [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
@@ -98,13 +98,13 @@ def find_runtime(kind: str, compiler: str) -> str:
 
 def run_tests(tree: Path, environment: dict[str, str], options: list[str]) -> int:
     """Run the kernels' tests in a tree, and give pytest's exit code."""
-    # What a sanitizer writes to the process's own stream must not be kept back: the process ends with it.
+    # pytest must not capture what a sanitizer writes to the process's own stream: the process ends with it.
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--capture=sys", "-p", "no:cacheprovider", *options, *TESTS]
     return subprocess.run(command, cwd=tree, env={**os.environ, "VALAR_REQUIRE_KERNEL": "1", **environment}).returncode
 
 
 def check_that_reports_are_seen(environment: dict[str, str]) -> None:
-    """Read beyond the end of some memory: if that ends well, nothing else would be seen either."""
+    """Read beyond the end of some memory: if that is not reported, no other fault would be reported either."""
     code = """if True:
         import ctypes
         c = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""What the tests of the command share."""
+"""Helpers of the command's tests."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from valar.settings import OVERLAY_VARIABLE
 
 @pytest.fixture(autouse=True)
 def overlay_variable(monkeypatch):
-    """Begin without an overlay in the environment, and take away what a command has put there."""
+    """Begin without an overlay in the environment, and remove what a command has put there."""
     monkeypatch.setenv(OVERLAY_VARIABLE, "")  # so that it is remembered, whatever it was
     monkeypatch.delenv(OVERLAY_VARIABLE)
     yield

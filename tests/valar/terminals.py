@@ -1,4 +1,4 @@
-"""A terminal of 80 columns, and commands that are given on it."""
+"""A terminal of 80 columns, and commands that are run on it."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""What commands say at their end: the command that comes next, on a terminal alone."""
+"""The commands to give next, which a command prints at its end, only on a terminal."""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""One video's features in one call; in a process of its own, whose settings are those of the folder."""
+"""One video's features in one call, in a separate process with the settings of the folder."""
 
 import json
 import os

@@ -88,7 +88,7 @@ def test_the_tutorial_s_commands_lead_to_a_report_on_own_clips(walked):
 
 
 def check_walk(folder, printed):
-    """Assert that the tutorial's commands did what it says of them."""
+    """Assert that the tutorial's commands did what the tutorial says."""
     assert len(printed) == 8
     assert "6 clips in one folder" in printed[1]
     assert printed[2].rstrip().endswith("report: runs/latest/report.html")

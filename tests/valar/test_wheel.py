@@ -1,4 +1,4 @@
-"""The wheel in an environment that knows nothing of the repository."""
+"""The wheel in an environment without access to the repository."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def installed(wheel, tmp_path_factory):
     command = ["pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-deps", str(wheel)]
     subprocess.run([sys.executable, "-m", *command], check=True)
     (own,) = (folder / "lib").glob("python*/site-packages")
-    # A path file's lines are not looked into for further path files, such as that of this checkout's editable install.
+    # Python does not read path files in the folders of a path file, such as that of this checkout's editable install.
     (own / "others.pth").write_text(f"{Path(imageio_ffmpeg.__file__).parent.parent}\n")
     return folder / "bin"
 

@@ -1,4 +1,4 @@
-"""The networks that come along, where their packages are installed."""
+"""The built-in networks, if their packages are installed."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""Networks of each kind give what they should, and what cannot be used is refused with a sentence."""
+"""Networks of each kind give the right numbers, and a network that cannot be used is refused with a sentence."""
 
 import io
 import json
@@ -155,7 +155,7 @@ def test_a_pickle_in_an_exported_network_is_never_loaded(tmp_path):
 
 
 def test_an_exported_network_without_pickles_can_run_code_all_the_same(tmp_path):
-    """Why a .pt2 needs a digest in the settings: torch has sympy evaluate the sizes that stand in the graph."""
+    """Why a .pt2 needs a digest in the settings: torch lets sympy evaluate the sizes in the graph."""
     write_exported(tmp_path / "n.pt2")
     mark = tmp_path / "mark"
     number = [found.__name__ for found in object.__subclasses__()].index("_wrap_close")

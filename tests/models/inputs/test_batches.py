@@ -136,7 +136,7 @@ def test_memory_mapped_arrays_are_read(tmp_path):
 
 
 class Releasing(np.ndarray):
-    """Rows that count how often they are let go of."""
+    """Rows that count how often their pages are released."""
 
     released = 0
 

@@ -1,4 +1,4 @@
-"""What frequencies are normalised by, against NumPy over all frames at once."""
+"""Mean and deviation of frequencies, compared with NumPy over all frames at once."""
 
 from dataclasses import replace
 

@@ -39,7 +39,7 @@ def bgr(image: np.ndarray) -> np.ndarray:
 
 
 def assert_same_faces(found: Detections, golden: dict) -> None:
-    """Same number of faces; each golden one met by the best overlapping one."""
+    """The number of faces is equal, and each golden face agrees with the face that overlaps it most."""
     boxes = np.array(golden["boxes"]).reshape(-1, 4)
     landmarks = np.array(golden["landmarks"]).reshape(-1, 5, 2)
     scores = np.array(golden["scores"])

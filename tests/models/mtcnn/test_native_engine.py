@@ -11,7 +11,7 @@ from models.mtcnn.torch_engine import TorchNetworks
 from tests.golden.mtcnn_images import make_images
 
 needs_kernel = pytest.mark.skipif(not native_mtcnn.is_available(), reason="no compiled code for this processor")
-# What float32 leaves of sums of up to 1152 products, for results of size 1.
+# Rounding of float32 in sums of up to 1152 products, for results of size 1.
 ROUNDING = 1e-5
 
 
@@ -230,7 +230,7 @@ def test_the_compiled_code_refuses_what_does_not_fit(native):
 @needs_kernel
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_memory_is_given_up_after_every_call(native, is_refused):
-    """A bytearray can grow only when nobody holds its memory."""
+    """A bytearray can grow only if nothing else holds its memory: so the views were released."""
     memory = bytearray(2 * 16 * 4)
     table = np.frombuffer(memory, np.float32).reshape(2, 16)
     kernel, weights = native_mtcnn._kernel, native._windows[48]

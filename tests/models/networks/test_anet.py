@@ -173,7 +173,7 @@ def test_published_convolutions_load(tmp_path):
 
 
 def test_equal_parts_meet_the_filters_of_a_grey_picture():
-    """What the adaptation from 3 to 2 channels promises."""
+    """The property of the adaptation from 3 to 2 channels: equal parts act as a grey image."""
     state = vgg16_state()
     network = AcousticFeature()
     load_vgg16(network, state, source="test")

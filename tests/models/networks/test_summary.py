@@ -5,7 +5,7 @@ from models.networks.summary import summarise
 
 
 def test_anet_by_hand():
-    """VGG-16's published 14,714,688 parameters less a channel, and one convolution worked out."""
+    """VGG-16's published 14,714,688 parameters minus a channel, and one convolution computed by hand."""
     layers = summarise("anet")
     assert [layer.kind for layer in layers] == ["Conv2d"] * 13 + ["Linear"] * 3
     assert layers[0].output == (1, 64, 255, 298)

@@ -134,7 +134,7 @@ def test_equals_the_challenge_on_random_cases_to_twelve_digits(seed):
 
 
 def exact_ccc(truth, prediction):
-    """The formula in exact fractions."""
+    """Compute the formula in exact fractions."""
     t, p = ([Fraction(float(value)) for value in values] for values in (truth, prediction))
     n = len(t)
     t_mean, p_mean = sum(t) / n, sum(p) / n

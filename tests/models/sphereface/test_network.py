@@ -158,6 +158,6 @@ def test_random_weights_keep_pictures_apart(faces, seed):
     embeddings = Embedder(build_sphereface(None, seed=seed)).embed(faces)
     between = embeddings.std(axis=0).mean()
     assert 0.05 < between < 20, "collapse or explosion"
-    # What a patch changes is still seen above what bfloat16 rounds away.
+    # The effect of a patch is larger than the rounding of bfloat16.
     patch = np.linalg.norm(embeddings[::2] - embeddings[1::2], axis=1) / np.linalg.norm(embeddings[::2], axis=1)
     assert patch.min() > 0.02

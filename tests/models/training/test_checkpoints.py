@@ -144,7 +144,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
 
 
 def save_changed(path, **changes):
-    """A checkpoint as anyone could have made it: some of its content replaced, None for left out."""
+    """Write a checkpoint as an attacker could make it: some of its content is replaced, and left out for None."""
     made = make_checkpoint()
     content = {"format": FORMAT} | {name: getattr(made, name) for name in Checkpoint.__dataclass_fields__}
     content |= {"inputs": asdict(made.inputs)} | changes

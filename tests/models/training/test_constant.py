@@ -1,4 +1,4 @@
-"""A network that says the same of every clip is told of while it is trained."""
+"""Constant predictions are reported during the training."""
 
 import logging
 import math

@@ -26,7 +26,7 @@ def test_largest_size_that_fits(limit):
 
 @pytest.mark.parametrize(("limit", "advice"), [(3, "batch_size = 3 would fit"), (0, "not even a batch of 1 fits")])
 def test_out_of_memory_names_the_size_that_would_fit(tmp_path, monkeypatch, limit, advice):
-    """A stand-in for a GPU: the network refuses larger batches as one does."""
+    """Acts as a GPU: the network runs out of memory with larger batches."""
     forward = VNet.forward
 
     def refuse(self, faces):
@@ -42,7 +42,7 @@ def test_out_of_memory_names_the_size_that_would_fit(tmp_path, monkeypatch, limi
 
 
 def test_out_of_memory_with_maps_and_dropout(tmp_path, monkeypatch):
-    """Parts of a batch keep the maps that belong to them."""
+    """A part of a batch keeps the maps of its utterances."""
     from models.networks.anet import ANet
 
     forward, sizes = ANet.forward, []

@@ -54,7 +54,7 @@ def test_one_constant_dimension_does_not_stop_the_other():
 
 
 def test_every_loss_that_a_setting_names_is_least_where_the_labels_are_met():
-    """By hand: labels met are an MSE of 0 and two CCC of 1."""
+    """By hand: predictions equal to the labels have an MSE of 0 and two CCCs of 1."""
     labels = torch.tensor([[0.0, 0.5], [1.0, -0.5], [0.5, 0.0]])
     assert set(LOSSES) == set(choices.LOSSES)
     assert {name: loss(labels, labels).item() for name, loss in LOSSES.items()} == {

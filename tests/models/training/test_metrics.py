@@ -1,4 +1,4 @@
-"""What is known of each epoch of a training."""
+"""The measures of each epoch of a training."""
 
 import json
 import math

@@ -59,7 +59,7 @@ def test_two_processes_give_the_losses_of_one(trained, loss):
 
 @pytest.mark.slow
 def test_two_nodes_give_the_weights_of_two_processes_of_one(trained, tmp_path):
-    """Valar starts no training on several machines; the code would take its part in one."""
+    """Valar itself starts no training on several machines, but the code can be part of one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

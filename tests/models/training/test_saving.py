@@ -10,7 +10,7 @@ from models.training.state import add_to_average
 
 
 class Clock:
-    """Stands still unless it is moved."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self):
         self.seconds = 100.0

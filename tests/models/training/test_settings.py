@@ -9,7 +9,7 @@ from models.training.settings.declarations import declare, find_silent
 
 
 def test_defaults_are_the_papers():
-    """FACTS of the paper's III-D and its notebooks, typed in again here."""
+    """Numbers of the paper's III-D and its notebooks, written here independently of models/paper.py."""
     vnet, joint = VNetSettings(), JointSettings()
     assert (vnet.epochs, vnet.batch_size, vnet.learning_rate, vnet.learning_rate_steps) == (30, 32, 0.01, (8, 16, 24))
     assert (joint.epochs, joint.batch_size, joint.learning_rate) == (30, 6, 0.001)

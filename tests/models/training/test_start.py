@@ -154,7 +154,7 @@ def test_joint_refuses_the_wrong_networks(trained, tmp_path):
 
 
 def test_one_step_equals_sgd_by_hand(tmp_path):
-    """Clip, then decay, momentum and step (torch's SGD: v = g + decay * w; w -= rate * v at the first step)."""
+    """Clip the gradient, then decay, momentum and step (torch's SGD: v = g + decay * w; w -= rate * v at first)."""
     clips = make_clips(3, num_faces=1)
     settings = VNetSettings(epochs=1, batch_size=3, num_frames=1, learning_rate=0.5, gradient_clip=0.01)
     train_vnet(clips, clips, settings, RunOptions(tmp_path, seed=4))
@@ -401,7 +401,7 @@ def test_other_inputs_of_sound_reach_joint_and_predictions(trained, tmp_path):
         louder = replace(validation, stft=[array * 8 for array in validation.stft])
         np.testing.assert_allclose(predict(tmp_path / kind, louder), predicted, atol=1e-5)
         np.testing.assert_allclose(predict(tmp_path / kind, validation, batch_size=1), predicted, atol=1e-5)
-    # Going on from it, what it was normalised by stays; to go on from another input's layers is refused.
+    # A training that continues from it keeps its normalisation. To continue from layers for another input is refused.
     more = make_clips(12, seed=5)
     train_anet(more, validation, settings, RunOptions(tmp_path / "on", seed=0), weights=None, start=tmp_path / "anet")
     torch.testing.assert_close(load_checkpoint(tmp_path / "on").state["feature.frequency_mean"][..., 0], mean)
@@ -412,7 +412,7 @@ def test_other_inputs_of_sound_reach_joint_and_predictions(trained, tmp_path):
 @pytest.mark.parametrize("pooling", ["lstm", "attention"])
 def test_anet_hears_rows_of_another_feature_and_joint_takes_them_over(trained, tmp_path, pooling):
     def make(num, seed):
-        """Rows every 0.25 s, 2 to 40 of them, so that 3 s are 12; their third number tells the arousal."""
+        """Rows every 0.25 s (12 in 3 s), 2 to 40 of them; arousal follows from their third number."""
         clips = make_clips(num, seed=seed)
         rng = np.random.default_rng(seed)
         rows = [rng.normal(1, 100, size=(rng.integers(2, 40), 3)) + np.array([0, 0, 400 * a]) for a, _ in clips.labels]

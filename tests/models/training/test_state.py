@@ -26,11 +26,11 @@ FILES = ["average.pt", "best.pt", "events.out.tfevents.valar", "last.pt", "metri
 
 
 class Killed(BaseException):
-    """What no handler of ours catches."""
+    """An error that no handler of Valar catches."""
 
 
 def summarise(folder):
-    """All that a training leaves, without what the clock says."""
+    """Everything that a training writes, without times."""
     left = {}
     for name in ("average.pt", "best.pt", "last.pt"):
         if (folder / name).exists():
@@ -67,7 +67,7 @@ def kill_before_each_renaming(folder, monkeypatch, train):
             return rename(self, target)
 
         monkeypatch.setattr(Path, "replace", count)
-        # The power stays on, and the disk need not be waited for.
+        # No power cut is tested here, so nothing has to be flushed to the disk.
         monkeypatch.setattr(os, "fsync", lambda descriptor: None)
         try:
             train(folder / str(num_kills))
@@ -90,7 +90,7 @@ def test_killed_before_any_renaming_the_rest_ends_with_the_same_bits(tmp_path, u
 
 
 def make_seldom(monkeypatch):
-    """Have only the first epoch after each start saved, and the last, as where saving is slow."""
+    """Save only the first epoch after each start and the last epoch, as when saving is slow."""
     known = []
 
     def is_due(pace):
@@ -122,7 +122,7 @@ def test_killed_between_seldom_savings_the_rest_ends_with_the_same_bits(tmp_path
 
 
 def test_best_is_never_ahead_of_the_state(tmp_path, monkeypatch):
-    """What is lost with a kill may come out otherwise on a GPU; its best epoch must not outlive it."""
+    """On a GPU, epochs lost by a kill may differ when repeated: best.pt must not be of a lost epoch."""
     make_seldom(monkeypatch)
     settings = replace(killed_training.SETTINGS, learning_rate=0.03)
 
@@ -164,7 +164,7 @@ def test_curves_that_were_cut_off_while_they_were_begun_go(tmp_path):
 
 @pytest.mark.parametrize("kind", ["anet", "vnet"])
 def test_killed_within_an_epoch_goes_on_from_the_last_saved_step(tmp_path, monkeypatch, kind):
-    """With ANet's dropout, which has to go on as well."""
+    """With ANet's dropout, which has to continue in the same way too."""
     train, validation = make_clips(8), make_clips(4, seed=1)
 
     def run(name, **changes):

@@ -89,7 +89,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def vgg16(server, monkeypatch) -> str:
-    """The name under which the server has a small stand-in for VGG-16, with a table that knows its digest."""
+    """The name of a small replacement for VGG-16 on the server; the table of weights has its digest."""
     entry = dataclasses.replace(WEIGHTS["vgg16"], sha256=hashlib.sha256(CONTENT).hexdigest())
     monkeypatch.setitem(WEIGHTS, "vgg16", entry)
     server.files[entry.file_name] = CONTENT
@@ -98,7 +98,7 @@ def vgg16(server, monkeypatch) -> str:
 
 @pytest.fixture
 def sphereface(server, monkeypatch, tmp_path) -> str:
-    """The name under which the server has a small stand-in for SphereFace's archive."""
+    """The name of a small replacement for SphereFace's archive on the server."""
     archive = tmp_path / "made.7z"
     with py7zr.SevenZipFile(archive, "w") as packed:
         packed.writestr(CONTENT[:5000], "sphere20a_20171020.pth")
@@ -266,7 +266,7 @@ def test_a_redirect_to_another_scheme_is_not_followed(server, vgg16, tmp_path, t
 
 
 def test_a_redirect_from_https_to_http_is_not_followed():
-    """The local server speaks http only, so the rule is asked itself."""
+    """The local server has only http, so the rule for redirects is called directly."""
     request = urllib.request.Request("https://example.org/vgg16.pth")
     headers = email.message_from_string("Location: http://example.org/x")
     for code in (301, 302, 303, 307, 308):

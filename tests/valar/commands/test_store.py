@@ -1,4 +1,4 @@
-"""The store that a command works on where none is named."""
+"""The store that a command uses if the user names none."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from valar.settings import SettingsError
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with settings that name a store, and two stores more."""
+    """A folder with settings that name a store, and two more stores."""
     for name in ("mine", "one", "two"):
         (tmp_path / name / "roots").mkdir(parents=True)
     (tmp_path / "valar.cfg").write_text("[store]\nroot = mine\n")

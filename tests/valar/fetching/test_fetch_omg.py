@@ -202,7 +202,7 @@ def test_what_is_there_is_not_asked_for_again(server, tables, capsys):
     assert (server.asked["a.mp4"], server.asked["gone.mp4"]) == (before["a.mp4"], 2 * before["gone.mp4"])
     assert fetch(train, "--skip-dead") == 1
     assert server.asked["gone.mp4"] == 2 * before["gone.mp4"]
-    # Another file's rows find the recording under the name that it has, and the dead link of the first stays listed.
+    # The rows of another file find the recording by its name, and the dead link of the first file stays listed.
     assert fetch(validation) == 0
     assert server.asked["a.mp4"] == before["a.mp4"]
     assert str(Path("videos/0a1b_3.mp4").readlink()) == "0a1b_1.mp4"
@@ -254,7 +254,7 @@ def test_of_failed_downloads_that_stays_which_may_go_on(server, tables, recordin
     assert {path.name.partition(".")[0] for path in partial.iterdir()} == {"lock", *kept}
     told = rf"{partial}: 2 unfinished downloads \([0-9.]+ kB\), which the next attempt continues\n"
     assert re.search(told, capsys.readouterr().out)
-    # One is fetched in another way, the other is gone by now: neither needs what had arrived of it.
+    # One is downloaded in another way, and the other no longer exists: neither needs its unfinished file.
     Path("videos/c.mp4").write_bytes(recording)
     del server.files["b.mp4"]
     assert fetch(table, "--retries", "0", "--skip-dead") == 1

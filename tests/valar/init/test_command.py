@@ -352,7 +352,7 @@ def test_settings_with_a_per_cent_sign_can_be_read_again(folder):
     ids=["line", "return", "space", "mark", "escape"],
 )
 def test_a_folder_s_name_adds_no_setting(folder, capsys, name):
-    """Whoever packs the clips names the folders in them; a setting may name a program to run."""
+    """An attacker may name the folders of a package of clips, and a setting may name a program to run."""
     for path in (f"clips/{name}/speaker/1.mp4", f"{name}/speaker/1.mp4"):
         Path(path).parent.mkdir(parents=True)
         Path(path).write_bytes(b"x")

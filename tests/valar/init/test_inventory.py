@@ -1,4 +1,4 @@
-"""What a folder of clips holds, and how they lie."""
+"""The content of a folder of clips, and in which folders the clips are."""
 
 from pathlib import Path
 
