@@ -72,13 +72,15 @@ def read_file(path: Path) -> Mapping[str, Mapping[str, str]]:
 
 
 def check_folder(option: str = "[dataset] videos") -> None:
-    """Refuse a folder in which there are neither settings nor what tasks.cfg names: mostly it is the wrong folder.
+    """Refuse a current folder with neither settings nor the path that tasks.cfg names: mostly it is the wrong folder.
+
+    Without this check, the message would name the first thing that is missing, such as weights.
 
     Args:
-        option: What of tasks.cfg would have to be there.
+        option: Section and name of the option of tasks.cfg whose path must exist.
 
     Raises:
-        SettingsError: Says what to do. Without it, the first that is missing is told, such as weights to be fetched.
+        SettingsError: The path does not exist; says what to do.
     """
     if use_settings() is not None:
         return

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from valar.cli import WRONG_USE
 
-#: What is typed for each task.
+#: The command of `valar` for each task.
 COMMANDS = {"FullRun": "run", "Features": "features", "Predict": "predict"}
 
 
@@ -42,9 +42,9 @@ def run_task(task: str, words: Sequence[str] = ()) -> int:
 
 
 def find_wrong_words(task: str, words: Sequence[str]) -> str:
-    """Say in one sentence which words Luigi would not understand; "" where it understands all.
+    """Say in one sentence which words Luigi would not accept; "" if it accepts all.
 
-    Luigi itself prints lines of usage, which name neither the command that was typed nor the option that was meant.
+    Luigi itself prints lines of usage, which name neither the user's command nor the right option.
 
     Args:
         task: Its name, one of `pipeline.tasks`.
@@ -67,7 +67,7 @@ def find_wrong_words(task: str, words: Sequence[str]) -> str:
 
 
 def _explain_usage(task: str, reason: str) -> str:
-    """Say with a name that is known which one is not, or else in argparse's words what is wrong."""
+    """Say which option is unknown, with the nearest right name; for any other fault, repeat argparse's message."""
     from luigi.cmdline_parser import CmdlineParser
 
     command = f"valar {COMMANDS[task]}"
@@ -86,7 +86,7 @@ def _explain_usage(task: str, reason: str) -> str:
 
 
 def _find_bad_values(parsed: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """List the options, with their values, that Luigi would meet only later, and with a traceback."""
+    """Yield each option and value that Luigi would refuse only later, and with a traceback."""
     from luigi.task_register import Register
 
     for section, is_without_section, name, parameter in Register.get_all_params():
