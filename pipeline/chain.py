@@ -122,9 +122,12 @@ def find_work(
     >>> find_work({"wav", "stft", "frames"}.__contains__, {"crops"})
     {'faces': ('faces', 'crops'), 'embeddings': ('embeddings',)}
     """
-    missing: set[str] = set()
+    wanted = [*(stage.name for stage in stages.values() if stage.is_feature), *kept]
+    missing = {file for file in wanted if not is_there(file)}
+    if not missing:  # as nearly always; a run asks this several times of each shard
+        return {}
     made_from = {file: sources for stage in stages.values() for file, sources in stage.made_from.items()}
-    asked = [*(stage.name for stage in stages.values() if stage.is_feature), *kept]
+    asked = [source for file in missing for source in made_from[file]]
     while asked:
         file = asked.pop()
         if file not in missing and not is_there(file):
