@@ -42,7 +42,7 @@ def _find(name: str) -> type[Command]:
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m store") -> int:
-    """Run a command and return its exit code: 0 done, 1 something found wrong, 2 wrong use or unusable input."""
+    """Run a command and return its exit code: 0 done, 1 a fault or difference found, 2 wrong use or unusable input."""
     words = sys.argv[1:] if argv is None else argv
     parser = make_parser(prog)
     if not words:
@@ -54,14 +54,14 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m store") ->
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
+        # The reader of the output has ended, as `head` does. Python would report an error when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except StoreError as error:
         print(escape(f"{error}"), file=sys.stderr)
         return 2
     except OSError as error:
-        if error.filename is None:  # perhaps it was what is printed
+        if error.filename is None:  # perhaps the output could not be written
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(escape(explain(error)), file=sys.stderr)
         return 2

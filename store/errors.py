@@ -28,14 +28,14 @@ class StoreInUseError(StoreError):
 
 
 class StoreReadOnlyError(StoreError):
-    """This process may not change the store; what only reads it can go on."""
+    """This process may not change the store; commands that only read it still work."""
 
 
 def check_version(path: Path, found: int, known: int) -> None:
     """Refuse a file of a later format version than this release knows.
 
     Raises:
-        LaterFormatError: It is later.
+        LaterFormatError: The file's version is later.
 
     """
     if found > known:

@@ -1,4 +1,4 @@
-"""What the system refused, in one sentence: for commands, which print it in place of a traceback."""
+"""An OSError in one sentence, for commands, which print it in place of a traceback."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from store.files import FULL
 
 
 def explain(error: OSError) -> str:
-    """Say which file the system refused and why; of a full disk also how much room there is, and what to do.
+    """Say which file the system refused and why; if the disk is full, also how much room is left and what to do.
 
     >>> explain(OSError(13, "Permission denied", "/x/y"))
     '/x/y: Permission denied'
@@ -22,7 +22,7 @@ def explain(error: OSError) -> str:
 
 
 def count_free(path: Path) -> int:
-    """Count the bytes that a user may still write to a path's disk, or to that of the nearest folder above."""
+    """Count the bytes that a user may still write to a path's disk; for a missing path, that of the nearest folder."""
     for place in (path.absolute(), *path.absolute().parents):
         try:
             state = os.statvfs(place)

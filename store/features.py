@@ -1,7 +1,7 @@
-"""Stages that a user has declared, features of any network, named after what their rows belong to (FORMAT.md).
+"""Stages of features that a user has declared; the prefix says what their rows belong to (FORMAT.md, section 3).
 
-`face_<name>` has a row for each row of the stage `faces`, `sound_<name>` one for each piece of sound. How many numbers
-a row has is the network's to say, so it stands in the file.
+`face_<name>` has a row for each row of the stage `faces`, `sound_<name>` has one for each piece of sound. The network
+decides how many numbers a row has, so the file says it.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from store.schema import SCHEMAS, Column, StageSchema
 
-#: In a column's shape: the file says how many there are, the same for all rows.
+#: Stands in a column's shape for a width that the file says; it is the same for all rows.
 ANY_WIDTH = 0
 #: What a user may call a feature.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -33,7 +33,7 @@ def is_feature(stage: str) -> bool:
 
 
 def is_of_faces(stage: str) -> bool:
-    """Tell whether each row of a declared feature belongs to a face; else to a piece of sound."""
+    """Tell whether each row of a declared feature belongs to a face; otherwise it belongs to a piece of sound."""
     return _find_prefix(stage) == "face_"
 
 
@@ -47,7 +47,7 @@ def name_of(stage: str) -> str:
 
 
 def find_schema(stage: str) -> StageSchema | None:
-    """Give what a stage keeps, of a declared feature too; None for a name that no stage has."""
+    """Give a stage's schema, also of a declared feature; None for a name that no stage has."""
     prefix = _find_prefix(stage)
     if prefix is None:
         return SCHEMAS.get(stage)
@@ -62,7 +62,7 @@ def find_schema(stage: str) -> StageSchema | None:
 
 
 def with_width(schema: StageSchema, width: int) -> StageSchema:
-    """Say how many numbers a row has, in place of any number."""
+    """Put a width in place of `ANY_WIDTH` in a schema."""
     rows = tuple(
         replace(column, shape=tuple(width if size == ANY_WIDTH else size for size in column.shape))
         for column in schema.rows
@@ -76,7 +76,7 @@ def find_width(schema: StageSchema) -> int:
 
 
 def order_stages(names: Iterable[str]) -> list[str]:
-    """Put names of stages into the order of the chain, declared features last; what is no stage is left out."""
+    """Put names of stages into the order of the chain, declared features last; other names are left out."""
     known = set(names)
     return [*(stage for stage in SCHEMAS if stage in known), *sorted(stage for stage in known if is_feature(stage))]
 

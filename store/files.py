@@ -1,4 +1,4 @@
-"""Whole files or none: written beside their place, flushed to the disk, renamed."""
+"""Files that are whole or absent: written under another name beside their place, flushed to the disk, then renamed."""
 
 import contextlib
 import errno
@@ -15,25 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-#: Errors of a disk that takes no more: it is full, a quota is, or the file is longer than its file system or
-#: `ulimit -f` allows.
+#: Errors of a full disk: the disk or a quota is full, or the file is longer than its file system or `ulimit -f` allows.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _MARK = ".partial-"
-#: A process that is at work on a file changes it more often than once in so long.
+#: If a file has not changed for so long, no process is writing it any more.
 _ABANDONED_SECONDS = 7 * 24 * 3600
 
 
 @contextlib.contextmanager
 def naming_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[None]:
-    """Let the error of a full disk name the file, which the system leaves out, and how many bytes it needs.
+    """Add to the error of a full disk what the system leaves out: the file's name, and how many bytes it needs.
 
     Args:
-        path: What is written, as its user knows it.
-        num_bytes: Of it, where they are known.
+        path: The file that is written, under its final name.
+        num_bytes: Its size in bytes, if it is known.
 
     Raises:
-        OSError: Of the same number, with the path as its `filename`, in place of one that names none.
+        OSError: With the same number, and the path as its `filename`, in place of an error that names no file.
     """
     try:
         yield
@@ -46,7 +45,7 @@ def naming_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[None]
 
 @contextlib.contextmanager
 def _naming_target(partial: Path, target: Path) -> Iterator[None]:
-    """Let an error that names an unfinished file name the one that its user knows."""
+    """Replace the name of the unfinished file in an error by its final name."""
     try:
         yield
     except OSError as error:
@@ -59,8 +58,8 @@ def _naming_target(partial: Path, target: Path) -> Iterator[None]:
 def replacing(target: Path, *, is_flushed: bool = False) -> Iterator[Path]:
     """Give a path beside `target` to write to; on success it is flushed and renamed, on failure removed.
 
-    With `is_flushed` the caller has flushed it already: even with nothing to write a disk takes a while to say so.
-    The name tells host and process, so that `remove_leftovers` can see whose it was after a crash.
+    With `is_flushed`, the caller has flushed the file already; to flush it again would take time for nothing.
+    The unfinished file's name has host and process, so that `remove_leftovers` knows after a crash who wrote it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(_unfinished_name(target.name))
@@ -76,7 +75,7 @@ def replacing(target: Path, *, is_flushed: bool = False) -> Iterator[Path]:
 
 
 def point_link(link: Path, target: Path) -> None:
-    """Let a symbolic link point to `target`, relative to the link's folder; it is replaced, never absent."""
+    """Let a symbolic link point to `target`, relative to the link's folder; an earlier link is replaced in one step."""
     if link.is_symlink() and link.readlink() == target:
         return
     beside = link.with_name(_unfinished_name(link.name))
@@ -86,7 +85,7 @@ def point_link(link: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Make a folder for scratch and remove it afterwards; named as `replacing` names files, for the same reason."""
+    """Make a folder for scratch and remove it afterwards; it is named as `replacing` names unfinished files."""
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / _unfinished_name(name)
     folder.mkdir()
@@ -120,9 +119,9 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_soon(target: Path | str, data: bytes) -> None:
-    """Write a small file whole, without waiting for the disk: for what is made again where a crash takes it.
+    """Write a small file whole, without waiting for the disk: for files that can be made again after a crash.
 
-    By the system's own calls: through `Path` they take three times as long, and there are very many pages.
+    It uses the functions of `os`: `Path` takes three times as long, and there are very many pages.
     """
     name = os.fspath(target)
     folder, slash, last = name.rpartition("/")
@@ -148,15 +147,15 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
-    """Remove what killed processes left half-written in `folder`, with `below` also in its folders.
+    """Remove what killed processes left half-written in `folder`; with `below`, also in the folders in it.
 
-    What is at work is let alone; see `is_leftover`.
+    Files that a running process is writing stay; see `is_leftover`.
     """
     removed = []
     pattern = f".*{_MARK}*"
     for path in list(folder.rglob(pattern) if below else folder.glob(pattern)):
         if is_leftover(path):
-            if path.is_dir() and not path.is_symlink():  # of a link to a folder only the link goes
+            if path.is_dir() and not path.is_symlink():  # of a link to a folder, only the link is removed
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
@@ -165,10 +164,10 @@ def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
 
 
 def is_leftover(path: Path) -> bool:
-    """Tell whether a file or a folder is what a process had half-written when it was killed.
+    """Tell whether a file or a folder was left half-written by a process that was killed.
 
-    The processes of another host are not seen from here, and containers may share a host's name and see none of each
-    other's: what they write counts only when nothing of it has been changed for a week.
+    Processes of another host, or of another container with the same host name, cannot be seen from here. What they
+    wrote counts as left over only if nothing in it has changed for a week.
     """
     owner, _, process = path.name.rpartition(_MARK)[2].rpartition("-")
     number, start, _, namespace = [*process.split("."), "", "", ""][:4]
@@ -180,7 +179,7 @@ def is_leftover(path: Path) -> bool:
 
 
 def _last_change(path: Path) -> float:
-    """Return when a file, or anything in a folder, was last changed; the time to come where it is gone by now."""
+    """Return when a file, or anything in a folder, was last changed (s since 1970); infinity if it no longer exists."""
     try:
         inside = path.iterdir() if path.is_dir() and not path.is_symlink() else ()
         return max([path.lstat().st_mtime, *map(_last_change, inside)])
@@ -189,10 +188,10 @@ def _last_change(path: Path) -> float:
 
 
 def _unfinished_name(name: str) -> str:
-    """Return a name that nobody else uses, of a length that any file system takes however long `name` is.
+    """Return a unique name, which is short enough for any file system however long `name` is.
 
-    It ends in the host, and the process with its start and its namespace: in a container every run may be process 1,
-    and any number is used again some day.
+    It ends with the host, and the process's number, start and namespace: in a container, every run may be process 1,
+    and the system reuses numbers.
     """
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     process = f"{os.getpid()}.{_own_start(os.getpid())}.{secrets.token_hex(4)}.{_find_namespace()}"
@@ -201,7 +200,7 @@ def _unfinished_name(name: str) -> str:
 
 @functools.cache
 def _find_namespace() -> str:
-    """Return the number of the namespace in which this process's number counts; "" where there are none."""
+    """Return the number of this process's PID namespace; "" if the system has none."""
     try:
         return "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
     except OSError:
@@ -215,9 +214,9 @@ def _own_start(process: int) -> str:
 
 
 def _start_of(process: int) -> str:
-    """Return when a process started, in the system's ticks since it booted; "" where that cannot be told."""
+    """Return when a process started, in the system's ticks since it booted; "" if that is not known."""
     try:
-        # /proc may be another namespace's, whose numbers are of other processes; "self" is right in any.
+        # /proc may belong to another namespace, whose numbers mean other processes; "self" is always right.
         if process == os.getpid():
             status = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace")
         elif Path("/proc/self").readlink() == Path(str(os.getpid())):
@@ -230,7 +229,7 @@ def _start_of(process: int) -> str:
 
 
 def _is_running(process: int, start: str) -> bool:
-    """Tell whether a process is at work that has this number and, where both are known, this start."""
+    """Tell whether a process with this number is running and, if both starts are known, has this start."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

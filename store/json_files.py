@@ -17,7 +17,7 @@ _LONGEST_TEXT = 1 << 16
 
 @contextlib.contextmanager
 def reading_json(path: Path, known_version: int | None, next_step: str) -> Iterator[dict[str, Any]]:
-    """Give the object that a JSON file holds; what is found wrong with it in the block is an error that names the file.
+    """Give the object in a JSON file; errors that the block finds in it become errors that name the file.
 
     Args:
         path: The file.
@@ -44,12 +44,12 @@ def reading_json(path: Path, known_version: int | None, next_step: str) -> Itera
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read the object that a JSON file holds; the caller says what is wrong with it, and checks what it says.
+    """Read the object in a JSON file; the caller checks its content and words the errors.
 
     Raises:
         FileNotFoundError: There is no such file.
         OSError: It cannot be read.
-        ValueError: It holds no JSON object.
+        ValueError: It does not contain a JSON object.
     """
     return parse_json(_read(path))
 
@@ -67,7 +67,7 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        ValueError: It is no JSON, no object, not UTF-8, nested too deeply, or has numbers that JSON does not know.
+        ValueError: It is not JSON, not an object, not UTF-8, nested too deeply, or has NaN or an infinity.
     """
     try:
         value = json.loads(data if isinstance(data, str) else data.decode(), parse_constant=_refuse_constant)
@@ -94,13 +94,13 @@ def check_integer(value: Any, what: str, lowest: int = -_LARGEST_INTEGER) -> int
 
 
 def check_integers(values: Any, what: str, each: str, lowest: int = -_LARGEST_INTEGER) -> list[int]:
-    """Return a value that is a list of such integers.
+    """Return a value that is a list of integers of 64 bits, not below `lowest`.
 
     Args:
         values: The value.
-        what: What the list is called.
-        each: What one of them is called.
-        lowest: None may be below it.
+        what: What the list is called in messages.
+        each: What one of its values is called in messages.
+        lowest: The least value that is allowed.
 
     Raises:
         ValueError: It is not.

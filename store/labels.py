@@ -11,19 +11,19 @@ from store.features import is_feature
 from store.json_files import check_text
 from store.text import escape, read_cell
 
-#: Columns that a ledger has of its own, in their order; behind them come columns of the CSV files.
+#: The ledger's own columns, in their order; columns of the CSV files follow them.
 LEDGER_COLUMNS = (
     *("utterance", "split", "sound", "picture", "num_stft_frames", "num_faces", "sound_message", "picture_message"),
     *("shard", "source_sha256", "arousal", "valence", "override"),
 )
 #: Split of clips that were only predicted.
 UNLABELLED = "unlabelled"
-#: Bytes; the ledger of a million clips has a fifth of it.
+#: Bytes; the ledger of a million clips has a fifth of this.
 _LARGEST_FILE = 1 << 30
 _LONGEST_SPLIT = 100
-#: Labels of another scale are computed; what that leaves in the last digits is no fault.
+#: Labels on another scale are converted to [-1, 1]; a rounding error of this size is accepted.
 _ROUNDING = 1e-9
-#: Name of the cells behind the last column; no column can be called so.
+#: Key of the cells after the last column; no column can have this name.
 _TOO_MANY = "\0"
 
 
@@ -32,9 +32,9 @@ class Label:
     """What a run's CSV files said of one clip.
 
     Args:
-        split: train, validation or test, unlabelled for what was only predicted, "" where it is not known.
-        arousal: From -1 to 1, NaN where there is none.
-        valence: From -1 to 1, NaN where there is none.
+        split: train, validation or test; unlabelled for a clip that was only predicted; "" if it is not known.
+        arousal: From -1 to 1; NaN if there is none.
+        valence: From -1 to 1; NaN if there is none.
         more: Further columns of the CSV file, by name; empty cells are left out.
     """
 
@@ -50,14 +50,14 @@ class Label:
 
 
 def read_labels(ledger: Path, next_step: str = "remove it; the next run writes it again") -> dict[str, Label]:
-    """Read a run's ledger.csv: utterance to its split and labels; nothing where there is no such file.
+    """Read a run's ledger.csv: utterance to its split and labels; empty if there is no such file.
 
     Args:
         ledger: The file.
         next_step: What the user can do about a damaged one; the end of the message.
 
     Raises:
-        StoreError: It cannot be read, is no text in UTF-8, lacks a column, or a label in it is no number from -1 to 1.
+        StoreError: It cannot be read, is not UTF-8, lacks a column, or has a label that is not a number from -1 to 1.
     """
     if not ledger.is_file():
         return {}
@@ -69,7 +69,7 @@ def read_labels(ledger: Path, next_step: str = "remove it; the next run writes i
     except OSError as error:
         raise StoreError(f"{ledger} cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise StoreError(f"{ledger} is damaged (its byte {error.start} is no text in UTF-8); {next_step}") from error
+        raise StoreError(f"{ledger} is damaged (its byte {error.start} is not UTF-8); {next_step}") from error
     except (ValueError, csv.Error) as error:
         raise StoreError(f"{ledger} is damaged ({error}); {next_step}") from error
 
@@ -78,8 +78,8 @@ def _parse(reader: "csv.DictReader[str]") -> dict[str, Label]:
     """Read all rows.
 
     Raises:
-        ValueError: A row is not what it must be; says which.
-        csv.Error: The file is no table.
+        ValueError: A row is not valid; the message says which.
+        csv.Error: The file is not a CSV table.
     """
     columns = list(reader.fieldnames or ())
     for wanted in ("utterance", "split"):
@@ -93,7 +93,7 @@ def _parse(reader: "csv.DictReader[str]") -> dict[str, Label]:
             raise ValueError(f"{where} does not have {len(columns)} cells, as the first line has")
         name = check_text(read_cell(row["utterance"]), f"the utterance in {where}")
         if name in found:
-            raise ValueError(f"{where} is the second one of {escape(name):.200}")
+            raise ValueError(f"{where} lists {escape(name):.200} a second time")
         found[name] = Label(
             check_text(read_cell(row["split"]), f"the split in {where}", _LONGEST_SPLIT),
             _read_number(row.get("arousal"), f"the arousal in {where}"),
@@ -104,7 +104,7 @@ def _parse(reader: "csv.DictReader[str]") -> dict[str, Label]:
 
 
 def _is_own(column: str) -> bool:
-    """Tell whether a column is the ledger's; those of declared features are called `<stage>_status` and so on."""
+    """Tell whether a column is the ledger's own; declared features have columns such as `<stage>_status`."""
     ends = (end for end in ("_status", "_num_rows", "_message") if column.endswith(end))
     return column in LEDGER_COLUMNS or any(is_feature(column.removesuffix(end)) for end in ends)
 

@@ -10,17 +10,17 @@ from store.features import is_feature, list_stage_folders
 from store.names import is_id
 from store.schema import SCHEMAS
 
-#: The folders of a store, beside which there may be others (pages).
+#: The folders of a store; there may be others beside them (pages).
 OWN_FOLDERS = ("shards", "roots", "damaged", *SCHEMAS)
 
 
 def is_own_folder(name: str) -> bool:
-    """Tell whether a folder of this name is the store's own, and no place for anything else."""
+    """Tell whether a folder of this name is the store's own, in which nothing else may be put."""
     return name in OWN_FOLDERS or is_feature(name)
 
 
 def check_is_store(root: Path) -> None:
-    """Refuse a folder that is no store.
+    """Refuse a folder that is not a store.
 
     Raises:
         StoreError: It has none of a store's folders.
@@ -33,12 +33,12 @@ def check_is_store(root: Path) -> None:
 
 
 def check_is_readable(root: Path) -> None:
-    """Refuse a store with a folder that this process may not list: what is in it would count as not there.
+    """Refuse a store with a folder that this process may not list: its content would count as missing.
 
-    A store that is not there yet is no fault.
+    A store that does not exist yet is accepted.
 
     Raises:
-        StoreError: Names the folder.
+        StoreError: A folder may not be listed; the message names it.
     """
     for folder in (root, *(root / name for name in OWN_FOLDERS)):
         _check_folder(folder)
@@ -51,9 +51,9 @@ def check_is_readable(root: Path) -> None:
 def _check_folder(folder: Path) -> None:
     try:
         with os.scandir(folder):
-            os.stat(f"{folder}/.")  # noqa: PTH116 (a Path drops the dot; looking at what is in it is another right)
+            os.stat(f"{folder}/.")  # noqa: PTH116 (a Path drops the dot; opening what is in it needs a second right)
     except (FileNotFoundError, NotADirectoryError):
-        pass  # whoever needs it says so
+        pass  # the code that needs the folder reports it
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be read ({error.strerror}); ask its owner for the right to read the whole store"
@@ -81,12 +81,12 @@ def plans_folder(root: Path) -> Path:
 
 
 def listings_folder(root: Path) -> Path:
-    """Give the folder in which each run writes what it lists: what `gc` starts from, hence its name on the disk."""
+    """Give the folder of the runs' listings. It is called `roots` on the disk because `gc` starts from them."""
     return root / "roots"
 
 
 def damaged_folder(root: Path) -> Path:
-    """Give the folder of what `verify --repair` has set aside."""
+    """Give the folder of the files that `verify --repair` has set aside."""
     return root / "damaged"
 
 

@@ -1,4 +1,4 @@
-"""One run a store: a lock that the kernel lets go of however the process ends."""
+"""The lock that lets one process at a time change a store; the kernel releases it however the process ends."""
 
 import contextlib
 import errno
@@ -24,12 +24,12 @@ def locked(store: Path, *, shared: bool = False) -> Iterator[None]:
 
     Args:
         store: The store's folder; made if it is not there.
-        shared: Whether others may hold it shared too, as hosts that one scheduler keeps apart do.
+        shared: Whether other processes may also hold the lock as shared: hosts that one scheduler coordinates do.
 
     Raises:
-        StoreInUseError: Another process holds it; says which.
+        StoreInUseError: Another process holds the lock; the message says which.
         StoreReadOnlyError: This process may not write to the folder, or to the lock's file in it.
-        StoreError: Something else is in the way of that file.
+        StoreError: The lock's file cannot be opened for another reason.
     """
     path = store / ".lock"
     with _open(path) as file:
@@ -41,7 +41,7 @@ def locked(store: Path, *, shared: bool = False) -> Iterator[None]:
                 "([core] scheduler_host)"
             ) from error
         except OSError:
-            # Some network file systems have no locks; files are whole or absent all the same.
+            # Some network file systems have no locks. Even then, each file is whole or absent.
             yield
             return
         file.truncate(0)
@@ -53,7 +53,7 @@ def locked(store: Path, *, shared: bool = False) -> Iterator[None]:
 def _open(path: Path) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In a store from elsewhere it may be a link, to a file that would be emptied.
+        # In a store from someone else, the lock's file may be a link to a file that would be emptied.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o666)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

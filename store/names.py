@@ -1,4 +1,4 @@
-"""What names in a store may be: checked wherever one comes from a file, since names become paths (FORMAT.md, 1)."""
+"""Which names are valid in a store: every name from a file is checked, since names become paths (FORMAT.md, 1)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ _REFUSED = "\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff"
 _PART = rf"(?!\.{{1,2}}(?:[/\n]|\Z))[^/{_REFUSED}]+"
 _UTTERANCE = re.compile(rf"{_PART}/{_PART}")
 _RELATIVE = re.compile(rf"{_PART}(?:/{_PART})*")
-# A whole column of them, one a line: no name has a newline.
+# A whole column of names, one a line: no name has a newline.
 _UTTERANCES = re.compile(rf"(?:{_UTTERANCE.pattern}\n)*+")
 _RELATIVES = re.compile(rf"(?:{_RELATIVE.pattern}\n)*+")
 _FILE = re.compile(rf"(?!\.)[^/{_REFUSED}]+")
@@ -18,7 +18,7 @@ _LONGEST = 4096
 
 
 def check_utterance(value: Any) -> str:
-    """Return an utterance's name if it is one: `video/utterance`, no `.` or `..`, no control characters.
+    """Return an utterance's name if it is valid: `video/utterance`, no `.` or `..`, no control characters.
 
     Raises:
         ValueError: It is not.
@@ -30,7 +30,7 @@ def check_utterances(values: Sequence[Any]) -> None:
     """Check a column of utterances' names as one text: a tenth of the time that a call for each takes.
 
     Raises:
-        ValueError: One is none; see `check_utterance`.
+        ValueError: A name is not valid; see `check_utterance`.
     """
     _check_column(values, _UTTERANCES, check_utterance)
 
@@ -39,7 +39,7 @@ def check_relative_paths(values: Sequence[Any]) -> None:
     """Check a column of paths as one text; see `check_utterances`.
 
     Raises:
-        ValueError: One is none; see `check_relative_path`.
+        ValueError: A path is not valid; see `check_relative_path`.
     """
     _check_column(values, _RELATIVES, check_relative_path)
 
@@ -54,7 +54,7 @@ def check_relative_path(value: Any) -> str:
 
 
 def check_run(value: Any) -> str:
-    """Return a run's name if a file can be called so: one part, no leading dot.
+    """Return a run's name if it is valid as a file's name: one part, no leading dot.
 
     Raises:
         ValueError: It is not.

@@ -27,9 +27,9 @@ class StageSetSummary:
         rows: Number of rows of all utterances.
         num_bytes: Bytes of its files, sidecars and WAV files included.
         made: When its newest file was made, UTC.
-        runs: The runs whose listing reaches it; none: `gc` would remove it.
+        runs: The runs whose listing needs it; if there are none, `gc` would remove it.
         unreadable: Files that could not be opened; `verify` says why.
-        settings: What it was made with.
+        settings: The settings that it was made with.
 
     """
 
@@ -54,7 +54,7 @@ def list_stage_sets(root: Path) -> list[StageSetSummary]:
     """Summarise every stage set, the newest first.
 
     Raises:
-        StoreError: The folder holds no stage set.
+        StoreError: The folder has no stage set.
 
     """
     check_is_readable(root)
@@ -75,7 +75,7 @@ def list_stage_sets(root: Path) -> list[StageSetSummary]:
 def _summarise(
     root: Path, stage_set: StageSet, shards: Mapping[str, tuple[os.stat_result, int]], listings: Iterable[Listing]
 ) -> StageSetSummary:
-    """Add up what is remembered of the shards; those of which nothing is, or that have changed, are opened."""
+    """Add up the remembered counts of the shards; shards without counts, or changed since, are opened."""
     remembered = read_counts(root, stage_set.stage, stage_set.fingerprint)
     counts: list[Counts] = []
     settings: Mapping[str, Any] | None = None
@@ -111,7 +111,7 @@ def _summarise(
 
 
 def render_stage_sets(summaries: Sequence[StageSetSummary], *, verbose: bool = False) -> str:
-    """Give the summaries as a table for a terminal of 80 columns; with all there is to say in a wider one."""
+    """Give the summaries as a table for a terminal of 80 columns; with `verbose`, all details in a wider table."""
     if not verbose:
         return _render_briefly(summaries)
     titles = ("stage", "fingerprint", "shards", "utterances", "not ok", "rows", "size", "made (UTC)", "runs")
@@ -165,7 +165,7 @@ def _tell_unreadable(count: int) -> str:
 
 
 def describe_setting(name: str, value: Any) -> str:
-    """Write one setting that made a stage; the word is the file's own, except where that says too little."""
+    """Describe one setting of a stage: by its name in the file, or by a clearer sentence for `joined_by`."""
     if (name, value) == ("joined_by", "looks"):
         return "tracks joined by what the faces look like (SphereFace is random)"
     return f"tracks joined by the embeddings of {value}" if name == "joined_by" else f"{name} {value}"
@@ -178,6 +178,6 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
             found += _flatten(value, f"{prefix}{name}.")
         else:
             text = str(value)
-            # A digest says enough with its beginning.
+            # Of a digest, the beginning is enough.
             found.append((prefix + name, text[:12] if len(text) == 64 else text))
     return found

@@ -1,4 +1,4 @@
-"""The mark by which a folder of pages that `browse` made is known, and what may be in such a folder."""
+"""The file that marks a folder of pages made by `browse`, and what may be in such a folder."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ PAGES_MARK = "valar-pages.json"
 #: Files that are the same in every folder of pages.
 STATIC_FILES = ("pages.css", "index.js", "clip.js")
 _FILES = {PAGES_MARK, "index.html", "data.js", "made.json", *STATIC_FILES}
-#: The pages of earlier releases were counted.
+#: Earlier releases numbered the pages.
 _PAGE = re.compile(r"(?:[0-9a-f]{16}\.(?:html|jpg)|[0-9]{1,9}\.html)", re.ASCII)
 
 
 def page_number(utterance: str) -> str:
-    """Give the name of an utterance's page, which stays when others come and go: 16 hexadecimal digits."""
+    """Give the name of an utterance's page, 16 hexadecimal digits; it does not depend on the other utterances."""
     return hashlib.sha256(utterance.encode()).hexdigest()[:16]
 
 
@@ -37,7 +37,7 @@ def find_pages(root: Path) -> list[Path]:
     """Find the folders of pages inside of a store, following no link.
 
     Raises:
-        StoreError: A mark lies where no pages can be: in the store's own folders, or its content is no mark's.
+        StoreError: A mark is in one of the store's own folders, where no pages can be, or its content is damaged.
     """
     found = []
     for folder, _, names in os.walk(root):
@@ -53,7 +53,7 @@ def find_pages(root: Path) -> list[Path]:
 
 
 def list_pages(folder: Path) -> list[Path]:
-    """List the files of a folder of pages that `browse` has written; whatever else lies there is not among them."""
+    """List the files that `browse` has written to a folder of pages; other files in it are left out."""
     clips = folder / "clips"
     found = [folder / name for name in sorted(_FILES)]
     if not clips.is_symlink():

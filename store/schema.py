@@ -43,10 +43,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Scale:
-    """The positions along a dimension; a dimension without them is only counted.
+    """The values along a dimension; a dimension without a scale has only a length.
 
     Args:
-        values: One per position: numbers, or names.
+        values: One for each position: a number, or a name.
         unit: Unit of the numbers; "1" for names.
         description: One sentence.
 

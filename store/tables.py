@@ -1,9 +1,9 @@
-"""What shards say of their utterances, remembered beside each stage set, so that nothing is opened to be asked again.
+"""Copies of the shards' tables of utterances, kept beside each stage set, so that shards need not be opened again.
 
-`<store>/<stage>/.<fingerprint>.json` holds counts of every shard, `.<fingerprint>.tables.json` the tables themselves of
-the stages that a run asks. Both are caches: what is said of a shard counts only as long as its file has the size and
-the time of then; what is missing, damaged or of another version is read from the shards. Names that begin with a dot
-are none of a store's files (FORMAT.md, section 1).
+`<store>/<stage>/.<fingerprint>.json` has the counts of every shard. `.<fingerprint>.tables.json` has the tables
+themselves, for the stages whose tables a run needs. Both are caches. An entry counts only if the shard's file still has
+the same size and time; if an entry is missing, damaged or of another version, the shard is read. Readers of a store
+ignore names that begin with a dot (FORMAT.md, section 1).
 """
 
 import contextlib
@@ -32,10 +32,10 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class Table:
-    """Who is in a shard, and what became of each: the columns that every stage has.
+    """The utterances of a shard with status, message, length and digest: the columns that every stage has.
 
     Args:
-        names: Of the utterances, in the order of the file.
+        names: Names of the utterances, in the order of the file.
         columns: status, message, length and source_sha256, each as long as `names`.
     """
 
@@ -44,16 +44,16 @@ class Table:
 
     @classmethod
     def of(cls, shard: Shard) -> "Table":
-        """Take a shard's own table."""
+        """Read a shard's own table."""
         names = tuple(shard.names)
         return cls(names, {fact: tuple(shard.fact(name, fact) for name in names) for fact in _COLUMNS[1:]})
 
     @classmethod
     def join(cls, rows: Mapping[str, tuple["Table", str]]) -> "Table":
-        """Make one of rows of others.
+        """Make a table from rows of other tables.
 
         Args:
-            rows: Name of an utterance to a table, and the name that it has there.
+            rows: Name of an utterance in the new table, to a table and the utterance's name in that table.
         """
         columns = {fact: tuple(table.fact(name, fact) for table, name in rows.values()) for fact in _COLUMNS[1:]}
         return cls(tuple(rows), columns)
@@ -80,18 +80,18 @@ class Table:
         )
 
     def find(self, fact: str, value: Any) -> list[str]:
-        """Give the utterances that have a value."""
+        """Give the utterances for which a fact has this value."""
         return [name for name, found in zip(self.names, self.columns[fact], strict=True) if found == value]
 
 
 class Counts(NamedTuple):
-    """What `ls` adds up of one shard.
+    """The numbers of one shard that `ls` adds up.
 
     Args:
-        utterances: Number of them.
-        not_ok: How many have another status than ok.
-        rows: Of all of them.
-        beside: Bytes of the WAV files beside it.
+        utterances: Number of utterances.
+        not_ok: How many of them have another status than ok.
+        rows: Number of rows of all utterances.
+        beside: Bytes of the WAV files beside the shard's file.
     """
 
     utterances: int
@@ -101,7 +101,7 @@ class Counts(NamedTuple):
 
     @classmethod
     def of(cls, shard: Shard) -> "Counts":
-        """Count what a shard's file says, and what lies beside it."""
+        """Count the utterances and rows of a shard, and the bytes of its WAV files."""
         return cls.beside_only(shard.path)._replace(
             utterances=len(shard.names),
             not_ok=int((shard.facts("status") != b"ok").sum()),
@@ -110,18 +110,18 @@ class Counts(NamedTuple):
 
     @classmethod
     def beside_only(cls, path: Path) -> "Counts":
-        """Count what lies beside a shard's file, which cannot be read."""
+        """Count only the bytes of a shard's WAV files: its own file is not read."""
         wavs = path.with_suffix("").rglob("*.wav") if path.parent.parent.name == "wav" else ()
         return cls(0, 0, 0, sum(wav.stat().st_size for wav in wavs))
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """Give what tells that a shard's file is the one of before."""
+    """Give a file's size and time, which show whether it is unchanged."""
     return status.st_size, status.st_mtime_ns
 
 
 def read_counts(root: Path, stage: str, fingerprint: str) -> dict[str, tuple[Stamp, Counts]]:
-    """Read what is remembered of a stage set's shards; nothing where that cannot be read."""
+    """Read the remembered counts of a stage set's shards; empty if they cannot be read."""
     with (
         contextlib.suppress(OSError, StoreError),
         reading_json(counts_path(root, stage, fingerprint), _VERSION, "") as value,
@@ -135,7 +135,7 @@ def read_counts(root: Path, stage: str, fingerprint: str) -> dict[str, tuple[Sta
 
 
 def read_tables(root: Path, stage: str, fingerprint: str) -> dict[str, tuple[Stamp, Table]]:
-    """Read the tables that are remembered of a stage set's shards; nothing where that cannot be read."""
+    """Read the remembered tables of a stage set's shards; empty if they cannot be read."""
     path = tables_path(root, stage, fingerprint)
     with contextlib.suppress(OSError, StoreError), reading_json(path, _VERSION, "") as value:
         return {
@@ -154,7 +154,7 @@ def _read_table(value: Mapping[str, Any]) -> tuple[Stamp, Table]:
     texts = {*map(type, names), *map(type, columns["message"]), *map(type, columns["source_sha256"])}
     if not texts <= {str} or not {*map(type, columns["length"])} <= {int} or not {*columns["status"]} <= {*STATUSES}:
         raise ValueError("a column has a value that it cannot have")
-    # Several stages, and the plan, say the same names and digests: one object for all.
+    # Several stages and the plan have the same names and digests: equal strings become one object.
     for fact in ("status", "message", "source_sha256"):
         columns[fact] = tuple(map(sys.intern, columns[fact]))
     return (size, time), Table(tuple(map(sys.intern, names)), columns)
@@ -168,13 +168,13 @@ def remember(
     with_tables: bool,
     known_tables: Mapping[str, tuple[Stamp, Table]] | None = None,
 ) -> None:
-    """Write what a stage set's shards say, opening only those of which it is not known.
+    """Write the counts and tables of a stage set's shards; only new and changed shards are opened.
 
     Args:
         root: The store's folder.
         stage: Name of the stage.
-        fingerprint: Of the stage set.
-        with_tables: Whether a run asks the tables of this stage.
+        fingerprint: The stage set's fingerprint.
+        with_tables: Whether to write tables, too: for stages whose tables a run needs.
         known_tables: What `read_tables` has given before; None reads them again.
     """
     known_counts = read_counts(root, stage, fingerprint)
@@ -186,7 +186,7 @@ def remember(
     for shard, stamp in stamps.items():
         if shard in counts and (shard in tables or not with_tables):
             continue
-        with contextlib.suppress(StoreError, OSError):  # `verify` tells of it
+        with contextlib.suppress(StoreError, OSError):  # `verify` reports it
             opened = Shard(stage_folder(root, stage, fingerprint) / f"{shard}.h5")
             counts[shard] = stamp, Counts.of(opened)
             if with_tables:
@@ -203,13 +203,13 @@ def remember(
 
 
 def forget(root: Path) -> None:
-    """Remove all that is remembered: for `erase`, after which no name may be left."""
+    """Remove all remembered counts and tables: for `erase`, after which no name may be left."""
     for path in find_remembered(root):
         path.unlink(missing_ok=True)
 
 
 def forget_removed(root: Path) -> None:
-    """Remove what is remembered of stage sets that are there no more."""
+    """Remove the remembered counts and tables of stage sets that no longer exist."""
     folders = {(stage_set.stage, stage_set.fingerprint) for stage_set in find_stage_sets(root)}
     for path in find_remembered(root):
         if (path.parent.name, path.name[1:].partition(".")[0]) not in folders:
@@ -217,7 +217,7 @@ def forget_removed(root: Path) -> None:
 
 
 def find_remembered(root: Path) -> list[Path]:
-    """Find the files of what is remembered."""
+    """Find the files of remembered counts and tables."""
     found = []
     for stage in list_stage_folders(root):
         for path in sorted((root / stage).glob(".*.json")):
@@ -231,7 +231,7 @@ def find_remembered(root: Path) -> list[Path]:
 
 
 def list_shards(root: Path, stage: str, fingerprint: str) -> dict[str, tuple[os.stat_result, int]]:
-    """Look once into a stage set's folder: a shard's id to its file's status, and the bytes of its sidecar."""
+    """List a stage set's folder once: a shard's id to its file's status and the bytes of its sidecar."""
     shards: dict[str, os.stat_result] = {}
     sidecars: dict[str, os.stat_result] = {}
     with (
@@ -248,15 +248,15 @@ def list_shards(root: Path, stage: str, fingerprint: str) -> dict[str, tuple[os.
 
 
 def counts_path(root: Path, stage: str, fingerprint: str) -> Path:
-    """Give the file of what is remembered of a stage set's counts."""
+    """Give the file of a stage set's remembered counts."""
     return root / stage / f".{fingerprint}.json"
 
 
 def tables_path(root: Path, stage: str, fingerprint: str) -> Path:
-    """Give the file of what is remembered of a stage set's tables."""
+    """Give the file of a stage set's remembered tables."""
     return root / stage / f".{fingerprint}.tables.json"
 
 
 def _write(path: Path, shards: Mapping[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # a store that is only to be read, or a full disk: nothing depends on it
+    with contextlib.suppress(OSError):  # a read-only store, or a full disk: nothing depends on this file
         files.write_json(path, {"format_version": _VERSION, "shards": shards})

@@ -1,18 +1,18 @@
-"""Text as it is shown: safe for a terminal and for a spreadsheet, whoever wrote it; tables, sizes, times."""
+"""Text for output: made safe for a terminal and for a spreadsheet, whoever wrote it; tables, sizes, times."""
 
 import datetime
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# What a terminal obeys, or what turns the order of what is read: control characters, lone surrogates, separators of
-# lines, marks of direction.
+# Characters that control a terminal, or change the order of the text that is read: control characters, lone surrogates,
+# line separators, direction marks.
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
-# A spreadsheet takes such a cell for a formula, behind whatever apostrophes of ours.
+# A spreadsheet takes such a cell for a formula, also behind the apostrophes that `guard_cell` adds.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _FORMULA_STARTS = frozenset("'=+-@\t\r")
-# Marks that stand on the letter before and joiners that nobody sees; letters of two columns, East Asian ones and emoji.
+# Characters without a column: combining marks, invisible joiners. Characters of two columns: East Asian ones, emoji.
 _NO_COLUMN = frozenset(("Mn", "Me", "Cf"))
 _WIDE = frozenset("WF")
 _WORD = re.compile("( *)([^ ]+)")
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
 def escape(text: str) -> str:
-    r"""Give text in one line in which no character steers a terminal: such ones as their numbers.
+    r"""Give text in one line; characters that control a terminal are replaced by their numbers.
 
     >>> escape("a\x1b[2J\nb")
     'a\\x1b[2J\\x0ab'
@@ -34,7 +34,7 @@ def escape_lines(text: str) -> str:
 
 
 def wrap(line: str, width: int) -> str:
-    """Break a line between words where it is longer than a terminal is wide; what follows is set in below it.
+    """Break a line between words if it is wider than the terminal; the lines that follow are indented.
 
     A word that is longer, such as a path, stays whole, so that it can be copied.
 
@@ -52,7 +52,7 @@ def wrap(line: str, width: int) -> str:
         if lines[-1] and count_columns(lines[-1] + gap + word) > width:
             lines.append("")
             gap = indent
-        # A path that fits the line by itself alone stands at its very left.
+        # A path that fits into a line only without the indent is not indented.
         lines[-1] += gap + word if lines[-1] or count_columns(gap + word) <= width else word
     return "\n".join(lines)
 
@@ -75,7 +75,7 @@ def _count_letter(letter: str) -> int:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """Fill text up with blanks to a number of columns, in front of it where it is to stand at the right edge.
+    """Add blanks to text up to a number of columns: behind it, or in front of it if `right`.
 
     >>> pad("表", 4), pad("表", 4, right=True)
     ('表  ', '  表')
@@ -85,17 +85,17 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def escape_json(text: str) -> str:
-    """Escape JSON text, in which other characters than spaces and newlines stand only inside of strings."""
+    """Escape JSON text; outside of its strings, JSON has no such characters except newlines."""
     return re.sub(rf"(?!\n){_UNSAFE.pattern}", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def format_count(count: int, one: str, many: str = "") -> str:
-    """Give a number with the words behind it.
+    """Give a number with the words after it.
 
     Args:
         count: The number.
-        one: The words behind 1: a noun, perhaps with its verb.
-        many: The words behind any other number; "" for `one` with an s.
+        one: The words after 1: a noun, perhaps with its verb.
+        many: The words after any other number; "" for `one` with an s.
 
     >>> format_count(1, "clip"), format_count(2, "clip"), format_count(0, "clip is", "clips are")
     ('1 clip', '2 clips', '0 clips are')
@@ -109,9 +109,9 @@ def _as_number(found: re.Match[str]) -> str:
 
 
 def guard_cell(value: object) -> str:
-    """Give a value as a cell of a CSV file that no spreadsheet computes: an apostrophe stands before what would be one.
+    """Give a value as a cell of a CSV file; an apostrophe is put before text that a spreadsheet takes for a formula.
 
-    Control characters stand as their numbers; marks of direction, which may be part of a name, stay. So do numbers.
+    Control characters are replaced by their numbers. Direction marks, which may be part of a name, and numbers stay.
 
     >>> guard_cell("=1+1"), guard_cell("-1.5"), guard_cell("-Xy"), guard_cell("'=1")
     ("'=1+1", '-1.5', "'-Xy", "''=1")
@@ -123,20 +123,20 @@ def guard_cell(value: object) -> str:
 
 
 def guard_column(values: Sequence[object]) -> Sequence[object]:
-    """Do to a whole column what `guard_cell` does to a cell, numbers and None aside, in a tenth of the time.
+    """Guard a whole column as `guard_cell` does a cell, in a tenth of the time; numbers and None stay as they are.
 
     >>> guard_column(["a", "=1+1", 5, None])
     ['a', "'=1+1", 5, None]
     """
     texts = [value for value in values if isinstance(value, str)]
-    # Nearly all columns need no guard: no cell begins like a formula or has a character that steers a terminal.
+    # Nearly all columns need no guard: no cell begins like a formula or has a character that controls a terminal.
     if "".join(texts).isprintable() and _FORMULA_STARTS.isdisjoint({text[:1] for text in texts}):
         return values
     return [guard_cell(value) if isinstance(value, str) else value for value in values]
 
 
 def read_cell(text: str) -> str:
-    """Give back what `guard_cell` was given.
+    """Give the text back from which `guard_cell` made a cell.
 
     >>> read_cell("'=1+1"), read_cell("'tis"), read_cell("-1.5")
     ('=1+1', "'tis", '-1.5')
@@ -148,9 +148,9 @@ def render_table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: It
     """Lay out a table in columns as wide as they need to be.
 
     Args:
-        titles: Of the columns.
-        rows: Cells, as many as there are titles.
-        right: Numbers of the columns that stand at their right edge.
+        titles: The columns' titles.
+        rows: The cells; each row has as many as there are titles.
+        right: Numbers of the right-aligned columns, from 0.
     """
     right = set(right)
     table = [[escape(cell) for cell in row] for row in (titles, *rows)]
@@ -163,7 +163,7 @@ def render_table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: It
 
 
 def format_bytes(count: int) -> str:
-    """Give a number of bytes in the unit that suits it, powers of 1000."""
+    """Give a number of bytes in a unit of suitable size (powers of 1000)."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -173,7 +173,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_time(seconds: float) -> str:
-    """Give a time since 1970 as UTC, to the minute; what no calendar has, as seconds."""
+    """Give a time in seconds since 1970 as UTC, to the minute; outside of the calendar, as seconds."""
     try:
         return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):

@@ -13,12 +13,12 @@ from store.shard.reader import Shard
 
 
 class Clip:
-    """One utterance's rows; each attribute is a read-only view, its file opened and mapped when first touched.
+    """The rows of one utterance. Each attribute is a read-only view of a file, which is opened at the first use.
 
     Args:
-        open_shard: Gives a stage's file of a shard under a listing's settings, None where it has not been there yet.
-        name: The utterance's.
-        listing: The run's that counts for it.
+        open_shard: Opens a stage's file, from stage, shard's id and listing; gives None if the stage has not run yet.
+        name: The utterance's name.
+        listing: The listing of the run that counts for this utterance.
     """
 
     def __init__(self, open_shard: Callable[[str, str, Listing], Shard | None], name: str, listing: Listing) -> None:
@@ -28,21 +28,21 @@ class Clip:
         self._open_shard = open_shard
 
     def __repr__(self) -> str:
-        """Say whose rows these are, how many, and what is not ok."""
+        """Show the name, the number of rows of each stage, and each status other than ok."""
         rows = ", ".join(f"{stage} {shard.fact(self.name, 'length')}" for stage, shard in self.shards.items())
         bad = "".join(f"; {stage}: {status}" for stage, status in self.status.items() if status != "ok")
         return f"<Clip {self.name}: rows of {rows or 'no stage'}{bad}>"
 
     @property
     def stages(self) -> list[str]:
-        """The stages that its run has, in the order of the chain, declared features last."""
+        """The stages of its run, in the order of the chain; declared features come last."""
         return order_stages(self.listing.fingerprints)
 
     def find_feature(self, name: str) -> str:
         """Give the stage of a declared feature.
 
         Raises:
-            StoreError: Its run has none of that name; says which it has.
+            StoreError: The run has no feature of that name; the message lists those that it has.
         """
         known = {name_of(stage): stage for stage in self.stages if is_feature(stage)}
         if name not in known:
@@ -50,13 +50,13 @@ class Clip:
         return known[name]
 
     def find_shard(self, stage: str) -> Shard | None:
-        """Open a stage's file; None where the stage has not been there yet."""
+        """Open a stage's file; None if the stage has no rows of this utterance yet."""
         rows = self._open_shard(stage, self.shard, self.listing)
         return rows if rows is None or self.name in rows else None
 
     @cached_property
     def shards(self) -> dict[str, Shard]:
-        """The files of the stages that have been there, opened: stage to file."""
+        """The opened files of the stages that have this utterance, by stage."""
         found = {stage: self.find_shard(stage) for stage in self.stages}
         return {stage: rows for stage, rows in found.items() if rows is not None}
 
@@ -82,7 +82,7 @@ class Clip:
         return self._rows("crops", "crop")
 
     def images(self, stage: str) -> Images:
-        """Give the JPEG images of `crops_jpeg` or `pixels`, where the run keeps those; each is read when taken."""
+        """Give the JPEG images of `crops_jpeg` or `pixels`, if the run keeps them; each is read when it is accessed."""
         rows = self.find_shard(stage)
         if rows is None:
             raise UtteranceNotFoundError(f"{self.name} has no rows of the stage {stage} in this store")
@@ -124,6 +124,6 @@ class Clip:
 
     @property
     def source_sha256(self) -> str:
-        """Digest of the clip's file, "" where no stage has read it."""
+        """SHA-256 of the clip's file, hexadecimal; "" if no stage has read it."""
         digests = (shard.fact(self.name, "source_sha256") for shard in self.shards.values())
         return next((digest for digest in digests if digest), "")

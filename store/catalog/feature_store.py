@@ -18,26 +18,26 @@ from store.records.listings import PREDICTION, Listing, find_listings
 from store.shard.reader import Shard
 from store.text import format_count
 
-#: Files of shards of which a store keeps table and mappings: those of 100 000 clips in two stages.
+#: Most files of shards that a store keeps open (table and mappings): enough for 100 000 clips in two stages.
 _MOST_OPEN = 4096
 
 
 class FeatureStore:
     """The features that runs list, by utterance.
 
-    An utterance that several runs list has the rows, settings and labels of the newest of them; clips that were only
-    predicted (runs called `predict-…`) come after those of all data sets.
+    If several runs list an utterance, the newest run's rows, settings and labels count. Runs of `predict` (named
+    `predict-…`) count only for utterances that no other run lists.
 
     Args:
         folder: The store's folder, `[store] root` of tasks.cfg.
-        run: Name of the run whose listing alone counts; by default all count.
+        run: Name of a run, whose listing is then the only one that counts; by default, all listings count.
         mapped: False reads copies instead of mapping the files (see `Shard`).
 
     Attributes:
         listing: The newest run's listing, or that of the run asked for.
 
     Raises:
-        StoreError: The folder is no store, no run has written what it lists, or a part of it may not be read.
+        StoreError: The folder is not a store, it has no listing (of that run), or a part of it cannot be read.
 
     Example:
         >>> store = FeatureStore("data/omg/store")  # doctest: +SKIP
@@ -65,7 +65,7 @@ class FeatureStore:
 
     @cached_property
     def listings(self) -> list[Listing]:
-        """The listings that count, the first of which wins; those of other runs are read when they are asked for."""
+        """The listings, the newest run's first: the first one with an utterance counts. Read at the first use."""
         return [self.listing, *map(Listing.read, self._other_paths)]
 
     @cached_property
@@ -73,7 +73,7 @@ class FeatureStore:
         return sorted({name for listing in self.listings for name in listing.shards})
 
     def find_listing(self, name: object) -> Listing | None:
-        """Give the listing that counts for an utterance; None where no run lists it."""
+        """Give the listing that counts for an utterance; None if no run lists it."""
         if name in self.listing.shards:
             return self.listing
         return next((listing for listing in self.listings if name in listing.shards), None)
@@ -89,7 +89,7 @@ class FeatureStore:
 
     def __getitem__(self, name: str) -> Clip:
         if not isinstance(name, str):
-            raise TypeError(f"a clip is asked for by its name, such as store['anna/clip_1'], and {name!r} is none")
+            raise TypeError(f"a clip is found by its name, such as store['anna/clip_1']; {name!r} is not a name")
         name = self.find_name(name)
         listing = self.find_listing(name)
         if listing is None:
@@ -101,9 +101,9 @@ class FeatureStore:
         return Clip(self.shard, name, listing)
 
     def find_name(self, name: str) -> str:
-        """Give an utterance's name where it is written with its file's ending, or without its video; else as it is.
+        """Complete a name that has its file's ending or lacks its video; give any other name unchanged.
 
-        Without its video it is found where one utterance alone is called so.
+        A name without its video is completed only if exactly one utterance has it.
         """
         stem, dot, _ = name.rpartition(".")
         if name in self:
@@ -118,7 +118,7 @@ class FeatureStore:
         return [whole for whole in self._names if whole.partition("/")[2] in wanted]
 
     def describe_nearest(self, name: str) -> str:
-        """Say which utterances have nearly this name; "" where none has."""
+        """Say which utterances have similar names; "" if there are none."""
         near = self._find_without_video(name, name.rpartition(".")[0])[:3] if "/" not in name else []
         near = near or difflib.get_close_matches(name, self._names, 3, 0.6)
         if not near:
@@ -127,16 +127,16 @@ class FeatureStore:
 
     @property
     def stages(self) -> list[str]:
-        """The stages that its runs have, in the order of the chain, declared features last."""
+        """The stages of all runs, in the order of the chain; declared features come last."""
         return order_stages(stage for listing in self.listings for stage in listing.fingerprints)
 
     def shard(self, stage: str, shard: str, listing: Listing | None = None) -> Shard | None:
-        """Open one stage's file of a shard; None where the stage has not been there yet.
+        """Open one stage's file of a shard; None if there is no such file yet.
 
         Args:
             stage: The stage.
             shard: The shard's id.
-            listing: Of the run under whose settings; by default the newest one's.
+            listing: The listing whose fingerprints are used; by default, the newest run's.
         """
         fingerprint = (listing or self.listing).fingerprints.get(stage)
         if fingerprint is None:
@@ -144,7 +144,7 @@ class FeatureStore:
         key = (stage, fingerprint, shard)
         found = self._shards.get(key)
         if found is not None:
-            with contextlib.suppress(KeyError):  # another thread has let go of it
+            with contextlib.suppress(KeyError):  # another thread has closed it
                 self._shards.move_to_end(key)
             return found
         path = shard_path(self.folder, stage, fingerprint, shard)
@@ -152,18 +152,18 @@ class FeatureStore:
             return None
         found = self._shards[key] = Shard(path, mapped=self.mapped)
         while len(self._shards) > _MOST_OPEN:
-            # The one that was not asked for the longest; a view of it holds its own part of the file.
-            with contextlib.suppress(KeyError):  # another thread was first
+            # The least recently used file is closed; a view of it keeps its own part of the file mapped.
+            with contextlib.suppress(KeyError):  # another thread has closed it
                 self._shards.popitem(last=False)
         return found
 
     def close_shard(self, shard: str, listing: Listing) -> None:
-        """Let go of a shard's files of all stages: each is unmapped when nobody holds a view of it any more."""
+        """Close a shard's files of all stages; a file stays mapped as long as a view of it exists."""
         for stage, fingerprint in listing.fingerprints.items():
             self._shards.pop((stage, fingerprint, shard), None)
 
     def __repr__(self) -> str:
-        """Say where it is, how much there is, and of which run."""
+        """Show the folder, the number of utterances, the run and its stages."""
         stages = ", ".join(sorted(self.listing.fingerprints))
         more = f" and {len(self._other_paths)} more" if self._other_paths else ""
         count = format_count(len(self), "utterance")
@@ -186,7 +186,7 @@ class FeatureStore:
         return found
 
     def find_missing_ledgers(self) -> list[Path]:
-        """Give the ledgers that are not there, without which splits and labels of their runs' clips are not known."""
+        """List the ledgers that are missing: without them, splits and labels of their runs' clips are not known."""
         ledgers = []
         for listing in self.listings:
             ledger = Path(listing.runs) / "ledger.csv"
@@ -221,8 +221,9 @@ class FeatureStore:
                 "arousal": label.arousal,
                 "valence": label.valence,
             }
-            # A column called as one of the table's own does not come before it.
-            rows.append({**named, **row, **{column: cell for column, cell in label.more.items() if column not in row}})
+            own = {**named, **row}
+            # The table's own columns win over columns of the CSV files with the same name.
+            rows.append({**own, **{column: cell for column, cell in label.more.items() if column not in own}})
         return importlib.import_module("pandas").DataFrame(rows)
 
     def utterances(self) -> Any:

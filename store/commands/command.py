@@ -10,7 +10,7 @@ from store.text import escape_json, escape_lines
 
 
 class Command(ABC):
-    """One command; never made, only its class methods are used."""
+    """One command; it has only class methods, and no object of it is made."""
 
     HELP: ClassVar[str]
 
@@ -24,14 +24,14 @@ class Command(ABC):
     @classmethod
     @abstractmethod
     def run(cls, arguments: argparse.Namespace) -> int:
-        """Do it and give the exit code."""
+        """Run the command and return its exit code."""
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
-    """Offer the details, which may be wider than a terminal."""
+    """Add the option -v for details, whose lines may be wider than a terminal."""
     parser.add_argument("-v", "--verbose", action="store_true", help="also print the details, such as settings")
 
 
 def show(arguments: argparse.Namespace, value: Any, text: str) -> None:
-    """Print a result, as text or, where asked for, as JSON; nothing in it steers a terminal."""
+    """Print a result as text, or as JSON with --json; control characters are escaped."""
     print(escape_json(json.dumps(value, indent=2, ensure_ascii=False)) if arguments.json else escape_lines(text))

@@ -1,4 +1,4 @@
-"""The commands that hand a store's features on: export and browse."""
+"""The commands that write a store's features for other programs: export and browse."""
 
 import argparse
 import sys
@@ -18,10 +18,10 @@ from store.text import escape, format_count
 
 
 class _InPlaceOf(argparse.Action):
-    """An option that may be given in place of the argument that it is called after."""
+    """An option that may be given in place of the positional argument of the same name."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, *_: Any) -> None:
-        """Take the value; the argument need not be there then."""
+        """Take the value; the positional argument is then not required."""
         setattr(namespace, self.dest, value)
         for action in parser._actions:
             if action.dest == self.dest and not action.option_strings:
@@ -33,7 +33,7 @@ class Export(Command):
 
     HELP = "write the features, with splits and labels, for NumPy, spreadsheets, Parquet, the CMU-MultimodalSDK or MMSA"
 
-    #: Reads CSV files of labels, by split, and says what it left out; set by whoever has a reader.
+    #: Reads CSV files of labels (split to path) and gives labels and warnings; `valar store` sets it.
     read_label_files: ClassVar[Callable[[Mapping[str, Path]], tuple[Labels, list[str]]] | None] = None
 
     @classmethod
@@ -106,7 +106,7 @@ class Export(Command):
 
     @classmethod
     def _find_labels(cls, store: FeatureStore, paths: Mapping[str, Path]) -> Labels:
-        """Give the labels of the files that are named, else those of the runs; say what is left out."""
+        """Give the labels of the named files, or else those of the runs; print what is left out."""
         if not paths:
             return store.list_labels()
         if cls.read_label_files is None:

@@ -35,7 +35,7 @@ class Verify(Command):
     def run(cls, arguments: argparse.Namespace) -> int:
         """Check everything; faults are printed as they are found."""
         checked, faults, repaired = Checked(), [], Repaired()
-        # What a run writes meanwhile would look like faults, and be moved away.
+        # Without the lock, files that a run is writing would look like faults and be moved away.
         with _held(arguments.store, changes=arguments.repair):
             for fault in verify_store(arguments.store, checked):
                 faults.append(fault)
@@ -150,7 +150,7 @@ class Erase(Command):
 
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> int:
-        """Erase, and name what rests on the erased."""
+        """Erase, and list what else was made from the erased clips."""
         with _held(arguments.store, changes=not arguments.dry_run):
             found = find_erasure(arguments.store, arguments.names, arguments.runs)
             if arguments.dry_run or not (arguments.yes or _confirm(found)):
@@ -162,7 +162,7 @@ class Erase(Command):
 
 
 def _confirm(found: Erasure) -> bool:
-    """Ask on a terminal; a script has asked already."""
+    """Ask on a terminal; without a terminal (in a script), go on without asking."""
     if not sys.stdin.isatty():
         return True
     print(escape_lines(render_erasure(found, erased=False)), file=sys.stderr)
@@ -171,6 +171,6 @@ def _confirm(found: Erasure) -> bool:
 
 
 def _held(store: Path, *, changes: bool) -> contextlib.AbstractContextManager[None]:
-    """Hold the store's lock while it is changed; looking needs none, and no right to write."""
+    """Hold the store's lock if the command changes the store; reading needs neither lock nor write permission."""
     check_is_store(store)
     return locked(store) if changes else contextlib.nullcontext()

@@ -1,10 +1,11 @@
 """A store's features as computational sequences of the CMU-MultimodalSDK.
 
-What its `align` needs of an entry's name is told nowhere; its code (mmsdk/mmdatasdk/dataset/dataset.py) says it:
+The SDK does not document what its `align` requires of an entry's name. Its code (mmsdk/mmdatasdk/dataset/dataset.py)
+shows it:
 
-- no `[`: it cuts every name there and looks the rest up;
-- no name that is the beginning of another: where it removes an entry that not all sequences have, it takes the others
-  along, and in older releases it takes an entry for shared because a longer name begins like it.
+- A name has no `[`: `align` cuts every name there and looks up the first part.
+- No name is the beginning of another. When `align` removes an entry that some sequences lack, it also removes all
+  entries whose names begin with that name. Older releases take an entry as shared if a longer name begins with it.
 """
 
 import contextlib
@@ -24,12 +25,12 @@ from store.features import is_feature, name_of
 from store.labels import Label
 from store.looking.plots import STFT_RATE
 
-#: Ends a name and its two parts; escaped within them, so that no name is the beginning of another.
+#: Ends each of a name's two parts. It is escaped inside them, so that no name is the beginning of another.
 _END = ":"
 _ESCAPED = "%[" + _END
 #: Sequence of the labels: one entry per utterance with labels, one interval as long as the clip.
 LABELS = "labels"
-#: What HDF5 takes beside the rows: of a file, and of an entry with its two datasets; and start and end of a row.
+#: Most bytes beside the rows: of a file, of an entry with its two datasets, and of start and end of a row.
 _FILE_BYTES, _ENTRY_BYTES, _INTERVAL_BYTES = 65_536, 8192, 16
 _CSD_TITLES = {
     "stft": "short-time Fourier transform: 10 ms steps; 257 real parts, then 257 imaginary parts",
@@ -72,7 +73,7 @@ def export_csd(store: FeatureStore, folder: Path, labels: Labels) -> int:
 
 @contextlib.contextmanager
 def _open(path: Path, partial: Path, num_bytes: int) -> Iterator[h5py.File]:
-    """Open a file of HDF5 where the disk has room for it: where it cannot write at its end, it takes the process along.
+    """Open an HDF5 file after reserving its room: if libhdf5 cannot write when it closes a file, the process ends.
 
     Raises:
         OSError: The disk has no room for so many bytes.
@@ -84,7 +85,7 @@ def _open(path: Path, partial: Path, num_bytes: int) -> Iterator[h5py.File]:
 
 
 def _count_bytes(store: FeatureStore, feature: str) -> int:
-    """Count what a sequence takes at most, without reading a row."""
+    """Compute the most bytes that a sequence can take, without reading its rows."""
     total = _FILE_BYTES
     for name in store:
         clip = store[name]

@@ -27,10 +27,10 @@ from store.features import is_feature
 
 
 def export_npz(store: FeatureStore, folder: Path, labels: Labels) -> int:
-    """Write `<video>/<utterance>.npz`: stft, embeddings, boxes, landmarks, scores and face_times, as far as they are.
+    """Write `<video>/<utterance>.npz`: stft, embeddings, boxes, landmarks, scores and face_times, if they exist.
 
-    Of each declared feature also `face_<name>` or `sound_<name>`, and `<that>_times`. `labels.csv` has split and labels
-    of each.
+    For each declared feature there is also `face_<name>` or `sound_<name>`, with `_times` for the times of its rows.
+    `labels.csv` has the split and the labels of each utterance.
 
     Returns:
         The number of utterances.
@@ -59,8 +59,8 @@ def export_npz(store: FeatureStore, folder: Path, labels: Labels) -> int:
 def export_csv(store: FeatureStore, folder: Path, labels: Labels) -> int:
     """Write utterances.csv (the table), faces.csv (a row per face) and embeddings.csv (the mean per utterance).
 
-    Of each declared feature also `face_<name>.csv` or `sound_<name>.csv`, the mean per utterance. All begin with split
-    and labels. The transform of the sound is left out: no spreadsheet holds it.
+    For each declared feature there is also `face_<name>.csv` or `sound_<name>.csv` with its mean per utterance. Each
+    row has the utterance's split and labels. The transform of the sound is left out: it is too large for a spreadsheet.
 
     Raises:
         StoreError: Two runs have made a feature of different widths.
@@ -90,7 +90,7 @@ def export_csv(store: FeatureStore, folder: Path, labels: Labels) -> int:
 
 
 def _write_means(path: Path, head: list[str], found: Iterator[tuple[list[Any], np.ndarray | None]]) -> None:
-    """Write a row per utterance that has any; a stage of which there are none has the usual 512 columns."""
+    """Write a row for each utterance that has rows; if no utterance has any, the header has the usual 512 columns."""
     rows = ((told, values) for told, values in found if values is not None)
     first = next(rows, None)
     width = 512 if first is None else first[1].shape[1]
@@ -123,11 +123,11 @@ EXPORTERS: dict[str, Callable[[FeatureStore, Path, Labels], int]] = {
 
 @contextlib.contextmanager
 def exporting(folder: Path) -> Iterator[Path]:
-    """Give a folder inside of an export's own to write to; at the end its files move out: all or none.
+    """Give a temporary folder inside the export's folder; its files move to the export's folder only on success.
 
     Raises:
         StoreError: The folder is not empty, or it is a file.
-        OSError: A file cannot be written; with its path as it would have been.
+        OSError: A file cannot be written; the error has its path in the export's folder.
     """
     is_new = not folder.exists()
     if not is_new and not folder.is_dir():

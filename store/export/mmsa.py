@@ -23,7 +23,7 @@ MAX_ROWS = 300
 SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "test": "test"}
 
 
-#: What audio and vision are made of where nothing else is asked for.
+#: What audio and vision are made of by default.
 OWN_AUDIO = "stft"
 OWN_VISION = "sphereface20"
 _OWN_WIDTHS = {OWN_AUDIO: 257, OWN_VISION: 512}
@@ -35,8 +35,8 @@ class Written:
 
     Attributes:
         count: Utterances.
-        empty: "audio", "vision" -> of how many of them it is one row of zeros, since they lack that, or one of several
-            features side by side; only where there are any.
+        empty: "audio" or "vision" to the number of utterances for which it is one row of zeros, because they lack it
+            or one of several features side by side. A part that no utterance lacks is left out.
     """
 
     count: int
@@ -55,15 +55,15 @@ def export_mmsa(
 
     Only utterances with labels and one of these splits are in it; all splits are padded to one length.
 
-    Audio is log(1 + |X|) of the transform averaged over 0.1 s (257 per row); vision the face embeddings (512); declared
-    features take their places where they are named. MMSA also wants words, which this store has none of: `text` is a
-    single zero per utterance.
+    Audio is log(1 + |X|) of the transform, averaged over 0.1 s (257 numbers a row). Vision is the face embeddings (512
+    numbers a row). Declared features replace them if they are named. MMSA also requires words, which a store does not
+    have: `text` is a single zero per utterance.
 
     Args:
         store: The features.
         folder: Where to write.
-        labels: Of each utterance.
-        label: Which of the two is the regression label; both are there under their own names as well.
+        labels: Split and labels of each utterance.
+        label: The regression label, `arousal` or `valence`; the file also has both under their own names.
         audio: `stft`, or a declared feature of sound.
         vision: `sphereface20` and declared features of faces, side by side.
 
@@ -104,7 +104,7 @@ def _choose(store: FeatureStore, wanted: Sequence[str], *, of_faces: bool) -> di
     """Give the stages of the features that are named, and how many numbers a row of each has.
 
     Raises:
-        StoreError: There is none of that name; says which there are.
+        StoreError: There is no feature of that name; the message lists those that there are.
     """
     own = OWN_VISION if of_faces else OWN_AUDIO
     declared = {name_of(stage): stage for stage in store.stages if is_feature(stage) and is_of_faces(stage) == of_faces}
@@ -118,11 +118,11 @@ def _choose(store: FeatureStore, wanted: Sequence[str], *, of_faces: bool) -> di
 
 
 def _read(clip: Clip, stages: dict[str, int]) -> np.ndarray:
-    """Give an utterance's rows of the stages side by side, thinned out; one row of zeros where one of them has none."""
+    """Give an utterance's rows of the stages side by side, thinned out; one row of zeros if a stage has none."""
     found = [_read_stage(clip, stage) for stage in stages]
     if any(rows is None for rows in found):
         return np.zeros((1, sum(stages.values())), np.float32)  # MMSA divides by lengths
-    # A feature that broke off has fewer rows than there are faces.
+    # A feature that ended early, with an error, has fewer rows than there are faces.
     shortest = min(len(rows) for rows in found if rows is not None)
     return _thin(np.concatenate([rows[:shortest] for rows in found if rows is not None], axis=1))
 

@@ -22,9 +22,9 @@ _ROWS_AT_ONCE = 16384
 def export_parquet(store: FeatureStore, folder: Path, labels: Labels) -> int:
     """Write utterances.parquet (the table) and faces.parquet (a row per face with its embedding).
 
-    A declared feature of faces is a column `face_<name>` of faces.parquet, one of sound a table of its own,
-    `sound_<name>.parquet`. All have split and labels, null where there are none. The transform of the sound is left
-    out: 257 x 2 numbers for each 10 ms belong into no table.
+    A declared feature of faces is a column `face_<name>` of faces.parquet. A declared feature of sound has its own
+    table, `sound_<name>.parquet`. All tables have split and labels; a missing label is null. The transform of the sound
+    is left out: with 257 x 2 numbers for each 10 ms, it is too large for a table.
 
     Raises:
         StoreError: pyarrow is not installed.
@@ -58,7 +58,7 @@ def export_parquet(store: FeatureStore, folder: Path, labels: Labels) -> int:
 def _write_sound_table(
     pa: Any, pq: Any, path: Path, store: FeatureStore, labels: Labels, stage: str, width: int
 ) -> None:
-    """Write a row per piece of sound: when it begins, and what a network makes of it."""
+    """Write a row per piece of sound: its start in seconds, and the feature's numbers."""
     schema = pa.schema([*_label_fields(pa), ("time_seconds", pa.float64()), (stage, pa.list_(pa.float32(), width))])
     with files.replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for name in store:
@@ -100,7 +100,7 @@ def _label_fields(pa: Any) -> list[tuple[str, Any]]:
 
 
 def _label_columns(pa: Any, name: str, label: Label, count: int) -> dict[str, Any]:
-    """Give the columns of `_label_fields` for so many rows of one utterance."""
+    """Give the columns of `_label_fields` for `count` rows of one utterance."""
     return {
         "utterance": pa.array([name] * count, pa.string()),
         "split": pa.array([label.split] * count, pa.string()),
@@ -168,7 +168,7 @@ def _face_columns(pa: Any, arrays: dict[str, Any], features: Mapping[str, int]) 
 
 
 def _list_array(pa: Any, rows: np.ndarray | None, count: int, width: int) -> Any:
-    """Give rows as lists; those that are not there, as where a feature broke off, are null."""
+    """Give rows as lists; missing rows, such as those after a feature ended early, are null."""
     found = np.zeros((count, width), np.float32)
     is_missing = np.arange(count) >= (0 if rows is None else len(rows))
     if rows is not None:

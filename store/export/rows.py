@@ -24,13 +24,13 @@ Labels = Mapping[str, Label]
 
 
 def read_rows(clip: Clip, stage: str, dataset: str) -> np.ndarray | None:
-    """Give an utterance's rows; None where there are none."""
+    """Give an utterance's rows of a dataset; None if it has none."""
     shard = clip.find_shard(stage)
     return None if shard is None or shard.fact(clip.name, "length") == 0 else shard.rows(clip.name, dataset)
 
 
 def count_lacking(store: FeatureStore) -> dict[str, int]:
-    """Count of how many utterances a stage has no rows, for those stages that are exported and lack some."""
+    """Count the utterances without rows, for each exported stage that lacks some."""
     stages = [stage for stage in store.stages if stage in _EXPORTED or is_feature(stage)]
     found = Counter(stage for name in store for stage in stages if not _has_rows(store[name], stage))
     return {stage: found[stage] for stage in stages if found[stage]}
@@ -45,7 +45,7 @@ def find_feature_width(store: FeatureStore, stage: str) -> int:
     """Give how many numbers a row of a declared feature has in all clips of a store; 0 where no clip has its stage.
 
     Raises:
-        StoreError: Two runs have made it of different widths.
+        StoreError: Two runs have made it with different widths.
     """
     first: dict[int, str] = {}
     for name in store:
@@ -62,13 +62,13 @@ def find_feature_width(store: FeatureStore, stage: str) -> int:
 
 
 def list_label_columns(labels: Labels) -> list[str]:
-    """Give the names of what `label_cells` gives."""
+    """Give the names of the columns that `label_cells` can give."""
     more = dict.fromkeys(column for label in labels.values() for column in label.more)
     return ["split", "arousal", "valence", *more]
 
 
 def label_cells(label: Label, columns: Iterable[str]) -> list[Any]:
-    """Give split, labels ("" where there is none) and the columns kept of one utterance."""
+    """Give an utterance's cells for these columns: split, labels and further columns; "" for a missing one."""
     known = {"split": label.split, "arousal": _number(label.arousal), "valence": _number(label.valence)}
     return [known.get(column, label.more.get(column, "")) for column in columns]
 
@@ -78,7 +78,7 @@ def _number(value: float) -> float | str:
 
 
 def write_csv(path: Path, head: Iterable[str], rows: Iterable[list[Any]]) -> None:
-    """Write a CSV file of which no cell is a formula."""
+    """Write a CSV file in which no cell is a formula."""
     with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(head)
@@ -86,7 +86,7 @@ def write_csv(path: Path, head: Iterable[str], rows: Iterable[list[Any]]) -> Non
 
 
 def write_labels(path: Path, labels: Labels, names: Iterable[str], keys: Mapping[str, str] | None = None) -> None:
-    """Write `labels.csv`: utterance, where asked for the key by which the export knows it, split and labels."""
+    """Write `labels.csv`: utterance, its key in the export (if `keys` is given), split and labels."""
     columns = list_label_columns(labels)
     head = ["utterance", *(["key"] if keys is not None else []), *columns]
     rows = (

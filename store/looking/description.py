@@ -1,4 +1,4 @@
-"""One utterance: what every stage holds of it, and why it is missing, bad or stale."""
+"""One utterance: its rows in every stage, and why rows are missing, bad or stale."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ _COMMON = {column.name for column in UTTERANCE_COLUMNS}
 
 @dataclass(frozen=True)
 class RowsSummary:
-    """One dataset's rows of an utterance in numbers; None where there are none."""
+    """Statistics of an utterance's rows in one dataset; None without rows."""
 
     dataset: str
     shape: tuple[int, ...]
@@ -41,7 +41,7 @@ def describe_utterance(store: FeatureStore, name: str) -> dict[str, Any]:
     """Give all that a store knows of an utterance, as plain data.
 
     Raises:
-        UtteranceNotFoundError: No run lists it; names the nearest.
+        UtteranceNotFoundError: No run lists it; the message has similar names.
 
     """
     clip = store[name]
@@ -95,7 +95,7 @@ def render_description(description: dict[str, Any], *, verbose: bool = False) ->
 
     Args:
         description: What was found.
-        verbose: Also say types and settings, in lines as long as they are.
+        verbose: Also show types and settings, in lines of any length.
     """
     source = description["source"]
     gone = "; the file is gone" if source["gone"] else ""
@@ -174,11 +174,11 @@ def explain_utterance(root: Path, name: str) -> list[str]:
 
 
 class _Garbage:
-    """What `gc` would remove, looked up where it is asked for.
+    """What `gc` would remove, found at the first use.
 
     Args:
         root: The store's folder.
-        listings: Of all runs.
+        listings: The listings of all runs.
     """
 
     def __init__(self, root: Path, listings: list[Listing]) -> None:
@@ -190,7 +190,7 @@ class _Garbage:
         return {self._root / item.path for item in find_garbage(self._root)}
 
     def explain(self, shard: str) -> str:
-        """Say what becomes of a shard of which no row of an utterance is used."""
+        """Say what `gc` does with a shard whose rows of the utterance are not used."""
         files = [path for found in find_stage_sets(self._root) for s, path in found.shards.items() if s == shard]
         files.append(plan_path(self._root, shard))
         dead = sum(path in self._paths for path in files)
@@ -201,7 +201,7 @@ class _Garbage:
         return f"the shard {shard} has other clips of {runs}; gc removes {what}"
 
     def explain_set(self, path: Path) -> str:
-        """Say what becomes of one file."""
+        """Say whether `gc` removes one file."""
         return "gc removes it" if path in self._paths else "a run keeps it"
 
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from store.catalog.feature_store import FeatureStore
 
-#: Clips on the map; of more, as many are taken evenly.
+#: Most clips on the map; of more clips, so many are picked evenly.
 MOST_CLIPS = 2000
-#: Faces of a clip that its mean is taken of.
+#: Most faces of a clip whose embeddings are averaged.
 _FACES = 16
 
 
 def map_faces(store: FeatureStore, names: Sequence[str]) -> tuple[dict[str, tuple[float, float]], tuple[float, float]]:
-    """Place clips in a plane so that those with like embeddings are near each other.
+    """Place clips in a plane so that clips with similar embeddings are near each other.
 
     Args:
         store: With the stage `embeddings`; without it the map is empty.

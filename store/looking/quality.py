@@ -48,17 +48,17 @@ class Sound:
 
 @dataclass(frozen=True)
 class Quality:
-    """What an index says of one utterance; NaN where it has no such thing.
+    """What the index shows of one utterance; a number that is not known is NaN.
 
     Args:
         utterance: Its name.
         split: train, validation or test, "" where no ledger says so.
-        sound: Status of its sound, "" where no stage has been there yet.
+        sound: Status of its sound; "" if no stage has run yet.
         picture: Status of its picture.
         seconds: Length of its sound.
         coverage: Share of its frames with a face of the speaker.
         score: Mean probability of a face.
-        level_db: Of its sound.
+        level_db: Level of its sound (root mean square), dB relative to full scale.
         clipped: Share of its samples at full scale.
         notes: What is wrong, in words.
         badness: How bad the clip is; 0 where no fault was found. The worst come first.

@@ -36,7 +36,7 @@ class ClipResult:
     """What a run says of one clip.
 
     Args:
-        file: Of its video, below the folder of the videos; "" where it is not known.
+        file: Its video's path, relative to the folder of the videos; "" if it is not known.
         start: The second of that file at which the clip begins, where it is a part of a recording.
         predictions: Model to (arousal, valence).
         curve: The best model's prediction over time; only some clips have one.
@@ -64,7 +64,7 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read a run's results; none where there is no such file.
+    """Read a run's results; empty results if there is no such file.
 
     Raises:
         StoreError: The file cannot be read, is damaged, or is of a later version.

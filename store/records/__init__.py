@@ -1,1 +1,1 @@
-"""What the store's JSON files say beside its rows: plans, listings, who was erased (FORMAT.md, section 6)."""
+"""The store's JSON files: plans, listings, and which utterances were erased (FORMAT.md, section 6)."""

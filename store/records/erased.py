@@ -1,4 +1,4 @@
-"""Whom a store must not take up again: digests of names and of contents, never the names (FORMAT.md, section 6)."""
+"""What a store must not add again: digests of names and of contents, never the names (FORMAT.md, section 6)."""
 
 import datetime
 import hashlib
@@ -12,18 +12,18 @@ from store import files
 from store.json_files import check_list, check_text, reading_json
 from store.names import check_id
 
-#: Without contents it is 1, which earlier releases read.
+#: A file without contents has version 1, which earlier releases read.
 _ERASED_VERSION = 2
 _NAMES, _CONTENTS = ("utterance", "video"), ("content", "size")
 
 
 class Content(NamedTuple):
-    """What a clip's rows were made of.
+    """The source of a clip's rows.
 
     Args:
-        sha256: Of its file, hexadecimal.
-        size: Of its file, bytes.
-        override: What the user says of it, as text; another part of a recording is another clip.
+        sha256: Digest of its file, hexadecimal.
+        size: Size of its file in bytes.
+        override: The user's settings for this clip, as text. Parts of one recording differ in it.
     """
 
     sha256: str
@@ -65,7 +65,7 @@ class Erased:
         return Erased(self.salt, self.dates | {(self._digest(kind, name), kind): today for name, kind in kinds})
 
     def with_contents(self, contents: Iterable[Content]) -> "Erased":
-        """Add what erased clips were made of: a copy of it under another name is refused, too."""
+        """Add the contents of erased clips: a copy under another name is then refused, too."""
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         keys = [self._key_content(found.sha256, found.override) for found in contents]
         keys += [self._key_size(found.size, found.override) for found in contents]
@@ -103,10 +103,10 @@ def erased_path(root: Path) -> Path:
 
 
 def read_erased(root: Path) -> Erased:
-    """Read whom the store must not take up; nobody where the file is not there.
+    """Read what the store must not add again; nothing if the file does not exist.
 
     Raises:
-        StoreError: The file is damaged: whom to refuse is unknown.
+        StoreError: The file is damaged: what to refuse is not known.
 
     """
     next_step = "the utterances that this store must refuse are not known; restore it from a backup"

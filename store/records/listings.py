@@ -12,9 +12,9 @@ from store.layout import listings_folder
 from store.names import check_id, check_run, check_utterances
 
 _LISTING_VERSION = 1
-#: Begins the names of runs that list clips to predict.
+#: The names of prediction runs begin with this.
 PREDICTION = "predict-"
-#: What runs may keep beside their features, or not.
+#: Stages that a run keeps or removes, depending on its settings.
 BESIDE = frozenset({"crops", "crops_jpeg", "pixels"})
 
 
@@ -29,7 +29,7 @@ class Listing:
         sources: Utterance to (size in bytes, time of change in ns) of its file when it was last seen.
         vanished: Utterances whose rows are kept although their file is gone.
         runs: The run's own folder (checkpoints, reports), "" where it is not known.
-        kept: What it keeps beside its features (`BESIDE`); None where an earlier release wrote it: perhaps all.
+        kept: The stages of `BESIDE` that it keeps; None in a file of an earlier release, and then it keeps all.
 
     """
 
@@ -42,16 +42,16 @@ class Listing:
     kept: frozenset[str] | None = None
 
     def keeps(self, stage: str) -> bool:
-        """Tell whether the run wants the files of a stage, or of what may be kept beside one."""
+        """Tell whether the run keeps the files of a stage."""
         return stage not in BESIDE or self.kept is None or stage in self.kept
 
     @property
     def kept_fingerprints(self) -> dict[str, str]:
-        """Stage to fingerprint of what the run wants to stay: what `gc` lets alone."""
+        """Stage to fingerprint, for the stages that the run keeps: `gc` does not remove them."""
         return {stage: fingerprint for stage, fingerprint in self.fingerprints.items() if self.keeps(stage)}
 
     def write(self, store: Path, path: Path | None = None) -> Path:
-        """Write in columns, a third of the size of a row each.
+        """Write the listing as columns, which take a third of the room that rows would.
 
         Args:
             store: The store's folder.

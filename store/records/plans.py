@@ -25,7 +25,7 @@ class Member(NamedTuple):
         path: The clip's file, relative to the folder of videos.
         size: Bytes.
         mtime_ns: Time of its last change, ns since 1970.
-        override: What the user says of it that changes its rows, as text; "" for nothing.
+        override: The user's settings for this clip that change its rows, as text; "" if there are none.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Member(NamedTuple):
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Size and time: what tells a changed file without reading it."""
+        """Size and time: they show that a file has changed, without reading it."""
         return self.size, self.mtime_ns
 
 
@@ -76,7 +76,7 @@ class StoredPlan:
 
     @classmethod
     def read(cls, path: Path) -> "StoredPlan":
-        """Read one.
+        """Read a plan.
 
         Raises:
             StoreError: It is damaged, its members' digest is not its name, or it is of a later version.
@@ -106,10 +106,10 @@ def _read_members(value: Any) -> tuple[Member, ...]:
 
 
 def _check_members(members: Sequence[Member]) -> None:
-    """Check that names and paths stay where they belong, a column after the other.
+    """Check the members' names, paths, sizes, times and overrides, column by column.
 
     Raises:
-        ValueError: They do not, or a number or a text is none.
+        ValueError: One of them is not valid.
     """
     check_utterances([member.name for member in members])
     check_relative_paths([member.path for member in members])

@@ -1,4 +1,4 @@
-"""Compressed images of one utterance, each read when it is taken: those of an hour of film would fill the memory."""
+"""Compressed images of one utterance. Each is read when it is accessed: an hour of video would fill the memory."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class Images(Sequence[bytes]):
-    """A sequence of compressed images that holds none of them; slices are such sequences, too.
+    """A sequence of compressed images, none of which is in memory; a slice is such a sequence, too.
 
     Args:
-        read: Gives the bytes between a start and a start plus a size.
+        read: Called with start and size, gives so many bytes from there.
         starts: (N,) first byte of each image.
         sizes: (N,) number of bytes of each.
 

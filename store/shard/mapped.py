@@ -1,4 +1,4 @@
-"""Rows of a mapped file that look at its size before they are touched: what was cut off is an error, no signal."""
+"""Rows of a mapped file. Each use checks the file's size first, so a shortened file gives an error, not a signal."""
 
 import ctypes
 import math
@@ -24,17 +24,17 @@ _LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 class MappedRows(np.ndarray):
     """A read-only view of a mapped file.
 
-    Touching what was cut off a mapped file ends a process (SIGBUS). Slicing, NumPy's functions and copying therefore
-    compare the file's size first, which takes as long as one `stat`: from 3 to 17 microseconds where it was measured.
-    What NumPy does not see is not guarded: code that takes the memory itself (`np.asarray`, `torch.from_numpy`), and a
-    file that is cut between the look and the touch.
+    Reading behind the end of a shortened file that is mapped ends a process (SIGBUS). Slicing, NumPy's functions and
+    copying therefore compare the file's size first. That takes as long as one `stat`, 3 to 17 microseconds in
+    measurements. Two cases are not guarded: code that uses the memory directly (`np.asarray`, `torch.from_numpy`), and
+    a file that is shortened between the check and the use.
     Copies and results are plain arrays.
     """
 
     _check: Callable[[], None] | None = None
 
     def __array_finalize__(self, source: Any) -> None:
-        """Hand the guard on to views, whose base is what is guarded; copies need none."""
+        """Pass the check on to views, whose base is a guarded array; copies need none."""
         base = self.base
         if type(base) is MappedRows:
             self._check = base._check
@@ -44,10 +44,10 @@ class MappedRows(np.ndarray):
             self._check()
 
     def release_pages(self) -> None:
-        """Let what has been read of the whole mapping leave this process's memory; it is read again when needed.
+        """Release the pages of the whole mapping from this process's memory; they are read again when needed.
 
-        Pages of a mapped file count as the process's until something else wants them: a training that has seen every
-        clip would look as large as the store. They stay in the system's cache of the file.
+        Pages of a mapped file count as the process's memory until the system needs the room: a training that has read
+        every clip would look as large as the store. The pages stay in the system's cache of the file.
         """
         base: object = self
         while isinstance(base, np.ndarray):
@@ -61,7 +61,7 @@ class MappedRows(np.ndarray):
         return _plain(_get(self, key))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """Compute on plain arrays; into these rows NumPy refuses to, since nobody may write to them."""
+        """Compute on plain arrays; NumPy refuses these rows as output, since they are read-only."""
         _look_at((*inputs, *kwargs.values()))
         if "out" in kwargs:
             kwargs["out"] = tuple(map(_as_plain, kwargs["out"]))
@@ -70,7 +70,7 @@ class MappedRows(np.ndarray):
         return getattr(ufunc, method)(*map(_as_plain, inputs), **kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Look at the files of all arguments first."""
+        """Check the files of all arguments first."""
         _look_at((*args, *kwargs.values()))
         return _plain(super().__array_function__(func, types, args, kwargs))
 
@@ -108,9 +108,9 @@ def map_rows(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -
 
     Args:
         path: The file; it is open only while it is mapped.
-        dtype: Of the rows.
-        offset: Their first byte.
-        shape: Theirs.
+        dtype: Type of the rows.
+        offset: Their first byte in the file.
+        shape: (rows, *shape of a row).
 
     """
     status = path.stat()
@@ -122,8 +122,8 @@ def map_rows(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -
         try:
             now = os.stat(name)  # noqa: PTH116
         except FileNotFoundError:
-            return  # removed: what is mapped stays whole
-        # Another file under the same name leaves the mapped one whole, too.
+            return  # removed: the mapped content stays whole
+        # If another file has got the same name, the mapped one stays whole, too.
         if now.st_size != expected[2] and (now.st_dev, now.st_ino) == expected[:2]:
             raise ShardError(
                 f"{path} has {now.st_size} bytes, it had {expected[2]} when it was mapped; restore it, or remove it "
@@ -137,10 +137,10 @@ def map_rows(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -
 
 
 class _Mapping:
-    """A part of a file in memory, read-only, as long as an array of it is held.
+    """A part of a file, mapped read-only as long as an array of it exists.
 
-    By the system's own call: Python's `mmap`, and NumPy's `memmap` with it, keep a descriptor of the file open, and a
-    training that maps a thousand shards would meet the limit of open files.
+    It uses the system's own call: Python's `mmap`, and so NumPy's `memmap`, keeps a descriptor of the file open, and a
+    training that maps a thousand shards would reach the limit of open files.
     """
 
     def __init__(self, path: Path, offset: int, size: int) -> None:
@@ -163,7 +163,7 @@ class _Mapping:
         }
 
     def release_pages(self) -> None:
-        """See `MappedRows.release_pages`; where the system knows no such advice nothing happens."""
+        """See `MappedRows.release_pages`; does nothing on a system without MADV_DONTNEED."""
         if hasattr(mmap, "MADV_DONTNEED"):
             _LIBC.madvise(*self._place, mmap.MADV_DONTNEED)
 

@@ -1,4 +1,4 @@
-"""Parts of an HDF5 file that anyone may have made: opened only where they lie in it, and as large as they say."""
+"""Parts of an HDF5 file that may come from anyone: one outside of the file, or of another size or type, is refused."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ _LARGEST_COLUMN = 256 << 20
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file, without a lock; whatever of it is open is closed with it."""
+    """Open an HDF5 file, without a lock; all of its parts are closed with it."""
     file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _make_access())
     try:
         yield file
@@ -40,18 +40,18 @@ def _make_access() -> Any:
 class Parts:
     """Reads groups, datasets and attributes of one open file by HDF5's own calls.
 
-    By few of them: each thing of HDF5's that h5py opens takes it some 20 microseconds, and there are very many shards.
+    It makes few calls: h5py takes some 20 microseconds for each object that it opens, and there are very many shards.
 
     Args:
         path: The file, for messages.
-        size: Its bytes; nothing in it may reach beyond.
-        descriptor: Of the open file.
+        size: Its size in bytes; nothing in it may reach beyond.
+        descriptor: File descriptor of the open file.
 
     Attributes:
-        stage: What the file is of, as soon as that is known.
+        stage: The file's stage, once it has been read; for messages.
 
     Raises:
-        ShardError: Each of its methods, where a part is missing, lies elsewhere, or is not what it must be.
+        ShardError: Every method raises it if a part is missing, is in another file, or has another type or size.
     """
 
     def __init__(self, path: Path, size: int, descriptor: int) -> None:
@@ -61,7 +61,7 @@ class Parts:
         self.stage = ""
 
     def open_part(self, group: Any, name: str) -> Any:
-        """Open a part of a group, unless it is somewhere else."""
+        """Open a part of a group; a link to somewhere else is refused."""
         key = name.rpartition("/")[2].encode()
         if not group.links.exists(key):
             raise ShardError(f"{self.path} has no dataset {name}, which the stage {self.stage} must have")
@@ -72,11 +72,11 @@ class Parts:
         return h5o.open(group, key)
 
     def open_dataset(self, group: Any, name: str) -> Any:
-        """Open a dataset, unless it or its data are somewhere else."""
+        """Open a dataset; one whose data are in another file is refused."""
         dataset = self.open_part(group, name)
         if not isinstance(dataset, h5d.DatasetID):
             raise ShardError(f"{self.path}: {name} is not a dataset")
-        if dataset.get_offset() is None:  # else it is one piece of this file: HDF5 gives no place to anything else
+        if dataset.get_offset() is None:  # HDF5 gives an offset only to a dataset that is one piece of this file
             layout = dataset.get_create_plist()
             if layout.get_layout() == h5d.VIRTUAL or layout.get_external_count():
                 raise ShardError(
@@ -85,12 +85,12 @@ class Parts:
         return dataset
 
     def read_attribute(self, place: Any, name: str, kinds: str) -> Any:
-        """Read an attribute that is one value of one of some kinds (NumPy's letters)."""
+        """Read an attribute that is a single value; `kinds` are NumPy's letters of the types that are allowed."""
         attribute = h5a.open(place, name.encode())
         shape, kind = attribute.shape, attribute.get_type()
         dtype = kind.dtype
         if shape != () or dtype.kind not in kinds or dtype.itemsize > self.size:
-            raise ShardError(f"{self.path}: the attribute {name} is {shape} {dtype}")
+            raise ShardError(f"{self.path}: the attribute {name} is {shape} {dtype}, it must be one value ({kinds})")
         value = np.empty((), dtype)
         attribute.read(value, kind)
         return value[()]
@@ -100,12 +100,12 @@ class Parts:
         return decode_text(self.read_attribute(place, name, "S"))
 
     def read_column(self, utterances: Any, column: Column) -> np.ndarray:
-        """Read a column of the table of utterances, which must lie in the file as it is: nothing is unpacked."""
+        """Read a column of the table of utterances, which must be contiguous: nothing is decompressed."""
         dataset = self.open_dataset(utterances, f"utterances/{column.name}")
         shape, dtype = dataset.shape, dataset.dtype
         kind = np.dtype(column.dtype).kind
         if len(shape) != 1 or dtype.kind != kind or (kind != "S" and dtype.itemsize > 8):
-            raise ShardError(f"{self.path}: utterances/{column.name} is {shape} {dtype}, it must be ({kind}) a column")
+            raise ShardError(f"{self.path}: utterances/{column.name} is {shape} {dtype}, it must be a column ({kind})")
         size = shape[0] * dtype.itemsize
         if size > _LARGEST_COLUMN:
             raise ShardError(
@@ -118,7 +118,7 @@ class Parts:
         return values
 
     def check_contiguous(self, dataset: Any, name: str, size: int) -> int | None:
-        """Give a dataset's place in the file, and refuse one that is packed, in pieces, or larger than the file."""
+        """Give a dataset's first byte; refuse a dataset that is compressed, in pieces, or larger than the file."""
         offset = dataset.get_offset()
         if size and (offset is None or offset + size > self.size):
             raise ShardError(f"{self.path}: {name} is not one piece of this file; it must be contiguous")
@@ -137,12 +137,12 @@ class Parts:
 
 
 def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
-    """Tell whether a row's shape is the declared one; where that leaves the width open, whether there is one."""
+    """Tell whether a row's shape is the declared one; where that leaves the width open, any width above 0 fits."""
     return len(shape) == len(declared) and all(
         size == wanted or (wanted == ANY_WIDTH and size > 0) for size, wanted in zip(shape, declared, strict=True)
     )
 
 
 def decode_text(value: Any) -> str:
-    """Give a text of fixed length, which HDF5 fills up with zero bytes."""
+    """Decode a text of fixed length, which HDF5 pads with zero bytes."""
     return bytes(value).rstrip(b"\0").decode()

@@ -27,8 +27,8 @@ class Shard:
     """One stage's rows of a fixed group of utterances, read-only.
 
     Opening compares the file's size and the digests of its structure with the sidecar, then reads the table of
-    utterances and the places of the datasets; rows are mapped when first touched. Holds no open file, so it may be
-    pickled or inherited by a forked process.
+    utterances and the places of the datasets. Rows are mapped at the first use. A shard holds no open file, so it may
+    be pickled or inherited by a forked process.
 
     Args:
         path: The shard's HDF5 file.
@@ -37,8 +37,8 @@ class Shard:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ShardError: The file is cut short, damaged, of another product, of a later format version, or reaches outside
-            of itself.
+        ShardError: The file is shortened, damaged, of another product, of a later format version, or refers to other
+            files.
 
     """
 
@@ -56,7 +56,7 @@ class Shard:
                 f"{path} cannot be read as HDF5 ({error}); remove it, and the next run makes it again"
             ) from error
         self._maps: dict[str, np.ndarray] = {}
-        #: Columns of the table of utterances as Python's values, those that have been asked for.
+        #: Columns of the table of utterances as Python's values, filled at their first use.
         self._values: dict[str, list[Any]] = {}
 
     def _check_bytes(self, sidecar: Sidecar) -> None:
@@ -65,7 +65,7 @@ class Shard:
                 f"{self.path} has {self._size} bytes, it was written with {sidecar.size}; remove it, and the next run "
                 "makes it again"
             )
-        # A flipped bit in HDF5's own structures can hang libhdf5, so it sees them only when they are whole.
+        # A flipped bit in HDF5's own structures can hang libhdf5, so it opens only files with undamaged structures.
         damage = next(sidecar.find_damage(self.path, sidecar.structural_blocks), None)
         if damage is not None:
             raise ShardError(
@@ -100,7 +100,7 @@ class Shard:
         columns = [*schema.rows, BYTES] if schema.bytes_of else [*schema.rows]
         self._places = {column.name: parts.place(root, column) for column in columns}
         widths = [self._places[column.name][1][1] for column in schema.rows if ANY_WIDTH in column.shape]
-        #: What the file keeps, with the width that it says.
+        #: The stage's schema, with the width of this file's rows.
         self.schema = with_width(schema, widths[0]) if widths else schema
 
     def num_rows(self, dataset: str) -> int:
@@ -112,7 +112,7 @@ class Shard:
         """Names of the utterances, in the order of their rows.
 
         Raises:
-            ShardError: One is not UTF-8, or no name of an utterance.
+            ShardError: A name is not UTF-8, or not a valid name of an utterance.
         """
         try:
             return [check_utterance(decode_text(name)) for name in self._columns["id"]]
@@ -127,7 +127,7 @@ class Shard:
 
     @cached_property
     def _spans(self) -> dict[str, slice]:
-        """Rows of each utterance: found without a look at the table, since training asks all the time."""
+        """Rows of each utterance, kept as slices, since training needs them all the time."""
         lengths = [int(length) for length in self._columns["length"]]
         ends = list(itertools.accumulate(lengths))
         if min(lengths, default=0) < 0 or self._columns["offset"].tolist() != [0, *ends[:-1]][: len(ends)]:
@@ -160,7 +160,7 @@ class Shard:
             raise ShardError(f"{self.path}: {fact} of {name} is not UTF-8; run verify") from error
 
     def _read_values(self, fact: str) -> list[Any]:
-        """Give a column as Python's values; a text stays bytes where one of the column is not UTF-8."""
+        """Give a column as Python's values; strings stay bytes if one of them is not UTF-8."""
         values = self._columns[fact].tolist()
         if self._columns[fact].dtype.kind == "S":
             with contextlib.suppress(ValueError):
@@ -168,10 +168,10 @@ class Shard:
         return values
 
     def check_rows(self, name: str) -> None:
-        """Refuse an utterance whose status is none, or whose rows are not in the file.
+        """Refuse an utterance that is not in the shard, whose status is unknown, or whose rows are not in the file.
 
         Raises:
-            ShardError: It is so, or the shard does not have it.
+            ShardError: One of these is true.
         """
         if name not in self:
             raise ShardError(f"{self.path} has no utterance {name}")
@@ -192,7 +192,7 @@ class Shard:
         """Give an utterance's rows of one dataset as a read-only view of the file, without a copy.
 
         Raises:
-            ShardError: The file is shorter by now; the view raises it, too (`MappedRows`).
+            ShardError: The file has become shorter; using the view later raises it, too (`MappedRows`).
 
         """
         if name not in self._spans:
@@ -205,9 +205,9 @@ class Shard:
         return self.dataset(dataset)[span]
 
     def load(self, *datasets: str) -> None:
-        """Read whole datasets into memory, where all their rows are asked for: no look at the file's size for each.
+        """Read whole datasets into memory, for callers that use all rows: each use then needs no check of the file.
 
-        One of more than 16 MiB stays in the file.
+        A dataset of more than 16 MiB stays in the file.
         """
         for dataset in datasets:
             _, shape, dtype = self._places[dataset]
@@ -215,7 +215,7 @@ class Shard:
                 self._maps[dataset] = self._copy(dataset, 0, shape[0])
 
     def images(self, name: str) -> Images:
-        """Give an utterance's compressed images, for the stages that keep those; each is read when it is taken."""
+        """Give an utterance's compressed images, for stages that keep them; each is read when it is accessed."""
         return Images(self._read_bytes, self.rows(name, "start").copy(), self.rows(name, "size").copy())
 
     def _read_bytes(self, start: int, size: int) -> bytes:
@@ -223,7 +223,7 @@ class Shard:
             raise ShardError(f"{self.path}: an image is said to be {size} bytes from {start}, outside of its dataset")
         if not self.mapped:
             return self._copy("bytes", start, size).tobytes()
-        return np.asarray(self.dataset("bytes")[start : start + size]).tobytes()  # the slice has looked at the file
+        return np.asarray(self.dataset("bytes")[start : start + size]).tobytes()  # the slice has checked the file
 
     def dataset(self, dataset: str) -> np.ndarray:
         """Give the rows of all utterances end to end, as a read-only view of the file."""
@@ -233,7 +233,7 @@ class Shard:
         if dataset not in self._maps:
             if offset is None or 0 in shape:  # HDF5 gives no place to a dataset without rows
                 self._maps[dataset] = np.zeros(shape, dtype)
-            elif offset % dtype.itemsize:  # less than a page, which HDF5 puts anywhere
+            elif offset % dtype.itemsize:  # smaller than a page: HDF5 may put it anywhere
                 self._maps[dataset] = self._copy(dataset, 0, shape[0])
             else:
                 self._check_length()
@@ -263,5 +263,5 @@ class Shard:
         return rows
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the mappings behind: a pickled mapping would be a copy of the whole file."""
+        """Leave out the mappings: a pickled mapping would be a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}

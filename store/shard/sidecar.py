@@ -15,10 +15,10 @@ from store.errors import ShardError, StoreError
 from store.json_files import check_integer, check_list, check_object, check_text, reading_json
 
 _SMALL_BLOCK, _LARGE_BLOCK = 1 << 16, 1 << 20
-#: Files up to this size are digested in small blocks, which place damage more finely; larger ones in large blocks, so
-#: that the sidecar itself stays small.
+#: Files up to this size are digested in small blocks, which locate damage more precisely; larger files in large blocks,
+#: so that the sidecar itself stays small.
 _SMALL_FILE = 64 << 20
-#: Datasets of rows; no stage has as many.
+#: Most datasets of rows in a sidecar; no stage has as many.
 _MOST_PLACES = 64
 #: Bytes that one thread digests at a time; a multiple of both kinds of block.
 _AT_ONCE = 4 << 20
@@ -42,7 +42,7 @@ class Sidecar:
     places: Mapping[str, tuple[int, int]]
 
     def render(self) -> str:
-        """Give the file's text: one form only, so that any flipped bit in it shows."""
+        """Give the file's text in its only valid form, so that any flipped bit in it is found."""
         content: dict[str, Any] = {
             "size": self.size,
             "block": self.block,
@@ -72,7 +72,7 @@ class Sidecar:
 
     @property
     def structural_blocks(self) -> list[int]:
-        """Numbers of the blocks that hold more than the rows of one dataset: what libhdf5 looks at when it opens."""
+        """Numbers of the blocks that are not completely inside one dataset's rows: libhdf5 reads them when it opens."""
         bulk: set[int] = set()
         for start, length in self.places.values():
             bulk.update(range(-(-start // self.block), (start + length) // self.block))
@@ -80,12 +80,12 @@ class Sidecar:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Give the place of a shard's digests."""
+    """Give the path of a shard's sidecar."""
     return path.with_name(path.name + ".sums")
 
 
 def compute_sidecar(path: Path, places: Mapping[str, tuple[int, int]]) -> Sidecar:
-    """Digest a file block by block, so that damage can be placed."""
+    """Digest a file block by block, so that damage can be located."""
     size = path.stat().st_size
     block = _SMALL_BLOCK if size <= _SMALL_FILE else _LARGE_BLOCK
     if size == 0:
@@ -93,8 +93,8 @@ def compute_sidecar(path: Path, places: Mapping[str, tuple[int, int]]) -> Sideca
     with path.open("rb") as file:
 
         def digest(start: int) -> list[str]:
-            # Mapped, not read: copying a block costs a third of digesting it. Piece by piece, since mapped pages count
-            # as memory of the process. The file is ours and just written, so nobody cuts it under the mapping.
+            # The file is mapped, not read: copying a block costs a third of digesting it. It is mapped piece by piece,
+            # since mapped pages count as the process's memory. It was just written, so nobody shortens it meanwhile.
             length = min(_AT_ONCE, size - start)
             with (
                 mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=start) as mapped,

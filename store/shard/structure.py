@@ -1,7 +1,7 @@
-"""Datasets of a file, their attributes and dimension scales, by HDF5's own calls: h5py's objects take twice as long.
+"""Writing datasets, their attributes and dimension scales by HDF5's own calls: h5py's objects take twice as long.
 
-A shard of one short clip has six such files, each with some sixty of these parts. The bytes are those that h5py's
-objects would write.
+A shard of one short clip has six files, each with some sixty of these parts. The bytes are the same as those that
+h5py's objects write.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COUNTED = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 
 
 def as_array(values: Sequence[Any], dtype: str) -> np.ndarray:
-    """Return values as an array of a column's type; strings are cut, and of one fixed length."""
+    """Return values as an array of a column's type; strings get one fixed length, and are cut to the type's."""
     if not dtype.startswith("S"):
         return np.asarray(values, dtype)
     encoded = [str(value).encode() for value in values]
@@ -32,7 +32,7 @@ def _cut(text: bytes, width: int) -> bytes:
 
 
 def _text_type(width: int) -> np.dtype:
-    # Of fixed length: h5py makes variable-length strings of str, and a single flipped bit turns their heap into a trap.
+    # Of fixed length: h5py writes str with variable length, and one flipped bit in their heap can hang libhdf5.
     return h5py.string_dtype("utf-8", max(1, width))
 
 
@@ -68,7 +68,7 @@ class Scaled:
         """Make a dataset and its room in the file, without writing to it.
 
         Returns:
-            Its first byte and its number of bytes; None where HDF5 gives it no place, which is for no rows.
+            Its first byte and its number of bytes; None without rows: HDF5 then gives it no place in the file.
         """
         properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_alloc_time(h5d.ALLOC_TIME_EARLY)
@@ -80,7 +80,7 @@ class Scaled:
         return None if offset is None else (offset, int(np.prod(shape)) * dtype.itemsize)
 
     def _describe(self, dataset: Any, column: Column, description: str, shape: tuple[int, ...]) -> None:
-        """Say what a dataset is, in the words that netCDF's readers know, and name its dimensions."""
+        """Add the attributes that netCDF's readers know, and the dimension scales."""
         set_attribute(dataset, "long_name", description)
         set_attribute(dataset, "units", column.unit)
         for axis, dimension in enumerate(column.dimensions):
@@ -90,7 +90,7 @@ class Scaled:
 
     def _add_scale(self, name: str, length: int) -> Any:
         if name not in SCALES:
-            # Never written to, so it takes no room however long it is.
+            # Nothing is written to it, so it takes no room however long it is.
             dataset = _create(self._place, name, (length,), np.dtype("|u1"))
             h5ds.set_scale(dataset, _COUNTED.format(length).encode())
             return dataset
@@ -105,7 +105,7 @@ class Scaled:
 
 
 def _create(place: Any, name: str, shape: tuple[int, ...], dtype: np.dtype, properties: Any = None) -> Any:
-    """Create a dataset; without the time of its making, so that equal rows give equal files."""
+    """Create a dataset, without the time of its creation, so that equal rows give equal files."""
     properties = properties or h5p.create(h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
     kind = h5t.py_create(dtype, logical=True)

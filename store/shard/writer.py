@@ -20,10 +20,10 @@ from store.schema import BYTES, FORMAT, FORMAT_VERSION, STATUSES, UTTERANCE_COLU
 from store.shard.sidecar import compute_sidecar, write_sidecar
 from store.shard.structure import Scaled, as_array, set_attribute
 
-#: Datasets of this size and more start at multiples of it, so that a reader can map them (FORMAT.md, section 4).
+#: Datasets of this size and more start at multiples of it, so that a reader can map them (FORMAT.md, section 3).
 ALIGNMENT = 4096
 _COPY_BYTES = 16 << 20
-# Room that is tried out before libhdf5 writes: where the disk is full within a file's first pages, it ends the process.
+# Room that is tested before libhdf5 writes: if the disk becomes full in a file's first pages, libhdf5 ends the process.
 _STRUCTURE_BYTES = 64 << 10
 _UTTERANCE_BYTES = 1 << 10
 
@@ -66,7 +66,7 @@ class ShardWriter:
     """Writes one shard of one stage; a context manager that leaves a whole file or none.
 
     Args:
-        path: The file to be; it must not exist.
+        path: The file to write; it must not exist.
         stage: Name of a stage, see `store.features.find_schema`.
         shard: The shard's id.
         fingerprint: The stage set's fingerprint.
@@ -131,7 +131,7 @@ class ShardWriter:
         """Open the next utterance; its rows count when the block ends without an error.
 
         Raises:
-            ValueError: No utterance may be called so: readers would refuse the shard.
+            ValueError: The name is not valid: readers would refuse the shard.
 
         """
         rows = UtteranceRows(self, check_utterance(name), source_sha256)
@@ -171,7 +171,7 @@ class ShardWriter:
         num_bytes = spooled + _STRUCTURE_BYTES + _UTTERANCE_BYTES * len(self._utterances)
         with files.replacing(self.path, is_flushed=True) as partial, files.naming_full_disk(self.path, num_bytes):
             places = self._write_structure(partial)
-            # Past libhdf5, which copies once more and is no faster.
+            # Not through libhdf5, which copies once more and is not faster.
             with partial.open("r+b", buffering=0) as file:
                 # One buffer for all: fresh memory for each piece costs more than the copying.
                 buffer = memoryview(bytearray(min(_COPY_BYTES, max((size for _, size in places.values()), default=0))))
@@ -180,16 +180,16 @@ class ShardWriter:
                     file.seek(offset)
                     while count := self._spools[name].readinto(buffer):
                         _write_all(file, buffer[:count])
-            # The disk flushes while the processor digests.
+            # The disk writes while the processor computes the digests.
             with ThreadPoolExecutor(1) as pool:
                 flushed = pool.submit(files.flush_file, partial)
                 sidecar = compute_sidecar(partial, places)
                 flushed.result()
-            # The digests come first: a shard that exists has them.
+            # The sidecar comes first, so that every shard that exists has one.
             write_sidecar(self.path, sidecar)
 
     def _write_structure(self, path: Path) -> dict[str, tuple[int, int]]:
-        """Write everything but the rows; give the places of those."""
+        """Write everything except the rows; give the rows' places (dataset to first byte and bytes)."""
         places: dict[str, tuple[int, int]] = {}
         path.write_bytes(bytes(_STRUCTURE_BYTES + _UTTERANCE_BYTES * len(self._utterances)))
         with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
@@ -234,6 +234,6 @@ class ShardWriter:
 
 
 def _write_all(file: Any, data: memoryview) -> None:
-    # A raw file may take less than it is given.
+    # One write to an unbuffered file may write only a part.
     while data:
         data = data[file.write(data) :]

@@ -1,4 +1,4 @@
-"""Checking one shard: digests first, then structure, index and values; every fault is named and placed."""
+"""Checking one shard: digests first, then structure, index and values; each fault says what is wrong and where."""
 
 import hashlib
 import wave
@@ -29,9 +29,9 @@ class Fault:
         kind: sidecar, size, digest, structure, version, index, value, wav, plan, root, erased, link, orphan or
             unreadable.
         message: What is wrong, in words.
-        utterances: Those whose rows are affected, where that can be told.
-        first_byte: Where the damage begins, for the kind digest; -1 elsewhere.
-        end_byte: Where it ends (exclusive).
+        utterances: Those whose rows are affected, if that is known.
+        first_byte: Where the damage begins, for the kind digest; -1 for other kinds.
+        end_byte: Where it ends (exclusive); -1 for other kinds.
 
     """
 
@@ -73,7 +73,7 @@ def check_shard(root: Path, path: Path) -> list[Fault]:
             return _place_damage(name, path, sidecar, damage)
         shard = Shard(path, mapped=False)
         faults = [*_check_identity(name, path, shard), *_check_index(name, shard)]
-        # Whose rows are whose is not known where the index is wrong.
+        # If the index is wrong, it is not known which rows belong to which utterance.
         return faults if any(fault.kind == "index" for fault in faults) else [*faults, *_check_values(name, shard)]
     except LaterFormatError as error:
         return [Fault(name, "version", str(error))]
@@ -86,7 +86,7 @@ def check_shard(root: Path, path: Path) -> list[Fault]:
 def _place_damage(name: str, path: Path, sidecar: Sidecar, damage: list[tuple[int, int]]) -> list[Fault]:
     structural = set(sidecar.structural_blocks)
     broken = [place for place in damage if place[0] // sidecar.block in structural]
-    # Only with whole structures may libhdf5 be asked whose rows those are.
+    # libhdf5 may open the file, to find the utterances of these bytes, only if its structures are undamaged.
     shard = None if broken else Shard(path, mapped=False)
     faults = []
     for start, end in damage:
@@ -189,7 +189,7 @@ def check_wavs(root: Path, path: Path) -> list[Fault]:
         shard = Shard(path, mapped=False)
         utterances = shard.names
     except StoreError:
-        return []  # `check_shard` has said so
+        return []  # `check_shard` has reported it
     faults = []
     expected = {}
     for utterance in utterances:

@@ -27,19 +27,19 @@ _TEXT = {".csv", ".json", ".html", ".js", ".log", ".txt", ".jsonl"}
 
 @dataclass
 class Erasure:
-    """What was erased, and what outside of the store still rests on it.
+    """What was erased, and what outside of the store still depends on it.
 
     Args:
-        utterances: The erased ones.
-        equal: Those of them that nobody named: they were made of the same content as one that was.
-        akin: Utterances that stay, though they were made of the same file as an erased one: other parts of it, or
-            something else was said of them.
+        utterances: The erased utterances.
+        equal: Those of them that the user did not name: their content is the same as that of a named one.
+        akin: Utterances that are kept, although they come from the same file as an erased one: they are other parts of
+            it, or have other settings.
         shards: Ids of the shards that are written anew or removed.
         unreadable: Damaged files that were removed whole; the next run makes them again for the others.
         pages: Folders of pages in the store, whose pages are removed; `browse` makes them again.
-        reports: Files of runs in which an erased name stands.
+        reports: Files of runs that contain an erased name.
         checkpoints: Checkpoints of the runs that listed an erased utterance: they may have been trained on it.
-        contents: What the erased ones were made of.
+        contents: The contents of the erased utterances.
 
     """
 
@@ -54,17 +54,17 @@ class Erasure:
     contents: list[Content] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as plain data, for a person to read; a digest of a clip would outlive it."""
+        """Give it as plain data, without `contents`: a digest that is printed would outlive the clip."""
         return {name: value for name, value in vars(self).items() if name != "contents"}
 
 
 def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
     """Find what is to be erased: an utterance by its full name, a video with all of its utterances.
 
-    What an earlier erasure that was interrupted has left is to be erased, too.
+    Utterances that an earlier, interrupted erasure has left are found, too.
 
     Raises:
-        UtteranceNotFoundError: A name is not in this store and was not erased before; names the nearest.
+        UtteranceNotFoundError: A name is not in this store and was not erased before; the message has similar names.
 
     """
     known = {name for plan in read_stored_plans(root).values() for name in plan.names}
@@ -84,14 +84,15 @@ def find_utterances(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str], list[Content]]:
-    """Find utterances that were made of the same content as victims: a clip may have had another name once.
+    """Find utterances with the same content as the victims: a clip may have had another name before.
 
-    Parts of one recording are of one file, and differ in what was said of them. Empty files, and pages that a web site
-    gave in place of a video, are equal as well but hold nobody: only what has rows counts.
+    Parts of one recording come from one file, and differ in the user's settings for them (the override). Empty files,
+    and pages that a web site sent in place of a video, are equal, too, but show no person: only utterances with rows
+    count.
 
     Returns:
-        Those of whom the same was said, and those that are of the same file only: whether they show the same person
-        nobody can tell from here; and the contents of victims and equal ones.
+        Utterances with the same file and override; utterances with the same file only, of which it is not known
+        whether they show the same person; and the contents of the victims.
     """
     members = {
         (shard, member.name): (member.size, member.override)
@@ -118,15 +119,15 @@ def _find_equal(root: Path, victims: set[str]) -> tuple[set[str], set[str], list
 
 
 def find_erasure(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
-    """Find what `erase` would erase and what rests on it, changing nothing.
+    """Find what `erase` would erase and what depends on it, changing nothing.
 
     Args:
         root: The store's folder.
         names: `video/utterance`, or `video` for all of its utterances.
-        runs: Folders of runs to be searched, beside those that the listings name.
+        runs: Folders of runs to search, in addition to those that the listings name.
 
     Raises:
-        StoreError: The folder is no store, or something of it could not be removed.
+        StoreError: The folder is not a store, or a part of it could not be removed.
         UtteranceNotFoundError: A name is not in it.
 
     """
@@ -163,7 +164,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
     """
     result = find_erasure(root, names, runs)
     victims = set(result.utterances)
-    # The refusal comes first: whatever interrupts the rest, the wish is on record and can be given again.
+    # The refusal is written first: if the rest is interrupted, it is on record, and the command can be given again.
     erased = read_erased(root).with_names([*(name.rstrip("/") for name in names), *result.equal])
     erased.with_contents(result.contents).write(root)
     moved: dict[tuple[str, str], str] = {}
@@ -187,7 +188,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
 
 def _runs_that_listed(root: Path, victims: set[str]) -> set[Path]:
     found = {Path(listing.runs) for listing in read_listings(root) if listing.runs and victims & set(listing.shards)}
-    # A listing from elsewhere may name any folder: only what looks like one of runs is searched.
+    # In a store from someone else, a listing may name any folder: only a folder that looks like a run's is searched.
     return {folder for folder in found if any((folder / name).exists() for name in ("checkpoints", "reports"))}
 
 
@@ -203,7 +204,7 @@ def _remove_strays(root: Path, affected: set[str], victims: set[str]) -> None:
             try:
                 holds = victims & set(Shard(path).names)
             except ShardError:
-                continue  # of a shard that never held them, by its plan
+                continue  # it cannot be read; by its plan, it never had them
             if holds:
                 remove(root, parts_of_shard(path))
     files.remove_leftovers(root, below=True)
@@ -213,7 +214,7 @@ def _remove_strays(root: Path, affected: set[str], victims: set[str]) -> None:
 
 
 def _find_aside(root: Path, affected: Iterable[str]) -> list[Path]:
-    """Find what was set aside and may be of the erased."""
+    """Find files that were set aside and may contain the erased utterances."""
     found = []
     shards = set(affected)
     for folder, _, names in os.walk(damaged_folder(root)):
@@ -248,7 +249,7 @@ def _search_run(folder: Path, names: set[str], result: Erasure) -> None:
 
 
 def render_erasure(result: Erasure, *, erased: bool = True) -> str:
-    """Say what was erased, or would be, and what the user has to see to."""
+    """Say what was erased, or would be, and what the user still has to remove."""
     verb = "erased" if erased else "would erase"
     names, shards = format_count(len(result.utterances), "utterance"), format_count(len(result.shards), "shard")
     lines = [f"{verb} {names} from {shards}; later runs refuse them"]

@@ -1,4 +1,4 @@
-"""Removing what no run reaches: stage sets of old settings, shards of changed or delisted clips."""
+"""Removing what no run needs: stage sets of old settings, shards of clips that have changed or are no longer listed."""
 
 import os
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from store.text import format_bytes, format_count
 
 @dataclass(frozen=True)
 class Garbage:
-    """One thing that no run reaches.
+    """One file or folder that no run needs.
 
     Args:
-        path: Relative to the store's folder.
-        reason: Why it is dead, in words.
-        num_bytes: What removing it frees.
+        path: Its path, relative to the store's folder.
+        reason: Why no run needs it, in words.
+        num_bytes: Bytes that removing it frees.
 
     """
 
@@ -39,15 +39,15 @@ def find_garbage(root: Path) -> list[Garbage]:
     """Find every file that no run's listing reaches.
 
     Raises:
-        StoreError: There is no listing, or one cannot be read: then nothing is known to be dead. Or the folder is no
-            store.
+        StoreError: There is no listing, or one cannot be read: then it is not known what a run needs. Or the folder is
+            not a store.
 
     """
     check_is_store(root)
     listings = read_listings(root)
     if not listings:
         raise StoreError(
-            f"{root} has no listing of a run, so gc cannot know what is needed; run Features once, then gc again"
+            f"{root} has no listing of a run, so gc cannot know what is needed; run `valar features`, then gc again"
         )
     reached = {
         (stage, fingerprint, shard)
@@ -71,7 +71,7 @@ def find_garbage(root: Path) -> list[Garbage]:
 
 
 def _explain(stage_set: StageSet, listings: list[Listing]) -> str:
-    """Say why a shard of a stage set that no run reaches is dead."""
+    """Say why no run needs a shard of a stage set."""
     stage, fingerprint = stage_set.stage, stage_set.fingerprint
     listed_by = [listing for listing in listings if listing.fingerprints.get(stage) == fingerprint]
     if not listed_by:
@@ -96,7 +96,7 @@ def remove_garbage(root: Path, garbage: list[Garbage]) -> None:
     """Remove what `find_garbage` found, all of it or nothing; folders that are empty then go too.
 
     Raises:
-        StoreError: A path is reached through a link, or is none of a store's files; nothing was removed.
+        StoreError: A path is reached through a link, or is not one of a store's files; nothing was removed.
     """
     check_no_links(root)
     paths = [root / item.path for item in garbage]

@@ -1,9 +1,9 @@
-"""Removing from a store: whatever `gc`, `compact` and `erase` remove goes through here, and nothing else can.
+"""Removing files of a store: `gc`, `compact` and `erase` remove everything through this module.
 
-So do old checkpoints from a folder of runs, whose places and names the caller tells (`is_known`).
+Old checkpoints in a folder of runs are removed through it, too: the caller says which paths are known (`is_known`).
 
-A store may come from elsewhere, so what its files say decides nothing: a path is removed only where it lies, without
-any link on the way, in a place and under a name that a store gives to such a file.
+A store may come from someone else, so its files' content is not trusted. A path is removed only if no link is on the
+way to it, and if a store gives such a place and name to such a file.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def check_no_links(root: Path) -> None:
-    """Refuse to change a store whose folders are links: what is removed or written would be elsewhere.
+    """Refuse to change a store whose folders are links: files in another place would be removed or written.
 
     Raises:
-        StoreError: One is; names it.
+        StoreError: A folder is a link; the message names it.
     """
     for link in find_links(root):
         raise StoreError(
@@ -37,16 +37,16 @@ def check_no_links(root: Path) -> None:
 
 
 def remove(root: Path, paths: Iterable[Path], *, is_known: Callable[[Path, Path], bool] | None = None) -> None:
-    """Remove files and folders of a store: all of them, or none where one must not be.
+    """Remove files and folders of a store: all of them, or none if one of them must not be removed.
 
     Args:
         root: The store's folder.
         paths: Shards' files, sidecars and folders of WAV files; plans; what was half-written; files that were set
-            aside; files of pages. What is not there is passed by.
-        is_known: Tells of a root and a path whether it may be removed; by default, whether it is one of a store's.
+            aside; files of pages. Missing paths are skipped.
+        is_known: Called with root and path, tells whether the path may be removed; by default, a store's own may.
 
     Raises:
-        StoreError: One of them is none of these, or is reached through a link.
+        StoreError: One of them is not one of these, or is reached through a link.
     """
     found = [path for path in paths if os.path.lexists(path)]
     for path in found:
@@ -59,10 +59,10 @@ def remove(root: Path, paths: Iterable[Path], *, is_known: Callable[[Path, Path]
 
 
 def check_removable(root: Path, path: Path, is_known: Callable[[Path, Path], bool] | None = None) -> None:
-    """Refuse to remove what is not one of a store's own files, or of those that `is_known` tells.
+    """Refuse to remove a path that is not one of a store's own files, or not one that `is_known` allows.
 
     Raises:
-        StoreError: It is not; says why.
+        StoreError: It must not be removed; the message says why.
     """
     check_inside(root, path)
     if not (is_known or _is_known)(root, path):
@@ -88,7 +88,7 @@ def check_inside(root: Path, path: Path) -> None:
 
 
 def _is_known(root: Path, path: Path) -> bool:
-    """Tell whether a path has the place, the name and the content of something that a store can lose."""
+    """Tell whether a path has the place, the name and the content of a file or folder that a store may remove."""
     parts = path.relative_to(root).parts
     if files.is_leftover(path):
         return True
@@ -108,7 +108,7 @@ def _is_shard(path: Path) -> bool:
     if path.suffix != ".h5" or not path.is_file():
         return False
     with path.open("rb") as file:
-        # A damaged shard is known by its digests.
+        # A damaged shard is recognised by its sidecar.
         return file.read(len(_HDF5)) == _HDF5 or sidecar_path(path).is_file()
 
 

@@ -15,8 +15,8 @@ from store.tending.check import Fault
 from store.tending.removal import check_no_links, parts_of_shard
 from store.text import format_count
 
-#: What is made from a stage's rows: it is set aside with them, since the damage may have been there when it was made,
-#: and since a run makes a stage again only when something that needs it is missing.
+#: The stages that are made from a stage's rows. They are set aside with it, since the damage may be older than they,
+#: and since a run makes a stage again only if a stage that needs it is missing.
 MADE_FROM = {
     "wav": ("stft",),
     "stft": (),
@@ -30,7 +30,7 @@ MADE_FROM = {
 
 
 def is_made_from(stage: str, source: str) -> bool:
-    """Tell whether a stage is made from the rows of another; a declared feature is from those of face or sound."""
+    """Tell whether a stage is made from the rows of another; a declared feature is made from faces or from sound."""
     if is_feature(stage):
         return source in (("wav",) if stage.startswith("sound_") else ("frames", "pixels", "faces", "crops"))
     return stage in MADE_FROM.get(source, ())
@@ -93,7 +93,7 @@ def set_aside(root: Path, faults: Iterable[Fault]) -> Repaired:
 
 
 def _shard_of(parts: Sequence[str]) -> str:
-    """Give the shard that a path in the store is of: of its file, its sidecar, its WAV files or its plan; else ""."""
+    """Give the id of the shard to which a file, sidecar, WAV file or plan belongs; "" for any other path."""
     places = 3 if find_schema(parts[0]) is not None else 2 if parts[0] == "shards" else len(parts) + 1
     return parts[places - 1].partition(".")[0] if len(parts) >= places else ""
 

@@ -1,4 +1,4 @@
-"""Writing shards of rows that others have: for `compact`, `erase` and renamed clips. No feature is computed."""
+"""Writing shards from rows of other shards: for `compact`, `erase` and renamed clips. No feature is computed."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ Sets = Mapping[StageSet, Mapping[str, Path]]
 
 
 def snapshot_sets(root: Path) -> Sets:
-    """Look once at which shards every stage set has."""
+    """List once which shards every stage set has."""
     return {stage_set: stage_set.shards for stage_set in find_stage_sets(root)}
 
 
@@ -39,7 +39,7 @@ def write_merged(root: Path, sets: Sets, plan: StoredPlan, origins: Mapping[str,
         origins: Member to the id of the shard whose rows are taken.
 
     Returns:
-        The files of the old shards that could not be read, and whose rows are therefore not in the new one.
+        The files of old shards that could not be read; in their stage sets, the new shard was not written.
     """
     unreadable = []
     shards = sorted(set(origins.values()))
@@ -70,14 +70,14 @@ def write_copied(
 ) -> None:
     """Write a planned shard of one stage set from rows that other shards have under other names.
 
-    Nothing is done where it is there already, or where the stage set has not got all of those rows.
+    Nothing is written if the new shard exists already, or if the stage set lacks some of those rows.
 
     Args:
         root: The store's folder.
         stage_set: The stage set.
         plan: The new shard.
         places: Member to the id of the shard whose rows are taken, and the name that they have there.
-        digests: Member to the digest of the file that they must have been made of.
+        digests: Member to the SHA-256 of its file; nothing is written if rows were made from another file.
 
     Raises:
         StoreError: A shard cannot be read.
@@ -132,7 +132,7 @@ def _copy_rows(source: Shard, name: str, rows: UtteranceRows) -> None:
 
 
 def _merge_provenance(sources: list[Shard]) -> dict[str, Any]:
-    """Take over what the sources say of their making; where they differ, in package versions, say all."""
+    """Merge the provenance of the sources; if it differs (in package versions), the new shard has all of it."""
     first = sources[0].provenance
     others = []
     for source in sources[1:]:
@@ -142,7 +142,7 @@ def _merge_provenance(sources: list[Shard]) -> dict[str, Any]:
 
 
 def _link_wav(source: Path, target: Path) -> None:
-    # A name too long for the file system has no sound; Path.exists would fail on it.
+    # A name that is too long for the file system has no WAV file; Path.exists would raise an error for it.
     if os.path.exists(source) and not target.exists():  # noqa: PTH110
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -159,7 +159,7 @@ def rewrite_listings(root: Path, moved: Mapping[tuple[str, str], str], dropped: 
     Args:
         root: The store's folder.
         moved: (utterance, id of its old shard) to the id of its new one.
-        dropped: Utterances that are to be listed no more.
+        dropped: Utterances to remove from the listings.
 
     Returns:
         The runs whose listing has changed.
@@ -187,5 +187,5 @@ def files_of_shard(sets: Sets, root: Path, shard: str) -> list[Path]:
 
 
 def remove_shard(root: Path, sets: Sets, shard: str) -> None:
-    """Remove a shard's files in every stage set, and its plan; mappings of them stay whole."""
+    """Remove a shard's files in every stage set, and its plan; existing mappings of them stay whole."""
     remove(root, files_of_shard(sets, root, shard))

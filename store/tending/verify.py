@@ -31,13 +31,13 @@ def verify_store(root: Path, checked: Checked | None = None) -> Iterator[Fault]:
 
     Args:
         root: The store's folder.
-        checked: Counts what was looked at.
+        checked: Counts the shards and bytes that were checked.
 
     Yields:
-        What is wrong, as it is found; one faulty file hides nothing of the others.
+        Each fault when it is found; a fault of one file does not hide those of others.
 
     Raises:
-        StoreError: The folder is no store.
+        StoreError: The folder is not a store.
 
     """
     check_is_store(root)
@@ -112,12 +112,12 @@ def _find_orphans(root: Path, plans: dict[str, StoredPlan]) -> Iterator[Fault]:
     stages = {stage_set.folder: stage_set for stage_set in find_stage_sets(root)}
     for folder, subfolders, names in os.walk(root):
         here = Path(folder)
-        # What is half-written, and links, which are not followed, are looked at like files.
+        # Half-written folders, and links (which are not followed), are checked like files.
         single = [name for name in subfolders if files.is_leftover(here / name) or _is_stray_link(root, here / name)]
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "damaged")
         if here in stages:
             shards = stages[here].shards
-            # The WAV files of a shard are checked with it; the folder of one that is not there is an orphan.
+            # The WAV files of a shard are checked with it; their folder without the shard is an orphan.
             for name in [name for name in subfolders if stages[here].stage == "wav"]:
                 subfolders.remove(name)
                 if name not in shards and name not in plans:
@@ -138,7 +138,7 @@ def _orphaned(root: Path, path: Path, in_stage: bool, plans: dict[str, StoredPla
     if in_stage and path.suffix == ".h5":
         return "" if path.stem in plans else f"no plan names the shard {path.stem}"
     if in_stage and path.name.endswith(".h5.sums"):
-        # The digests, and WAV files, come before the shard's file: of a planned shard they are a run's unfinished work.
+        # Sidecar and WAV files are written before the shard's file: for a planned shard, they are unfinished work.
         shard = path.name.removesuffix(".h5.sums")
         return "" if shard in plans or path.with_suffix("").exists() else "digests without their file"
     if path.parent in (plans_folder(root), listings_folder(root)) and path.suffix == ".json":

@@ -50,6 +50,13 @@ def test_the_table_joins_features_with_split_and_labels(store):
     assert table.arousal.isna().tolist() == [False, True, True]
 
 
+def test_further_columns_of_the_csv_never_replace_the_tables_own(store, tmp_path):
+    head = "utterance,split,arousal,valence,clip,speaker,stft_status"
+    (tmp_path / "runs" / "ledger.csv").write_text(f"{head}\nv/a,train,0.5,-1,other,anna,none\n", encoding="utf-8")
+    row = store.to_frame().iloc[0]
+    assert row[["clip", "speaker", "stft_status"]].tolist() == ["v/a", "anna", "ok"]
+
+
 def test_a_ledger_of_an_earlier_release_has_splits_and_no_labels(store, tmp_path):
     (tmp_path / "runs" / "ledger.csv").write_text("utterance,split\nv/a,train\n", encoding="utf-8")
     label = store.list_labels()["v/a"]
@@ -67,14 +74,14 @@ HEAD = "utterance,split,arousal,valence\n"
         (b"a,b\n1,2\n", "it has no columns called utterance"),
         (b"utterance,arousal\nv/a,0\n", "it has no columns called split"),
         (b"utterance,split,split\nv/a,train,test\n", "it has 2 columns called split"),
-        (bytes(range(256)), "its byte 128 is no text in UTF-8"),
-        ((HEAD + "v/a,train,0,0\n").encode("utf-16"), "its byte 0 is no text in UTF-8"),
+        (bytes(range(256)), "its byte 128 is not UTF-8"),
+        ((HEAD + "v/a,train,0,0\n").encode("utf-16"), "its byte 0 is not UTF-8"),
         (HEAD + "v/a,tr\0ain,0,0\n", "the split in line 2 is 'tr\\x00ain'"),
         (HEAD + f"v/a,{'x' * 101},0,0\n", "it must be text of at most 100 characters"),
         (HEAD + f"v/a,{'x' * 200_000},0,0\n", "field larger than field limit"),
         (HEAD + "v/b,train,0,0\nv/a\n", "line 3 does not have 4 cells, as the first line has"),
         (HEAD + "v/a,train,0,0,5,6\n", "line 2 does not have 4 cells"),
-        (HEAD + "v/a,train,0,0\nv/a,test,0,0\n", "line 3 is the second one of v/a"),
+        (HEAD + "v/a,train,0,0\nv/a,test,0,0\n", "line 3 lists v/a a second time"),
         *(
             (HEAD + f"v/a,train,0,{cell}\n", f"the valence in line 2 is '{cell}'; it must be a number from -1 to 1")
             for cell in ("nan", "inf", "-1.01", "high", "=1+1", "1e999")

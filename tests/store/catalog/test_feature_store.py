@@ -61,7 +61,7 @@ def test_a_name_without_its_video_or_with_its_file_s_ending_is_found_where_it_is
     assert "in the shard 51" in explain_utterance(tmp_path, "b.mp4")[0]
     with pytest.raises(KeyError, match=r"'a.mp4' is not among .*; the nearest names are v/a, w/a"):
         _ = store["a.mp4"]
-    with pytest.raises(TypeError, match=r"a clip is asked for by its name, .*, and 3 is none"):
+    with pytest.raises(TypeError, match=r"a clip is found by its name, .*; 3 is not a name"):
         _ = store[3]
     with pytest.raises(KeyError, match=r"'' is not among the 3 utterances of [^;]*$"):
         _ = store[""]
