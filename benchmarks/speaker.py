@@ -26,6 +26,7 @@ from models.mtcnn.networks import load_networks
 from models.paper import SAMPLE_RATE
 from pipeline import media
 from pipeline.dataset.overrides import Override
+from pipeline.faces.rivals import UNDECIDED
 from pipeline.stages.clip_faces import ClipFaces, ClipRequest, find_clip_faces
 
 FRAME_RATE = 25
@@ -173,7 +174,7 @@ def measure(pairs: Sequence[tuple[Actor, Actor]], variation: str, detector: Mtcn
                 right = is_right(found, border, left=left)
                 counts[name] += right
                 counts[f"same {name}"] += right and is_same
-                counts["untold"] += "do not tell" in found.message
+                counts["untold"] += UNDECIDED in found.message
                 if verbose:
                     print(
                         f"  {speaker.name} beside {other.name}: {name} {'right' if right else 'WRONG'} {found.message}"

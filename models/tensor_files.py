@@ -19,7 +19,7 @@ UNFINISHED = ".tmp"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PLAIN = (str, int, float, bool, type(None))
 #: Limits of plain data. Settings and provenance have some hundred values in five levels; each epoch adds 18 values.
-MOST_VALUES, DEEPEST = 200_000, 20
+MOST_VALUES, DEEPEST = 500_000, 20
 LONGEST_REASON = 200
 
 

@@ -1,8 +1,4 @@
-"""Speech in a sound that arrives in blocks, by the network of voice_activity.py.
-
-This is a separate file, because the digest of voice_activity.py is part of the fingerprints of features with
-`model = voice_activity`: any change to that file computes them again.
-"""
+"""Speech in a sound that arrives in blocks, by the network of voice_activity.py."""
 
 import functools
 import importlib.util

@@ -29,6 +29,8 @@ _RATE_MARGIN = 0.1
 # Of long clips so many pieces of so many frames, evenly spread, are compared: two minutes.
 _MOST_PIECES = 12
 _PIECE_FRAMES = 250
+#: Part of the note on a choice that the sound did not decide.
+UNDECIDED = "mouth and sound do not tell who speaks"
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,7 @@ def prefer_speaking(
             f"the speaker was chosen of {people}: mouth and sound agree by {usual:.2f} against {agreement:.2f}"
         ]
     return chosen, [
-        f"of {people} the one seen longest and largest was chosen: mouth and sound do not tell who speaks "
-        f"({usual:.2f} against {agreement:.2f})"
+        f"of {people} the one seen longest and largest was chosen: {UNDECIDED} ({usual:.2f} against {agreement:.2f})"
     ]
 
 

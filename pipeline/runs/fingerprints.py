@@ -72,6 +72,8 @@ def describe_stages(settings: Settings, sphereface: ResolvedWeights) -> dict[str
 def describe_model(feature: Feature) -> Provenance:
     """Identify the network of a declared feature: the digest of its file or of its code, and its packages' versions.
 
+    A network that Valar brings has a fixed digest, so that an edited comment computes nothing again.
+
     Raises:
         UserError: A file or a package is missing, or the file does not have the sha256 that the settings give.
     """
@@ -83,7 +85,7 @@ def describe_model(feature: Feature) -> Provenance:
             source = find_source(feature.model)
         except ModelError as error:
             raise UserError(f"{where} model = {feature.model}: {error}") from error
-        digest = read_digest(source)
+        digest = feature.built_in.code if feature.built_in else read_digest(source)
         _check_digest(feature, digest, f"{where} model = {feature.model}, in {source},")
         return {"model": feature.model, "code": digest, **made_with}
     path = Path(feature.model)

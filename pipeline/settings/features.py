@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.paper import CROP_HEIGHT, CROP_WIDTH, SAMPLE_RATE
 from pipeline.chain import Stage
@@ -26,14 +26,38 @@ _SOURCES = {"crop": ("faces", "crops"), "face_region": ("frames", "faces"), "wav
 #: Options that are for pictures only, and for sound only.
 _PICTURE = ("size", "colours", "layout", "mean", "deviation")
 _SOUND = ("sample_rate", "window_seconds", "hop_seconds")
-#: Networks that Valar brings: their entry point, the seconds from one row to the next, the packages that they need.
-COMING_ALONG = {
-    "voice_activity": (
+
+
+class BuiltIn(NamedTuple):
+    """A network that Valar brings.
+
+    Attributes:
+        entry_point: package.module:callable.
+        hop_seconds: from one row to the next.
+        packages: that it needs; their versions are part of the feature's fingerprint.
+        code: stands for its code in the fingerprint: the SHA-256 of the file when its rows last changed. An edit that
+            changes no row leaves it; with other rows, the file's new digest replaces it.
+    """
+
+    entry_point: str
+    hop_seconds: float
+    packages: tuple[str, ...]
+    code: str
+
+
+BUILT_IN = {
+    "voice_activity": BuiltIn(
         "models.features.voice_activity:open_voice_activity",
         0.032,
         ("silero-vad", "onnxruntime"),
+        "e04b7b1c23327e1b55399d875af83467692bad6c24eb9d76bde98a786c991734",
     ),
-    "egemaps": ("models.features.egemaps:open_egemaps", 0.01, ("opensmile",)),
+    "egemaps": BuiltIn(
+        "models.features.egemaps:open_egemaps",
+        0.01,
+        ("opensmile",),
+        "5393f9c92b290606854031cc589aaafcc42086764cb403c203997686b8e2ca9e",
+    ),
 }
 
 
@@ -84,7 +108,12 @@ class Feature:
     @property
     def is_voice_activity(self) -> bool:
         """Whether its rows say how likely each piece of sound is speech."""
-        return self.model == COMING_ALONG["voice_activity"][0]
+        return self.model == BUILT_IN["voice_activity"].entry_point
+
+    @property
+    def built_in(self) -> BuiltIn | None:
+        """The network, where Valar brings it."""
+        return next((each for each in BUILT_IN.values() if each.entry_point == self.model), None)
 
     @property
     def is_whole(self) -> bool:
@@ -129,8 +158,8 @@ def read_feature(section: str, values: Mapping[str, str]) -> Feature:
     found = {option: given.get(option, parameter._default) for option, parameter in FEATURE_OPTIONS.items()}
     packages = tuple(part.strip() for part in found["packages"].split(",") if part.strip())
     model = found["model"].strip()
-    if model in COMING_ALONG:
-        found["model"], found["hop_seconds"], packages = COMING_ALONG[model]
+    if model in BUILT_IN:
+        found["model"], found["hop_seconds"], packages, _ = BUILT_IN[model]
         taken = [option for option in given if option not in ("input", "model")]
         if taken or found["input"] != "waveform":
             raise ValueError(f"[{section}] model = {model} allows only input = waveform and no other option")

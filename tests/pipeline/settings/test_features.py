@@ -6,9 +6,10 @@ import re
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.runs import fingerprints
 from pipeline.runs.fingerprints import compute_fingerprint, describe_model
 from pipeline.settings import features
-from pipeline.settings.features import COMING_ALONG, read_feature
+from pipeline.settings.features import BUILT_IN, read_feature
 from pipeline.settings.sections import FEATURE_OPTIONS
 
 CROP = {"input": "crop", "model": "a.onnx"}
@@ -46,11 +47,26 @@ def test_a_fault_is_a_sentence(name, options, fault):
         read_feature(f"features.{name}", options)
 
 
-@pytest.mark.parametrize("model", COMING_ALONG)
+@pytest.mark.parametrize("model", BUILT_IN)
 def test_networks_that_come_along_take_a_whole_sound(model):
     feature = read_feature("features.mine", {"input": "waveform", "model": model})
     assert (feature.stage, feature.kind, feature.is_whole) == ("sound_mine", "code", True)
-    assert feature.hop_seconds == COMING_ALONG[model][1]
+    assert feature.hop_seconds == BUILT_IN[model].hop_seconds
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("voice_activity", "e04b7b1c23327e1b55399d875af83467692bad6c24eb9d76bde98a786c991734"),
+        ("egemaps", "5393f9c92b290606854031cc589aaafcc42086764cb403c203997686b8e2ca9e"),
+    ],
+)
+def test_rows_that_an_earlier_version_computed_are_known_by_the_code_of_then(model, code, tmp_path, monkeypatch):
+    """Another file, since an edited comment must not compute a feature again."""
+    (tmp_path / "other.py").write_text("# a comment was edited\n")
+    monkeypatch.setattr(fingerprints, "find_source", lambda model: tmp_path / "other.py")
+    monkeypatch.setattr(fingerprints, "_find_version_of", lambda name, where: "1.0")
+    assert describe_model(read_feature("features.mine", {"input": "waveform", "model": model}))["code"] == code
 
 
 def test_each_option_that_changes_the_rows_is_in_the_fingerprint_and_no_other():
