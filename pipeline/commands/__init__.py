@@ -1,1 +1,1 @@
-"""What `python -m pipeline COMMAND` does; each module has HELP, add_arguments and run."""
+"""The commands `python -m pipeline COMMAND`; each module has HELP, add_arguments and run."""

@@ -1,7 +1,7 @@
-"""The challenge's score of a file of predictions; the `evaluate` command.
+"""The `evaluate` command: the challenge's score of a file of predictions.
 
-The official script compares row by row, so a file in another order gets a score that means nothing. Here rows are
-joined by name, and whatever does not fit is told: such a file would not be scored as its author thinks.
+The official script compares row by row, so a file in another order gets a score without meaning. Here rows are joined
+by name, and everything that does not fit is reported: the official script would not score such a file as expected.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the score; return 1 when something does not fit, 2 when a file cannot be used, else 0."""
+    """Print the score; return 1 when a row does not fit, 2 when a file cannot be used, else 0."""
     try:
         how: dict[str, Any] = {
             "resample": arguments.resample,
@@ -90,12 +90,12 @@ def evaluate_files(
     Args:
         truth_path: CSV file with labels.
         predictions_path: CSV file with predictions.
-        resample: what the intervals draw.
+        resample: the units that the intervals draw.
         group_column: column of the truth that tells recordings apart; see `group_utterances`.
-        label_range: from where to where the truth's labels go; they are mapped to [-1, 1].
+        label_range: lower and upper end of the truth's labels; they are mapped to [-1, 1].
 
     Returns:
-        What `evaluate_predictions` gives, with the two paths and the truth file's warnings.
+        The result of `evaluate_predictions`, with the two paths and the truth file's warnings.
 
     Raises:
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
@@ -119,13 +119,14 @@ def evaluate_side_by_side(
     Args:
         truth_path: CSV file with labels.
         paths: CSV files with predictions.
-        resample: what intervals and tests draw.
+        resample: the units that intervals and tests draw.
         group_column: column of the truth that tells recordings apart; see `group_utterances`.
-        label_range: from where to where the truth's labels go; they are mapped to [-1, 1].
+        label_range: lower and upper end of the truth's labels; they are mapped to [-1, 1].
 
     Returns:
-        "truth", "files" (what `evaluate_files` gives of each) and "common": on the utterances scored in all files
-            "scored", "files" (their scores) and "comparisons" (each later file minus the first, see `compare_both`).
+        "truth"; "files", a result of `evaluate_files` for each file; and "common", which is about the utterances that
+            are scored in all files: "scored", "files" (their scores) and "comparisons" (each later file minus the
+            first, see `compare_both`).
 
     Raises:
         DatasetError: one of the files cannot be used at all, or the truth has no labels.
@@ -157,7 +158,7 @@ def _read_truth(path: Path, group_column: str, label_range: tuple[float, float])
 
 
 def _find_units(dataset: Dataset, resample: Resample) -> Mapping[str, str]:
-    """Give each utterance the name of what it is drawn with."""
+    """Give for each utterance the name of its unit, which the bootstrap draws as a whole."""
     if resample == "recordings":
         return dataset.grouping.of
     return {row.name: row.video if resample == "videos" else row.name for row in dataset.utterances}
@@ -166,7 +167,7 @@ def _find_units(dataset: Dataset, resample: Resample) -> Mapping[str, str]:
 def _evaluate(
     dataset: Dataset, path: Path, units: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
-    """Score one file; also give the predictions that are scored, by name."""
+    """Score one file; also give the scored predictions, by name."""
     problems: list[str] = []
     predictions = read_predictions(path, problems)
     found = evaluate_predictions(dataset.utterances, predictions, source=str(path), units=units)
@@ -186,19 +187,19 @@ def evaluate_predictions(
     source: str,
     units: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Join by name, tell what does not fit, and score the rest.
+    """Join truth and predictions by name, score them, and list what does not fit.
 
-    Scored is every labelled utterance with exactly one prediction, of two finite numbers.
+    Every labelled utterance with exactly one prediction of two finite numbers is scored.
 
     Args:
         truth: the listed utterances, in order.
         predictions: rows in the order of their file.
-        source: what to call that file in messages.
-        units: name to what the intervals draw it with; by default its video.
+        source: the file's name in messages.
+        units: utterance to the unit in which the intervals draw it; by default its video.
 
     Returns:
-        Plain data: "listed", "scored", the scores (see `score_both`), "videos" (CCC of each), and "problems",
-            sentences.
+        Plain data: "listed", "scored", the scores (see `score_both`), "videos" (CCC of each), and "problems", one
+            sentence for each.
     """
     scored = choose_scored(truth, predictions)
     labels = np.array([[row.arousal, row.valence] for row, _ in scored], dtype=np.float64).reshape(-1, 2)

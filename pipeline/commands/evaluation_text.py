@@ -1,4 +1,4 @@
-"""What the `evaluate` command prints."""
+"""The text that the `evaluate` command prints."""
 
 from collections.abc import Sequence
 from string import ascii_uppercase
@@ -10,7 +10,7 @@ from pipeline.report.tables import format_rows
 from store.text import format_count, render_table
 
 MOST_PROBLEMS_SHOWN = 20
-#: Longer names of files are told once, above the tables, which call them by letters.
+#: Longer paths are printed once above the tables, which then name the files by letters.
 LONGEST_NAME = 16
 
 
@@ -18,8 +18,8 @@ def format_result(result: dict[str, Any], resample: str = "recordings") -> str:
     """Return the evaluation as text.
 
     Args:
-        result: what `evaluate_files` gives.
-        resample: what intervals draw.
+        result: the result of `evaluate_files`.
+        resample: the units that the intervals draw.
     """
     share = result["scored"] / result["listed"] if result["listed"] else 0.0
     lines = [f"scored {result['scored']} of {format_count(result['listed'], 'listed utterance')} ({share:.1%})", ""]
@@ -69,7 +69,7 @@ def format_side_by_side(result: dict[str, Any], resample: str = "recordings") ->
 
 
 def _name_files(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Give what tables call files, and lines that say which is which: long paths would make them too wide."""
+    """Give the files' names in tables, and lines that explain them: long paths would make the tables too wide."""
     if max(map(len, paths)) <= LONGEST_NAME or len(paths) > len(ascii_uppercase):
         return list(paths), []
     names = list(ascii_uppercase[: len(paths)])
@@ -81,7 +81,7 @@ def _ccc_cells(scores: dict[str, Any]) -> list[str]:
 
 
 def _explain_no_interval(scores: dict[str, Any], resample: str) -> list[str]:
-    """Say why there is no interval, where what is scored is of too few units."""
+    """Say why there is no interval, if the scored utterances are of too few units."""
     count = scores["groups"]
     if count >= FEWEST_GROUPS or not scores["scored"]:
         return []
@@ -89,7 +89,7 @@ def _explain_no_interval(scores: dict[str, Any], resample: str) -> list[str]:
     if resample == "utterances":
         of = f"{format_count(count, 'utterance')} scored"
     hint = "" if resample == "utterances" else "; --group names another column, --resample draws smaller units"
-    return ["", f"no interval: {of}, and it needs {FEWEST_GROUPS}{hint}"]
+    return ["", f"no interval: {of}, and an interval needs {FEWEST_GROUPS}{hint}"]
 
 
 def _format_problems(problems: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""`python -m pipeline faces VIDEO -o sheet.png`: what face detection does with a clip, to be judged by eye.
+"""`python -m pipeline faces VIDEO -o sheet.png`: shows in one picture what face detection does with a clip.
 
-Pictures evenly spread over the clip with everyone's boxes and the speaker's landmarks, a line of time for each track
-with gaps and cuts, and the speaker's aligned crops.
+The sheet has frames that are evenly spread over the clip, with all faces' boxes and the speaker's landmarks; a timeline
+for each track, with gaps and cuts; and the speaker's aligned crops.
 """
 
 import argparse
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HELP = "draw a contact sheet of a clip's faces: boxes, landmarks, tracks, gaps and crops"
 
 _WIDTH = 1440  # pixels of the sheet
-_PICTURE_PX = 480  # widest that a picture is kept
+_PICTURE_PX = 480  # largest width in which a frame is kept
 _MARGIN = 12
 _LINE = 24  # pixels of a line of text, and of a track
 _SPEAKER, _OTHER, _CUT, _TEXT = (60, 170, 60), (150, 150, 150), (60, 60, 220), (40, 40, 40)  # BGR
@@ -37,14 +37,16 @@ _MOST_TRACKS = 12
 _LEAST_SIDE = 8
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
-#: A frame, perhaps reduced, and its width before.
+#: A frame, perhaps made smaller, and its original width in pixels.
 Picture = tuple[np.ndarray, int]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("video", type=Path, help="a video")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png", help="or SHEET.jpg")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="SHEET.png", help="the PNG or JPEG to write"
+    )
     parser.add_argument("--smallest-face", type=int, metavar="PIXELS", help="by default [faces] smallest_face_px")
     parser.add_argument("--detect-every", type=int, metavar="FRAMES", help="by default [faces] detect_every")
     parser.add_argument("--speaker", default="", help="as in the overrides: 'x y', '@seconds' or 'x y @seconds'")
@@ -54,11 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rotation", default="", metavar="DEGREES", help="clockwise: 90, 180 or 270, as in the overrides"
     )
-    parser.add_argument("--pictures", type=int, default=24, metavar="NUMBER", help="how many to show (default: 24)")
+    parser.add_argument(
+        "--pictures", type=int, default=24, metavar="NUMBER", help="number of frames to show (default: 24)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw the sheet and print what it says; return 1 when the clip cannot be read or holds no face, else 0."""
+    """Draw the sheet and print a summary.
+
+    Returns:
+        0; 1 when the clip cannot be read or has no face; 2 when an argument or a setting is wrong.
+    """
     from pipeline import media
 
     try:
@@ -75,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
-    """Find the faces and write the sheet; give what was found, and what else is to be told of the clip."""
+    """Find the faces and write the sheet; give the faces, and further remarks about the clip."""
     import cv2
 
     from models.mtcnn.detector import Mtcnn
@@ -86,7 +94,7 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
     from pipeline.stages.clip_faces import choose_evidence, choose_wish, load_likeness, read_sound_change
     from pipeline.stages.device import find_faces_device, torch_threads
 
-    if not arguments.video.is_file():  # to open a pipe would wait for whoever writes into it
+    if not arguments.video.is_file():  # opening a named pipe would wait until another process writes to it
         raise UserError(f"{arguments.video} is not a file; name one video")
     config.load()
     settings = config.Settings.read()
@@ -129,13 +137,13 @@ def _draw(arguments: argparse.Namespace) -> tuple["SpeakerFaces", list[str]]:
         head = f"{arguments.video.name}; smallest face {smallest} px, detected in {how_often}"
         sheet = draw_sheet([head, describe(faces)], faces, pictures, table)
     done, data = cv2.imencode(ending, sheet)
-    assert done, "OpenCV always has these"
+    assert done, "OpenCV always has encoders for PNG and JPEG"
     write_soon(arguments.output, data.tobytes())
     return faces, [*faces.notes, table.message, frames.message]
 
 
 def _make_place(output: Path) -> str:
-    """Make the folder of the sheet, and give the sheet's ending."""
+    """Make the sheet's folder, and give the ending of its name."""
     ending = output.suffix.lower()
     if ending not in _ENDINGS:
         raise UserError(f"-o {output} ends in {ending!r}; it must be one of {', '.join(_ENDINGS)}")
@@ -144,7 +152,7 @@ def _make_place(output: Path) -> str:
 
 
 def _read_setting(name: str, given: int | None, option: str) -> int:
-    """Give an option of [faces]: as the command line has it, within the same limits, else as the settings do."""
+    """Give an option of [faces]: the command line's value, checked like the setting, else the setting's."""
     if given is None:
         return int(getattr(config.faces(), name))
     try:
@@ -154,7 +162,7 @@ def _read_setting(name: str, given: int | None, option: str) -> int:
 
 
 def _find_weights() -> Path | None:
-    """Give SphereFace's weights where they are: tracks are joined by looks otherwise."""
+    """Give the path of SphereFace's weights; None where they are missing: then tracks are joined by mean crops."""
     try:
         return resolve_weights("sphereface20", config.embeddings().weights).path
     except WeightsError:
@@ -164,7 +172,7 @@ def _find_weights() -> Path | None:
 def _keep_shown(
     frames: Any, shown: set[int], pictures: dict[int, Picture], seen: Callable[[int], None]
 ) -> Iterator["media.Frame"]:
-    """Pass frames on and say how many there were; keep small copies of those to be shown."""
+    """Pass frames on, report how many have passed, and keep small copies of the frames to be shown."""
     import cv2
 
     try:
@@ -199,10 +207,10 @@ def draw_sheet(
     """Draw the sheet.
 
     Args:
-        head: The first lines.
-        faces: Of the clip.
-        pictures: Some of its frames by index, (H, W, 3) uint8 BGR, perhaps reduced, and the width that they had.
-        table: Of its frames.
+        head: The first lines of text.
+        faces: The clip's faces.
+        pictures: Some of its frames by index: (H, W, 3) uint8 BGR, perhaps made smaller, and their original width.
+        table: The clip's frame table.
 
     Returns:
         (H, 1440, 3) uint8 BGR.
@@ -220,7 +228,7 @@ def draw_sheet(
 
 
 def _mark(shown: Picture, faces: "SpeakerFaces", index: int, seconds: float, size: tuple[int, int]) -> np.ndarray:
-    """Draw a frame's faces on a copy of this width and height; one of another shape leaves some of it white."""
+    """Draw a frame's faces on a copy of at most this (width, height); the rest of the cell stays white."""
     import cv2
 
     image, frame_width = shown
@@ -243,7 +251,7 @@ def _mark(shown: Picture, faces: "SpeakerFaces", index: int, seconds: float, siz
 
 
 def _timeline(faces: "SpeakerFaces", table: "media.FrameTable") -> np.ndarray:
-    """Draw a line for each of the longest tracks: filled where there is a face, red where a cut is."""
+    """Draw a timeline for each of the longest tracks: filled where it has a face, with a red line at each cut."""
     import cv2
 
     numbers, lengths = np.unique(faces.all_faces["track"], return_counts=True)
@@ -265,7 +273,7 @@ def _timeline(faces: "SpeakerFaces", table: "media.FrameTable") -> np.ndarray:
 
 
 def _grid(images: list[np.ndarray], columns: int) -> np.ndarray:
-    """Lay images of one size out in rows."""
+    """Arrange images of one size in rows."""
     if not images:
         return np.empty((0, _WIDTH, 3), np.uint8)
     height, width = (length + _MARGIN for length in images[0].shape[:2])
@@ -285,7 +293,7 @@ def _lines(lines: list[str]) -> np.ndarray:
 
 
 def _write(image: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
-    """Write text on the caller's own canvas; letters that the font lacks become question marks."""
+    """Write text into the image itself; letters that the font lacks become question marks."""
     import cv2
 
     plain = text.encode("ascii", "replace").decode()

@@ -1,4 +1,4 @@
-"""`python -m pipeline gc`: removes checkpoints that nothing names any more. `python -m store gc` removes features."""
+"""`python -m pipeline gc`: removes checkpoints that nothing names any more; `python -m store gc` removes features."""
 
 import argparse
 import contextlib
@@ -41,7 +41,7 @@ def _count(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find and remove; 2 where what is old cannot be told, or must not be removed."""
+    """Find and remove old checkpoints; return 2 where it is not known which are old, or where none may be removed."""
     try:
         if arguments.runs is None:
             config.load()
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def render(found: Sequence[OldCheckpoints], *, is_removed: bool) -> str:
-    """Give what was found as lines, and the bytes."""
+    """Describe the checkpoints that were found, a line for each, and the bytes that they take."""
     lines = [f"{item.path}: {item.reason} ({format_bytes(item.num_bytes)})" for item in found]
     if not found:
         return (

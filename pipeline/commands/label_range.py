@@ -1,4 +1,4 @@
-"""`--label-range LOW HIGH`, the option of the commands that read labels on a scale of their own."""
+"""`--label-range LOW HIGH`, an option of commands that read labels on another scale than -1 to 1."""
 
 import argparse
 from collections.abc import Iterable
@@ -9,7 +9,12 @@ from pipeline.settings.parameters import parse_label_range
 
 
 def add_label_range(parser: argparse.ArgumentParser, what: str) -> None:
-    """Declare the option; `what` says whose labels, and what becomes of them."""
+    """Declare the option.
+
+    Args:
+        parser: The command's parser.
+        what: Names the labels, for the end of the help text's "the ends of the scale of".
+    """
     parser.add_argument(
         "--label-range",
         nargs=2,
@@ -19,10 +24,10 @@ def add_label_range(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def read_label_range(arguments: argparse.Namespace) -> tuple[float, float]:
-    """Give what the option says.
+    """Give the option's value.
 
     Raises:
-        UserError: It is not two numbers, the lower one first.
+        UserError: The value is not two numbers, the lower one first.
     """
     if arguments.label_range is None:
         return USUAL_RANGE
@@ -33,11 +38,11 @@ def check_label_range(ends: Iterable[object], called: str = "label_range") -> tu
     """Give the two ends of a scale as numbers.
 
     Args:
-        ends: What was given.
-        called: What to call it in the message.
+        ends: The given values.
+        called: The option's name in the message.
 
     Raises:
-        UserError: They are not two numbers, the lower one first.
+        UserError: The values are not two numbers, the lower one first.
     """
     text = " ".join(map(str, ends))
     try:

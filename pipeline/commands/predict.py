@@ -1,4 +1,4 @@
-"""`python -m pipeline predict VIDEO`: arousal and valence of one video, on one line or along its time."""
+"""`python -m pipeline predict VIDEO`: arousal and valence of one video, as a whole or over time."""
 
 import argparse
 import contextlib
@@ -40,14 +40,14 @@ COLUMNS = ("start_seconds", "end_seconds", "arousal", "valence", "rests_on")
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of a video, or of a window of it.
+    """The prediction for a video, or for a window of it.
 
     Attributes:
-        start_seconds: where it begins.
-        end_seconds: where it ends.
-        arousal: None where nothing could be seen.
-        valence: None where nothing could be seen.
-        rests_on: the network that says it, or "".
+        start_seconds: where the window begins.
+        end_seconds: where the window ends.
+        arousal: from -1 to 1; None where no network has an input.
+        valence: from -1 to 1; None where no network has an input.
+        rests_on: the network that made the prediction, or "".
     """
 
     start_seconds: float
@@ -70,7 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--over-time", type=float, metavar="STEP", help="apply a moving window every STEP seconds")
     parser.add_argument(
-        "--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="its length (default: %(default)s)"
+        "--window",
+        type=float,
+        default=WINDOW_SECONDS,
+        metavar="SECONDS",
+        help="length of that window (default: %(default)s)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, help="CSV of --over-time (default: <video>-over-time.csv, plot beside)"
@@ -79,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the prediction; 1: nothing could be seen, 2: something has to be mended first."""
+    """Print the prediction; return 1 where there is neither sound nor a face, 2 where something must be corrected."""
     try:
         return _predict(arguments)
     except UserError as error:
@@ -115,7 +119,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def open_scratch() -> Iterator[Path]:
-    """Give a folder for one video's features, in `[run] scratch` where that is set; it goes at the end."""
+    """Make a temporary folder for one video's features, in `[run] scratch` if that is set; remove it at the end."""
     place = config.run().scratch or None
     if place is not None:
         Path(place).mkdir(parents=True, exist_ok=True)
@@ -131,17 +135,17 @@ def extract_features(
     progress: bool = True,
     store: Path | None = None,
 ) -> TrainingData:
-    """Take one video through the stages that a whole data set goes through, into a store of its own.
+    """Compute one video's features into a store of its own, with the stages that a whole data set goes through.
 
     Args:
         video: the file.
-        folder: an empty one, for the store.
-        predictor: what looks at the features; refuses settings that are not those of its training.
-        progress: whether to show how far it is.
-        store: where the features are looked for first, by the file's content.
+        folder: an empty folder, for the new store.
+        predictor: the checkpoints that will use the features; other settings than those of their training are refused.
+        progress: whether to show the progress.
+        store: a store in which the features are looked for first, by the file's content.
 
     Raises:
-        UserError: The settings do not fit the checkpoint, or something else has to be mended first.
+        UserError: The settings do not fit the checkpoint, or something else must be corrected first.
     """
     from pipeline import stages
     from pipeline.stages.ready import check_ready
@@ -169,10 +173,10 @@ def extract_features(
 
 
 def find_predictor(checkpoints: Sequence[Path] | None) -> "Ensemble":
-    """Load the checkpoints that are named, else Joint of the newest report.
+    """Load the named checkpoints, or else Joint of the newest report.
 
     Raises:
-        UserError: There is none, or the settings have to be mended first.
+        UserError: There is no checkpoint, or the settings must be corrected first.
     """
     config.load()
     from pipeline.prediction.predictors import find_newest_checkpoints, load_ensemble
@@ -193,7 +197,7 @@ def answer_windows(
     windows: Sequence[tuple[float, float]],
     seen: Callable[[float], None] = lambda share: None,
 ) -> list[Answer]:
-    """Predict each window, and say which share of the work is done."""
+    """Predict each window; `seen` is called with the share of the work that is done, from 0 to 1."""
     total, done = len(windows) * len(predictor.paths), 0
 
     def tick(count: int) -> None:
@@ -231,7 +235,7 @@ def _print_answer(video: Path, answer: Answer, row: LedgerRow, as_json: bool) ->
 
 
 def _say_own_scale(answer: Answer) -> str:
-    """Say the answer on the scale of the data set's labels; "" where that is the usual one, or there is no answer."""
+    """Give the prediction on the scale of the data set's labels; "" where that is -1 to 1, or without a prediction."""
     low, high = label_range = config.dataset().label_range
     if label_range == USUAL_RANGE or answer.arousal is None or answer.valence is None:
         return ""

@@ -1,4 +1,4 @@
-"""A file of predictions: reading it, joining it to the truth by name, and telling what does not fit."""
+"""A file of predictions: reading it, joining it with the truth by name, and reporting what does not fit."""
 
 import math
 import unicodedata
@@ -16,7 +16,7 @@ COLUMNS = ("video", "utterance", *DIMENSIONS)
 
 @dataclass(frozen=True)
 class Prediction:
-    """A row of a file of predictions: where it is, its name, and (arousal, valence), NaN for what is no number."""
+    """A row of a file of predictions: its line, its name, and (arousal, valence), NaN where a cell is not a number."""
 
     line: int
     video: str
@@ -25,15 +25,15 @@ class Prediction:
 
     @property
     def name(self) -> str:
-        """The utterance's identity."""
+        """The utterance's name, "video/utterance" without the file's ending."""
         return utterance_name(self.video, self.utterance)
 
 
 def read_predictions(path: Path, problems: list[str]) -> list[Prediction]:
-    """Read a file of predictions; rows that name nothing go to `problems`.
+    """Read a file of predictions; for rows without a name, sentences are added to `problems`.
 
     Raises:
-        DatasetError: the file cannot be read, or a column is missing or doubled.
+        DatasetError: the file cannot be read, or a column is missing or occurs twice.
 
     """
     faults: list[str] = []
@@ -69,7 +69,7 @@ def _group_by_name(predictions: Sequence[Prediction]) -> dict[str, list[Predicti
 def choose_scored(
     truth: Sequence[Utterance], predictions: Sequence[Prediction]
 ) -> list[tuple[Utterance, tuple[float, float]]]:
-    """Return every labelled utterance with exactly one prediction, of two finite numbers, and that prediction."""
+    """Return every labelled utterance with exactly one prediction of two finite numbers, with that prediction."""
     by_name = _group_by_name(predictions)
     return [
         (row, by_name[row.name][0].values)
@@ -116,7 +116,7 @@ def find_problems(truth: Sequence[Utterance], predictions: Sequence[Prediction],
 
 
 def _as_number(text: str) -> float:
-    """Return the number a cell holds; NaN for what is none."""
+    """Return a cell's number; NaN where it is not a number."""
     try:
         return float(text)
     except ValueError:
@@ -124,5 +124,5 @@ def _as_number(text: str) -> float:
 
 
 def _same_text(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Compare names in composed form."""
+    """Tell whether names are equal in Unicode's composed form (NFC)."""
     return [unicodedata.normalize("NFC", part) for part in one] == [unicodedata.normalize("NFC", p) for p in other]

@@ -1,4 +1,4 @@
-"""`python -m pipeline report`: a report's tables again, or two reports side by side."""
+"""`python -m pipeline report`: prints a report's tables, or compares two reports."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one report's tables or two reports' differences; 2 when one cannot be read."""
+    """Print one report's tables or two reports' differences; return 2 when a report cannot be read."""
     try:
         if arguments.compare:
             found = compare_reports(*(read_report(folder) for folder in arguments.compare))
@@ -52,10 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_report(folder: Path) -> Report:
-    """Read what `write_report` wrote.
+    """Read a report that `write_report` wrote.
 
     Raises:
-        UserError: The folder holds no report, or one of an earlier release.
+        UserError: The folder has no report, or one that this release cannot read.
     """
     try:
         content = read_report_json(folder / REPORT_JSON)
@@ -78,15 +78,16 @@ def read_report(folder: Path) -> Report:
 
 
 def compare_reports(one: Report, other: Report) -> dict[str, Any]:
-    """Compare what two reports say of the same utterances.
+    """Compare the predictions of two reports for the same utterances.
 
-    Compared is every utterance that is in both, with equal labels, and that the model could see in both.
+    Compared are the utterances that are in both with equal labels, and for which the model had an input in both.
 
     Returns:
-        "results": for each split and model of both "split", "model", "scored" (how many are compared), "a" and "b"
-            (scores on those) and "difference" (`compare_both`, b minus a); "changed": setting to its values in a and b;
-            "data": how clips, labels and the making of the features differ, a phrase each;
-            "notes": those of each; "relabelled": how many utterances have other labels in b.
+        "results": for each split and model that both have "split", "model", "scored" (the number of compared
+            utterances), "a" and "b" (scores on these) and "difference" (`compare_both`, b minus a);
+            "changed": setting to its values in a and b;
+            "data": phrases that say how clips, labels and the making of the features differ;
+            "notes": the notes of each; "relabelled": the number of utterances with other labels in b.
     """
     results, relabelled = [], set()
     for (model, split), rows in one.rows.items():

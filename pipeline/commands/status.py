@@ -1,4 +1,4 @@
-"""`python -m pipeline status`: what is done, waiting, stale and failed, and why; runs and writes nothing."""
+"""`python -m pipeline status`: says what is done, waiting, stale and failed, and why; runs and writes nothing."""
 
 import argparse
 import json
@@ -33,14 +33,14 @@ SOMETHING_TO_DO = 3
 
 @dataclass
 class StageStatus:
-    """One stage of the chain, in clips; or one network, in trainings.
+    """The state of one stage of the chain, counted in clips; or of one network, counted in trainings.
 
     Args:
-        stage: What a person reads.
-        done: Finished under the current settings.
-        waiting: Not finished.
+        stage: The stage's title for people.
+        done: Number finished under the current settings.
+        waiting: Number not finished.
         reason: Why some are waiting, or "".
-        seconds: What the waiting ones may take, by the rates of earlier runs; None where none is known.
+        seconds: Estimated time for the waiting ones, by the rates of earlier runs; None where no rate is known.
     """
 
     stage: str
@@ -52,14 +52,15 @@ class StageStatus:
 
 @dataclass
 class Status:
-    """What a run would find.
+    """The state that a run would find.
 
     Args:
         stages: The chain's stages, then the networks and the report.
-        missing: Utterances that never had a file.
-        vanished: Utterances whose file is gone and whose rows are kept.
-        failed: What failed in the last run, as one sentence each.
-        known: Which clips are known under other names: a run takes their rows over; one sentence, or "".
+        missing: Number of utterances that never had a file.
+        vanished: Number of utterances whose file is gone and whose rows are kept.
+        failed: One sentence for each failure of the last run.
+        known: One sentence about clips whose content the store has under other names, so that a run copies their rows;
+            "" where there are none.
     """
 
     stages: list[StageStatus] = field(default_factory=list)
@@ -75,16 +76,16 @@ class Status:
 
     @property
     def seconds(self) -> float:
-        """What a run may take, as far as there are rates."""
+        """Estimated seconds of a run, without the stages whose rate is not known."""
         return sum(stage.seconds or 0.0 for stage in self.stages)
 
 
 def read_status(run: Run, *, features_only: bool = False) -> Status:
-    """Look at the files that a run would leave.
+    """Find which of a run's files exist and what is still to be done.
 
     Args:
-        run: Opened.
-        features_only: Whether that run is of Features; trainings and report are left aside then.
+        run: An opened run.
+        features_only: Whether to leave out trainings and report, as `valar features` does.
     """
     status = Status(
         missing=len(run.plan.missing),
@@ -113,7 +114,7 @@ def read_status(run: Run, *, features_only: bool = False) -> Status:
 
 
 def read_settled_status(settled: Settled, frame: Frame, *, features_only: bool = False) -> Status:
-    """Say the same as `read_status` of a run since which nothing has changed, and which found everything there."""
+    """Give what `read_status` would give, from a run that found everything done and since which nothing has changed."""
     stages = [StageStatus(title, count, 0) for title, count in settled.stages]
     if not features_only:
         stages += [StageStatus(title, count, 0) for title, count in settled.networks]
@@ -122,10 +123,10 @@ def read_settled_status(settled: Settled, frame: Frame, *, features_only: bool =
 
 
 def find_status(*, features_only: bool = False) -> Status:
-    """Read the settings and say what a run would find; see `read_status`.
+    """Read the settings and find what a run would do; see `read_status`.
 
     Raises:
-        UserError: As `open_run`.
+        UserError: The same as from `open_run`.
     """
     with telling_faults():
         frame = read_frame()
@@ -150,7 +151,7 @@ def _read_results(run: Run, work: Mapping[str, Collection[str]], rates: Mapping[
         reason = ", ".join(found.reasons)
         results.append(StageStatus(NETWORK_TITLES[network], found.done, found.waiting, reason, found.seconds))
     is_done, is_there = experiment.is_reported, experiment.report_path.exists()
-    # How many of the folds are to be trained is not looked into here.
+    # With folds the time is not estimated: how many of them are to be trained is not checked here.
     seconds = None if run.settings.run.folds and not is_there else _estimate(rates, REPORT_TITLE, int(not is_there))
     reason = "" if is_done else "not written for these results"
     if is_there and not is_done:
@@ -181,8 +182,8 @@ def format_status(status: Status, command: str = "valar run") -> str:
     """Give the status as a table of plain text.
 
     Args:
-        status: What is to be said.
-        command: What would go on.
+        status: The status.
+        command: The command that would continue the work.
     """
     rows = [
         (stage.stage, str(stage.done), str(stage.waiting), _format_time(stage), stage.reason) for stage in status.stages
@@ -229,7 +230,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the status; 0: nothing to do, 3: something to do, 2: the settings or the data are at fault."""
+    """Print the status; return 0: nothing to do, 3: something to do, 2: the settings or the data are wrong."""
     try:
         status = find_status(features_only=arguments.task == "Features")
     except (UserError, StoreError) as error:

@@ -1,1 +1,1 @@
-"""Trained networks on clips that they have never seen."""
+"""Predictions of trained networks for new clips."""

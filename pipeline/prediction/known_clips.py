@@ -1,4 +1,4 @@
-"""A video whose features the store has already, under whatever name."""
+"""Finds a video's features in the store, under any name."""
 
 import dataclasses
 from pathlib import Path
@@ -13,20 +13,20 @@ from store.shard.reader import Shard
 
 
 def find_known(run: Run, video: Path, store: Path) -> Run | None:
-    """Give a run of the one video whose rows lie in the store; None where it has none under the same settings.
+    """Give a run of the one video that uses rows of the store; None where the store has none with the same settings.
 
-    A clip is known by its content: size first, then digest. What the user has said of it (overrides, a part of a
-    recording) would make it another one.
+    A clip is recognised by its content: its size is compared first, then its digest. Clips with overrides, or that are
+    a part of a recording, are not used: their rows are of something else than the whole file.
 
     Args:
-        run: Of the video alone, as it would be made anew.
+        run: A run of the video alone, with a new store.
         video: The file.
         store: `[store] root`.
     """
     try:
         listings = read_listings(store)
     except StoreError:
-        return None  # damaged: told by whoever works on that store
+        return None  # a damaged store is reported by the commands that work on it
     num_bytes = video.stat().st_size
     for listing in listings:
         if any(listing.fingerprints.get(stage) != run.fingerprints[stage] for stage in _find_read(run)):
@@ -34,19 +34,19 @@ def find_known(run: Run, video: Path, store: Path) -> Run | None:
         for name in (name for name, (size, _) in listing.sources.items() if size == num_bytes):
             plan = _find_plan(run, listing, name, video, store)
             found = None if plan is None else _point_at(run, name, plan, store)
-            # A name that itself looks like one with an ending would be shortened when it is read again.
+            # A name that itself seems to have a file's ending would lose it when it is read again.
             if found is not None and found.dataset.utterances[0].name == name:
                 return found
     return None
 
 
 def _find_read(run: Run) -> list[str]:
-    """Name the stages whose rows a prediction reads."""
+    """Name the stages from which a prediction reads rows."""
     return [stage for stage in run.chain if run.chain[stage].is_feature or stage == "faces"]
 
 
 def _find_plan(run: Run, listing: Listing, name: str, video: Path, store: Path) -> StoredPlan | None:
-    """Give the plan of the shard that has a clip's rows, where they are of the video and whole."""
+    """Give the plan of the shard with a clip's rows; None where they are incomplete or not of this video."""
     shard = listing.shards[name]
     try:
         plan = StoredPlan.read(plan_path(store, shard))
@@ -63,7 +63,7 @@ def _find_plan(run: Run, listing: Listing, name: str, video: Path, store: Path) 
 
 
 def _point_at(run: Run, name: str, plan: StoredPlan, store: Path) -> Run:
-    """Give the run as if it had planned the clip there."""
+    """Give the run with a plan in which the clip is in this shard of the store."""
     (listed,) = run.dataset.utterances
     (stamp,) = run.plan.stamps.values()
     video, _, utterance = name.partition("/")

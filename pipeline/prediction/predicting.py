@@ -1,4 +1,4 @@
-"""A folder of clips without labels, and a checkpoint, become a submission."""
+"""Predictions of a checkpoint for a folder of clips without labels, as files for a submission."""
 
 import contextlib
 import functools
@@ -26,11 +26,11 @@ from store.text import escape, format_count
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a checkpoint says of a folder of clips: a folder of its own, named after clips, checkpoint and features.
+    """Predictions of checkpoints for a folder of clips, in a folder that clips, checkpoints and features name.
 
     Args:
         data: The clips, with all their features.
-        predictor: The checkpoints, made on features as the clips'.
+        predictor: The checkpoints, which were trained on features with the same settings.
     """
 
     data: TrainingData
@@ -38,7 +38,7 @@ class Predictions:
 
     @functools.cached_property
     def folder(self) -> Path:
-        """Give the folder of these predictions."""
+        """The folder of these predictions."""
         run = self.data.run
         fingerprint = compute_fingerprint(
             {
@@ -55,15 +55,15 @@ class Predictions:
 
     @property
     def are_there(self) -> bool:
-        """Whether the file is there."""
+        """Whether the predictions have been written."""
         return (self.folder / "predictions.csv").exists()
 
     def write(self) -> None:
-        """Write predictions.csv, what each row rests on, and the record of how they were made."""
+        """Write predictions.csv, the details of each row, the ledger, and the record of how they were made."""
         write_report(self.folder, compose_predictions(self.data, self.predictor), replace=True)
 
     def print(self) -> None:
-        """Print where the predictions are, and what has to be read before them."""
+        """Print the notes about the predictions, how many there are, and where they are."""
         content = open_report_json(self.folder / "prediction.json")
         for note in content["notes"]:
             print(f"! {escape(note)}")
@@ -79,7 +79,7 @@ class Predictions:
 
 
 def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
-    """Predict all clips of a run and compose the files; nothing is written."""
+    """Predict all clips of a run and make the texts of the files; nothing is written."""
     values, sources = predictor.predict(
         data.load_clips(UNLABELLED, finetune=predictor.needs_crops, faces=predictor.faces, sound=predictor.sound)
     )
@@ -105,33 +105,34 @@ def compose_predictions(data: TrainingData, predictor: Ensemble) -> Report:
 
 
 def prepare_predictions(videos: str, checkpoint: str) -> Callable[[TrainingData], Predictions]:
-    """Read the checkpoints that predict a folder of clips, and give what makes their predictions.
+    """Read the checkpoints that are to predict a folder of clips, and give a function that makes the predictions.
 
     Args:
         videos: the folder.
         checkpoint: see `split_checkpoints`; "" for Joint of the newest report.
 
     Raises:
-        UserError: Settings, clips or checkpoint have to be mended first, or do not fit each other.
+        UserError: Settings, clips or a checkpoint must be corrected first, or they do not fit each other.
     """
     if not videos:
         raise UserError("Predict needs --videos DIR, a folder of clips or a folder of folders of clips")
     predictor = load_ensemble(split_checkpoints(checkpoint) or find_newest_checkpoints(Path(config.run().root)))
-    # Before anything is planned or locked.
+    # Checked now, before the session writes a plan or takes the lock.
     run = open_run(Path(videos))
     predictor.check_features(run.stages, crops=run.settings.faces.crops)
     return functools.partial(Predictions, predictor=predictor)
 
 
 def split_checkpoints(text: str) -> list[Path]:
-    """Read the folders of trained networks: one path, several with commas between them, or a list of JSON.
+    """Read the folders of trained networks: one path, several paths with commas between them, or a JSON list.
 
-    What exists as a whole is one path. A list of JSON, such as '["a,b", "c"]', says it where paths have commas.
+    If the whole text is an existing path, it is one path. Paths that contain commas can be given as a JSON list, such
+    as '["a,b", "c"]'.
 
     Raises:
-        UserError: A list of JSON holds anything but paths.
+        UserError: A JSON list contains anything but paths.
     """
-    with contextlib.suppress(OSError):  # as a whole it may be longer than any path
+    with contextlib.suppress(OSError):  # the whole text may be too long for a path
         if text and Path(text).exists():
             return [Path(text)]
     if not text.startswith("["):

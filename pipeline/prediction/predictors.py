@@ -1,4 +1,4 @@
-"""Checkpoint folders at work on clips they have never seen: what they need, what they refuse, what they say."""
+"""Checkpoints that predict new clips: loading them, checking that the features fit, and predicting."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from pipeline.stages.device import find_device, torch_threads
 from pipeline.training.combining import MEAN, average, fall_back
 from pipeline.training.data import name_face_stages, name_sound_stage
 
-#: The single networks, kept beside Joint's own checkpoint for clips without sound or without a face.
+#: Joint's folder also has the checkpoints of these two, for clips without sound or without a face.
 SINGLE_NETWORKS = ("anet", "vnet")
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network and, beside a Joint, the two single ones it falls back to.
+    """A trained network; for Joint also the two networks to which it falls back.
 
     Attributes:
         kind: "anet", "vnet" or "joint".
         paths: network to checkpoint file.
-        features: what made up the stages on which it was trained (see `fingerprints.describe_stages`).
-        training_mean: (2,) mean arousal and valence of its training split, said where nothing can be seen.
-        needs_crops: whether it looks at crops rather than at embeddings.
-        stages: the stages whose rows it looks at, and those before them.
-        notes: what has to be read before the numbers.
-        faces: the stages whose rows it sees of each face, where it sees no crops.
-        sound: the stage whose rows it hears.
+        features: what determined the bytes of the stages on which it was trained (see `fingerprints.describe_stages`).
+        training_mean: (2,) mean arousal and valence of its training split, for clips without any input.
+        needs_crops: whether its input is crops instead of embeddings.
+        stages: the stages whose rows are its input, and the stages before them.
+        notes: sentences to read before the predictions.
+        faces: the stages whose rows are its input for each face, if that is not crops.
+        sound: the stage whose rows are its input of sound.
     """
 
     kind: str
@@ -52,14 +52,14 @@ class Predictor:
     sound: str = STFT
 
     def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
-        """Refuse features made in another way than those of the training.
+        """Refuse features that are made with other settings than those of the training.
 
         Args:
-            stages: what makes up each stage's bytes now.
-            crops: `[faces] crops` now.
+            stages: what determines each stage's bytes with today's settings.
+            crops: the value of `[faces] crops`.
 
         Raises:
-            UserError: Says which settings differ; or the crops that it looks at are not kept.
+            UserError: Settings differ, and the message says which; or crops are needed and not kept.
         """
         if self.needs_crops:
             check_crops_stay(crops, str(self.paths[self.kind]))
@@ -71,18 +71,7 @@ class Predictor:
             raise UserError(
                 f"{self.paths[self.kind]} was trained on other features than your settings would make:\n"
                 + "\n".join(f"  {line}" for line in differences)
-                + "\n"
-                "Give "
-                "your "
-                "settings "
-                "the "
-                "checkpoint's "
-                "values, "
-                "or "
-                "train "
-                "with "
-                "your "
-                "settings"
+                + "\nGive your settings the checkpoint's values, or train with your settings"
             )
 
     def predict(self, clips: Clips, tick: Callable[[int], None] = lambda count: None) -> tuple[np.ndarray, list[str]]:
@@ -93,7 +82,8 @@ class Predictor:
             tick: Called with the number of clips after each batch of each network.
 
         Returns:
-            (U, 2), NaN where no network could see anything, and the network that each row is of ("mean" in NaN rows).
+            (U, 2), NaN where no network has an input; and for each row the network that it is from ("mean" for NaN
+            rows).
         """
         settings = config.Settings.read()
         with torch_threads(settings.num_threads):
@@ -107,22 +97,22 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The mean of several predictors, each of which falls back to single networks of its own; or one by itself.
+    """One predictor, or several whose predictions are averaged; each falls back to its own single networks.
 
     Attributes:
-        members: at least one, all of one kind.
+        members: at least one predictor, all of the same kind.
     """
 
     members: tuple[Predictor, ...]
 
     @property
     def kind(self) -> str:
-        """What its members are."""
+        """The kind of its members: "anet", "vnet" or "joint"."""
         return self.members[0].kind
 
     @property
     def paths(self) -> dict[str, Path]:
-        """Give all checkpoint files by network, numbered from 1 where there are several members."""
+        """All checkpoint files by network; the networks are numbered from 1 where there are several members."""
         several = len(self.members) > 1
         return {
             f"{network} {number}" if several else network: path
@@ -132,36 +122,36 @@ class Ensemble:
 
     @property
     def training_mean(self) -> np.ndarray:
-        """The mean of the members', (2,)."""
+        """The mean of the members' training means, (2,)."""
         return average([member.training_mean for member in self.members])
 
     @property
     def faces(self) -> tuple[str, ...]:
-        """The stages whose rows its members see of each face."""
+        """The stages whose rows are its members' input for each face."""
         return self.members[0].faces
 
     @property
     def sound(self) -> str:
-        """The stage whose rows its members hear."""
+        """The stage whose rows are its members' input of sound."""
         return self.members[0].sound
 
     @property
     def needs_crops(self) -> bool:
-        """Whether a member looks at crops rather than at embeddings."""
+        """Whether the input of a member is crops instead of embeddings."""
         return any(member.needs_crops for member in self.members)
 
     @property
     def notes(self) -> list[str]:
-        """What has to be read before the numbers, each sentence once."""
+        """Sentences to read before the predictions, each only once."""
         return list(dict.fromkeys(note for member in self.members for note in member.notes))
 
     def check_features(self, stages: Mapping[str, Any], *, crops: str) -> None:
-        """Refuse features made in another way than those of a member's training; see `Predictor.check_features`."""
+        """Call `Predictor.check_features` of each member."""
         for member in self.members:
             member.check_features(stages, crops=crops)
 
     def predict(self, clips: Clips, tick: Callable[[int], None] = lambda count: None) -> tuple[np.ndarray, list[str]]:
-        """Predict as `Predictor.predict`; a row is the mean of the members that could see something."""
+        """Predict like `Predictor.predict`; each row is the mean over the members that have an input for it."""
         found = [member.predict(clips, tick) for member in self.members]
         sources = [sources for _, sources in found]
         rests_on = [next((source for source in row if source != MEAN), MEAN) for row in zip(*sources, strict=True)]
@@ -169,10 +159,11 @@ class Ensemble:
 
 
 def load_ensemble(paths: Sequence[Path]) -> Ensemble:
-    """Read one checkpoint or several, as `load_predictor` does.
+    """Read one checkpoint or several; see `load_predictor`.
 
     Raises:
-        UserError: As `load_predictor`; or they are of different networks.
+        UserError: The same as from `load_predictor`; or the checkpoints are of different networks, or of different
+            features.
     """
     members = tuple(load_predictor(path) for path in paths)
     kinds = sorted({member.kind for member in members})
@@ -191,20 +182,20 @@ def load_ensemble(paths: Sequence[Path]) -> Ensemble:
 
 
 def load_predictor(path: Path) -> Predictor:
-    """Read a checkpoint's file, or its folder, where the best one is taken.
+    """Read a checkpoint from its file, or the best one from its folder.
 
     Raises:
-        UserError: There is none, it is damaged, or it does not say on which features it rests; see `read_provenance`.
+        UserError: There is no checkpoint, it is damaged, or it does not record its features; see `read_provenance`.
     """
     try:
-        _, checkpoint = load_network(path)  # a damaged network is told now, not after hours of features
+        _, checkpoint = load_network(path)  # a damaged network is reported now, not after hours of features
     except (OSError, CheckpointError) as error:
         raise UserError(f"--checkpoint: {error}") from error
     features, training_mean, settings = read_provenance(checkpoint.provenance, path)
     file = path / BEST if path.is_dir() else path
     beside = {network: file.parent / f"{network}.pt" for network in SINGLE_NETWORKS if checkpoint.kind == "joint"}
     plan = checkpoint.inputs
-    # What it does not look at need not be there, or alike in all members, whatever was trained beside it.
+    # Features that are not its input need not be there, and may differ between members.
     sound = name_sound_stage(settings["anet"] if plan.num_maps else STFT)
     faces = name_face_stages(settings["vnet"] if plan.num_frames else SPHEREFACE)
     stages = [*(("wav", sound) if plan.num_maps else ()), *(("frames", "faces") if plan.num_frames else ())]
@@ -212,12 +203,12 @@ def load_predictor(path: Path) -> Predictor:
         stages += faces
     if missing := [stage for stage in stages if stage not in features]:
         raise UserError(
-            f"--checkpoint {path} looks at {', '.join(missing)} and does not record how that was made; it is not as a "
-            f"run writes it: {TRAIN_AGAIN}"
+            f"--checkpoint {path} uses {', '.join(missing)} and does not record how these were made, so no run of "
+            f"this release wrote it; {TRAIN_AGAIN}"
         )
     return Predictor(
         kind=checkpoint.kind,
-        # The network itself comes last: what it can see is its own.
+        # The network itself comes last, so that its own predictions replace those of the single networks.
         paths={**{network: found for network, found in beside.items() if found.is_file()}, checkpoint.kind: file},
         features=features,
         training_mean=training_mean,
@@ -230,10 +221,10 @@ def load_predictor(path: Path) -> Predictor:
 
 
 def find_newest_checkpoints(folder: Path) -> list[Path]:
-    """Find Joint's checkpoints of the newest report, one for each seed whose mean it reports.
+    """Find Joint's checkpoints of the newest report, one for each seed.
 
     Raises:
-        UserError: There is no report yet, or it does not say so.
+        UserError: There is no report yet, or it does not name Joint's checkpoints.
     """
     path = folder / "latest" / REPORT_JSON
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What a checkpoint says of its making, looked at before anything is done with it: anyone may have written the file."""
+"""What a checkpoint records of its making. It is checked before use, because anyone may have written the file."""
 
 import math
 from collections.abc import Mapping
@@ -12,27 +12,27 @@ from models.training.settings import SPHEREFACE, STFT, split_names
 from pipeline.errors import UserError
 from store.features import NAME
 
-#: The next step, where a checkpoint cannot be used.
+#: The next step where a checkpoint cannot be used.
 TRAIN_AGAIN = "remove its folder and run FullRun, which trains it again"
-#: Beside what a user may call a feature.
+#: Each network's own input, which is not the name of a declared feature.
 _OWN = {"anet": STFT, "vnet": SPHEREFACE}
 
 
 def read_provenance(
     provenance: Mapping[str, Any], path: Path
 ) -> tuple[Mapping[str, Mapping[str, Any]], np.ndarray, dict[str, str]]:
-    """Read on what a checkpoint rests.
+    """Read on which features a checkpoint was trained, and the mean of its training labels.
 
     Args:
-        provenance: plain data, as the file holds it.
-        path: of the checkpoint, for the error.
+        provenance: plain data from the checkpoint's file.
+        path: path of the checkpoint, for the error.
 
     Returns:
-        Stage to what made up its bytes; (2,) the mean arousal and valence of the training split; and what "anet" hears
-        and "vnet" sees (`[anet] features` and `[vnet] features`).
+        Stage to what determined its bytes; the mean arousal and valence of the training split, (2,); and "anet" and
+        "vnet" to the features that they use (`[anet] features` and `[vnet] features`).
 
     Raises:
-        UserError: Something is missing, or is not of the kind that a run writes.
+        UserError: An entry is missing, or has a type that no run writes.
     """
     for key in ("features", "training_mean"):
         if key not in provenance:
@@ -46,7 +46,7 @@ def read_provenance(
             raise _wrong("training_mean", mean, "two numbers")
         return _read_stages(provenance["features"]), np.array(mean, np.float64), _read_names(provenance)
     except _WrongError as error:
-        raise UserError(f"--checkpoint {path} {error}; it is not as a run writes it: {TRAIN_AGAIN}") from error
+        raise UserError(f"--checkpoint {path} {error}; no run wrote it so; {TRAIN_AGAIN}") from error
 
 
 class _WrongError(ValueError):
@@ -74,7 +74,7 @@ def _read_stages(features: object) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _read_names(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Read what the networks are given; checkpoints of before that could be chosen say nothing."""
+    """Read which features the networks use; checkpoints from before these settings existed do not record it."""
     settings, found = _read_mapping("settings", provenance.get("settings", {})), {}
     for network, own in _OWN.items():
         names = _read_mapping(f"settings.{network}", settings.get(network, {})).get("features", own)

@@ -181,15 +181,15 @@ def test_without_an_interval_it_says_how_many_units_there_were_and_how_many_it_t
     files = [str(path) for path in write(tmp_path, rows)]
     assert main(["evaluate", *files]) == 0
     assert (
-        "no interval: the scored utterances come from 3 recordings, and it needs 10; --group" in capsys.readouterr().out
+        "no interval: the scored utterances come from 3 recordings, and an interval needs 10; --group" in capsys.readouterr().out
     )
     assert main(["evaluate", *files, "--resample", "videos"]) == 0
-    assert "no interval: the scored utterances come from 3 videos, and it needs 10" in capsys.readouterr().out
+    assert "no interval: the scored utterances come from 3 videos, and an interval needs 10" in capsys.readouterr().out
     assert main(["evaluate", *files, "--resample", "utterances"]) == 0
     assert "no interval" not in capsys.readouterr().out, "there are twelve"
     files = [str(path) for path in write(tmp_path, rows[:2])]
     assert main(["evaluate", *files, "--resample", "utterances"]) == 0
-    assert "no interval: 2 utterances scored, and it needs 10\n" in capsys.readouterr().out
+    assert "no interval: 2 utterances scored, and an interval needs 10\n" in capsys.readouterr().out
 
 
 def test_text_shows_twenty_problems_and_counts_the_rest(tmp_path, capsys):
@@ -242,7 +242,7 @@ def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
     assert "9/12" in printed
     assert "on the 9 utterances that all files have" in printed
     assert "+0.0000, p = 1" in printed, "three recordings give no interval"
-    assert "no interval: the scored utterances come from 3 recordings, and it needs 10; --group" in printed
+    assert "no interval: the scored utterances come from 3 recordings, and an interval needs 10; --group" in printed
     assert "3 problems:" in printed
     lines = printed.splitlines()
     assert lines[:3] == [f"A  {predicted}", f"B  {other}", ""]

@@ -227,7 +227,7 @@ def make_provenance(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"training_mean": None}, r"training_mean as None: it must be two numbers; it is not as a run writes"),
+        ({"training_mean": None}, r"training_mean as None: it must be two numbers; no run wrote it so; remove"),
         ({"training_mean": [0.1, None]}, r"training_mean as \[0.1, None\]"),
         ({"training_mean": [0.1, NAN]}, r"training_mean as \[0.1, nan\]"),
         ({"training_mean": [True, False]}, "training_mean as"),
@@ -237,7 +237,7 @@ def make_provenance(**changes):
         ({"features": {"wav": {"settings": [1]}}}, r"records features.wav.settings as \[1\]"),
         ({"features": {"embeddings": {"settings": {"weights": None}}}}, "features.embeddings.settings.weights as None"),
         ({"features": {3: {}}}, r"records features as \{3: \{\}\}"),
-        ({"features": {}}, "looks at frames, faces, embeddings and does not record how that was made"),
+        ({"features": {}}, "uses frames, faces, embeddings and does not record how these were made"),
         ({"settings": None}, "records settings as None"),
         ({"settings": {"vnet": None}}, "records settings.vnet as None"),
         (
@@ -246,7 +246,7 @@ def make_provenance(**changes):
         ),
         ({"settings": {"vnet": {"features": "../../x"}}}, "records settings.vnet.features as"),
         ({"settings": {"vnet": {"features": " , "}}}, "records settings.vnet.features as"),
-        ({"settings": {"vnet": {"features": "other"}}}, "looks at face_other and does not record how that was made"),
+        ({"settings": {"vnet": {"features": "other"}}}, "uses face_other and does not record how these were made"),
     ],
 )
 def test_a_checkpoint_whose_record_is_not_as_a_run_writes_it_is_refused(tmp_path, changes, message):
