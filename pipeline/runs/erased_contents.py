@@ -35,8 +35,8 @@ def find_erased_contents(stage_files: StageFiles, clips: Mapping[str, Member], v
             digest = digest or compute_file_digest(videos / clip.path)
         if date := erased.find_content_date(digest, clip.override):
             found[clip.name] = (
-                f"{clip.name} is a copy of a clip that was erased from {stage_files.store} on {date} and is not taken "
-                "up again; remove its file and its CSV row"
+                f"{clip.name} is a copy of a clip that was erased from {stage_files.store} on {date} and is not added "
+                "again; remove its file and its CSV row"
             )
     return found
 

@@ -36,16 +36,16 @@ from store.records.plans import Member
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What a run is before a clip is looked at: what its settings say, and the names of its stage sets.
+    """The part of a run that is known before any clip is looked at: its settings, weights and stage sets.
 
     Args:
-        settings: Read and checked.
-        weights: By name of setting.
-        untrainable: Why nothing can be trained, as far as the settings say; "" otherwise.
+        settings: The settings, checked.
+        weights: The weights by the name of their setting.
+        untrainable: One sentence that says why the settings do not allow training; "" where they do.
         store: The feature store's folder.
         chain: The run's chain, declared features included.
-        stages: What makes up each stage's bytes.
-        fingerprints: Stage, and what is kept beside it, to the name of its stage set.
+        stages: What determines each stage's bytes (`fingerprints.describe_stages`).
+        fingerprints: Name of a stage, or of files kept beside it, to the name of its stage set.
     """
 
     settings: Settings
@@ -58,7 +58,7 @@ class Frame:
 
     @classmethod
     def of(cls, run: Run) -> "Frame":
-        """Give that of a run."""
+        """Give a run's frame."""
         return cls(
             settings=run.settings,
             weights=run.weights,
@@ -76,22 +76,22 @@ class Frame:
 
     @property
     def folder(self) -> Path:
-        """The folder of runs."""
+        """The folder of runs, `[run] root`."""
         return Path(self.settings.run.root)
 
 
 def read_frame(*, store: Path | None = None, is_labelled: bool = True, trains: bool = False) -> Frame:
-    """Read settings and weights, and no clip or row.
+    """Read settings and weights, but no clips and no rows.
 
     Args:
-        store: Instead of `[store] root`.
+        store: A store to use instead of `[store] root`.
         is_labelled: Whether the clips are those of the CSV files, on which networks may be trained.
         trains: See `open_run`.
 
     Raises:
-        UserError: As `open_run`.
+        UserError: The settings cannot be used, or they do not allow training and `trains` is set.
         WeightsError: Weights cannot be used.
-        OSError: Something cannot be read.
+        OSError: A file cannot be read.
     """
     config.load()
     settings = config.Settings.read()
@@ -119,7 +119,7 @@ def read_frame(*, store: Path | None = None, is_labelled: bool = True, trains: b
 
 @contextlib.contextmanager
 def telling_faults() -> Iterator[None]:
-    """Let what is wrong with weights, data, store or disk be a UserError that says what, where and how."""
+    """Turn errors of weights, data, store or disk into a UserError, for use in a `with` statement."""
     try:
         yield
     except (WeightsError, DatasetError, StoreError) as error:
@@ -132,16 +132,16 @@ def telling_faults() -> Iterator[None]:
 def open_run(
     unlabelled: Path | None = None, *, store: Path | None = None, trains: bool = False, frame: Frame | None = None
 ) -> Run:
-    """Read settings, CSV files, weights and plan, writing nothing.
+    """Read settings, CSV files, weights and plan, and write nothing.
 
     Args:
-        unlabelled: A folder of clips to predict, instead of those of the CSV files.
-        store: Instead of `[store] root`.
+        unlabelled: A folder of clips to predict, instead of the clips of the CSV files.
+        store: A store to use instead of `[store] root`.
         trains: Whether networks are to be trained; features alone need neither labels nor VGG-16's weights.
-        frame: What `read_frame` has given with these arguments, where it has been asked already.
+        frame: The result of `read_frame` with the same arguments, if it has been called already.
 
     Raises:
-        UserError: Something has to be mended first; says what, where and how.
+        UserError: Settings, data or weights must be corrected first; the message says what, where and how.
     """
     with telling_faults():
         frame = frame or read_frame(store=store, is_labelled=unlabelled is None, trains=trains)
@@ -150,7 +150,7 @@ def open_run(
             return _plan_run(frame, dataset, videos, PREDICTION + _name_run(unlabelled))
         settings, section = frame.settings, frame.settings.dataset
         paths = find_csv_files(settings)
-        # Taken before they are read: what changes meanwhile is not what was looked at.
+        # The digest is computed before the files are read: if a file changes in between, the next run reads it again.
         tables = digest_tables(settings)
         dataset = read_dataset(paths, group_column=section.group, label_range=section.label_range)
         untrainable = frame.untrainable or _find_nothing_to_choose_on(settings, dataset)
@@ -161,11 +161,11 @@ def open_run(
 
 
 def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -> str:
-    """Add the weights from which training starts; say why there can be none where that is so."""
+    """Add the weights from which training starts to `weights`; give a sentence if training is not possible, else ""."""
     if not settings.dataset.train:
         return "[dataset] train is empty, so there is nothing to train on; `valar features` computes only the features"
     if settings.anet.features != STFT:
-        return ""  # no VGG-16 listens
+        return ""  # then ANet has no VGG-16
     try:
         weights["vgg16"] = _resolve("vgg16", "[anet] vgg_weights", settings.anet.vgg_weights)
     except UserError as error:
@@ -174,7 +174,7 @@ def _find_untrainable(settings: Settings, weights: dict[str, ResolvedWeights]) -
 
 
 def _find_nothing_to_choose_on(settings: Settings, dataset: Dataset) -> str:
-    """Say why no part of the training split can be held out where one is to be; "" otherwise."""
+    """Say why no part of the training split can be held out, if `[run] select_on = train` needs one; else ""."""
     if settings.run.select_on == "validation":
         return ""
     try:
@@ -185,7 +185,7 @@ def _find_nothing_to_choose_on(settings: Settings, dataset: Dataset) -> str:
 
 
 def _resolve(name: str, setting: str, value: str) -> ResolvedWeights:
-    """Find weights; a fault names the setting, too."""
+    """Find weights; the error also names the setting."""
     try:
         return resolve_weights(name, value)
     except WeightsError as error:
@@ -195,7 +195,7 @@ def _resolve(name: str, setting: str, value: str) -> ResolvedWeights:
 
 
 def _try_ffmpeg(settings: Settings) -> None:
-    """Refuse a program `[audio] ffmpeg` that is of no use before it makes every clip a damaged one."""
+    """Refuse a program `[audio] ffmpeg` that does not work: with it every clip would get a decode error."""
     if settings.audio.ffmpeg:
         from pipeline.media.sound.ffmpeg import sound_engine
 
@@ -206,7 +206,7 @@ def find_csv_files(settings: Settings) -> dict[str, Path]:
     """Give the CSV file of each split.
 
     Raises:
-        UserError: One is not there.
+        UserError: A file does not exist.
     """
     section = settings.dataset
     named = {"train": section.train, "validation": section.validation, "test": section.test}
@@ -221,12 +221,12 @@ def find_csv_files(settings: Settings) -> dict[str, Path]:
 
 
 def digest_tables(settings: Settings) -> str:
-    """Digest the content of the CSV files and of the overrides; "" where one cannot be read."""
+    """Digest the content of the CSV files and of the overrides; "" where a file cannot be read."""
     overrides = settings.dataset.overrides
     paths = [*find_csv_files(settings).values(), *([Path(overrides)] if overrides else [])]
     try:
         return compute_fingerprint([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
-    except OSError:  # whoever reads it says so
+    except OSError:  # the function that reads the file reports it
         return ""
 
 
@@ -246,7 +246,7 @@ def _make_members(found: FoundClips, overrides: Mapping[str, Override]) -> dict[
 
 
 def _find_erased(store: Path, dataset: Dataset) -> dict[str, str]:
-    """Find whom `python -m store erase` has removed and the CSV files still list: name to a sentence."""
+    """Find utterances that `python -m store erase` removed and the CSV files still list: name to a sentence."""
     erased = read_erased(store)
     if not erased.dates:
         return {}
@@ -299,11 +299,11 @@ def _plan_run(
 
 
 def _read_kept(settings: Settings) -> frozenset[str]:
-    """Read what is kept beside the features."""
+    """Read which kinds of files are kept beside the features."""
     return frozenset([*KEPT_CROPS[settings.faces.crops], *(["pixels"] if settings.frames.store_pixels else [])])
 
 
 def _name_run(folder: Path) -> str:
-    # One listing per folder of runs or of clips to predict: all that share a store keep what each needs.
+    # Each folder of runs, or of clips to predict, has a listing of its own, so that `gc` keeps what each of them needs.
     folder = folder.resolve()
     return f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"

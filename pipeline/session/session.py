@@ -1,7 +1,6 @@
-"""One process's work on a run: the run, the store's lock, progress, failures, and what is printed when it ends.
+"""One process's work on a run: the run, the store's lock, progress, failures, and what is printed at the end.
 
-There is at most one session in a process; process_session.py opens and closes it. Nothing else holds or lets go of what
-it holds.
+There is at most one session in a process; process_session.py opens and closes it. Only the session holds the lock.
 """
 
 import contextlib
@@ -48,39 +47,39 @@ from pipeline.training.settled import look_at_made, write_settled
 from store import files
 from store.errors import StoreError
 
-#: Shards to do from which on it is said how long scheduling took.
+#: With at least this number of shards to do, the session says how long the scheduling took.
 MANY_SHARDS = 1000
 
 
 class Predictions(Protocol):
-    """What a run on clips without labels makes; pipeline/prediction/ has it, above what it costs to import."""
+    """The result of a run on clips without labels. pipeline/prediction/ makes it, which takes long to import."""
 
     @property
     def folder(self) -> Path:
-        """Where they are written."""
+        """The folder of the predictions."""
 
     @property
     def are_there(self) -> bool:
-        """Whether they are written."""
+        """Whether the predictions have been written."""
 
     def write(self) -> None:
-        """Write them."""
+        """Write the predictions."""
 
     def print(self) -> None:
-        """Print where they are."""
+        """Print where the predictions are."""
 
 
 class Session:
-    """What the tasks of this process share.
+    """The state that all tasks of this process share.
 
     Args:
         run: The opened run.
-        lock: What is let go when the session is closed: the store's lock.
+        lock: The stack that holds the store's lock; closing the session closes it.
         predict: Makes the predictions of the run's clips; None in a run on clips with labels.
         trains: Whether networks are to be trained.
     """
 
-    #: Whether nothing has changed since a run that found everything there; see `SettledSession`.
+    #: True only in `SettledSession`: nothing has changed since a run that found everything done.
     is_settled = False
 
     def __init__(
@@ -95,7 +94,7 @@ class Session:
         self._trains = trains
         self.progress = Progress()
         self.failures = FailureNotes(run.folder)
-        #: Tells whether all that was asked for is there, whoever did it; set by the task that was asked for.
+        #: Tells whether everything that was asked for is done, by this process or another; the root task sets it.
         self.is_whole: Callable[[], bool] = lambda: not self.run.pending
         self._lock = lock
         self._predict = predict
@@ -112,8 +111,8 @@ class Session:
         """Write the plan and the listing, open the log, and say what is to be done.
 
         Args:
-            changes_store: False leaves the store as it is: this process may not write to it.
-            is_idle: Whether the store has all that is asked for; then `[run] root` may be read-only, too.
+            changes_store: Whether this process may write to the store; if not, the store stays unchanged.
+            is_idle: Whether the store has everything that the run needs; then `[run] root` may be read-only.
         """
         num_again, taken = len(self.run.sound_again), self.run.taken
         self._is_listed = changes_store
@@ -144,7 +143,7 @@ class Session:
 
     def _open_log(self, is_idle: bool) -> None:
         try:
-            if config.is_scheduler_local():  # else other hosts may be at work, whose failures these are
+            if config.is_scheduler_local():  # otherwise these may be failures of other hosts that are at work
                 clear_failures(self.run.folder)
             self._log = open_log(self.run.folder / "logs", self.progress.console)
         except OSError as error:
@@ -167,7 +166,7 @@ class Session:
         self.failures.forget(f"{stage} of {shard}")
 
     def _tell_scheduling(self) -> None:
-        """Say, before the first of many shards, how long it took to find out what is to be done."""
+        """Say before the first shard how long the scheduling took, if there are many shards to do."""
         if self._begun is not None and self._num_pending >= MANY_SHARDS:
             self.progress.say(
                 f"{self._num_pending} shards to do, scheduled in {format_seconds(time.monotonic() - self._begun)}"
@@ -176,7 +175,7 @@ class Session:
 
     @functools.cached_property
     def data(self) -> TrainingData:
-        """The clips of the finished shards; not to be asked for before they are."""
+        """The clips and their statuses; use it only after all shards are finished."""
         return TrainingData.read(self.run)
 
     @functools.cached_property
@@ -185,22 +184,22 @@ class Session:
 
     @property
     def ledger_path(self) -> Path:
-        """Where the ledger is."""
+        """The path of the ledger."""
         return self.run.folder / "ledger.csv"
 
     def is_ledger_written(self) -> bool:
-        """Tell whether the ledger says what the store holds now."""
+        """Tell whether the ledger's file agrees with the store."""
         path = self.ledger_path
         return path.is_file() and path.read_bytes() == self._ledger_text.encode()
 
     def write_ledger(self) -> None:
-        """Write what became of each utterance, if the file says anything else."""
+        """Write the ledger, unless its file agrees with the store already."""
         if not self.is_ledger_written():
             files.write_text(self.ledger_path, self._ledger_text)
 
     @functools.cached_property
     def experiment(self) -> Experiment:
-        """The trainings and the report on the finished shards; not to be asked for before they are."""
+        """The trainings and the report; use it only after all shards are finished."""
         experiment = plan_trainings(self.data)
         for network, title in NETWORK_TITLES.items():
             epochs = self.run.settings.values(network)["epochs"]
@@ -210,10 +209,10 @@ class Session:
         return experiment
 
     def check_trainable(self) -> None:
-        """Refuse to train where nothing can be written, or on devices that are not here.
+        """Refuse to train where `[run] root` cannot be written, or on a device that this machine does not have.
 
         Raises:
-            UserError: Says the setting and the next step.
+            UserError: The message names the setting and the next step.
         """
         from pipeline.stages.device import check_devices, describe_idle_precision
 
@@ -231,7 +230,7 @@ class Session:
             )
 
     def remember(self) -> None:
-        """Write down what later commands ask: what the shards say, and which checkpoints `gc` is to let alone."""
+        """Save what later commands need: the shards' tables, and which checkpoints `gc` must keep."""
         self.run.remember_tables()
         if self._trains:
             note_needed([self.experiment, *self._folds])
@@ -265,7 +264,7 @@ class Session:
     def write_pages(self) -> None:
         """Write the pages of the clips that are new or have changed, beside the reports, which link to them.
 
-        What is wrong with their folder is told and stops nothing: all that they show is in the store and the report.
+        An error is reported and does not stop the run: everything that the pages show is in the store and the report.
         """
         if not self.run.settings.run.pages:
             return
@@ -285,14 +284,14 @@ class Session:
 
     @property
     def are_pages_written(self) -> bool:
-        """Whether the newest report's clips have their pages, or have none for a reason that has been told."""
+        """Whether the newest report's clips have their pages, or have none for a reason that was reported."""
         if self._are_pages_refused or self.failures.hindrance or not self.run.settings.run.pages:
             return True
         return (self.experiment.report_folder / PAGES_FOLDER).is_dir()  # the link's folder may have been removed
 
     @functools.cached_property
     def predictions(self) -> Predictions:
-        """The predictions of the finished shards' clips; not to be asked for before they are."""
+        """The predictions of the clips; use it only after all shards are finished."""
         assert self._predict is not None, "this run predicts"
         predictions = self._predict(self.data)
         self.progress.expect(PREDICT_TITLE, 0 if predictions.are_there else 1, "files")
@@ -305,7 +304,7 @@ class Session:
             self.progress.tick(PREDICT_TITLE)
 
     def train_folds(self) -> list[Experiment]:
-        """Train each network on each fold; what is trained already is left alone."""
+        """Train each network on each fold; finished trainings are not repeated."""
         self._folds = folds = make_folds(self.run, self.run.settings.run.folds)
         self.remember()
         epochs = [self.run.settings.values(network)["epochs"] for _, network in find_waiting(folds)]
@@ -315,7 +314,7 @@ class Session:
         return folds
 
     def close(self) -> None:
-        """Print what there is and what was done, and let everything go, whatever goes wrong with the printing."""
+        """Print the clips' statuses and the work done, and release the lock, even if printing fails."""
         with self._lock:
             self.progress.stop()
             console = self.progress.console
@@ -335,14 +334,14 @@ class Session:
             print_end(console, time.monotonic() - self._started, self._log, self._choose_next(is_finished))
 
     def _settle(self) -> None:
-        """Leave word of it where everything is there, so that the next run need not look at each clip."""
+        """Record that everything is done, if it is, so that the next run need not look at each clip."""
         if self._predict is not None or self._are_pages_refused or not self._is_listed:
             return
         if not config.is_scheduler_local() or self.failures.told or self.failures.hindrance:
             return
         try:
             made = look_at_made(Frame.of(self.run))
-        except OSError:  # the next run looks at each clip, too
+        except OSError:  # without the record, the next run looks at each clip again
             return
         if not self.is_whole():
             return
@@ -351,7 +350,7 @@ class Session:
             write_settled(self.data, made, trains=self._trains, num_trainings=len(trainings))
 
     def _choose_next(self, is_finished: bool) -> tuple[str, ...]:
-        """Say which command comes next, or which of several."""
+        """Choose the next command, or several to choose from."""
         if not is_finished or self.failures.told:
             return ("valar status",)
         if self._predict is not None:
@@ -361,7 +360,7 @@ class Session:
         return NEXT_WITH_REPORT if self._trains and self.experiment.report_path.exists() else ("valar run",)
 
     def _print_results(self) -> None:
-        """Print the scores and where the report is, or where the predictions are."""
+        """Print the scores and the report's path, or the predictions' path."""
         if self._predict is not None:
             if self.predictions.are_there:
                 self.predictions.print()

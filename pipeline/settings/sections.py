@@ -14,7 +14,7 @@ from models.training.settings import TRAININGS
 from models.training.settings.declarations import Declaration, get_declaration
 from pipeline.settings.parameters import LabelRange, choice, epochs, integer, number, path, switch, text
 
-#: Of kept JPEG files, where the settings say nothing.
+#: The default quality of kept JPEG files.
 JPEG_QUALITY = 95
 
 
@@ -93,7 +93,7 @@ class run(luigi.Config):
         1.0,
         "Largest share of a training's time that saving the weights after epochs may take; 1 saves after every "
         "epoch. At the paper's width, each saving writes 1.2 GB. If an epoch takes seconds, 0.1 saves time, and a "
-        "kill costs at most ten times a saving.",
+        "killed training then repeats at most ten times the duration of one saving.",
     )
     select_on = choice(
         "validation",
@@ -183,10 +183,10 @@ class faces(luigi.Config):
     speaker = choice(
         "speaking",
         ["largest", "speaking", "speech"],
-        "Who the speaker is if several people are in sight together: speaking (the one whose mouth moves with the "
-        "sound if this is clear, otherwise the one who is in sight for longest and largest) | speech (the same, but "
-        "only speech counts as sound; for recordings with loud bangs, needs `pip install -e '.[vad]'`) | largest "
-        "(without using the sound). docs/decisions/017 and 028 say how often each is right.",
+        "Who the speaker is if several people are in the picture at the same time: speaking (the person whose mouth "
+        "moves with the sound; if this is not clear, the person who is in the picture for longest and largest) | "
+        "speech (the same, but only speech counts as sound; for recordings with loud bangs, needs `pip install -e "
+        "'.[vad]'`) | largest (the sound is not used). docs/decisions/017 and 028 say how often each is right.",
     )
     still_faces = choice(
         "skip",
@@ -197,9 +197,9 @@ class faces(luigi.Config):
     device = choice(
         "auto",
         ["auto", "cpu", "cuda"],
-        "Where the detector runs: auto (on the processor if it can run Valar's compiled detector (x86-64), even "
-        "with a GPU, which then only embeds; otherwise as [run] device says) | cpu | cuda (all clips then share one "
-        "process and Python's lock).",
+        "Where the detector runs: auto (on a processor that can run Valar's compiled detector, x86-64, even if there "
+        "is a GPU, which then only computes embeddings; otherwise as [run] device says) | cpu | cuda (all clips then "
+        "share one process and Python's lock).",
     )
     crops = choice(
         "raw",
@@ -239,7 +239,7 @@ class embeddings(luigi.Config):
 
 
 def _make_parameter(default: Any, declaration: Declaration) -> Any:
-    """Make the parameter that Luigi reads and checks from a declaration of models/."""
+    """Make the Luigi parameter that reads and checks a setting which models/training/settings/ declares."""
     low, high, meaning = declaration.low, declaration.high, declaration.meaning
     if isinstance(default, bool):
         return switch(default, meaning)
@@ -256,7 +256,13 @@ def _make_parameter(default: Any, declaration: Declaration) -> Any:
 
 
 def _make_section(name: str, description: str, others: dict[str, Any]) -> Any:
-    """Make a section from the declared settings of a training; `others` are parameters of the pipeline itself."""
+    """Make a section from the settings that models/training/settings/ declares for a network.
+
+    Args:
+        name: "anet", "vnet" or "joint".
+        description: The section's docstring, a sentence of tasks.cfg.
+        others: Further parameters, which only the pipeline needs, by name.
+    """
     parameters = {**others, "__doc__": description, "__module__": __name__}
     for each in fields(TRAININGS[name]):
         if declaration := get_declaration(each):

@@ -180,9 +180,8 @@ def test_a_truth_on_another_scale_has_the_score_of_the_usual_one(tmp_path, rows,
 def test_without_an_interval_it_says_how_many_units_there_were_and_how_many_it_takes(tmp_path, rows, capsys):
     files = [str(path) for path in write(tmp_path, rows)]
     assert main(["evaluate", *files]) == 0
-    assert (
-        "no interval: the scored utterances come from 3 recordings, and an interval needs 10; --group" in capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert "no interval: the scored utterances come from 3 recordings, and an interval needs 10; --group" in printed
     assert main(["evaluate", *files, "--resample", "videos"]) == 0
     assert "no interval: the scored utterances come from 3 videos, and an interval needs 10" in capsys.readouterr().out
     assert main(["evaluate", *files, "--resample", "utterances"]) == 0
