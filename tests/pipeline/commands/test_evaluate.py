@@ -15,7 +15,7 @@ HEADER = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote"
 
 
 def official_ccc(truth, prediction):
-    """As FACTS quotes the current script: population standard deviations, rho from NumPy."""
+    """The CCC of the challenge's official script: population standard deviations, and rho from NumPy."""
     rho = np.corrcoef(truth, prediction)[0, 1]
     s_t, s_p = np.std(truth), np.std(prediction)
     return 2 * rho * s_t * s_p / (s_t**2 + s_p**2 + (np.mean(prediction) - np.mean(truth)) ** 2)
@@ -254,7 +254,7 @@ def test_files_are_compared_on_what_all_have(tmp_path, rows, capsys):
 
 
 def test_intervals_are_over_recordings_unless_asked_for(tmp_path, capsys):
-    """48 utterances of 24 videos that are parts of 12 recordings, with errors that a recording's share."""
+    """48 utterances of 24 videos that are parts of 12 recordings; the utterances of a recording share their errors."""
     rng = np.random.default_rng(1)
     of = np.arange(48) // 4
     truth = rng.normal(0, 0.2, (12, 2))[of] + rng.normal(0, 0.1, (48, 2))
@@ -283,7 +283,7 @@ def test_intervals_are_over_recordings_unless_asked_for(tmp_path, capsys):
 
 
 def test_intervals_of_omgs_shape_are_over_links(tmp_path):
-    """617 clips of 60 names that are parts of 46 links; what a link's clips have in common is missed in all of them."""
+    """617 clips of 60 names that are parts of 46 links; all predictions of a link have the same error."""
     truth = write_omgs_shape(tmp_path / "truth.csv", num_links=46, num_names=60, num_clips=617)
     rng = np.random.default_rng(5)
     lines, missed = ["video,utterance,arousal,valence"], {}

@@ -1,4 +1,4 @@
-"""`gc`: old checkpoints go, what reports, predictions and the last run name stays."""
+"""`gc`: old checkpoints are removed; those that reports, predictions and the last run name stay."""
 
 import json
 import os
@@ -159,7 +159,7 @@ def test_runs_say_what_they_need_and_after_gc_none_has_anything_to_do(stub_place
     stub_place.run_stubs()
     before = left(stub_place.folder / "runs")
     assert len(before) == 6
-    # A stub's report names nothing; so its checkpoints are those of the last run alone.
+    # These reports name no checkpoints, so only those of the last run are needed.
     for path in (stub_place.folder / "runs/reports").glob("*/report.json"):
         path.write_text(json.dumps({"models": {}, "notes": [], "provenance": {"checkpoints": {}}}))
     told = stub_place.command("gc", "--dry-run")

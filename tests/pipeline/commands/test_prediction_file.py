@@ -1,4 +1,4 @@
-"""A file of predictions: what of it can be scored, and what is told of the rest."""
+"""A file of predictions: which rows can be scored, and what is reported about the others."""
 
 from pathlib import Path
 

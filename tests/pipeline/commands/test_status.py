@@ -1,4 +1,4 @@
-"""`python -m pipeline status`: what a run would do, told without doing it."""
+"""`python -m pipeline status`: says what a run would do, and does nothing."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A video is known by its content, under the settings that a prediction would make its features with."""
+"""A video is recognised by its content, if its features have the settings of the prediction."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ NAME, CLIPS = "w/a", {"w/a": (10, 3), "w/b": (10, 3)}
 
 @pytest.fixture
 def video(tmp_path, monkeypatch):
-    """A file as large as the clip w/a, and of its content: the store's digests are made up."""
+    """A file with the size and content of the clip w/a; the store's digests are invented."""
     path = tmp_path / "elsewhere" / "holiday.mp4"
     path.parent.mkdir()
     path.write_bytes(bytes(member(NAME).size))

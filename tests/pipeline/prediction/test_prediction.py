@@ -282,7 +282,7 @@ def test_windows_after_the_sound_have_none():
 
 
 def test_a_video_without_sound_lasts_until_its_last_frame_ends():
-    """The only window, half-open, would lose the last face otherwise."""
+    """Otherwise the last face would lie outside of the only window, which is half-open."""
     clips, times = make_clip(num_stft=0, face_times=(0.0, 0.04, 0.08, 0.16))
     rows = {"faces": times, "frames": np.arange(5) / 25}
     run = types.SimpleNamespace(shard=lambda stage, shard: types.SimpleNamespace(rows=lambda name, column: rows[stage]))
@@ -403,7 +403,7 @@ def test_one_video_on_one_line(finished, joint):
 
 
 def test_the_pages_curves_are_what_predict_says_over_time(finished):
-    """Each clip that was not trained on has one, and its first numbers are those of the command, from the store."""
+    """Each clip outside of the training split has a curve; the first clip's numbers are those of `valar predict`."""
     clips = json.loads((finished.folder / "runs" / "latest" / "pages.json").read_text(encoding="utf-8"))["clips"]
     predictions = finished.folder / "runs" / "latest" / "predictions"
     splits = ("train", "validation", "test")
@@ -414,7 +414,7 @@ def test_the_pages_curves_are_what_predict_says_over_time(finished):
         assert [curve is not None for curve in curves] == seen, split
     row = by_split["validation"][0]
     name = utterance_name(row["video"], row["utterance"])
-    # The clips are hardly longer than the pages' window: a shorter one gives several.
+    # The clips are hardly longer than the pages' window; with a shorter window there are several of them.
     script = f"""if True:
         import json
         from pipeline.report import clip_pages

@@ -47,7 +47,7 @@ def test_the_model_whose_errors_are_shown_is_the_last_network_of_the_chain(model
 
 
 class Hears:
-    """A network of sound alone that says how strong its clip's sound is."""
+    """A stand-in for trained networks: ANet predicts the mean of a clip's sound, the others predict nothing."""
 
     def __init__(self, shift=0.0):
         self._shift = shift
@@ -60,7 +60,7 @@ class Hears:
 
 @pytest.fixture
 def experiment(tmp_path):
-    """Two seeds on w/a, of 4 s whose second half is louder, and w/b, of nothing; nobody has trained on them."""
+    """Two seeds and two test clips: w/a has 4 s of sound, the second half louder; w/b has neither sound nor faces."""
     names = ["w/a", "w/b"]
     sound = np.zeros((400, 257, 2), np.float32)
     sound[200:] = 0.5
@@ -130,7 +130,7 @@ def test_a_window_without_anything_to_hear_is_a_gap(experiment):
 
 
 def test_only_what_joint_cannot_see_is_asked_of_the_others(experiment):
-    """A pass of each window through VGG-16 is the price."""
+    """Each window that ANet predicts costs a pass through VGG-16."""
     asked = []
 
     class Joint(Hears):

@@ -1,4 +1,4 @@
-"""Which networks the report says to have said the same of every clip."""
+"""The report's notes on networks that predicted the same for every clip."""
 
 import json
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from tests.models.training.test_constant import history
 
 
 def trainings(tmp_path, name, *spreads, best=0):
-    """Leave what a training leaves, and give what the report asks it."""
+    """Write a training's metrics, and give the object that the report reads them from."""
     folder = tmp_path / name
     folder.mkdir()
     lines = [{**metrics.as_plain(), "is_best": metrics.epoch == best} for metrics in history(*spreads)]

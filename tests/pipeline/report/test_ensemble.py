@@ -147,7 +147,7 @@ def test_checkpoints_are_named_between_commas(tmp_path):
     assert split_checkpoints("") == []
     (tmp_path / "a,b").mkdir()
     assert split_checkpoints(f"{tmp_path}/a,b") == [tmp_path / "a,b"]
-    # Where there are several, of which one has a comma, a list of JSON says which belong together.
+    # Several paths of which one has a comma are given as a JSON list.
     assert split_checkpoints('["x/a,b", "c"]') == [Path("x/a,b"), Path("c")]
     many = [f"{tmp_path}/runs/checkpoints/joint-{number:016x}" for number in range(200)]
     assert split_checkpoints(",".join(many)) == list(map(Path, many))

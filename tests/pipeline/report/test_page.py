@@ -159,7 +159,7 @@ def test_shows_warnings_first_then_scores_beside_the_papers(page):
     assert places == sorted(places)
     for part in ("0.7486", "0.4439", "0.6780", "quoted", "Do the models differ?", "VNet, the rest filled in", "23/24"):
         assert part in text, part
-    # The paper's own total stands below ours, not that of others who trained the same network again.
+    # Below our total, the paper's own is quoted, not that of others who trained the same network again.
     assert "VNet on validation" in text
     cards = page[page.index("VNet on validation") :]
     assert cards[: cards.index("quoted: ") + 14].endswith("0.7486")
@@ -283,7 +283,7 @@ def test_a_browser_shows_it_without_a_fault(page, chromium, tmp_path):
     assert pixels.shape[:2] == (2400, 1200)
     blue, green, red = (pixels[..., i].astype(int) for i in range(3))
     assert ((red > 240) & (green > 220) & (green < 240) & (blue > 220) & (blue < 240)).mean() > 0.01  # the warnings
-    # The plots: each model's colour, let through six tenths.
+    # The plots: each model's colour, with an opacity of 0.6 on white.
     for colour in ((0, 114, 178), (213, 94, 0), (0, 158, 115)):
         faded = [0.6 * part + 0.4 * 255 for part in colour]
         near = sum(np.abs(channel - part) for channel, part in zip((red, green, blue), faded, strict=True)) < 20
@@ -299,7 +299,7 @@ def test_its_widest_tables_fit_at_1400_pixels(page, chromium, tmp_path):
       const wide = [...document.querySelectorAll(".wide")];
       document.title = JSON.stringify(wide.map((table) => table.scrollWidth - table.clientWidth));"""
     file = tmp_path / "report.html"
-    page = page.replace("default-src 'none'; ", "")  # or it would run no script
+    page = page.replace("default-src 'none'; ", "")  # otherwise the page would run no script
     file.write_text(page.replace("</html>", f"<script>{script}</script></html>"), encoding="utf-8")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     options = [*chromium, profile, "--window-size=1400,1000", "--dump-dom", file.as_uri()]

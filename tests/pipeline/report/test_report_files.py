@@ -125,7 +125,7 @@ def test_a_written_file_scores_what_the_report_says(tmp_path):
 
 
 def test_clips_of_recordings_met_before_are_also_left_out():
-    """The official splits share links: what the networks have learnt from is no proof of what they know."""
+    """The official splits share links; clips of recordings that the networks were trained on are scored apart."""
     given = predictions("vnet", unseen=[2])
     one = dataclasses.replace(listing(), groups=VIDEOS, shared=[video == "v0" for video in VIDEOS])
     content = build(given, listings=[one]).content

@@ -1,4 +1,4 @@
-"""What a run finds half-written of killed ones is removed; what is at work is let alone."""
+"""A run removes half-written files of killed runs, and leaves those of running processes."""
 
 import dataclasses
 import subprocess

@@ -1,4 +1,4 @@
-"""What was erased stays erased under another name, in whole runs of stubs (tests/pipeline/stubs.py)."""
+"""An erased clip stays erased under another name, in whole runs with stubs (tests/pipeline/stubs.py)."""
 
 import shutil
 
@@ -37,7 +37,7 @@ def test_a_renamed_clip_is_refused_and_told(place):
     assert "train/9" not in names(place)
     assert b"train/9" not in b"".join(path.read_bytes() for path in (place.folder / "store/shards").glob("*.json"))
     assert [stage["waiting"] for stage in ended][:5] == [0] * 5
-    # And nothing is left to do, however often it is asked.
+    # The next run has nothing to do, either.
     assert [stage["waiting"] for stage in place.run_stubs()] == [0] * 9
 
 
@@ -48,7 +48,7 @@ def test_other_clips_of_the_same_size_are_computed_and_read_once(place, monkeypa
     place.run_stubs()
     assert place.ledger()["train/8"]["sound"] == "ok"
     assert "train/8" in names(place)
-    # The shards say what the others are: only the refused one is read again.
+    # The shards record the other clips' digests, so only the refused clip is read again.
     looked = place.run(
         code="""
 import pipeline.runs.erased_contents as module

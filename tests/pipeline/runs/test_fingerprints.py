@@ -1,4 +1,4 @@
-"""A setting that came later leaves the fingerprints of stores made before as they were."""
+"""A new setting does not change the fingerprints of stores that were made before it existed."""
 
 from pathlib import Path
 from types import SimpleNamespace

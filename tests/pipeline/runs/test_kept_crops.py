@@ -111,7 +111,7 @@ def test_networks_trained_from_other_crops_are_others(store):
         (PASSING, (), [frozenset()], False),
         (PASSING, (), [frozenset({"crops"})], True),  # another run keeps them
         (PASSING, (), [None], True),  # another run's listing does not say
-        ({}, (), [], True),  # made to stay by an earlier run: gc's to remove
+        ({}, (), [], True),  # an earlier run kept them for good: only gc removes them
     ],
 )
 def test_a_run_removes_crops_that_were_made_only_to_be_embedded(store, provenance, kept, others, stays):

@@ -1,4 +1,4 @@
-"""A clip that is renamed, moved to another video, or copied keeps what was made of its content."""
+"""A clip that is renamed, moved to another video, or copied keeps its features."""
 
 import dataclasses
 import shutil
@@ -47,7 +47,7 @@ def test_a_renamed_video_is_not_computed_again(finished):
         assert set(clip.status.values()) == {"ok"}
     assert finished.ledger()["renamed/utterance_1"]["sound"] == "ok"
     assert not list(verify_store(finished.folder / "store"))
-    # What the next stages need is there, too: another setting makes of it what it makes of a new clip.
+    # The files that later stages need are copied, too: with another setting the faces of the renamed clip are found.
     finished.configure("[faces]\ndetect_every = 5\n")
     assert finished.run(task="Features").returncode == 0
     assert done_counts(finished)["read frame times"] == done_counts(finished)["transform sound"] == 0
@@ -137,7 +137,7 @@ def test_rows_of_another_content_than_said_are_not_copied(root):
     stage_set = StageSet("stft", FINGERPRINTS["stft"], root / "stft" / FINGERPRINTS["stft"])
     write_copied(root, stage_set, plan, {"z/one": (assigned["v/a"], "v/a")}, {"z/one": digest("v/b")})
     assert not (stage_set.folder / f"{plan.shard}.h5").exists()
-    shutil.rmtree(root / "stft")  # a stage set that has not got them is passed by
+    shutil.rmtree(root / "stft")  # a stage set without the rows is skipped
     copy(root, "stft", plan, {"z/one": (assigned["v/a"], "v/a")})
     assert not (root / "stft").exists()
 

@@ -13,7 +13,7 @@ def clip(name, size=100, time=1):
 
 
 def plan_of(listed, clips, known=(), **kwargs):
-    """Plan with everything finished, nothing seen before, and no two files of equal content, unless said otherwise."""
+    """Make a plan; by default all shards are finished, no run was before, and no two files have equal content."""
     defaults = {
         "seen": {},
         "is_finished": lambda shard: True,
@@ -184,7 +184,7 @@ def test_what_the_user_says_of_a_clip_is_part_of_it(tmp_path):
     (new,) = second.new
     assert second.shards[new].members == (said,)
     assert second.assigned["v/b"] == first.assigned["v/b"]
-    # Taken back, the old shard holds again; kept, nothing is planned anew.
+    # Without the override the old shard is used again; with it, nothing new is planned.
     known = list((first.shards | second.shards).values())
     assert plan_of(ABC[:2], [clip("v/a"), clip("v/b")], known).assigned == first.assigned
     assert plan_of(ABC[:2], [said, clip("v/b")], known).new == frozenset()

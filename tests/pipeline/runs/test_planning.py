@@ -1,4 +1,4 @@
-"""What a store, its last run and the clips' files say to the plan."""
+"""How a store, its last run and the clips' files determine the plan."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def digests(monkeypatch):
-    """What clips contain, by the name of their file; the store's own digests are made up."""
+    """What clips contain, by the name of their file; the store's own digests are invented."""
     contents = {f"{name.replace('/', '-')}": digest(name) for name in NAMES}
 
     def compute(path):

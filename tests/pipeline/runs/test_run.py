@@ -1,4 +1,4 @@
-"""What a run knows of files."""
+"""A run's digests of files, and its check of their sources."""
 
 import hashlib
 

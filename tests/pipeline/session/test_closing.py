@@ -1,4 +1,4 @@
-"""The tables that a run ends with."""
+"""The tables that a run prints at its end."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""One session a process: opened when the run starts, closed whatever happens, and nothing lasting left to the end."""
+"""One session per process: it opens when the run starts, it always closes, and it writes no result at the end."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def test_bad_settings_are_one_sentence_when_the_run_starts(workplace, task):
 
 @pytest.mark.parametrize("command", [("erase", "store", "{name}", "--yes"), ("compact", "store"), ("gc", "store")])
 def test_nothing_changes_a_store_between_its_plan_and_the_run(finished, command):
-    """A person who was erased in between would be taken up again, and nothing could tell."""
+    """A person who was erased in between would be added again, and nobody would notice."""
     name = next(iter(finished.ledger()))
     words = [word.format(name=name) for word in command]
     ended = finished.run(task="Features", code=CHANGE_AFTER_THE_PLAN.format(command=words))
@@ -90,7 +90,7 @@ def test_a_fault_of_the_closing_is_told_and_changes_the_exit_code(finished):
     assert "the run could not be closed: No space left on device: the disk of [" in ended.stderr
     assert "Traceback" not in ended.stderr
     with locked(finished.folder / "store"):
-        pass  # let go of
+        pass  # the session has released the lock
 
 
 def test_what_failed_is_written_at_once(workplace):

@@ -1,4 +1,4 @@
-"""What a section [features.NAME] may say, and what it is known by."""
+"""What a section [features.NAME] may contain, and which of its options are in the fingerprint."""
 
 import doctest
 import re
@@ -83,10 +83,10 @@ def test_each_option_that_changes_the_rows_is_in_the_fingerprint_and_no_other():
             try:
                 feature = read_feature("features.a", {**base, option: value})
             except ValueError:
-                continue  # this option says nothing of this input
+                continue  # this option is not allowed for this input
             if compute_fingerprint(feature.describe()) != before:
                 changing.add(option)
-    # The model, what its digest is and the packages' versions are described apart.
+    # `describe_model` covers the model, its digest and the packages' versions.
     assert changing - {"model"} == other.keys() - {"model", "sha256", "packages", "batch_size"}
 
 

@@ -1,4 +1,4 @@
-"""Files of settings, read and judged before Luigi sees them."""
+"""Files of settings, read and checked before Luigi sees them."""
 
 import os
 import shlex
@@ -51,7 +51,7 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_named(tmp_path):
 
 
 def test_an_overlay_with_a_mark_is_kept_from_luigi_and_found_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setenv(HELD_BACK_VARIABLE, "")  # so that what is put there is taken away again
+    monkeypatch.setenv(HELD_BACK_VARIABLE, "")  # so that monkeypatch removes what the call below sets
     plain = write(tmp_path, "[run]\nseed = 3\n")
     monkeypatch.setenv(OVERLAY_VARIABLE, str(plain))
     check_overlay()

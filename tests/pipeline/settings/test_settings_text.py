@@ -6,7 +6,7 @@ from pipeline.settings import config
 from tests.golden.make_settings import PAGE, PAPERS_RUN, TASKS_CFG, render_page, replace_sections
 
 AGAIN = "it is stale: run `make settings`"
-#: Of the version before the settings of training were declared in models/: a checkpoint made then is known again.
+#: Fingerprints from before the settings of training were declared in models/: checkpoints of that time stay valid.
 FINGERPRINTS = {"anet": "46af027bcf7628fc", "vnet": "735e734b14d9b07f", "joint": "818f0dc0ef58a417"}
 
 

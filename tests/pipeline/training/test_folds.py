@@ -74,6 +74,6 @@ def test_folds_are_trained_by_several_processes_too(finished):
     content = json.loads((finished.folder / "runs" / "latest" / "report.json").read_text(encoding="utf-8"))
     assert content["cross_validation"]["num_folds"] == 2
     for network in ("anet", "vnet", "joint"):
-        # Of the first run, of this one and of its two folds, one of which may be the splits as they are.
+        # One of the first run, one of this run, and two of its folds; one fold may equal the official splits.
         assert len(list((finished.folder / "runs" / "checkpoints").glob(f"{network}-*/training.json"))) >= 3
         assert content["cross_validation"]["models"][network]["pooled"]["scored"] == 7

@@ -22,7 +22,7 @@ NETWORKS = ("anet", "vnet", "joint")
 
 @dataclass(frozen=True)
 class Place:
-    """As much of a run as tells what is trained on."""
+    """The parts of a run that decide which clips are trained on."""
 
     dataset: Dataset
     select_on: str = "train"
@@ -37,7 +37,7 @@ def read_omgs_shape(tmp_path):
     write_omgs_shape(tmp_path / "train.csv")
     sizes = {"num_links": 46, "num_names": 60, "num_clips": 617}
     text = write_omgs_shape(tmp_path / "validation.csv", **sizes, seed=1).read_text()
-    # Its links are 102 to 147 of those counted from 0, so that 23 of 46 are of training, too; names stay its own.
+    # The links get the numbers 102 to 147, so that 23 of the 46 are also links of the training split; names differ.
     for link in range(45, -1, -1):
         text = text.replace(f"v={link:09x},", f"v={link + 102:09x},").replace(f",{link:09x}_", f",f{link:08x}_")
     (tmp_path / "validation.csv").write_text(text)
@@ -88,7 +88,7 @@ def test_nested_folds_of_omgs_shape_leak_nothing_by_link(tmp_path, monkeypatch):
         assert 0.19 < len(chooses) / (len(trained) + len(chooses)) < 0.25
         scored += [u.name for u in held_out]
     assert sorted(scored) == sorted(u.name for u in dataset.utterances)
-    # As they were, and by default are: the fold that is scored chooses.
+    # By default, the fold that is scored also chooses the epoch.
     for fold in make_folds(Place(dataset, "validation"), 5):
         parts = divide(fold)
         assert not parts[SELECTION]
@@ -124,7 +124,7 @@ def test_one_recording_is_told_before_any_work(stub_place):
 
 
 def test_folds_that_cannot_be_made_are_told_before_any_work(stub_place):
-    """Of three recordings two folds train on two and on one, of which none can be held out."""
+    """With three recordings, one of two folds trains on a single recording, of which no part can be held out."""
     rows = [stub_place.row("a/1.mp4", 0.1), stub_place.row("b/1.mp4", 0.2)]
     stub_place.write_rows("train", rows)
     stub_place.write_clip("a/1.mp4")
@@ -156,7 +156,7 @@ def test_warm_start_does_not_go_on_from_what_validation_chose(stub_place):
     stub_place.read_starts()
     stub_place.run_stubs()
     assert set(stub_place.read_starts().values()) == {"None"}
-    # The other way round it may: all that was learnt from is trained on again, and what chose is now, too.
+    # The other way round it may: all clips of the earlier training, and those that chose its epoch, are trained on now.
     first = checkpoints(stub_place)
     stub_place.configure("[run]\nselect_on = validation\n[anet]\nlearning_rate = 0.5\n")
     stub_place.run_stubs()
@@ -230,7 +230,7 @@ def test_the_choice_that_came_first_shows_both_as_soon_as_it_is_run_again(finish
         assert scores == {name: other["models"][network]["validation"][name] for name in scores}
     assert "CCC with the epochs chosen on validation, and on held-out training clips" in ended.stdout
     assert finished.digests("runs/checkpoints") == trained, "nothing is trained for it"
-    # Either is whole now: no run of one makes the other's old.
+    # Both reports are complete now: a run with one choice does not make the other choice's report stale.
     for choice in ("validation", "train", "validation"):
         finished.configure(f"[run]\nselect_on = {choice}\n")
         before = set((finished.folder / "runs/reports").iterdir())
@@ -254,7 +254,7 @@ def test_nested_folds_with_several_seeds(finished):
     for network in NETWORKS:
         assert content["cross_validation"]["models"][network]["pooled"]["scored"] == 7
         folders = [folder for folder in made if folder.name.startswith(network)]
-        # Of two seeds and three folds; the fold that holds out the validation split is the run itself.
+        # Two seeds of three folds; the fold that holds out the validation split is the same training as the run's.
         assert len(folders) == 2 * 3
         for folder in folders:
             scores = load_checkpoint(folder).scores

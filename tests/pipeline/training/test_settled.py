@@ -1,4 +1,4 @@
-"""What a run leaves that found everything there, and what makes it look at each clip again."""
+"""The record of a run that found nothing to do, and the changes after which the next run looks at each clip again."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from tests.pipeline.conftest import ROOT
 
-#: Each line is a change that a seal could miss: a path, and what is done to the first file of that name.
+#: Each line is a change that the record could miss: a path, and what is done to the first file that matches it.
 CHANGES = """
 train.csv: append
 validation.csv: remove

@@ -1,4 +1,4 @@
-"""What a training goes on from with `[run] warm_start = true`, in whole runs of stubs (tests/pipeline/stubs.py)."""
+"""The training that is continued with `[run] warm_start = true`, in whole runs of stubs (tests/pipeline/stubs.py)."""
 
 import json
 import shutil
@@ -52,11 +52,11 @@ def test_after_added_clips_each_network_goes_on_from_its_last_training_and_is_th
     assert all(len(second[network]) == 2 for network in NETWORKS)
     assert waiting(place.run_stubs()) == {}
     assert checkpoints(place) == second
-    # And on and on.
+    # The third training continues the second.
     add_clip("train", "new/2.mp4")(place)
     place.run_stubs()
     assert place.read_starts() == {network: second[network][-1] for network in NETWORKS}
-    # Without it the same clips are another training, from the start.
+    # Without warm_start the same clips need another training, which begins from the start.
     place.configure("[run]\nwarm_start = false\n")
     assert set(waiting(place.run_stubs())) >= {"train ANet", "train VNet", "train Joint"}
     assert place.read_starts() == FROM_THE_START

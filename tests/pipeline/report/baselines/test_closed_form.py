@@ -83,7 +83,7 @@ def test_fusion_weighs_the_better_network_more_and_falls_back():
 
 @pytest.mark.parametrize("select_on", ["train", "validation"])
 def test_fusion_is_fitted_to_the_clips_that_chose_the_epochs(select_on):
-    """On the others of the training split, the networks know the answers."""
+    """On the clips that they were trained on, the networks know the answers, and fusion must not be fitted to these."""
     rng = np.random.default_rng(3)
     labels = rng.uniform(-1, 1, (300, 2))
     names = [f"{'held' if i < 100 else 'v'}{i}/1" for i in range(300)]
@@ -94,7 +94,7 @@ def test_fusion_is_fitted_to_the_clips_that_chose_the_epochs(select_on):
         )
         for split in ("train", "validation")
     }
-    # ANet knows the training split by heart and is worthless elsewhere; VNet is good everywhere.
+    # ANet repeats the labels of the clips that it was trained on and is random elsewhere; VNet is good everywhere.
     anet, vnet = rng.uniform(-1, 1, (300, 2)), labels + rng.normal(0, 0.3, (300, 2))
     learnt = np.where(np.arange(300)[:, None] < 100, anet, labels)
     of = {
@@ -108,7 +108,8 @@ def test_fusion_is_fitted_to_the_clips_that_chose_the_epochs(select_on):
     data = SimpleNamespace(run=run, list_part=lambda *, chooses: chosen if chooses else None)
     fused = closed_form._fuse_splits(data, by_split, of)
     assert compute_ccc(labels[:, 0], fused["validation"][:, 0]) > 0.8
-    # What the weights were not fitted to has those of all clips that they were fitted to, the rest the others'.
+    # The other split uses weights that were fitted to all chosen clips; the chosen clips themselves use weights that
+    # were fitted to other recordings.
     rows, there = (np.arange(100), "train") if select_on == "train" else (np.arange(300), "validation")
     of_all = fit_fusion(of["anet", there][rows], of["vnet", there][rows], labels[rows])
     other = {"train": "validation", "validation": "train"}[there]
@@ -127,7 +128,7 @@ def test_no_label_of_a_recording_has_a_part_in_its_own_fusion():
     after = fuse_apart(anet, vnet, changed, groups)
     np.testing.assert_array_equal(after[40:44], before[40:44])
     assert (after[:40] != before[:40]).any()
-    # Networks that know nothing: fitted to the labels that are scored, fusion seems to know a little.
+    # Networks with random predictions: if fusion is fitted to the labels that are scored, its CCC is above chance.
     many = [rng.uniform(-1, 1, (40, 2)) for _ in range(60)]
     chances = [(many[i], many[i + 1], many[i + 2]) for i in range(0, 60, 3)]
     seen = [compute_ccc(y[:, 0], fit_fusion(a, b, y)(a, b)[:, 0]) for a, b, y in chances]

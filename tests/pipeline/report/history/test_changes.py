@@ -1,4 +1,4 @@
-"""What two reports rest on differently."""
+"""How two reports differ in settings, clips and features."""
 
 import json
 

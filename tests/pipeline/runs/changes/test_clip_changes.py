@@ -80,6 +80,6 @@ def test_a_ledger_of_an_earlier_release_is_read_as_far_as_it_goes():
     ],
 )
 def test_a_damaged_ledger_is_a_value_error(row, said):
-    """What reads it goes on without it; an error of another kind ended the run, and `status`."""
+    """Callers catch ValueError and continue without the ledger; any other error would end the run, or `status`."""
     with pytest.raises(ValueError, match=said):
         parse_ledger(f"utterance,split,sound,picture,num_faces,arousal\n{row}\n")

@@ -1,4 +1,4 @@
-"""What differs between two ways of making the features."""
+"""The phrases that say how the making of features has changed between two runs."""
 
 import doctest
 

@@ -1,4 +1,4 @@
-"""What a person is told of a failed task."""
+"""The sentences about failed tasks."""
 
 import errno
 import os

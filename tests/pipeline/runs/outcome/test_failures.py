@@ -1,4 +1,4 @@
-"""What failed is kept until it is done, whoever else writes, ends or begins."""
+"""A failure is kept until its work is done, while other hosts write, end or begin."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from pipeline.runs.outcome.failures import clear_failures, forget_failure, read_failures, write_failure
 from tests.pipeline.conftest import ROOT
 
-#: A host that fails in many things, and does a part of them at a later try.
+#: A host on which many tasks fail, and some of them succeed at a later try.
 HOST = """
 import sys
 from pathlib import Path
