@@ -9,6 +9,7 @@ from store.commands.command import Command, show
 from store.errors import StoreError
 from store.layout import check_is_store
 from store.lock import locked
+from store.records.listings import SeenListings
 from store.tending.check import Fault
 from store.tending.compact import compact_store, plan_merges
 from store.tending.erase import Erasure, erase, find_erasure, render_erasure
@@ -116,9 +117,10 @@ class Compact(Command):
         if arguments.shard_size < 1:
             raise StoreError(f"--shard-size {arguments.shard_size} must be at least 1 utterance; usual are 64 and 256")
         with _held(arguments.store, changes=not arguments.dry_run):
-            merges = plan_merges(arguments.store, arguments.shard_size)
+            listings = SeenListings(arguments.store)
+            merges = plan_merges(arguments.store, arguments.shard_size, listings)
             if not arguments.dry_run:
-                compact_store(arguments.store, merges)
+                compact_store(arguments.store, merges, listings)
         value = [{"shard": merge.plan.shard, "supersedes": list(merge.plan.supersedes)} for merge in merges]
         count = sum(len(merge.plan.supersedes) for merge in merges)
         verb = "would become" if arguments.dry_run else "became"

@@ -148,3 +148,39 @@ def find_listings(store: Path) -> list[Path]:
 def read_listings(store: Path) -> list[Listing]:
     """Read what every run lists."""
     return [Listing.read(path) for path in find_listings(store)]
+
+
+class SeenListings:
+    """What every run lists, each file read once, and again only where it has changed since.
+
+    Args:
+        store: The store's folder.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._seen: dict[Path, tuple[tuple[int, ...], Listing]] = {}
+
+    def read(self) -> dict[Path, Listing]:
+        """Give the file of each listing, sorted by name, and what it says.
+
+        Raises:
+            StoreError: One is damaged or of a later version.
+        """
+        found = {}
+        for path in find_listings(self._store):
+            key = _look_at(path)  # first: what changes while it is read has another one by then
+            seen = self._seen.get(path)
+            if seen is None or seen[0] != key:
+                seen = self._seen[path] = key, Listing.read(path)
+            found[path] = seen[1]
+        return found
+
+    def keep(self, path: Path, listing: Listing) -> None:
+        """Remember what has just been written, so that it is not read again."""
+        self._seen[path] = _look_at(path), listing
+
+
+def _look_at(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

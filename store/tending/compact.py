@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.layout import check_is_store, find_stage_sets
-from store.records.listings import read_listings
+from store.records.listings import SeenListings
 from store.records.plans import StoredPlan, plan_of, read_stored_plans
 from store.tending.removal import check_no_links
 from store.tending.rewrite import Sets, remove_shard, rewrite_listings, snapshot_sets, write_merged
@@ -28,12 +28,13 @@ class Merge:
         return f"{', '.join(self.plan.supersedes)} -> {self.plan.shard} ({count})"
 
 
-def plan_merges(root: Path, shard_size: int) -> list[Merge]:
+def plan_merges(root: Path, shard_size: int, listings: SeenListings | None = None) -> list[Merge]:
     """Find which shards to merge: those with fewer live utterances than a full one, and the same stages made.
 
     Args:
         root: The store's folder.
         shard_size: Most utterances in a shard.
+        listings: Remembers what it reads, for `compact_store`.
 
     Raises:
         StoreError: The folder is no store, or a plan or a listing cannot be read.
@@ -41,7 +42,7 @@ def plan_merges(root: Path, shard_size: int) -> list[Merge]:
     """
     check_is_store(root)
     live: dict[str, set[str]] = {}
-    for listing in read_listings(root):
+    for listing in (listings or SeenListings(root)).read().values():
         for name, shard in listing.shards.items():
             live.setdefault(shard, set()).add(name)
     plans = {shard: plan for shard, plan in read_stored_plans(root).items() if shard in live}
@@ -78,12 +79,18 @@ def _merge(shards: list[str], plans: Mapping[str, StoredPlan], live: Mapping[str
     return None if plan.shard in shards else Merge(plan, origins)
 
 
-def compact_store(root: Path, merges: Sequence[Merge]) -> None:
+def compact_store(root: Path, merges: Sequence[Merge], listings: SeenListings | None = None) -> None:
     """Merge; old shards go only when every listing names the new ones: a crash leaves rows twice, never none.
 
     The listings, which have a row for every utterance of the store, are written once, unless the disk has too little
     room for all of the new shards beside the old ones.
+
+    Args:
+        root: The store's folder.
+        merges: What to merge.
+        listings: What `plan_merges` has read; a listing that has not changed since is not read again.
     """
+    listings = listings or SeenListings(root)
     check_no_links(root)
     sets = snapshot_sets(root)
     for batch in _share_room(merges, sets, int(_SHARE_OF_ROOM * shutil.disk_usage(root).free)):
@@ -96,7 +103,7 @@ def compact_store(root: Path, merges: Sequence[Merge]) -> None:
             merge.plan.write(root)
             done.append(merge)
         moved = {place: merge.plan.shard for merge in done for place in merge.origins.items()}
-        rewrite_listings(root, moved)
+        rewrite_listings(listings, root, moved)
         for shard in [shard for merge in done for shard in merge.plan.supersedes]:
             remove_shard(root, sets, shard)
 

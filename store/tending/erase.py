@@ -13,7 +13,7 @@ from store.errors import ShardError, UtteranceNotFoundError
 from store.layout import check_is_store, damaged_folder, find_stage_sets
 from store.pages_mark import find_pages, list_pages, page_number
 from store.records.erased import Content, read_erased
-from store.records.listings import read_listings
+from store.records.listings import SeenListings, read_listings
 from store.records.plans import Member, plan_of, read_stored_plans
 from store.shard.reader import Shard
 from store.tables import forget
@@ -177,7 +177,7 @@ def erase(root: Path, names: list[str], runs: Iterable[Path] = ()) -> Erasure:
             result.unreadable += [str(path.relative_to(root)) for path in unreadable]
             plan.write(root)
             moved |= {(name, shard): plan.shard for name in plan.names}
-    rewrite_listings(root, moved, victims)
+    rewrite_listings(SeenListings(root), root, moved, victims)
     for shard in affected:
         remove_shard(root, sets, shard)
     _remove_strays(root, set(affected), victims)

@@ -10,7 +10,7 @@ from typing import Any
 from store.errors import StoreError
 from store.features import find_width
 from store.layout import StageSet, find_stage_sets, wav_path
-from store.records.listings import Listing, find_listings
+from store.records.listings import SeenListings
 from store.records.plans import StoredPlan, plan_path
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
@@ -153,10 +153,13 @@ def _link_wav(source: Path, target: Path) -> None:
             shutil.copy2(source, target)
 
 
-def rewrite_listings(root: Path, moved: Mapping[tuple[str, str], str], dropped: Iterable[str] = ()) -> list[str]:
+def rewrite_listings(
+    listings: SeenListings, root: Path, moved: Mapping[tuple[str, str], str], dropped: Iterable[str] = ()
+) -> list[str]:
     """Let every run's listing name the new shards.
 
     Args:
+        listings: Those that have been read already are not read again.
         root: The store's folder.
         moved: (utterance, id of its old shard) to the id of its new one.
         dropped: Utterances to remove from the listings.
@@ -166,16 +169,17 @@ def rewrite_listings(root: Path, moved: Mapping[tuple[str, str], str], dropped: 
     """
     gone = set(dropped)
     changed = []
-    for path in find_listings(root):
-        listing = Listing.read(path)
+    for path, listing in listings.read().items():
         shards = {name: moved.get((name, shard), shard) for name, shard in listing.shards.items() if name not in gone}
         if shards != listing.shards:
             times = path.stat()
             sources = {name: listing.sources[name] for name in shards}
             vanished = listing.vanished - gone
-            dataclasses.replace(listing, shards=shards, sources=sources, vanished=vanished).write(root, path)
+            new = dataclasses.replace(listing, shards=shards, sources=sources, vanished=vanished)
+            new.write(root, path)
             # The newest listing is the one that counts: which one that is must not change.
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            listings.keep(path, new)
             changed.append(listing.run)
     return changed
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, StoreError, UtteranceNotFoundError, files
+from store.__main__ import main
 from store.layout import shard_path, wav_path
 from store.pages_mark import PAGES_MARK
 from store.records.erased import read_erased
-from store.records.listings import Listing
+from store.records.listings import Listing, SeenListings
 from store.records.plans import StoredPlan, plan_of, read_stored_plans
 from store.shard.writer import ShardWriter
 from store.tending.compact import _share_room, compact_store, plan_merges
@@ -178,6 +179,31 @@ def test_compact_leaves_damaged_shards_as_they_are(store):
     path.write_bytes(data)
     compact_store(root, plan_merges(root, 64))
     assert sorted(path.relative_to(root) for path in root.rglob("*")) == before
+
+
+def test_compact_reads_each_listing_once(store, monkeypatch):
+    root, _ = store
+    dataclasses.replace(Listing.read(root / "roots" / "runs-1.json"), run="runs-2").write(root)
+    seen = []
+    read = Listing.read.__func__
+    monkeypatch.setattr(Listing, "read", classmethod(lambda kind, path: seen.append(path.name) or read(kind, path)))
+    monkeypatch.setattr("store.tending.compact._SHARE_OF_ROOM", 0)  # a batch for each merge: listings are written often
+    assert main(["compact", str(root), "--shard-size", "64"]) == 0
+    assert sorted(seen) == ["runs-1.json", "runs-2.json"]
+    assert len(set(Listing.read(root / "roots" / "runs-2.json").shards.values())) == 1
+
+
+def test_a_listing_that_is_written_after_the_plan_of_a_compaction_is_read_again(store):
+    root, _ = store
+    listings = SeenListings(root)
+    merges = plan_merges(root, 64, listings)
+    path = root / "roots" / "runs-1.json"
+    times = path.stat()
+    dataclasses.replace(Listing.read(path), runs="/moved").write(root)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    compact_store(root, merges, listings)
+    assert Listing.read(path).runs == "/moved"
+    assert set(Listing.read(path).shards.values()) == {merges[0].plan.shard}
 
 
 def occurrences(root, needles):
