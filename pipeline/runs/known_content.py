@@ -105,12 +105,13 @@ def describe_taken(taken: Mapping[str, Mapping[str, Place]]) -> str:
     """Say for which clips the store has the content under another name; "" where there are none.
 
     >>> describe_taken({"00": {"v/new": ("11", "v/old")}})
-    '1 clip is known by its content, and nothing is computed for it (v/new has that of v/old)'
+    '1 clip is in the store under another name, so nothing is computed for it (v/new has the content of v/old)'
     """
     names = {name: old for places in taken.values() for name, (_, old) in places.items()}
     if not names:
         return ""
     name = min(names)
-    known = format_count(len(names), "clip has known content", "clips have known content")
-    first, them = ("", "it") if len(names) == 1 else ("the first: ", "them")
-    return f"{known}, and nothing is computed for {them} ({first}{name} has that of {names[name]})"
+    count = len(names)
+    known = format_count(count, "clip is in the store under another name", "clips are in the store under other names")
+    first, them = ("", "it") if count == 1 else ("the first: ", "them")
+    return f"{known}, so nothing is computed for {them} ({first}{name} has the content of {names[name]})"

@@ -240,7 +240,7 @@ class Session:
         title = NETWORK_TITLES[network]
         trainings = self.experiment.find_trainings(network, fingerprint)
         which = f"seed {trainings.seed}: " if len(self.experiment.trainings) > 1 else ""
-        on = "validation CCC" if self.run.settings.run.select_on == "validation" else "CCC on what is held out"
+        on = "validation CCC" if self.run.settings.run.select_on == "validation" else "CCC on held-out clips"
         with self.progress.working(title):
             trainings.train(
                 network,

@@ -1,18 +1,11 @@
 """The one rule of what is complete, on tables of files: no store, no video."""
 
-import doctest
-
 import pytest
 
-from pipeline import chain
 from pipeline.chain import NETWORK_TITLES, NETWORKS, STAGES, find_work
 from store.schema import SCHEMAS
 
 DONE = {"wav", "stft", "frames", "faces", "embeddings"}
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(chain).failed == 0
 
 
 def test_the_table_names_every_file_of_a_shard_once():

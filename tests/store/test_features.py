@@ -1,11 +1,9 @@
 """Declared features in a store: their schema, and what is made of their rows when shards are merged or set aside."""
 
-import doctest
-
 import numpy as np
 import pytest
 
-from store import FeatureStore, features
+from store import FeatureStore
 from store.errors import StoreError
 from store.features import find_schema, is_feature, order_stages
 from store.layout import find_stage_sets, shard_path
@@ -38,10 +36,6 @@ def store(tmp_path):
     listing = Listing.read(path)
     Listing(**{**vars(listing), "fingerprints": {**listing.fingerprints, "face_mini": "fe01"}}).write(tmp_path, path)
     return tmp_path
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(features).failed == 0
 
 
 def test_only_names_of_the_two_kinds_are_features():

@@ -1,16 +1,7 @@
-import doctest
-
 import numpy as np
 import pytest
 
-from models.inputs import sampling
 from models.inputs.sampling import draw_frames, draw_map_starts, split_batches
-
-
-def test_examples_in_docstrings():
-    result = doctest.testmod(sampling)
-    assert result.failed == 0
-    assert result.attempted == 3
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,11 @@
-import doctest
 import math
 import struct
 from dataclasses import replace
 
 import pytest
 
-from models.training import tensorboard
 from models.training.tensorboard import FILE, append_epoch, compute_crc32c, encode_event, encode_text, write_events
 from tests.models.training.test_state import make_metrics
-
-
-def test_example_in_docstring():
-    assert doctest.testmod(tensorboard) == (0, 2)
 
 
 def test_checksums_of_rfc_3720():

@@ -1,13 +1,11 @@
 """Recordings on data of OMG-Emotion's shape: names X_1, X_2, ... that share a link."""
 
-import doctest
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline.dataset import groups
 from pipeline.dataset.groups import group_utterances
 from pipeline.dataset.utterances import DatasetError, read_dataset
 from pipeline.report.baselines.closed_form import split_folds
@@ -44,10 +42,6 @@ def test_moments_of_one_recording_are_one():
     links = ("https://www.youtube.com/watch?v=q&t=1", "https://youtu.be/q?t=9", "https://www.youtube.com/watch?v=r")
     found = group_utterances(rows(*(("abc"[i], link, None) for i, link in enumerate(links))))
     assert list(found.of.values()) == [links[0], links[0], links[2]]
-
-
-def test_examples_of_links():
-    assert doctest.testmod(groups).failed == 0
 
 
 def test_a_video_is_never_divided():

@@ -1,13 +1,11 @@
 """The part of the training split that chooses the epoch: whole recordings, about a fifth, the same ones each time."""
 
-import doctest
 import random
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from pipeline.dataset import holding_out
 from pipeline.dataset.holding_out import HoldingOutError, choose_recordings, hold_out
 from pipeline.dataset.utterances import read_dataset
 
@@ -35,10 +33,6 @@ def write_omgs_shape(path, *, num_links=125, num_names=231, num_clips=2442, seed
     path.write_text(HEADER + "".join(rows))
     assert (len(names), len(rows)) == (num_names, num_clips)
     return path
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(holding_out).failed == 0
 
 
 def test_of_omgs_shape_a_fifth_of_the_clips_is_held_out_and_no_link_is_on_both_sides(tmp_path):

@@ -1,15 +1,8 @@
 """Names of files and utterances: endings, what may be a clip, how a name is shown."""
 
-import doctest
-
 import pytest
 
-from pipeline.dataset import names
 from pipeline.dataset.names import compose, find_fault, is_media, rank_as_clip, show, strip_ending
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(names) == (0, 1)
 
 
 @pytest.mark.parametrize(

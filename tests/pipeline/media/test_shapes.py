@@ -1,6 +1,5 @@
 """Pictures that change their size, shape, pixel shape or turn within a clip: none is squeezed, and the clip says so."""
 
-import doctest
 import subprocess
 from fractions import Fraction
 
@@ -8,13 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.media import MediaError, ffmpeg_binary, read_frames, scan_frames, shapes, write_clip
+from pipeline.media import MediaError, ffmpeg_binary, read_frames, scan_frames, write_clip
 from pipeline.media.shapes import AS_STORED, Shape, Upright, describe_shapes, fit_size
-
-
-def test_examples_in_docstrings():
-    result = doctest.testmod(shapes)
-    assert (result.failed, result.attempted) == (0, 2)
 
 
 def square(width, height):

@@ -1,6 +1,5 @@
 """Times that jump or start again: sound and picture stay on one clock, and nothing of either is lost."""
 
-import doctest
 import subprocess
 import wave
 from fractions import Fraction
@@ -9,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.media import MediaError, extract_wav, ffmpeg_binary, read_frames, scan_frames, timeline, write_clip
+from pipeline.media import MediaError, extract_wav, ffmpeg_binary, read_frames, scan_frames, write_clip
 from pipeline.media.timeline import Pauses, Piece, Timeline, find_pieces
 
 RATE = 16000
@@ -17,11 +16,6 @@ RATE = 16000
 
 def spans(*starts, length=1.0):
     return [(start, start, start + length) for start in starts]
-
-
-def test_examples_in_docstrings():
-    result = doctest.testmod(timeline)
-    assert (result.failed, result.attempted) == (0, 2)
 
 
 @pytest.mark.parametrize(

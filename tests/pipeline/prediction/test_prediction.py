@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import doctest
 import json
 import types
 import typing
@@ -46,11 +45,6 @@ def make_files(folder, *names):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     return folder
-
-
-def test_examples_in_docstrings():
-    result = doctest.testmod(windows)
-    assert (result.failed, result.attempted) == (0, 2)
 
 
 def test_folders_of_clips_are_listed_and_what_is_no_clip_is_not(tmp_path):

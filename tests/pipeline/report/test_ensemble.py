@@ -1,7 +1,6 @@
 """The mean of several seeds: its arithmetic, and a run with two seeds that is killed between them."""
 
 import csv
-import doctest
 import json
 import os
 import shutil
@@ -20,12 +19,10 @@ from pipeline.errors import UserError
 from pipeline.prediction import predictors as predictor
 from pipeline.prediction.predicting import split_checkpoints
 from pipeline.prediction.predictors import Ensemble, Predictor, find_newest_checkpoints, load_ensemble
-from pipeline.report import scoring
 from pipeline.report.ensemble import score_members
 from pipeline.report.page import render_page
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
 from pipeline.report.tables import format_tables
-from pipeline.training import combining
 from pipeline.training.combining import average
 from pipeline.training.experiment import Experiment
 from store import FeatureStore
@@ -39,10 +36,6 @@ NAMES = ["v/1", "v/2", "w/1", "w/2"]
 def listing(split, labels=LABELS):
     videos, files = (list(parts) for parts in zip(*(name.split("/") for name in NAMES), strict=True))
     return SplitListing(split, NAMES, videos, files, labels, ["ok"] * 4, ["ok"] * 4)
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(combining).failed == doctest.testmod(scoring).failed == 0
 
 
 def test_the_mean_is_over_those_that_could_see():

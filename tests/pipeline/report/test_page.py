@@ -1,4 +1,3 @@
-import doctest
 import json
 import re
 import shutil
@@ -9,7 +8,6 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from pipeline.report import scoring
 from pipeline.report.page import render_page
 from pipeline.report.publish import count_coverage, note_missing_files
 from pipeline.report.report_files import ModelPredictions, SplitListing, build_report
@@ -102,10 +100,6 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def page():
     return render_page(make_report())
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(scoring).failed == 0
 
 
 def test_texts_of_the_data_are_shown_as_text(page):

@@ -29,8 +29,8 @@ def test_a_renamed_video_is_not_computed_again(finished):
     csv = finished.folder / "omg_TrainVideos.csv"
     csv.write_text(csv.read_text(encoding="utf-8").replace("speaker00_1,", "renamed,"), encoding="utf-8")
     said = (
-        "2 clips have known content, and nothing is computed for them (the first: renamed/utterance_1 has that "
-        f"of {old[0]})"
+        "2 clips are in the store under other names, so nothing is computed for them (the first: renamed/utterance_1 "
+        f"has the content of {old[0]})"
     )
     told = finished.command("status")
     assert told.returncode == 3

@@ -1,6 +1,5 @@
 """What a section [features.NAME] may contain, and which of its options are in the fingerprint."""
 
-import doctest
 import re
 
 import pytest
@@ -8,16 +7,11 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.runs import fingerprints
 from pipeline.runs.fingerprints import compute_fingerprint, describe_model
-from pipeline.settings import features
 from pipeline.settings.features import BUILT_IN, read_feature
 from pipeline.settings.sections import FEATURE_OPTIONS
 
 CROP = {"input": "crop", "model": "a.onnx"}
 SOUND = {"input": "waveform", "model": "a.onnx", "hop_seconds": "0.1"}
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(features).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
-import doctest
 import json
 
 import numpy as np
 import pytest
 
 from pipeline.report.cross_validation import summarise
-from pipeline.training import folds
 from pipeline.training.folds import split_folds
 
 
@@ -20,10 +18,6 @@ def test_mean_and_spread_of_the_folds():
     # Divisor K - 1: (.2^2 + 0 + .2^2) / 2, and of two values half their difference times the root of two.
     assert found["spread"] == pytest.approx({"arousal": 0.2, "valence": 0.02**0.5, "total": 0.18**0.5})
     assert summarise([score(None, None)])["mean"] == {"arousal": None, "valence": None, "total": None}
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(folds).failed == 0
 
 
 def test_folds_keep_videos_whole_and_are_about_equal():

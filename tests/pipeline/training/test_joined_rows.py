@@ -1,7 +1,5 @@
 """Rows of several features side by side, as a network is given them."""
 
-import doctest
-
 import numpy as np
 import pytest
 import torch
@@ -10,14 +8,9 @@ from models.inputs.clips import Clips, measure_embeddings
 from models.networks.joint import Joint
 from models.networks.vnet import build_vnet
 from models.training.settings import VNetSettings
-from pipeline.training import data
 from pipeline.training.clips import JoinedRows, join_rows
 
 ONE, TWO = np.arange(6, dtype=np.float32).reshape(3, 2), -np.arange(9, dtype=np.float32).reshape(3, 3)
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(data).failed == 0
 
 
 def test_rows_stand_side_by_side_and_one_alone_stays_what_it_is():

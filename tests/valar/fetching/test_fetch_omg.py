@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import csv
-import doctest
 import http.server
 import importlib.util
 import os
@@ -417,8 +416,3 @@ def test_a_full_disk_is_no_dead_link(here):
 
     with pytest.raises(UserError, match="no space left in"):
         worker._explain(DownloadError("ERROR: unable to write data: [Errno 28] No space left on device"))
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(fetch_omg).failed == 0
-    assert doctest.testmod(downloading).failed == 0

@@ -1,4 +1,3 @@
-import doctest
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +9,6 @@ from pipeline.report.baselines.closed_form import fit_fusion, fit_ridge, fuse_ap
 from pipeline.report.report_files import SplitListing
 
 NAN = float("nan")
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(closed_form).failed == 0
 
 
 def test_pooling_is_mean_and_deviation_of_the_faces():

@@ -1,13 +1,6 @@
 """The phrases that say how the making of features has changed between two runs."""
 
-import doctest
-
-from pipeline.runs.changes import feature_changes
 from pipeline.runs.changes.feature_changes import FeatureChange, compare_features
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(feature_changes).failed == 0
 
 
 def faces(version=5, **settings):
