@@ -39,9 +39,9 @@ def _is_kept_elsewhere(run: Run, shard: str) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _find_kept(path: Path, size: int, mtime_ns: int) -> tuple[str, frozenset[str]]:
-    """Give the raw crops that another run keeps: fingerprint, "" for none, and ids of shards.
+    """Give the fingerprint and the shards of the raw crops that a listing's run keeps; "" and no shard for none.
 
-    A listing is read once as long as its size and time stay, and not for each shard: both grow with the clips.
+    A listing is read only once while its size and time stay the same, and not once for each shard.
     """
     listing = Listing.read(path)
     if not listing.keeps("crops"):

@@ -119,10 +119,10 @@ _Holder = tuple[str, Member]
 
 
 def _find_holders(plans: Mapping[str, StoredPlan]) -> tuple[dict[str, _Holder], dict[str, list[_Holder]]]:
-    """Give the shard in which each utterance was planned, with the member as it was then; where several, all of them.
+    """Find the shards in which each utterance was planned, each with the member as it was then.
 
     Returns:
-        The first shard of each utterance; all shards of those that were planned in several.
+        Utterance to its first shard; and utterance to all its shards, for utterances that were planned in several.
     """
     holders: dict[str, _Holder] = {}
     several: dict[str, list[_Holder]] = {}

@@ -74,7 +74,7 @@ def plan_clips(
 
 
 class _Seen(Mapping[str, tuple[str, tuple[int, int]]]):
-    """Utterance to (shard id, stamp) as a run has listed it; made only where it is asked for."""
+    """Utterance to (shard id, stamp) as a run has listed them; each pair is made only when it is needed."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing

@@ -33,10 +33,10 @@ class BuiltIn(NamedTuple):
 
     Attributes:
         entry_point: package.module:callable.
-        hop_seconds: from one row to the next.
-        packages: that it needs; their versions are part of the feature's fingerprint.
-        code: stands for its code in the fingerprint: the SHA-256 of the file when its rows last changed. An edit that
-            changes no row leaves it; with other rows, the file's new digest replaces it.
+        hop_seconds: seconds from one row to the next.
+        packages: the packages that it needs; their versions are part of the feature's fingerprint.
+        code: the SHA-256 of its file when its rows last changed; it represents the code in the fingerprint. Keep it
+            after an edit that changes no row; after any other edit, put the file's new SHA-256 here.
     """
 
     entry_point: str
@@ -112,7 +112,7 @@ class Feature:
 
     @property
     def built_in(self) -> BuiltIn | None:
-        """The network, where Valar brings it."""
+        """The network's entry in `BUILT_IN`; None for a network of the user."""
         return next((each for each in BUILT_IN.values() if each.entry_point == self.model), None)
 
     @property

@@ -38,7 +38,7 @@ class FeatureState:
 class LedgerRow:
     """The state of one utterance: what was made of its sound and of its picture.
 
-    Do not change one. It is not frozen for the reason that `Utterance` is not.
+    Do not change a row. The class is not frozen for the same reason as `Utterance`.
 
     Args:
         utterance: video/utterance without the file's ending.
