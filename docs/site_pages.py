@@ -1,4 +1,4 @@
-"""Pages of the site that lie elsewhere in the repository: the store's format, decisions, changelog."""
+"""Pages of the site that are not in docs/ itself: the store's format, a list of the decisions, the changelog."""
 
 from pathlib import Path
 

@@ -74,7 +74,7 @@ function fillCell(cell, clip, key, format) {
     image.loading = "lazy";
     image.alt = "";
     image.src = `clips/${clip.number}.jpg`;
-    // Of faces side by side the one in the middle.
+    // The picture has several faces side by side: show the one in the middle.
     if (value > 1) image.style.objectPosition = `${(100 * Math.floor(value / 2)) / (value - 1)}% 0`;
     cell.append(image);
   } else {
@@ -126,7 +126,7 @@ function makeHead() {
   }
 }
 
-// From blue by grey to orange, for -1 to 1; the same in light and dark.
+// Blue, grey and orange for the lowest, middle and highest value; the same in light and dark.
 function colourOf(value, low, high) {
   if (value === null || value === undefined) return "#888";
   const place = Math.min(1, Math.max(0, (value - low) / (high - low)));
@@ -142,7 +142,7 @@ function drawMap() {
   const picture = document.createElementNS(SVG, "svg");
   picture.setAttribute("viewBox", "-1.06 -1.06 2.12 2.12");
   picture.setAttribute("role", "group");
-  picture.setAttribute("aria-label", "a point for each clip; clips with like faces are near each other");
+  picture.setAttribute("aria-label", "a point for each clip; clips with similar faces are near each other");
   const circles = points.map(([number, [x, y]]) => {
     const clip = clips.get(number);
     const link = document.createElementNS(SVG, "a");

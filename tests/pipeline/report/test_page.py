@@ -219,13 +219,13 @@ def test_folds_and_learning_curves_say_what_chose_the_epochs(chosen_on):
     report.content.update(cross_validation=folds, selection={"split": chosen_on, **held_out})
     text = " ".join(Reader(render_page(report)).text.split())
     is_free = chosen_on == "train"
-    assert ("numbers are free of the choice of epochs" in text) is is_free
+    assert ("epochs does not affect these numbers" in text) is is_free
     assert ("these numbers are as optimistic as the validation split's" in text) is not is_free
     assert ("so its scores are optimistic" in text) is not is_free
     held = "488 held-out training clips of 25 recordings"
     where = held if is_free else "the validation split"
     assert f"the highest total CCC on {where}" in text
-    assert f"Late fusion's weights are fitted on {where} (for a clip that is among these, on those of other" in text
+    assert f"Late fusion's weights are fitted on {where}; for one of these clips itself, only clips of other" in text
     tables = format_tables(report.content)
     assert (f"CCC on validation, not optimistic: the checkpoints were chosen on {held}" in tables) is is_free
     assert ("optimistic: epochs chosen on the fold that is scored" in tables) is not is_free

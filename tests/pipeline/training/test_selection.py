@@ -200,8 +200,8 @@ def test_a_run_says_which_clips_chose_and_sets_both_choices_side_by_side(finishe
     assert "CCC with the epochs chosen on validation, and on held-out training clips" in ended.stdout
     assert "[run] select_on" in content["changed"]
     page = (finished.folder / "runs/latest/report.html").read_text(encoding="utf-8")
-    assert "this split had no part in it, so its scores are free of that choice" in page
-    assert "What the choice of epochs is worth" in page
+    assert "This split was not used for the choice, so the choice does not affect its scores" in page
+    assert "The effect of the choice of epochs" in page
     assert "held-out training clips" in page
     assert sorted(found["other"]["checkpoints"]) == sorted(folder.name for folder in first)
     assert {name for names in _list_reports(finished.folder / "runs").values() for name in names} == {
@@ -249,7 +249,7 @@ def test_nested_folds_with_several_seeds(finished):
     content = read_report(finished)
     assert (content["cross_validation"]["chosen_on"], content["selection"]["split"]) == ("train", "train")
     assert "(not optimistic: epochs chosen on other recordings)" in ended.stdout
-    assert "numbers are free of the choice of epochs" in (finished.folder / "runs/latest/report.html").read_text()
+    assert "epochs does not affect these numbers" in (finished.folder / "runs/latest/report.html").read_text()
     made = set((finished.folder / "runs/checkpoints").iterdir()) - before
     for network in NETWORKS:
         assert content["cross_validation"]["models"][network]["pooled"]["scored"] == 7
