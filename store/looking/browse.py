@@ -1,7 +1,7 @@
 """A store as static pages: an index with search, sorting and filters, and a page per clip; no server, no network.
 
-A clip's page rests on its features alone, so that it is written anew only when they change. What a run says of the
-clips (splits, labels, predictions) is in `data.js`, which all pages load and which is written each time.
+A clip's page depends only on its features, so it is written again only when they change. Splits, labels and predictions
+are in `data.js`, which all pages load and which is written each time.
 """
 
 import contextlib
@@ -32,15 +32,15 @@ from store.pages_mark import PAGES_MARK, STATIC_FILES, is_page_name, page_number
 
 #: What each page was made of, and its row of the index.
 _MADE = "made.json"
-#: A process of its own takes as long to start as some hundred pages.
+#: Pages for each process: to start one takes as long as writing some hundred pages.
 _PAGES_A_PROCESS = 250
-#: Below the pages' folder: where the videos are, so that pages play them also through `RUNS/latest/pages`.
+#: A link in the pages' folder that leads to the videos, so that pages play them also through `RUNS/latest/pages`.
 _VIDEOS = "videos"
 
 
 @dataclass(frozen=True)
 class PagesWritten:
-    """How many clips there are pages of, and how many of those were written now."""
+    """How many clips have pages, and how many pages were written now."""
 
     num_clips: int
     num_written: int
@@ -61,10 +61,10 @@ def write_pages(
         ledger: A run's ledger.csv, which says who is in which split and has which label; by default that of each
             clip's run.
         results: What a run predicted; by default `latest/pages.json` of the newest run.
-        show: Called with the pages written and to write, first of all with none.
+        show: Called with the numbers of pages written and to write; the first call has 0 written.
 
     Raises:
-        StoreError: The folder holds something else, or the ledger or the results are damaged or not there.
+        StoreError: The folder has other files, or the ledger or the results are damaged or missing.
 
     """
     _check_folder(store, folder)
@@ -74,7 +74,7 @@ def write_pages(
     labels = store.list_labels() if ledger is None else read_labels(ledger, "correct it, or leave --ledger out")
     said = _find_results(store) if results is None else read_results(results)
     names = list(store)
-    write_mark(folder, store.listing.run)  # first of all: without it the folder is taken for somebody else's
+    write_mark(folder, store.listing.run)  # first: without the mark, the next call would refuse the folder
     (folder / "clips").mkdir(exist_ok=True)
     for each in (folder, folder / "clips"):
         files.remove_leftovers(each)
@@ -89,7 +89,7 @@ def write_pages(
             rows[name] = row
     waiting = [name for name in names if name not in rows]
     if any(page_number(name) in made for name in waiting):
-        # First: a page that is written now, and then a kill, would stand under what it was made of before.
+        # First: if the process is killed after a page is written, the page must not keep its earlier key.
         files.write_json(folder / _MADE, {page_number(name): [keys[name], row] for name, row in rows.items()})
     show(0, len(waiting))
     for done, (name, row) in enumerate(_write_clips(store, folder, waiting), start=1):
@@ -116,7 +116,7 @@ def _check_folder(store: FeatureStore, folder: Path) -> None:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Tell whether something in a folder without a mark is more than what `browse` leaves when it is killed at once."""
+    """Tell whether something in a folder without a mark is not from a `browse` that was killed at its beginning."""
     is_empty_folder = path.name == "clips" and path.is_dir() and not any(path.iterdir())  # made before the mark once
     return not is_empty_folder and not files.is_leftover(path)
 
@@ -127,7 +127,7 @@ def _find_results(store: FeatureStore) -> Results:
 
 
 def _make_keys(store: FeatureStore, names: list[str]) -> Iterator[str]:
-    """Give what each page rests on: the clip's file, and size and time of the shards' files that hold its rows."""
+    """Give a digest of what each page is made from: the clip's file, and size and time of its shards' files."""
     of_shards: dict[tuple[str, str], list[Any]] = {}
     for name in names:
         listing = store[name].listing
@@ -157,7 +157,7 @@ def _look_at(path: Path) -> tuple[int, int]:
 
 
 def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:
-    """Read what the pages there were made of; nothing where that cannot be told, and all are written anew then."""
+    """Read the keys and rows of the earlier pages; empty if they cannot be read: all pages are then written again."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         value = read_object(folder / _MADE)
         return {n: (key, row) for n, (key, row) in value.items() if isinstance(row, list) and len(row) == ROW_LENGTH}
@@ -165,7 +165,7 @@ def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def _write_clips(store: FeatureStore, folder: Path, names: list[str]) -> Iterator[tuple[str, list[Any]]]:
-    """Write the pages of these clips, shard by shard: each file is opened once, and let go of."""
+    """Write the pages of these clips, shard by shard: each file is opened once and then closed."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
         listing = store.find_listing(name) or store.listing
@@ -199,11 +199,11 @@ def _write_index(
     labels: dict[str, Label],
     said: Results,
 ) -> None:
-    """Write the index and what it, and each page, knows of all clips.
+    """Write the index, and `data.js` with the data of all clips for the index and every page.
 
     A row of `clips` is number, name, split, sound, picture, seconds, coverage, score, level (dB), badness, notes,
     number of faces in its picture, arousal and valence of the label, the video's file, a pair for each of
-    `models`, and the second of the file at which the clip begins. Of `curves` see `_pack_curve`.
+    `models`, and the second of the file at which the clip begins. `_pack_curve` describes `curves`.
     """
     models = list(dict.fromkeys(model for clip in said.clips.values() for model in clip.predictions))
     clips = []
@@ -232,7 +232,7 @@ def _write_index(
 
 
 def _pack_curve(curve: Curve) -> list[Any]:
-    """Give a curve in few letters, since every page loads those of all clips.
+    """Give a curve in few characters, since every page loads the curves of all clips.
 
     Returns:
         Middle of the first window and seconds from one to the next, then arousal and valence of each in thousandths.
@@ -244,7 +244,7 @@ def _pack_curve(curve: Curve) -> list[Any]:
 
 
 def _link_videos(folder: Path, videos: str) -> None:
-    """Let `videos` in the pages' folder lead to the videos; where it cannot, the pages show the clips without."""
+    """Let the link `videos` in the pages' folder lead to the videos; if that fails, pages have no video."""
     link = folder / _VIDEOS
     if videos and (link.is_symlink() or not link.exists()):
         with contextlib.suppress(OSError):

@@ -31,9 +31,9 @@ class ClipPage:
     """The page of a clip.
 
     Args:
-        text: Of its HTML file.
-        picture: A JPEG image of faces side by side, the file beside it; None where no crops are kept.
-        num_faces: In the picture.
+        text: The text of its HTML file.
+        picture: A JPEG image of faces side by side, for the file beside it; None if the store has no crops of the clip.
+        num_faces: Number of faces in the picture.
         quality: How good the clip is.
     """
 
@@ -60,7 +60,7 @@ def render_clip(store: Path, clip: Clip, number: str, folder: Path) -> ClipPage:
         store: The folder of the features.
         clip: Its features.
         number: Name of its page and its row in `data.js`.
-        folder: Where the page will lie, for the way to its sound.
+        folder: The page's folder, for the relative path to its sound.
     """
     name = clip.name
     sound = read_sound(store, clip)
@@ -94,7 +94,7 @@ def render_clip(store: Path, clip: Clip, number: str, folder: Path) -> ClipPage:
 
 @functools.lru_cache(maxsize=16)
 def _find_way(start: Path, target: str) -> str:
-    """Give the way from one folder to another as part of an address."""
+    """Give the relative path from one folder to another, quoted for an address."""
     return quote(os.path.relpath(target, start))
 
 
@@ -110,7 +110,7 @@ def _pick_faces(clip: Clip, number: str) -> _Faces:
         taken = [images[row] for row in rows]
         return _Faces(rows, taken[len(taken) // 2], 1, [f'src="{_as_uri(image, "jpeg")}"' for image in taken])
     picture = encode_faces(np.asarray(found.rows(clip.name, "crop"))[rows])
-    # All in one file: where the browser cuts it out is a share of what is left when one face is taken away.
+    # All faces are in one file. CSS's object-position counts in shares of the width that one face leaves over.
     places = [100 * k / max(1, len(rows) - 1) for k in range(len(rows))]
     shown = [f'src="{number}.jpg" style="object-position: {place:.4g}% 0"' for place in places]
     return _Faces(rows, picture, len(rows), shown)
@@ -152,13 +152,13 @@ def as_json(value: Any) -> str:
 
 
 def _draw_spectrogram(clip: Clip) -> Any:
-    """Give the spectrogram as a picture in a URI, "" where there is none."""
+    """Give the spectrogram as a picture in a URI; "" without sound."""
     from markupsafe import Markup
 
     shard = clip.shards.get("stft")
     if shard is None or shard.fact(clip.name, "length") == 0:
         return ""
-    # The slice has looked at the file.
+    # The slice has checked the file's size.
     return Markup(_as_uri(draw_spectrogram(np.asarray(shard.rows(clip.name, "stft"))), "png"))
 
 
@@ -171,7 +171,7 @@ _TRACK = ("time", "score", "box", "landmarks")
 
 
 def _read_track(clip: Clip) -> dict[str, np.ndarray]:
-    """Read the rows of the stage faces; columns without rows where there are none."""
+    """Read the rows of the stage faces; empty columns if there are none."""
     faces = clip.shards.get("faces")
     if faces is None or not faces.fact(clip.name, "length"):
         return {column: np.zeros(0) for column in _TRACK}
@@ -217,7 +217,7 @@ def _escape(text: str) -> str:
     return html.escape(text)
 
 
-#: Where the number of rows comes to stand; html.escape leaves no such character in what is around it.
+#: Placeholder for the number of rows; html.escape leaves no such text in the rest of the cells.
 _LENGTH = "<#>"
 
 

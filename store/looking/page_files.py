@@ -1,4 +1,4 @@
-"""Writing the pages of the clips of one shard: each file is opened once, and let go of."""
+"""Writing the pages of the clips of one shard: each file is opened once and then closed."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from store.looking.clip_page import render_clip
 from store.looking.quality import Quality
 from store.pages_mark import page_number
 
-#: What a process is asked for: the folders of store and pages, whether files are mapped, the run's name, and its clips.
+#: A request to a process: folders of store and pages, whether files are mapped, the run's name, and names of clips.
 Group = Mapping[str, Any]
 
 
@@ -41,7 +41,7 @@ def write_pages_of(store: FeatureStore, folder: Path, names: Sequence[str]) -> l
     return written
 
 
-#: Columns of which each page shows all rows, or some of them, by stage.
+#: By stage, the columns that every page reads; they are loaded as a whole.
 _LOADED = {
     "frames": ("time",),
     "faces": ("time", "score", "box", "landmarks"),
@@ -50,7 +50,7 @@ _LOADED = {
 
 
 def _open_clips(store: FeatureStore, names: Sequence[str]) -> list[Clip]:
-    """Open clips of one shard, whose files are looked for once."""
+    """Open clips of one shard; the shard's files are found only once."""
     first = store[names[0]]
     shards = {stage: store.shard(stage, first.shard, first.listing) for stage in first.stages}
     for stage, columns in _LOADED.items():
@@ -68,7 +68,7 @@ def _write_clip(store: Path, folder: Path, clip: Clip) -> list[Any]:
     return _as_row(page.quality, page.num_faces)
 
 
-#: Statuses and numbers of a `Quality`, its notes, and how many faces the picture of the clip has.
+#: Entries of a row: two statuses, five numbers and the notes of a `Quality`, and the number of faces in the picture.
 ROW_LENGTH = 9
 
 

@@ -1,7 +1,7 @@
-"""Processes that write clips' pages: Python's lock lets the threads of one do hardly more than one page at a time.
+"""Processes that write clips' pages: Python's lock lets threads of one process write hardly more than one at a time.
 
-Each is a command of its own, `python -m store.looking.page_worker`, that reads a JSON line for each group of clips and
-answers with one: what is forked, or imports the main module again, is no good inside of a run that trains.
+Each process is a command, `python -m store.looking.page_worker`. It reads a JSON line for each group of clips and
+answers with a JSON line. Inside of a run that trains, a process must not be forked, or import the main module again.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Worker:
-    """One such process."""
+    """One of these processes."""
 
     def __init__(self) -> None:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
         self._process = subprocess.Popen(
-            # -P: a file of the current folder that is called as a module of Python's is none of ours.
+            # -P: a file in the current folder with the name of one of Python's modules must not be imported.
             [sys.executable, "-P", "-m", "store.looking.page_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -38,7 +38,7 @@ class _Worker:
         )
 
     def write(self, group: Group) -> list[tuple[str, list[Any]]]:
-        """Let it write the pages of a group; gives each clip's name and its row of the index."""
+        """Let the process write the pages of a group; gives each clip's name and its row of the index."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         answer = b""
@@ -48,14 +48,14 @@ class _Worker:
             answer = self._process.stdout.readline()
         if not answer:
             code = self._process.wait()
-            raise StoreError(f"a process that writes pages ended with {code}; browse again, and what is written stays")
+            raise StoreError(f"a process that writes pages ended with exit code {code}; give the command again")
         value = json.loads(answer)
         if "error" in value:
             raise StoreError(value["error"])
         return [(name, row) for name, row in value["rows"]]
 
     def close(self) -> None:
-        """End it: it goes when nothing more can come."""
+        """Close the pipes and wait: the process ends when its input ends."""
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(BrokenPipeError):
                 if pipe is not None:
@@ -96,7 +96,7 @@ def write_in_processes(groups: Sequence[Group], count: int) -> Iterator[tuple[st
 
 def serve() -> None:
     """Answer groups from standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; when that ends, so does this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; when it ends, this process ends, too
     gc.set_threshold(
         50_000
     )  # pages leave no cycles; to look for them after each 700 objects took a twelfth of the time

@@ -18,7 +18,7 @@ _SHARE_OF_ROOM = 0.5
 
 @dataclass(frozen=True)
 class Merge:
-    """A shard to be, and the shard from which each member's rows come."""
+    """A new shard, and for each member the shard from which its rows come."""
 
     plan: StoredPlan
     origins: Mapping[str, str]
@@ -75,12 +75,12 @@ def _merge(shards: list[str], plans: Mapping[str, StoredPlan], live: Mapping[str
     origins = {name: shard for shard in shards for name in sorted(live[shard])}
     members = [member for shard in shards for member in plans[shard].members if origins.get(member[0]) == shard]
     plan = plan_of(members, shards)
-    # One shard alone is worth it only where dead rows go.
+    # Rewriting a single shard is only of use if it drops rows that no run lists.
     return None if plan.shard in shards else Merge(plan, origins)
 
 
 def compact_store(root: Path, merges: Sequence[Merge], listings: SeenListings | None = None) -> None:
-    """Merge; old shards go only when every listing names the new ones: a crash leaves rows twice, never none.
+    """Merge; old shards are removed only when all listings name the new ones: a crash may leave rows twice, never none.
 
     The listings, which have a row for every utterance of the store, are written once, unless the disk has too little
     room for all of the new shards beside the old ones.
