@@ -40,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(_as_json({"a": names[0], "b": names[1], **found}) if arguments.json else format_found(found, names))
             return 0
         config.load()
-        content = read_report(arguments.folder or Path(config.run().root) / "latest").content
+        newest = Path(config.run().root) / "latest"
+        if arguments.folder is None and not newest.exists():
+            raise UserError(f"{newest} does not exist: there is no report yet; `valar run` writes it, or name a folder")
+        content = read_report(arguments.folder or newest).content
     except UserError as error:
         print(escape_lines(str(error)), file=sys.stderr)
         return 2

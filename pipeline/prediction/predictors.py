@@ -228,7 +228,9 @@ def find_newest_checkpoints(folder: Path) -> list[Path]:
     """
     path = folder / "latest" / REPORT_JSON
     if not path.is_file():
-        raise UserError(f"{path} does not exist: no network has been trained yet; run FullRun, or name a --checkpoint")
+        raise UserError(
+            f"{path} does not exist: no network has been trained yet; `valar run` trains them, or name a --checkpoint"
+        )
     content = open_report_json(path)
     try:
         if "ensemble" in content:

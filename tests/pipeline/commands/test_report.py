@@ -130,6 +130,13 @@ def test_what_is_no_report_is_told(folders, capsys):
         read_report(folders[1])
 
 
+def test_where_nothing_was_reported_yet_the_run_is_named_that_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 2
+    told = "runs/latest does not exist: there is no report yet; `valar run` writes it, or name a folder\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize(("old", "new"), [(",", ',"' + "a" * 140_000 + '",'), ("mp4,", "mp4,inf,")])
 def test_a_row_that_no_report_writes_is_one_sentence(folders, capsys, old, new):
     path = folders[1] / "predictions" / "vnet-test.detail.csv"
