@@ -1,4 +1,4 @@
-"""Where things lie in a store (FORMAT.md, section 1)."""
+"""The folders and files of a store (FORMAT.md, section 1)."""
 
 import os
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def shard_path(root: Path, stage: str, fingerprint: str, shard: str) -> Path:
 
 
 def wav_path(root: Path, fingerprint: str, shard: str, name: str) -> Path:
-    """Give the WAV file of an utterance, which lies beside its shard's file."""
+    """Give the WAV file of an utterance, in the folder beside its shard's file."""
     return stage_folder(root, "wav", fingerprint) / shard / f"{name}.wav"
 
 

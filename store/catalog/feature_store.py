@@ -227,7 +227,7 @@ class FeatureStore:
         return importlib.import_module("pandas").DataFrame(rows)
 
     def utterances(self) -> Any:
-        """Give `list_utterances` as a pandas DataFrame, or as it is where pandas is not installed."""
+        """Give `list_utterances` as a pandas DataFrame, or as a list if pandas is not installed."""
         table = self.list_utterances()
         if importlib.util.find_spec("pandas") is None:
             return table

@@ -140,14 +140,14 @@ def _load_template() -> Any:
 
 
 def _as_script(value: Any) -> Any:
-    """Give a value as JSON that cannot end the script it stands in, whatever a clip is called."""
+    """Give a value as JSON that cannot end the script around it, whatever the clips' names are."""
     from markupsafe import Markup
 
     return Markup(as_json(value))
 
 
 def as_json(value: Any) -> str:
-    """Give a value as JSON without `<`, so that it may stand in a script."""
+    """Give a value as JSON without `<`, so that it can be put into a script."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -79,7 +79,7 @@ class Quality:
 
 
 def read_sound(store: Path, clip: Clip) -> Sound | None:
-    """Read an utterance's WAV file in the folder of a store; None where there is none."""
+    """Read an utterance's WAV file in the folder of a store; None if it is missing, unreadable or empty."""
     if "wav" not in clip.listing.fingerprints:
         return None
     folder = _find_folder(store, clip.listing.fingerprints["wav"], clip.shard)

@@ -20,7 +20,7 @@ _KNOWN_FILES = {"erased.json"}
 
 @dataclass
 class Checked:
-    """What `verify_store` has looked at so far."""
+    """What `verify_store` has checked so far."""
 
     shards: int = 0
     num_bytes: int = 0
