@@ -9,8 +9,8 @@ STORE = Path(__file__).resolve().parents[2] / "store"
 FLOORS = [
     {"errors", "names", "schema", "text", "files"},
     {"features", "explaining"},
-    {"json_files", "layout", "labels"},
-    {"records", "pages_mark", "lock"},
+    {"json_files", "layout"},
+    {"records", "pages_mark", "lock", "labels"},
     {"shard"},
     {"tables"},
     {"catalog", "overview", "tending"},

@@ -14,8 +14,13 @@ from store.json_files import check_integer, check_text, read_object
 _OLD_FILE = "failures.json"
 
 
-def read_failures(folder: Path) -> list[str]:
-    """Read what failed in the last run: one sentence for each failure, the earliest first."""
+def read_failures(folder: Path, *, without: str | None = None) -> list[str]:
+    """Read what failed in the last run: one sentence for each failure, the earliest first.
+
+    Args:
+        folder: The folder of runs.
+        without: The name of a host whose failures are left out; None for none.
+    """
     found = []
     for path in _folder(folder).glob("*.json"):
         try:
@@ -26,7 +31,8 @@ def read_failures(folder: Path) -> list[str]:
             continue
         except (OSError, ValueError, KeyError):
             host, sentence, when = "", f"{path} cannot be read; remove it", 0
-        found.append((when, f"on {host}: {sentence}" if host else sentence))
+        if host != without:
+            found.append((when, f"on {host}: {sentence}" if host else sentence))
     return [sentence for _, sentence in sorted(found)]
 
 

@@ -36,8 +36,9 @@ def test_what_failed_is_told_and_kept_until_it_is_done(tmp_path):
 def test_other_hosts_failures_are_listed_and_ones_own_once(tmp_path, shared):
     notes = FailureNotes(tmp_path)
     write_failure(tmp_path, "faces of 6b", "no space", host="there")
+    write_failure(tmp_path, "faces of 7c", "no memory", host="there")
     notes.note("stft of 5a", "no memory")
-    assert notes.list_all() == ["no memory", "on there: no space"]
+    assert notes.list_all() == ["no memory", "on there: no space", "on there: no memory"], "the same here and there"
     assert "on here: no memory" in read_failures(tmp_path)
 
 
