@@ -69,7 +69,7 @@ def export_csv(store: FeatureStore, folder: Path, labels: Labels) -> int:
         find_feature_width(store, stage)  # before the first file is written
     table = store.list_utterances()
     columns = list(dict.fromkeys(column for row in table for column in row))[1:]
-    named = list_label_columns(labels)
+    named = [column for column in list_label_columns(labels) if column not in {"utterance", *columns}]
     told = {name: [name, *label_cells(labels[name], named)] for name in store}
     listed = ([*told[row["utterance"]], *(row.get(column, "") for column in columns)] for row in table)
     write_csv(folder / "utterances.csv", ["utterance", *named, *columns], listed)
@@ -123,7 +123,10 @@ EXPORTERS: dict[str, Callable[[FeatureStore, Path, Labels], int]] = {
 
 @contextlib.contextmanager
 def exporting(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder inside the export's folder; its files move to the export's folder only on success.
+    """Give a temporary folder; what it holds becomes the export's folder only on success.
+
+    A new folder gets its name last, so it is whole even if the process is killed at any moment. A folder that exists
+    stays what it is (it may be a disk of its own, or have rights of its own), and the files move into it.
 
     Raises:
         StoreError: The folder is not empty, or it is a file.
@@ -132,21 +135,22 @@ def exporting(folder: Path) -> Iterator[Path]:
     is_new = not folder.exists()
     if not is_new and not folder.is_dir():
         raise StoreError(f"{folder} is a file; name a new folder for the export")
-    folder.mkdir(parents=True, exist_ok=True)
-    files.remove_leftovers(folder)  # of an export that was killed
-    if any(folder.iterdir()):
+    beside = folder.parent if is_new else folder
+    beside.mkdir(parents=True, exist_ok=True)
+    files.remove_leftovers(beside)  # of an export that was killed
+    if not is_new and any(folder.iterdir()):
         raise StoreError(f"{folder} is not empty; name a new folder for the export, or empty this one")
     scratch = folder
     try:
-        with files.temporary_folder(folder, folder.name) as scratch:
+        with files.temporary_folder(beside, folder.name) as scratch:
             yield scratch
-            for path in sorted(scratch.iterdir()):
-                path.replace(folder / path.name)
+            if is_new:
+                scratch.rename(folder)
+            else:
+                for path in sorted(scratch.iterdir()):
+                    path.replace(folder / path.name)
     except OSError as error:
         if not isinstance(error.filename, str):
             raise
         name = error.filename.replace(str(scratch), str(folder))
         raise OSError(error.errno, error.strerror, name) from error
-    finally:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()

@@ -63,8 +63,8 @@ def find_feature_width(store: FeatureStore, stage: str) -> int:
 
 def list_label_columns(labels: Labels) -> list[str]:
     """Give the names of the columns that `label_cells` can give."""
-    more = dict.fromkeys(column for label in labels.values() for column in label.more)
-    return ["split", "arousal", "valence", *more]
+    more = (column for label in labels.values() for column in label.more)
+    return list(dict.fromkeys(["split", "arousal", "valence", *more]))
 
 
 def label_cells(label: Label, columns: Iterable[str]) -> list[Any]:

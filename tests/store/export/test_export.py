@@ -1,5 +1,6 @@
 """Exports, opened by what reads them: NumPy, csv, h5py as the SDK does, MMSA's own loader where it is installed."""
 
+import collections
 import csv
 import dataclasses
 import importlib.util
@@ -14,6 +15,8 @@ import pytest
 from store import FeatureStore
 from store.__main__ import main
 from store.export.csd import make_key
+from store.export.formats import export_csv
+from store.labels import Label
 from store.records.listings import Listing
 from valar.commands import store as store_commands
 
@@ -77,6 +80,17 @@ def test_the_folder_may_be_named_by_o_as_in_all_commands(labelled, store, tmp_pa
     with pytest.raises(SystemExit, match="2"):
         main(["export", str(store[0]), "--to", "npz"])
     assert "DIR" in capsys.readouterr().err
+
+
+def test_a_further_column_that_is_called_like_one_of_the_table_leaves_one_of_that_name(store, tmp_path):
+    labels = {
+        "v/a": Label("train", 0.5, 0.0, {"stft_status": "mine", "utterance": "mine", "split": "mine", "room": "4"})
+    }
+    export_csv(FeatureStore(store[0]), tmp_path, collections.defaultdict(Label, labels))
+    head, first, *_ = (tmp_path / "utterances.csv").read_text().splitlines()
+    assert (head.count("stft_status"), head.split(",").count("utterance"), head.count("split")) == (1, 1, 1)
+    assert head.split(",")[:5] == ["utterance", "split", "arousal", "valence", "room"]
+    assert "mine" not in first
 
 
 def test_csv(labelled, store, export):

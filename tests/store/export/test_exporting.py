@@ -66,6 +66,39 @@ def test_what_a_killed_one_has_left_goes_and_what_is_someones_stays(tmp_path):
         pass
 
 
+KILLED = """
+import os, pathlib, sys
+from store.__main__ import main
+when, *command = sys.argv[1:]
+def killed(move):
+    def moved(path, target):
+        is_end = ".partial-" not in str(pathlib.Path(target).parent)
+        if is_end and when == "before":
+            os._exit(137)
+        move(path, target)
+        if is_end:
+            os._exit(137)
+    return moved
+pathlib.Path.replace, pathlib.Path.rename = killed(pathlib.Path.replace), killed(pathlib.Path.rename)
+main(command)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_its_files_take_their_place_a_new_folder_has_all_of_them_or_is_not_there(store, tmp_path, when):
+    def export(folder):
+        return ["export", store, "--to", "csv", "-o", str(folder)]
+
+    out = tmp_path / "out"
+    ended = subprocess.run([sys.executable, "-c", KILLED, when, *export(out)], cwd=ROOT, check=False)
+    assert (ended.returncode, out.exists()) == (137, when == "after")
+    assert main(export(tmp_path / "next")) == 0
+    assert when == "before" or {path.name for path in out.iterdir()} == {
+        path.name for path in (tmp_path / "next").iterdir()
+    }
+    assert not [path for path in tmp_path.iterdir() if ".partial-" in path.name], "what the killed one has left"
+
+
 def test_a_file_in_its_place_is_one_sentence(store, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert main(["export", store, "--to", "csv", "-o", str(tmp_path / "file")]) == 2
