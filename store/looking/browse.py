@@ -9,7 +9,7 @@ import functools
 import hashlib
 import html
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ from store.pages_mark import PAGES_MARK, STATIC_FILES, is_page_name, page_number
 _MADE = "made.json"
 #: Pages for each process: to start one takes as long as writing some hundred pages.
 _PAGES_A_PROCESS = 250
+#: After at least so many pages, and at each tenth of many, it is saved which pages are written: a killed call's stay.
+_PAGES_A_SAVING = 500
 #: A link in the pages' folder that leads to the videos, so that pages play them also through `RUNS/latest/pages`.
 _VIDEOS = "videos"
 
@@ -90,14 +92,16 @@ def write_pages(
     waiting = [name for name in names if name not in rows]
     if any(page_number(name) in made for name in waiting):
         # First: if the process is killed after a page is written, the page must not keep its earlier key.
-        files.write_json(folder / _MADE, {page_number(name): [keys[name], row] for name, row in rows.items()})
+        _write_made(folder, keys, rows)
     show(0, len(waiting))
     for done, (name, row) in enumerate(_write_clips(store, folder, waiting), start=1):
         rows[name] = row
+        if done % max(_PAGES_A_SAVING, len(waiting) // 10) == 0:
+            _write_made(folder, keys, rows)
         show(done, len(waiting))
     _remove_others(folder, names, rows)
     _write_index(store, folder, names, rows, labels, said)
-    files.write_json(folder / _MADE, {page_number(name): [keys[name], rows[name]] for name in names})
+    _write_made(folder, keys, rows)
     return PagesWritten(len(names), len(waiting))
 
 
@@ -154,6 +158,11 @@ def _look_at(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return status.st_size, status.st_mtime_ns
+
+
+def _write_made(folder: Path, keys: Mapping[str, str], rows: Mapping[str, list[Any]]) -> None:
+    """Save what the pages of these rows were made of."""
+    files.write_json(folder / _MADE, {page_number(name): [keys[name], row] for name, row in rows.items()})
 
 
 def _read_made(folder: Path) -> dict[str, tuple[Any, Any]]:

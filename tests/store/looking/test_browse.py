@@ -295,6 +295,20 @@ def test_pages_that_were_killed_at_once_are_begun_again(store, tmp_path):
     assert main(["browse", str(root), "-o", str(tmp_path / "earlier")]) == 0
 
 
+def test_pages_that_a_killed_call_has_written_are_not_written_again(store, tmp_path, capsys):
+    code = (
+        "import os, signal, sys\nfrom store.__main__ import main\nfrom store.looking import browse\n"
+        "browse._PAGES_A_SAVING = 2\n"
+        "browse._remove_others = lambda *rest: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
+    )
+    command = ["browse", str(store[0]), "-o", str(tmp_path / "mine"), "--json"]
+    assert subprocess.run([sys.executable, "-c", code, *command], cwd=ROOT).returncode == -signal.SIGKILL
+    assert not (tmp_path / "mine" / "index.html").exists()
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["clips"], told["written"]) == (3, 1), "two of three were saved"
+
+
 def test_a_page_of_a_state_that_was_killed_midway_is_not_taken_for_one_of_the_state_before(store, pages):
     """Pages written anew before the kill stood under the earlier state's keys, and stayed when that came back."""
     root, assigned = store
