@@ -72,6 +72,8 @@ STAGES = {
 STAGE_TITLES = {stage.name: stage.title for stage in STAGES.values()}
 #: The stages that training reads.
 FEATURE_STAGES = tuple(stage.name for stage in STAGES.values() if stage.is_feature)
+#: The stages that read the clips themselves; all others read what these have made.
+SOURCE_STAGES = tuple(stage.name for stage in STAGES.values() if stage.before is None)
 #: [faces] crops to what it keeps.
 KEPT_CROPS = {"raw": ("crops",), "jpeg": ("crops_jpeg",), "none": ()}
 
@@ -91,6 +93,16 @@ def find_readers(file: str, stages: Mapping[str, Stage] = STAGES) -> set[str]:
     ['embeddings']
     """
     return {stage.name for stage in stages.values() if any(file in sources for sources in stage.made_from.values())}
+
+
+def find_chain(stage: str, stages: Mapping[str, Stage] = STAGES) -> tuple[str, ...]:
+    """Name the stages up to this one, each of which rests on the one before it; the first one first.
+
+    >>> find_chain("embeddings")
+    ('frames', 'faces', 'embeddings')
+    """
+    before = stages[stage].before
+    return (*(find_chain(before, stages) if before is not None else ()), stage)
 
 
 def find_needed(stage: str, work: Mapping[str, tuple[str, ...]], stages: Mapping[str, Stage] = STAGES) -> list[str]:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import luigi
 
-from pipeline.chain import find_needed
+from pipeline.chain import FEATURE_STAGES, find_chain, find_needed
 from pipeline.errors import TransientError
 from pipeline.progress import logger
 from pipeline.runs.outcome.describing import describe_failure, name_folders
@@ -34,7 +34,6 @@ class ShardTask(luigi.Task):
     fingerprint = luigi.Parameter(description="name of the stage set")
 
     stage: ClassVar[str]
-    before: ClassVar["type[ShardTask] | None"] = None
 
     def requires(self) -> "list[ShardTask]":
         """Need the stages before, where they have something to do."""
@@ -60,10 +59,9 @@ class ShardTask(luigi.Task):
         plan = current_session().run.plan
         return plan.group_shards(GROUP_DIGITS).get(self.shard, []) if self.is_of_several else [self.shard]
 
-    @classmethod
-    def chain(cls) -> list[str]:
+    def chain(self) -> tuple[str, ...]:
         """Give the stages up to its own, the first one first."""
-        return [*(cls.before.chain() if cls.before is not None else ()), cls.stage]
+        return find_chain(self.stage)
 
     def complete(self) -> bool:
         """Be complete when the stage, and of several shards those before it, have nothing to do for the shards."""
@@ -144,7 +142,7 @@ class ExtractWav(ShardTask):
 class ComputeStft(ShardTask):
     """WAV to short-time Fourier transform."""
 
-    stage, before, priority = "stft", ExtractWav, 2
+    stage, priority = "stft", 2
 
 
 class ExtractFrames(ShardTask):
@@ -156,13 +154,13 @@ class ExtractFrames(ShardTask):
 class AlignFaces(ShardTask):
     """Frames to the speaker's aligned faces."""
 
-    stage, before, priority = "faces", ExtractFrames, 4
+    stage, priority = "faces", 4
 
 
 class CacheFaceFeatures(ShardTask):
     """Aligned faces to SphereFace embeddings."""
 
-    stage, before, priority = "embeddings", AlignFaces, 5
+    stage, priority = "embeddings", 5
 
 
 class ComputeFeature(ShardTask):
@@ -179,9 +177,9 @@ class ComputeFeature(ShardTask):
         needed = make_task(last, self.shard)
         return [] if needed.complete() else [needed]
 
-    def chain(self) -> list[str]:  # type: ignore[override]
+    def chain(self) -> tuple[str, ...]:
         """Give its own stage alone: other tasks do those before it."""
-        return [self.stage]
+        return (self.stage,)
 
 
 SHARD_TASKS = {task.stage: task for task in (ExtractWav, ComputeStft, ExtractFrames, AlignFaces, CacheFaceFeatures)}
@@ -199,7 +197,7 @@ def find_shard_tasks(run: Run) -> list[ShardTask]:
     work = {shard: run.find_work(shard) for shard in run.plan.shards}
     if len(work) > MOST_ALONE:
         groups = sorted({shard[:GROUP_DIGITS] for shard, stages in work.items() if stages})
-        tasks = [make_task(stage, group) for group in groups for stage in ("stft", "embeddings", *run.features)]
+        tasks = [make_task(stage, group) for group in groups for stage in (*FEATURE_STAGES, *run.features)]
         return [task for task in tasks if not task.complete()]
     return [
         make_task(stage, shard)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from store.files import write_text
 from store.json_files import read_object
 from store.text import format_count
 
@@ -147,7 +148,7 @@ def write_demo(folder: Path, *, seed: int = 0, sizes: dict[str, SplitSize] = SIZ
             list(pool.map(lambda clip: write_demo_clip(folder / "videos" / clip.path, clip, seed), missing))
     for split, name in CSV_NAMES.items():
         if not (folder / name).exists():
-            _write_whole(folder / name, format_csv([clip for clip in clips if clip.split == split], split))
+            write_text(folder / name, format_csv([clip for clip in clips if clip.split == split], split))
     return len(missing)
 
 
@@ -196,7 +197,7 @@ def _claim_folder(folder: Path, seed: int, sizes: dict[str, SplitSize]) -> None:
     marker = folder / "demo.json"
     if not marker.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(marker, json.dumps(wanted) + "\n")
+        write_text(marker, json.dumps(wanted) + "\n")
         return
     try:
         found = read_object(marker)
@@ -206,13 +207,6 @@ def _claim_folder(folder: Path, seed: int, sizes: dict[str, SplitSize]) -> None:
         raise DemoError(
             f"{folder} holds a demo with {found}, not the {wanted} asked for: remove it or name another folder"
         )
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it appears only when it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

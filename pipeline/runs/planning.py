@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline.chain import FEATURE_STAGES
+from pipeline.chain import FEATURE_STAGES, SOURCE_STAGES
 from pipeline.dataset.utterances import Dataset
 from pipeline.errors import UserError
 from pipeline.runs.known_content import find_known_content
@@ -125,7 +125,7 @@ def _can_be_read(videos: Path, clip: Member | None) -> bool:
 
 
 def _same_content(stage_files: StageFiles, shard: str, clip: Member, videos: Path) -> bool:
-    for stage in ("stft", "embeddings", "wav", "frames"):
+    for stage in (*FEATURE_STAGES, *SOURCE_STAGES):
         rows = stage_files.table(stage, shard)
         if rows is not None and clip.name in rows:
             return bool(rows.fact(clip.name, "source_sha256") == compute_file_digest(videos / clip.path))

@@ -2,7 +2,9 @@
 
 import pytest
 
-from pipeline.chain import NETWORK_TITLES, NETWORKS, STAGES, find_work
+from pipeline.chain import FEATURE_STAGES, NETWORK_TITLES, NETWORKS, STAGES, find_chain, find_work
+from pipeline.shard_tasks import SHARD_TASKS
+from pipeline.stages import _FUNCTIONS
 from store.schema import SCHEMAS
 
 DONE = {"wav", "stft", "frames", "faces", "embeddings"}
@@ -51,3 +53,9 @@ def test_the_table_names_every_file_of_a_shard_once():
 )
 def test_a_stage_has_to_make_what_something_missing_needs(there, kept, work):
     assert find_work(there.__contains__, kept) == work
+
+
+def test_tasks_and_functions_of_stages_are_those_of_the_table():
+    assert list(SHARD_TASKS) == [*STAGES] == [*_FUNCTIONS]
+    assert find_chain("stft") == ("wav", "stft")
+    assert {stage for feature in FEATURE_STAGES for stage in find_chain(feature)} == STAGES.keys()

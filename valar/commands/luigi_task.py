@@ -27,7 +27,7 @@ def run_task(task: str, words: Sequence[str] = ()) -> int:
     from luigi.cmdline import luigi_run
 
     try:
-        import pipeline.tasks  # noqa: F401 (registers the tasks; ends with a sentence where settings are wrong)
+        import pipeline.tasks  # noqa: F401 (registers the tasks; settings are checked when the first one is made)
 
         if told := find_wrong_words(task, words):
             print(told, file=sys.stderr)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.chain import NETWORK_TITLES
+from pipeline.chain import NETWORK_TITLES, find_chain
 from pipeline.runs.changes.clip_changes import ClipFacts, describe_clip_changes
 from pipeline.runs.changes.feature_changes import compare_features, format_value
 from pipeline.settings.config import find_default
@@ -18,7 +18,7 @@ from store.json_files import read_object
 #: The record's name in a folder of checkpoints; it appears when the training is finished.
 DONE = "training.json"
 #: The stages on which a network's features depend.
-RESTS_ON = {"anet": ("wav", "stft"), "vnet": ("frames", "faces", "embeddings")}
+RESTS_ON = {"anet": find_chain("stft"), "vnet": find_chain("embeddings")}
 RESTS_ON["joint"] = (*RESTS_ON["anet"], *RESTS_ON["vnet"])
 #: The number of newest records that are read; older ones are ignored.
 _MOST_READ = 50
