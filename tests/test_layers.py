@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # a line does not import each other. A type or an import inside a function counts like any other.
 FLOORS = {
     "models": [
-        {"paper", "choices", "closed_pipes", "compiled", "processor", "seeding", "tables", "tensor_files"},
+        {"paper", "choices", "closed_pipes", "compiled", "processor", "seeding", "tables", "whole_files"},
+        {"tensor_files"},
         {"loading"},
         {"weights"},
         {"mtcnn", "sphereface", "features"},
@@ -172,6 +173,36 @@ def test_stages_trainings_and_reports_read_the_settings_of_their_run():
         assert "pipeline.settings.sections" not in {found.module for found in find_imports(name)}, name
         for line in MODULES[name].read_text(encoding="utf-8").splitlines():
             assert not re.search(r"import config\b|Settings\.read\(", line), f"{name}: {line}; take run.settings"
+
+
+# A file gets its final name from the one writer of its layer. What the others rename is no file that they write: an
+# export's folder, a download that goes on after an interruption, a report's folder, sound within scratch.
+WRITERS = {"store.files", "models.whole_files"}
+RENAMING = {
+    "store.export.formats",
+    "models.weights.download",
+    "pipeline.report.report_files",
+    "pipeline.media.sound.extraction",
+}
+
+
+def renames(node):
+    """Whether a node of a module's tree is a call that renames a file or a folder."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    of, method, num_values = ast.unparse(node.func.value), node.func.attr, len(node.args) + len(node.keywords)
+    if of == "os" and method in ("rename", "replace", "renames"):
+        return True
+    return method in ("rename", "replace") and num_values == 1 and of != "dataclasses"
+
+
+def test_a_layer_has_one_writer_of_whole_files():
+    found = {
+        name
+        for name, path in MODULES.items()
+        if any(map(renames, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+    assert found == WRITERS | RENAMING
 
 
 def find_weight(name):

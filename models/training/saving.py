@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from models.tensor_files import remove_unfinished
 from models.training.checkpoints import BEST, LAST, load_checkpoint, save_checkpoint
 from models.training.job import Job, RunOptions
 from models.training.metrics import find_best
@@ -21,6 +20,7 @@ from models.training.parallel import Group
 from models.training.state import STATE, TrainingState, check_state_fits, load_state, write_metrics
 from models.training.tensorboard import FILE as EVENTS
 from models.training.tensorboard import append_epoch, describe_settings, write_events
+from models.whole_files import remove_unfinished
 
 METRICS = "metrics.jsonl"
 AVERAGE = "average.pt"

@@ -19,9 +19,10 @@ from torch import nn
 from models.inputs.clips import FEATURES, Clips, count_rows
 from models.loading import check_state
 from models.tables import format_count
-from models.tensor_files import check_plain, make_printable, write_tensors, writing_whole
+from models.tensor_files import check_plain, make_printable, write_tensors
 from models.training.checkpoints import CheckpointError, read_content
 from models.training.metrics import EpochMetrics
+from models.whole_files import writing_whole
 
 STATE = "state.pt"
 FORMAT = "valar-training-state/1"

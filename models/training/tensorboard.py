@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.tensor_files import naming_full_disk, writing_whole
 from models.training.metrics import EpochMetrics
+from models.whole_files import naming_full_disk, writing_whole
 
 FILE = "events.out.tfevents.valar"
 VERSION = b"brain.Event:2"

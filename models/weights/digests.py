@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from models.whole_files import writing_whole
 
 _SIDECAR_SUFFIX = ".digest.json"
 _BLOCK_BYTES = 1 << 20
@@ -84,19 +85,12 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _write_sidecar(path: Path, state: os.stat_result, digest: str, unpacked_from: str | None) -> None:
-    """Write a temporary file, then rename it, so that a reader never sees half a file."""
     record = {
         "sha256": digest,
         "size": state.st_size,
         "mtime_ns": state.st_mtime_ns,
         "unpacked_from": unpacked_from,
     }
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
-        Path(name).replace(find_sidecar(path))
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    content = json.dumps(record, indent=2) + "\n"
+    with writing_whole(find_sidecar(path), len(content)) as beside:
+        beside.write_text(content, encoding="utf-8")

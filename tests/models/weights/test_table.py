@@ -131,11 +131,17 @@ def test_a_sidecar_whose_digest_is_no_text_is_replaced(vgg16):
         assert read_digest(vgg16) == (hashlib.sha256(CONTENT).hexdigest(), None)
 
 
+def test_another_user_may_read_a_sidecar(vgg16):
+    read_digest(vgg16)
+    vgg16.with_name("other").touch()
+    assert find_sidecar(vgg16).stat().st_mode == vgg16.with_name("other").stat().st_mode
+
+
 def test_a_folder_that_cannot_be_written_costs_only_time(vgg16, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr("models.weights.digests.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("models.weights.digests.writing_whole", refuse)
     assert resolve_weights("vgg16", str(vgg16)).verified is True
     assert not find_sidecar(vgg16).exists()
 
