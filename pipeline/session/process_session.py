@@ -20,7 +20,8 @@ from pipeline.runs.locking import lock_store
 from pipeline.runs.opening import Frame, open_run, read_frame, telling_faults
 from pipeline.runs.outcome.describing import describe_failure, name_folders
 from pipeline.runs.run import Run
-from pipeline.session.session import Predictions, Session
+from pipeline.session.predictions import Predictions
+from pipeline.session.session import Session
 from pipeline.session.settled_session import SettledSession
 from pipeline.settings import config
 from pipeline.training.data import TrainingData

@@ -5,26 +5,19 @@ There is at most one session in a process; process_session.py opens and closes i
 
 import contextlib
 import functools
-import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from pipeline.chain import FOLDS_TITLE, NETWORK_TITLES, PAGES_TITLE, PREDICT_TITLE, REPORT_TITLE
 from pipeline.errors import UserError
-from pipeline.progress import Progress, format_seconds, log_to, logger, open_log
+from pipeline.progress import Progress, format_seconds, logger
 from pipeline.report.clip_pages import FOLDER as PAGES_FOLDER
 from pipeline.report.clip_pages import write_clip_pages
 from pipeline.report.features_check import describe_unread
 from pipeline.runs.beginning import begin
-from pipeline.runs.known_content import describe_taken
 from pipeline.runs.opening import Frame
-from pipeline.runs.outcome.describing import FORBIDDEN, describe_failure, name_folders
-from pipeline.runs.outcome.failures import clear_failures
 from pipeline.runs.outcome.ledger import count_statuses, format_ledger
-from pipeline.runs.plan import advise_shard_size
 from pipeline.runs.run import Run
 from pipeline.session.closing import (
     NEXT_WITH_REPORT,
@@ -38,6 +31,8 @@ from pipeline.session.closing import (
     print_report,
 )
 from pipeline.session.failure_notes import FailureNotes
+from pipeline.session.predictions import Predictions
+from pipeline.session.starting import open_run_log, tell_work
 from pipeline.session.waiting import tell_waiting
 from pipeline.settings import config
 from pipeline.training.data import TrainingData
@@ -49,24 +44,6 @@ from store.errors import StoreError
 
 #: With at least this number of shards to do, the session says how long the scheduling took.
 MANY_SHARDS = 1000
-
-
-class Predictions(Protocol):
-    """The result of a run on clips without labels. pipeline/prediction/ makes it, which takes long to import."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the predictions."""
-
-    @property
-    def are_there(self) -> bool:
-        """Whether the predictions have been written."""
-
-    def write(self) -> None:
-        """Write the predictions."""
-
-    def print(self) -> None:
-        """Print where the predictions are."""
 
 
 class Session:
@@ -118,39 +95,11 @@ class Session:
         self._is_listed = changes_store
         if changes_store:
             self.run = begin(self.run)
-        self._open_log(is_idle)
+        self._log, self.failures.hindrance = open_run_log(self.run.folder, self.progress.console, is_idle=is_idle)
         if not config.is_scheduler_local():
             tell_waiting(self.progress.say)
-        run = self.run
-        work = {shard: run.find_work(shard) for shard in run.plan.shards}
-        num_clips = Counter(run.plan.assigned.values())
-        for stage, title in run.titles.items():
-            waiting = {shard for shard, stages in work.items() if stage in stages}
-            self.progress.expect(title, sum(len(run.plan.shards[shard].members) for shard in waiting))
-            self._reused[title] = sum(count for shard, count in num_clips.items() if shard not in waiting)
-        if taken:
-            self.progress.say(describe_taken(taken))
-        new = run.plan.new - taken.keys()
-        clips = sum(len(run.plan.shards[shard].members) for shard in new)
-        advice = advise_shard_size(len(new), clips, run.settings.store.shard_size)
-        for warning in filter(None, (*run.dataset.warnings, advice)):
-            logger.warning("%s", warning)
-        if new:
-            logger.info("%d new or changed clips in %d new shards", clips, len(new))
-        self._num_pending, self._begun = sum(map(bool, work.values())), time.monotonic()
-        if num_again:
-            logger.info("the sound of %d shards is made again, because an earlier version's ffmpeg failed", num_again)
-
-    def _open_log(self, is_idle: bool) -> None:
-        try:
-            if config.is_scheduler_local():  # otherwise these may be failures of other hosts that are at work
-                clear_failures(self.run.folder)
-            self._log = open_log(self.run.folder / "logs", self.progress.console)
-        except OSError as error:
-            if not is_idle or error.errno not in FORBIDDEN:
-                raise
-            self.failures.hindrance = describe_failure(error, name_folders())
-            log_to(self.progress.console, logging.NullHandler())
+        self._reused, self._num_pending = tell_work(self.run, self.progress, taken, num_again)
+        self._begun = time.monotonic()
 
     def work(self, stage: str, shard: str) -> None:
         """Do one stage of one shard."""

@@ -1,18 +1,15 @@
 """The session where nothing has changed since a run found everything done: no clip is looked at again."""
 
 import contextlib
-import logging
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.chain import REPORT_TITLE
-from pipeline.progress import Progress, log_to, logger, open_log
+from pipeline.progress import Progress, logger
 from pipeline.runs.beginning import remove_leftovers_beside
 from pipeline.runs.opening import Frame
-from pipeline.runs.outcome.describing import FORBIDDEN
-from pipeline.runs.outcome.failures import clear_failures
 from pipeline.session.closing import (
     NEXT_WITH_REPORT,
     NEXT_WITHOUT_TRAINING,
@@ -22,6 +19,7 @@ from pipeline.session.closing import (
     print_end,
     print_report,
 )
+from pipeline.session.starting import open_run_log
 from pipeline.training.settled import Settled
 from store.layout import listings_folder
 
@@ -54,13 +52,7 @@ class SettledSession:
         if changes_store:
             os.utime(listings_folder(frame.store) / f"{frame.name}.json")  # the newest listing is the one that counts
             remove_leftovers_beside(frame.store, frame.fingerprints, frame.folder)
-        try:
-            clear_failures(frame.folder)
-            self._log = open_log(frame.folder / "logs", self._progress.console)
-        except OSError as error:
-            if error.errno not in FORBIDDEN:
-                raise
-            log_to(self._progress.console, logging.NullHandler())
+        self._log, _ = open_run_log(frame.folder, self._progress.console, is_idle=True)
         for warning in self._settled.warnings:
             logger.warning("%s", warning)
         results = [*self._settled.networks, (REPORT_TITLE, 1)] if self._trains else []
