@@ -1,1 +1,1 @@
-"""CSV files and folders to utterances, and utterances to the clips on disk."""
+"""Utterances from CSV files and folders, and the clips on disk that belong to them."""

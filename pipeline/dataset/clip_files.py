@@ -1,4 +1,4 @@
-"""Utterances to their files: each folder is looked into once, and what cannot be had costs that utterance alone."""
+"""The file of each utterance. Each folder is listed once; a file that cannot be used affects only its own utterance."""
 
 import functools
 import os
@@ -18,16 +18,16 @@ from store.text import format_count
 
 @dataclass(frozen=True)
 class FoundClips:
-    """What there is of the listed utterances.
+    """The files of the listed utterances.
 
     Attributes:
         files: name to file, for each utterance whose file can be read.
-        hindered: name to a sentence, for each one without where there is more to say than that nothing is there: it
-            cannot be read, several files could be it, or something of nearly that name is there.
-        cuts: name to the part of its file that it is, for each one whose file is a whole recording.
-        uncut: names of those whose file is taken as cut already although their row has `start` or `end`, save those
-            called as OMG-Emotion's are, which are known to be.
-        look: what was seen in the folders, as a digest.
+        hindered: name to a sentence, for each utterance without a file if there is a reason to give: the file cannot be
+            read, several files fit the name, or there is a file with nearly that name.
+        cuts: name to a part of the file, for each utterance whose file is a whole recording.
+        uncut: names of utterances whose file is assumed to be cut already, although their row has `start` or `end`.
+            Names like OMG-Emotion's are left out: those files are known to be cut.
+        look: digest of the folders' entries.
     """
 
     files: dict[str, ClipFile] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class FoundClips:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One line on those that are hindered, and one on those whose start and end are not used."""
+        """One line on the hindered utterances, and one on those whose start and end are not used."""
         told = []
         if self.hindered:
             name, sentence = next(iter(self.hindered.items()))
@@ -60,19 +60,19 @@ class FoundClips:
 
 
 def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
-    """Find the file of each utterance: `<videos>/<video>/<utterance>`, with whatever ending it has on disk.
+    """Find the file of each utterance: `<videos>/<video>/<utterance>`, with any ending.
 
-    The file whose name is the CSV file's wins; then those that are called so without their ending, videos before sound
-    before others. Each folder is listed once; links are followed. Names are compared in Unicode's composed form, as
-    file systems differ. Whether a file may be read is seen by its mode, so that none is opened.
+    A file with exactly the name in the CSV file comes first; then files with that name and another ending: videos, then
+    sound, then others. Each folder is listed once; links are followed. Names are compared in Unicode's composed form,
+    because file systems differ. The mode of a file says whether it may be read; no file is opened.
 
-    A file in a folder of its video is the utterance, whatever the row's `start` and `end` say: OMG-Emotion's are those
-    of the recording that it was cut from. Where there is none, `<videos>/<video>` with an ending of its own is the
-    whole recording, and the utterance is the part of it from `start` to `end`.
+    A file in a folder of its video is the whole utterance, and the row's `start` and `end` are ignored: in
+    OMG-Emotion they refer to the recording that the clip was cut from. Without such a file, `<videos>/<video>` with any
+    ending is the whole recording, and the utterance is its part from `start` to `end`.
 
     Raises:
-        DatasetError: the folder of videos itself cannot be listed, or rows of whole recordings have a `start` or `end`
-            that cannot be.
+        DatasetError: the folder of videos itself cannot be listed, or rows of whole recordings have an invalid `start`
+            or `end`.
 
     """
     found = FoundClips()
@@ -109,10 +109,10 @@ def find_clips(videos: Path, utterances: Iterable[Utterance]) -> FoundClips:
 
 
 class _Recordings:
-    """The whole recordings that lie in the folder of videos itself, which is looked into when one is asked for.
+    """The whole recordings in the folder of videos itself, which is listed when the first of them is needed.
 
     Attributes:
-        problems: a sentence, with file and line, for each row whose `start` and `end` cannot be.
+        problems: a sentence, with file and line, for each row with an invalid `start` or `end`.
     """
 
     def __init__(self, videos: Path, reader: Reader) -> None:
@@ -125,11 +125,11 @@ class _Recordings:
         return Folder(self._videos, "", is_there=True)
 
     def find(self, video: str) -> ClipFile | str | None:
-        """Find a video's whole recording; a sentence where something is there, and None where nothing is."""
+        """Find a video's whole recording; a sentence if there is one that cannot be used; None if there is none."""
         return self._folder.find(video, self._reader) if self._folder.holds(video) else None
 
     def cut(self, row: Utterance, recording: ClipFile | str, found: FoundClips) -> ClipFile | str:
-        """Note which part of its recording an utterance is; give the file, or say why it cannot be used."""
+        """Note the utterance's part of the recording. Return the file, or a sentence why it cannot be used."""
         if isinstance(recording, str):
             return recording
         if not row.start and not row.end:
@@ -143,7 +143,7 @@ class _Recordings:
 
 
 def _list_videos(videos: Path, look: FolderLook) -> dict[str, str]:
-    """Return the entries of the folder by their composed form; where two have one form, the composed one counts."""
+    """Return the entries by the composed form of their names; of two with one form, the composed one counts."""
     try:
         with os.scandir(videos) as entries:
             found_entries = list(entries)

@@ -1,4 +1,4 @@
-"""A folder of clips: listed once, and asked for the file that an utterance's name means, or why there is none."""
+"""A folder of clips. It is listed once, and gives the file of an utterance's name, or the reason why there is none."""
 
 import errno
 import functools
@@ -34,7 +34,7 @@ class Folder:
     Args:
         videos: The folder of videos.
         name: Of the folder in it; "" for the folder of videos itself.
-        is_there: False for one that is not to be looked into.
+        is_there: False if the folder must not be listed.
     """
 
     def __init__(self, videos: Path, name: str, *, is_there: bool) -> None:
@@ -62,7 +62,7 @@ class Folder:
 
     @functools.cached_property
     def _by_stem(self) -> dict[str, list[os.DirEntry[str]]]:
-        """What may be a clip, by its name without ending: asked only for names that no file has as they are."""
+        """Files that may be clips, by their names without ending. Needed only for names that no file has exactly."""
         found: dict[str, list[os.DirEntry[str]]] = {}
         for entry in self._entries:
             if _is_file(entry) and rank_as_clip(entry.name) < NO_CLIP:
@@ -71,7 +71,7 @@ class Folder:
 
     @functools.cached_property
     def _no_clips(self) -> dict[str, os.DirEntry[str]]:
-        """What is none, by its name without ending."""
+        """Entries that are no clips, by their names without ending."""
         found: dict[str, os.DirEntry[str]] = {}
         for entry in self._entries:
             if not _is_file(entry) or rank_as_clip(entry.name) >= NO_CLIP:
@@ -83,16 +83,16 @@ class Folder:
         return NearNames(self._by_stem)
 
     def note(self, look: FolderLook) -> None:
-        """Take what is in it into a look; a folder that cannot be looked into makes that an unsure one."""
+        """Add the folder's entries to a look. A folder that cannot be listed makes the look unsure."""
         look.add(self._name, self._entries)
         look.is_sure = look.is_sure and not self._fault
 
     def find(self, utterance: str, reader: "Reader") -> ClipFile | str:
-        """Find an utterance's file, its path whole; or say in a sentence why there is none, "" for nothing to say."""
+        """Return an utterance's file with its whole path; or a sentence why there is none, "" without a reason."""
         if self._fault:
             return self._fault
         entry = self._by_name.get(compose(utterance))
-        if entry is not None:  # as nearly all are called
+        if entry is not None:  # nearly all names are like this
             return reader.look_at(entry, self._name)
         candidates = self._choose(compose(utterance))
         if len(candidates) == 1:
@@ -107,11 +107,11 @@ class Folder:
         return near and f"no such file in {show(self._path)}: {near}"
 
     def holds(self, name: str) -> bool:
-        """Tell whether there are files, called like video or sound, that a name may mean."""
+        """Tell whether any file of video or sound fits a name."""
         return any(rank_as_clip(entry.name) <= _SOUND for entry in self._choose(compose(name)))
 
     def _choose(self, name: str) -> list[os.DirEntry[str]]:
-        """Return the files that may be meant: none, one, or several that are equally likely."""
+        """Return the files that fit the name: none, one, or several that fit equally well."""
         if name in self._by_name:
             return [self._by_name[name]]
         for stem in dict.fromkeys((name, strip_ending(name))):
@@ -129,13 +129,13 @@ class Folder:
 
 
 class Reader:
-    """Looks at files for this process."""
+    """Checks files, with the rights of this process."""
 
     def __init__(self) -> None:
         self._rights = Rights()
 
     def look_at(self, entry: os.DirEntry[str], folder: str) -> ClipFile | str:
-        """Give the file, which lies in a folder of that name, or say why it cannot be read."""
+        """Return the file from the folder of that name, or a sentence why it cannot be read."""
         try:
             status = entry.stat()
         except OSError as error:
@@ -148,17 +148,17 @@ class Reader:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a loop of links, or a disk that fails: told when it is asked for
+    except OSError:  # a loop of links, or a disk error: reported when this file is needed
         return False
 
 
 def describe_unreadable(path: Path, why: str) -> str:
-    """Say that a clip is there and cannot be read."""
+    """Say that a clip exists and cannot be read."""
     return f"{show(path)} cannot be read: {why}; the next run tries again"
 
 
 def _describe_no_clip(entry: os.DirEntry[str]) -> str:
-    """Say what is there under the name, and is no clip."""
+    """Say what has this name and is no clip."""
     name = show(entry.name)
     if entry.is_symlink():
         target = show(Path(entry.path).readlink())

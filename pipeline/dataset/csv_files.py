@@ -36,7 +36,7 @@ def read_rows(path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]
 def find_columns(
     path: Path, header: Sequence[str], *, required: Sequence[str], optional: Collection[str], problems: list[str]
 ) -> dict[str, int] | None:
-    """Return the place of each column that is known; None, and why in `problems`, when one is missing or doubled.
+    """Return the place of each known column. If one is missing or doubled: None, and the reason goes to `problems`.
 
     Names are compared without regard to case; columns that are neither required nor optional are ignored.
     """

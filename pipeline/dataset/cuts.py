@@ -1,4 +1,4 @@
-"""Utterances that are parts of a whole recording: from when to when they go, as a row's `start` and `end` say it."""
+"""Utterances that are parts of a whole recording: a row's `start` and `end` as times."""
 
 import math
 
@@ -12,7 +12,7 @@ def parse_cut(start: str | None, end: str | None) -> Cut:
     ((62.5, 65.0), (0.0, 3600.04))
 
     Raises:
-        ValueError: One is missing, no number, or negative, or the part would be empty.
+        ValueError: One of them is missing, not a number, or negative, or the part is empty.
     """
     if not start or not end:
         absent = " and ".join(name for name, text in (("start", start), ("end", end)) if not text)

@@ -1,4 +1,4 @@
-"""What was seen in folders of clips, as a digest: seen again, nothing there has changed that a run asks for."""
+"""A digest of folders of clips. If it is the same again, nothing that a run depends on has changed in them."""
 
 import hashlib
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class Rights:
-    """What this process may read; its user and groups are asked for once."""
+    """The rights of this process to read; its user and groups are looked up once."""
 
     def __init__(self) -> None:
         self.user = os.geteuid()
         self.groups = frozenset({os.getegid(), *os.getgroups()})
 
     def may_read(self, status: os.stat_result) -> bool:
-        """Tell by the mode, which costs no look at the disk; access lists may allow more."""
+        """Tell by the mode, without opening the file; access lists may allow more."""
         if status.st_uid == self.user:
             bit = stat.S_IRUSR
         else:
@@ -24,12 +24,12 @@ class Rights:
 
 
 class FolderLook:
-    """A digest of folders: of each entry its name, and of what is no folder mode, owner, size and time.
+    """A digest of folders: the name of each entry and, if it is no folder, also its mode, owner, size and time.
 
     Attributes:
-        names: of the folders below the folder of videos, in the order in which they were looked into.
-        is_sure: whether all that was asked for was seen. It is not where a link leads nowhere or a mode does not say
-            whether a file may be read: what is found out about such a file is not in the digest.
+        names: of the folders below the folder of videos, in the order in which they were listed.
+        is_sure: whether the digest covers everything that a run depends on. It does not if a link leads nowhere, or if
+            a file's mode does not say whether the file may be read: such facts are not in the digest.
     """
 
     def __init__(self) -> None:
@@ -40,20 +40,20 @@ class FolderLook:
 
     @property
     def digest(self) -> str:
-        """What was seen so far, hexadecimal."""
+        """The digest so far, hexadecimal."""
         return self._sha256.hexdigest()
 
     def add(self, name: str, entries: Iterable[os.DirEntry[str]]) -> None:
-        """Take a folder in.
+        """Add a folder.
 
         Args:
             name: Of the folder; "" for the folder of videos itself.
-            entries: What is in it, in any order.
+            entries: Its entries, in any order.
         """
         may_read = self._rights.may_read
-        # A slash is in no name, so that no two folders give the same text.
+        # No name contains a slash, so different folders give different texts.
         parts = []
-        # Of the files of a folder nearly all have the same mode and owner.
+        # Nearly all files of a folder have the same mode and owner.
         last, rights, is_readable = (0, 0, 0), "", False
         for entry in entries:
             try:
@@ -76,10 +76,10 @@ class FolderLook:
 
 
 def look_into(videos: Path, names: Iterable[str]) -> FolderLook:
-    """Look into the folder of videos, and into folders in it, as `find_clips` does.
+    """List the folder of videos, and folders in it, as `find_clips` does.
 
     Raises:
-        OSError: One is not there, or cannot be listed.
+        OSError: A folder does not exist, or cannot be listed.
     """
     look = FolderLook()
     with os.scandir(videos) as entries:

@@ -1,7 +1,7 @@
 """Recordings: which utterances come from one source and are therefore alike.
 
 OMG-Emotion's `video` is a fragment of a recording: `X_1`, `X_2`, ... share one link. Labels and errors are alike within
-a recording, so whoever resamples, folds or permutes has to take whole recordings.
+a recording, so resampling, folds and permutations have to use whole recordings.
 """
 
 import re
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _FRAGMENT = re.compile(r"_[0-9]+$")
-#: Most videos in a recording, on average: where names without their number would join more, they are mere counting.
+#: Most videos in a recording, on average. If names without their numbers join more, the numbers only count videos.
 _MOST_FRAGMENTS = 4
 
 
-#: What people write where there is no link.
+#: Texts that people write in place of a missing link.
 _NO_LINKS = frozenset({"", "-", "--", "?", "n/a", "na", "nan", "none", "null", "unknown", "missing"})
-#: What in an address says where in a recording to begin or end.
+#: Parts of an address that say where in a recording to begin or end.
 _MOMENTS = frozenset({"t", "start", "end", "time_continue"})
 
 
 class Groupable(Protocol):
-    """What is known of an utterance."""
+    """The facts about an utterance that tell its recording."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,8 @@ class Grouping:
     """Utterances by recording.
 
     Attributes:
-        by: what tells recordings apart: a column's name, "link", "name" (videos without their number) or "video".
+        by: the rule that tells recordings apart: a column's name, "link", "name" (videos without their number) or
+            "video".
         of: utterance to the name of its recording.
     """
 
@@ -62,16 +63,16 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
     """Find the recording of each utterance, over all splits together.
 
     Args:
-        utterances: all there are.
-        column: the user's column; "" to go by `link`, where there is none, or one for all, by the video's name
-            without `_N`.
+        utterances: all utterances.
+        column: the user's column. If it is "", `link` tells recordings apart; if there is no link, or one for all, then
+            the video's name without `_N` does.
     """
     if column:
         return Grouping(column, {u.name: u.group or u.video for u in utterances})
     links = _find_links(utterances)
     bases = find_bases({u.video for u in utterances if u.name not in links})
     joined = _Joined()
-    # A video is never divided, whatever its rows' links say. Most of its rows say the same.
+    # A video is never divided, even if its rows have different links. The link of most of its rows counts.
     for video, recording in dict.fromkeys((u.video, links.get(u.name) or bases[u.video]) for u in utterances):
         joined.join(("video", video), ("recording", recording))
     names = {video: joined.find(("video", video))[1] for video in dict.fromkeys(u.video for u in utterances)}
@@ -81,13 +82,13 @@ def group_utterances(utterances: Sequence[Groupable], *, column: str = "") -> Gr
 
 
 def _find_links(utterances: Sequence[Groupable]) -> dict[str, str]:
-    """Give the link of each utterance that has one: of those that mean one recording the first."""
+    """Return the link of each utterance that has one. Links of the same recording are replaced by the first of them."""
     first: dict[str, str] = {}
     links = {u.name: first.setdefault(key, u.link or "") for u in utterances if (key := identify_link(u.link))}
-    # One and the same link for all is a placeholder: it tells nothing apart.
+    # The same link for all is a placeholder: it tells no recordings apart.
     if len(set(links.values())) < 2:
         return {}
-    # A fragment whose link is missing belongs to the others of its name, where those are of one recording.
+    # A fragment without a link belongs to the others with its name, if those are of one recording.
     of_base: dict[str, set[str]] = {}
     for u in utterances:
         if u.name in links:
@@ -100,7 +101,7 @@ def _find_links(utterances: Sequence[Groupable]) -> dict[str, str]:
 
 
 def identify_link(link: str | None) -> str:
-    """Give what tells the recordings of links apart: the address without a moment of it; "" for no link.
+    """Return the part of a link that identifies its recording: the address without a time; "" for no link.
 
     >>> identify_link("https://youtu.be/abc?t=9") == identify_link("https://www.youtube.com/watch?v=abc&t=1s#x")
     True
@@ -126,7 +127,7 @@ def identify_link(link: str | None) -> str:
 
 
 def find_bases(videos: Set[str]) -> dict[str, str]:
-    """Give each video's name without its number, where numbers tell fragments apart; else the name as it is."""
+    """Return each video's name without its number, if numbers tell fragments apart; otherwise the name itself."""
     bases = {video: _FRAGMENT.sub("", video) or video for video in videos}
     if len(set(bases.values())) * _MOST_FRAGMENTS < len(videos):
         return {video: video for video in videos}
@@ -134,7 +135,7 @@ def find_bases(videos: Set[str]) -> dict[str, str]:
 
 
 class _Joined:
-    """Sets that are joined one pair at a time; a set is known by its first recording."""
+    """Sets that are joined one pair at a time; the first recording of a set is its name."""
 
     def __init__(self) -> None:
         self._above: dict[tuple[str, str], tuple[str, str]] = {}
@@ -147,7 +148,7 @@ class _Joined:
         return key
 
     def join(self, video: tuple[str, str], recording: tuple[str, str]) -> None:
-        """Put both sets under the one name: that of the video's recording so far, if it has one."""
+        """Give both sets one name: the name of the video's recording so far, if it has one."""
         one, other = self.find(video), self.find(recording)
         if one[0] == "video":
             self._above[one] = other

@@ -1,4 +1,4 @@
-"""`[run] select_on = train`: the recordings of the training split that are not trained on, but choose the epoch."""
+"""`[run] select_on = train`: recordings of the training split that choose the epoch and are not trained on."""
 
 import hashlib
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pipeline.dataset.utterances import Dataset
 
-#: Of the labelled training clips, what is held out: a fifth, as the official validation split is of all (617 of 3059).
+#: Share of the labelled training clips that is held out. The official validation split is a fifth, too (617 of 3059).
 SHARE = 0.2
 
 
@@ -15,10 +15,10 @@ class HoldingOutError(ValueError):
 
 
 def hold_out(dataset: Dataset) -> frozenset[str]:
-    """Choose the utterances of the training split that are held out: whole recordings, always the same ones.
+    """Choose the utterances of the training split that are held out: whole recordings, and the same ones every time.
 
     Raises:
-        HoldingOutError: The labelled clips of the training split are of one recording.
+        HoldingOutError: All labelled clips of the training split are of one recording.
     """
     utterances = [u for u in dataset.utterances if u.split == "train"]
     groups = dataset.grouping.take(u.name for u in utterances)
@@ -29,12 +29,12 @@ def hold_out(dataset: Dataset) -> frozenset[str]:
 def choose_recordings(recordings: Iterable[str]) -> frozenset[str]:
     """Choose the recordings that are held out, from the recording of each labelled training clip.
 
-    They come in an order that nothing but their names decides, until they have a fifth of the clips; so other clips or
-    another seed move few of them. One with more than a tenth of the clips is passed over: the choice is to rest on
-    several. Where all are as large, the smallest is taken.
+    Only the names of the recordings decide their order, so added clips or another seed change few of them. Recordings
+    are taken in this order until they have a fifth of the clips. A recording with more than a tenth of the clips is
+    skipped, so that several recordings make the choice. If all are that large, the smallest is taken.
 
     Raises:
-        HoldingOutError: There are fewer than two.
+        HoldingOutError: There are fewer than two recordings.
 
     >>> sorted(choose_recordings(["a", "a", "b", "b", "c"]))
     ['c']

@@ -1,4 +1,4 @@
-"""Names of files and utterances: which ending is one, what may be a clip, and how a name is shown."""
+"""Names of files and utterances: what counts as an ending, which files may be clips, and how a name is shown."""
 
 import functools
 import os
@@ -8,7 +8,7 @@ import unicodedata
 # What counts as a file's ending: a short one with a letter in it, so that the `.5` of `take_1.5` stays part of the
 # name.
 _ENDING = re.compile(r"(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}")
-# The number of an episode, a scene, a take: `S01.E02` is no file of the kind E02. Endings below are not meant.
+# The number of an episode, a scene or a take: `.E02` of `S01.E02` is no ending. The endings below are always endings.
 _EPISODE = re.compile(r"[A-Za-z]{1,2}[0-9]{1,3}")
 _VIDEO = (
     "264 265 3g2 3gp amv asf av1 avc avi avs divx dv dvr f4v flv h261 h263 h264 h265 hevc ivf ismv insv lrv "
@@ -19,7 +19,7 @@ _SOUND = (
     "aac ac3 aif aifc aiff amr ape au awb caf dts eac3 flac gsm m4a m4b mka mp2 mp3 mpa oga ogg opus ra snd "
     "sph spx tta voc w64 wav wma wv"
 )
-# What lies beside a clip under its name and is none: subtitles, notes, features, thumbnails, unfinished downloads.
+# Files beside a clip that have its name and are no clips: subtitles, notes, features, thumbnails, unfinished downloads.
 _NO_CLIP = (
     "srt vtt ass ssa sub idx lrc sbv ttml txt md rst json jsonl xml yaml yml csv tsv rttm ctm eaf pfsx etf "
     "tgrid npy npz pkl pt pth h5 hdf5 mat arff htk mfc jpg jpeg png webp gif bmp tif tiff heic thm nfo md5 "
@@ -34,12 +34,12 @@ LONGEST_NAME_BYTES = 255
 
 
 def compose(name: str) -> str:
-    """Return a name in Unicode's composed form (NFC), the only one that names are looked up in."""
+    """Return a name in Unicode's composed form (NFC). Names are looked up only in this form."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def strip_ending(name: str) -> str:
-    """Return a file's name without its ending; a name that is nothing else stays.
+    """Return a file's name without its ending; a name that consists of an ending alone is not changed.
 
     >>> strip_ending("utterance_4.mp4"), strip_ending("take_1.5"), strip_ending("S01.E02"), strip_ending(".mp4")
     ('utterance_4', 'take_1.5', 'S01.E02', '.mp4')
@@ -48,9 +48,9 @@ def strip_ending(name: str) -> str:
     return stem if stem and _is_ending(ending) else name
 
 
-@functools.lru_cache(maxsize=1024)  # very many names have few endings
+@functools.lru_cache(maxsize=1024)  # many names share few endings
 def _is_ending(text: str) -> bool:
-    """Tell whether what stands behind a name's last dot is an ending."""
+    """Tell whether the text after a name's last dot is an ending."""
     return bool(_ENDING.fullmatch(text)) and (not _EPISODE.fullmatch(text) or is_media_ending(f".{text}"))
 
 
@@ -60,7 +60,7 @@ def is_media_ending(ending: str) -> bool:
 
 
 def rank_as_clip(name: str) -> int:
-    """Say by its ending how likely a file is the clip meant: 0 a video, 1 sound, 2 unknown, 3 surely none."""
+    """Return how likely a file is the clip, by its ending: 0 for a video, 1 for sound, 2 for unknown, 3 for no clip."""
     stem, _, ending = name.rpartition(".")
     rank = _rank_ending(f".{ending}" if stem.lstrip(".") else "")
     return 3 if rank == 2 and name.startswith(".") else rank
@@ -77,14 +77,14 @@ def _rank_ending(ending: str) -> int:
 
 
 def find_fault(name: str) -> str:
-    """Say what is wrong with a name on the disk, "" for nothing; Python keeps bytes that are no UTF-8 as surrogates."""
+    """Say what is wrong with a name on the disk, "" for nothing. Python has surrogates for bytes that are not UTF-8."""
     if any("\ud800" <= character <= "\udfff" for character in name):
         return "is not UTF-8"
     return "has control characters" if any(unicodedata.category(c) == "Cc" for c in name) else ""
 
 
 def show(name: object) -> str:
-    """Return a name or path as it can be printed: bytes that are no UTF-8, and control characters, as their numbers."""
+    """Return a name or path in a printable form: bytes that are not UTF-8, and control characters, become numbers."""
     text = os.fsencode(str(name)).decode("utf-8", errors="backslashreplace")
     return "".join(c if unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text)
 

@@ -1,4 +1,4 @@
-"""What is nearly there where a clip is not: another case, an invisible character, what a spreadsheet made of a name."""
+"""Names that nearly equal a missing clip's: another case, an invisible character, or a number made by a spreadsheet."""
 
 import functools
 import re
@@ -7,23 +7,23 @@ from collections.abc import Collection
 
 from pipeline.dataset.names import LONGEST_NAME_BYTES, show
 
-# As a spreadsheet shows a large number: the video 5e44 becomes 5E+44.
+# A large number as a spreadsheet shows it: the video 5e44 becomes 5E+44.
 _AS_NUMBER = re.compile(r"([0-9])(?:[.,]([0-9]+))?E\+([0-9]+)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,3})?")
 
 
 class NearNames:
-    """The names that are there, to be asked what is nearly one of them.
+    """The existing names, among which nearly equal ones are searched.
 
     Args:
-        names: Without endings, composed. They are looked through once, and only when something is missing.
+        names: Without endings, composed. They are read once, and only when a name is missing.
     """
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = names
 
     def explain(self, name: str) -> str:
-        """Say what is nearly there under a name (without its ending, composed), in one clause; "" where nothing is."""
+        """Say in one clause which existing name nearly equals a name (composed, without ending); "" if none does."""
         if len(name.encode(errors="surrogatepass")) > LONGEST_NAME_BYTES:
             return f"its name is longer than the {LONGEST_NAME_BYTES} bytes that file systems allow; rename it"
         return self._explain_number(name) or self._explain_look_alike(name)
@@ -41,7 +41,7 @@ class NearNames:
         near = self._by_skeleton.get(_skeleton(name))
         if near is None:
             return ""
-        if near.lower() == name.lower():  # `casefold` would take a ligature for its letters
+        if near.lower() == name.lower():  # `casefold` would turn a ligature into its letters
             return f"{show(near)} is there, which differs in upper and lower case"
         for one, whose in ((name, "the CSV file's name"), (near, "its name")):
             hidden = sorted({c for c in one if _is_invisible(c) and c != " "})
@@ -55,13 +55,13 @@ class NearNames:
         return {_skeleton(name): name for name in self._names}
 
     def _by_number(self, digits: int) -> dict[str, str]:
-        """Return the names that a spreadsheet takes for numbers, by what it shows with so many decimals."""
+        """Return the names that a spreadsheet turns into numbers, by the text that it shows with so many decimals."""
         numbers = [name for name in self._names if _NUMBER.fullmatch(name)]
         return {f"{float(name):.{digits}E}": name for name in numbers}
 
 
 def _skeleton(name: str) -> str:
-    """Return what is left of a name when case, blanks, invisible characters and look-alike forms do not count."""
+    """Return a name without the differences of case, blanks, invisible characters and look-alike forms."""
     if not name.isascii():
         name = unicodedata.normalize("NFKC", name)
     return "".join(c for c in name.casefold() if not _is_invisible(c))

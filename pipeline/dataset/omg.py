@@ -1,4 +1,4 @@
-"""By what OMG-Emotion's own splits are known, so that others' results are never set beside other data."""
+"""How OMG-Emotion's own splits are recognised, so that published results are never shown beside other data."""
 
 import re
 from collections.abc import Iterable
@@ -33,13 +33,13 @@ def is_called_as_theirs(utterance: str) -> bool:
 
 
 def find_official_splits(rows: Iterable[Row]) -> list[str]:
-    """Say which splits are the organisers' own, whole: as many utterances, named as theirs are.
+    """Say which splits are the organisers' own and complete: with the same number of utterances, and names like theirs.
 
     Args:
         rows: of all splits.
 
     Returns:
-        Names of the splits, in the order in which they come.
+        Names of the splits, in the order of the rows.
     """
     counts: dict[str, int] = {}
     others = set()

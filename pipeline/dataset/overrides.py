@@ -1,15 +1,15 @@
-"""A user's word on single utterances: who speaks, and which of a file's streams count.
+"""A user's decisions on single utterances: who speaks, and which streams of a file are used.
 
 A CSV file, `[dataset] overrides`, with the columns video and utterance and any of
 
-- speaker: the point `x y` in the face meant, in pixels of the upright frame; a time `@seconds`, for the largest face
-  then; or both, `x y @seconds`
-- audio_stream, video_stream: which of the file's sound or picture streams, counted from 0; cover art is none
-- rotation: 0, 90, 180 or 270, by which the pictures are turned clockwise, after what the file itself says
-- audio_channel: which channel of the sound, counted from 0, instead of all of them mixed
+- speaker: a point `x y` inside the speaker's face, in pixels of the upright frame; a time `@seconds`, which means the
+  largest face at that time; or both, `x y @seconds`
+- audio_stream, video_stream: which of the file's sound or picture streams, counted from 0; cover art does not count
+- rotation: 0, 90, 180 or 270 degrees, by which the pictures are turned clockwise, after the file's own rotation
+- audio_channel: which channel of the sound, counted from 0, instead of a mix of all
 
-An empty cell leaves the choice to the pipeline. What is said is part of the utterance's identity: a change makes its
-features anew, and no others. So is the part of a whole recording that the data set's own file says (`start`, `end`).
+An empty cell leaves the choice to the pipeline. The cells are part of the utterance's identity: if they change, only
+this utterance's features are computed again. The same holds for the part of a whole recording (`start`, `end`).
 """
 
 import difflib
@@ -34,17 +34,17 @@ _SPEAKER = re.compile(rf"(?:({_NUMBER})[ ,;]+({_NUMBER}))?\s*(?:@\s*({_NUMBER}))
 
 @dataclass(frozen=True)
 class Override:
-    """What is said of one utterance; None where nothing is.
+    """The user's decisions on one utterance; None where there is none.
 
     Attributes:
         point: (x, y) in pixels of the upright frame, inside the speaker's face.
         seconds: When, since the clip's origin.
         audio_stream: Which of the sound streams, from 0.
         video_stream: Which of the picture streams, from 0.
-        rotation: By how many degrees pictures that the file calls upright are turned clockwise.
+        rotation: Degrees by which pictures are turned clockwise, after the file's own rotation.
         audio_channel: Which channel of the sound, from 0.
-        cut: From when to when in seconds of its file the utterance goes, where that is a whole recording. `seconds`
-            then counts from the cut's start.
+        cut: Start and end of the utterance in seconds of its file, if that is a whole recording. `seconds` then counts
+            from the cut's start.
     """
 
     point: tuple[float, float] | None = None
@@ -57,18 +57,18 @@ class Override:
 
     @property
     def text(self) -> str:
-        """Say it as one line that `parse_text` reads, the same for the same content; "" for nothing."""
+        """Return one line that `parse_text` reads, the same for the same content; "" if there is no decision."""
         said = {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps(said, sort_keys=True) if said else ""
 
     @property
     def names_speaker(self) -> bool:
-        """Tell whether it says who speaks."""
+        """Tell whether the user decided who speaks."""
         return self.point is not None or self.seconds is not None
 
 
 def parse_text(text: str) -> Override:
-    """Read what `Override.text` gave."""
+    """Read a line of `Override.text`."""
     values = json.loads(text) if text else {}
     for pair in {"point", "cut"} & set(values):
         values[pair] = tuple(values[pair])
@@ -80,11 +80,11 @@ def read_overrides(path: Path, names: Collection[str]) -> dict[str, Override]:
 
     Args:
         path: The CSV file.
-        names: Of the utterances that there are.
+        names: Of all utterances.
 
     Raises:
-        UserError: A column is missing, a cell cannot be understood, an utterance is unknown or there twice; all
-            problems are told at once.
+        UserError: A column is missing, a cell cannot be understood, an utterance is unknown or has two rows. The error
+            has all problems.
     """
     problems: list[str] = []
     found: dict[str, Override] = {}
@@ -126,7 +126,7 @@ def _parse_row(values: dict[str, str]) -> Override:
 
 
 def parse_speaker(text: str) -> tuple[tuple[float, float] | None, float | None]:
-    """Read who speaks: point and time, None where they are not said.
+    """Read who speaks: point and time; None for one that is not given.
 
     Raises:
         ValueError: It cannot be understood.
@@ -143,10 +143,10 @@ def parse_speaker(text: str) -> tuple[tuple[float, float] | None, float | None]:
 
 
 def parse_rotation(text: str) -> int | None:
-    """Read a clockwise turn in degrees, None for an empty text or for none.
+    """Read a clockwise turn in degrees; None for an empty text or for 0.
 
     Raises:
-        ValueError: It is none of the four.
+        ValueError: The text is none of the four angles.
     """
     if text and text not in map(str, _ROTATIONS):
         raise ValueError(f"rotation is {text!r}; it must be 0, 90, 180 or 270, in degrees clockwise")

@@ -10,26 +10,26 @@ from pipeline.dataset.utterances import Dataset, Utterance
 from pipeline.errors import UserError
 from store.text import format_count
 
-#: Name of the split that they make up.
+#: Name of the split of these clips.
 UNLABELLED = "unlabelled"
-# Bytes of a file that tell what it is.
+# Number of first bytes that tell a file's kind.
 _HEAD_BYTES = 512
 
 
 def list_unlabelled(folder: Path) -> tuple[Path, Dataset]:
-    """List the clips `<folder>/<video>/<clip>`; or, where the folder itself holds them, `<folder>/<clip>`.
+    """List the clips `<folder>/<video>/<clip>`; or, if the folder itself holds them, `<folder>/<clip>`.
 
-    A clip is what is called like a video or sound, or called like nothing known and begins like one. Of two that differ
-    only in their ending the video counts, not its sound; of two videos neither does: they are listed once, without
-    ending, and have no file that can be told.
+    A clip is a file with an ending of video or sound, or a file with an unknown ending that begins like one. If two
+    differ only in their ending, the video counts and not the sound. Of two such videos none counts: they are listed
+    once, without an ending, and it is not known which file is meant.
 
     Returns:
         The folder of videos in the sense of the data set (that of the folders of clips), and its utterances, sorted.
-        Left out with a warning: names that are not UTF-8 or have control characters, since no file of results could
-        hold them, what is no media, and folders that cannot be read.
+        Left out with a warning: names that are not UTF-8 or have control characters, since no file of results can
+        hold them; files that are neither video nor sound; and folders that cannot be read.
 
     Raises:
-        UserError: There is no such folder, its name is not UTF-8, it holds no clip, or clips on both levels.
+        UserError: There is no such folder, its name is not UTF-8, or it holds no clip, or clips on both levels.
     """
     if not folder.is_dir():
         raise UserError(f"--videos {folder} is not a folder; name one that contains clips, or folders of clips")
@@ -68,13 +68,13 @@ def _partition(path: str) -> tuple[str, str, str]:
 
 @dataclass
 class _Listing:
-    """What is in one or several folders; paths are relative to the folder asked for.
+    """The contents of one or several folders; paths are relative to the folder that was asked for.
 
     Attributes:
         clips: Sorted folder by folder.
         folders: Sorted.
-        left_out: What is no media.
-        faults: Sentences on what cannot be read.
+        left_out: Files that are neither video nor sound.
+        faults: A sentence for each file or folder that cannot be read.
     """
 
     clips: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class _Listing:
     faults: list[str] = field(default_factory=list)
 
     def list_files(self, folder: Path, prefix: str) -> None:
-        """Look into one folder; hidden files are none."""
+        """List one folder; hidden files do not count."""
         try:
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -106,7 +106,7 @@ class _Listing:
 
 
 def is_clip(path: str | Path) -> bool:
-    """Tell whether a file is video or sound: by its name, and where that says nothing by the first bytes."""
+    """Tell whether a file is video or sound: by its name or, if the ending is unknown, by the first bytes."""
     rank = rank_as_clip(os.path.basename(path))  # noqa: PTH119 (a Path for each of a million names takes seconds)
     if rank != rank_as_clip("unknown"):
         return rank < rank_as_clip("unknown")
@@ -123,7 +123,7 @@ def _tell_left_out(folder: Path, names: list[str]) -> list[str]:
 
 
 def _list_utterances(folder: Path, pairs: Iterable[tuple[str, str]]) -> tuple[list[Utterance], list[str]]:
-    """Make an utterance of each clip, one of twins, which differ only in their ending; and warn of the others."""
+    """Make an utterance of each clip. Of clips that differ only in their ending make one, and warn of the others."""
     twins: dict[str, list[Utterance]] = {}
     for video, name in pairs:
         utterance = Utterance(video, name, UNLABELLED, None, None, None, None, None, folder, 0)
@@ -141,7 +141,7 @@ def _list_utterances(folder: Path, pairs: Iterable[tuple[str, str]]) -> tuple[li
 
 
 def _make_unclear(utterance: Utterance) -> Utterance:
-    """Return a row that names no single one of several files, so that it has a status."""
+    """Return a row for several files of the same name, so that they have a status; it names none of them."""
     stem = strip_ending(utterance.utterance)
-    # What is left may look as if it had an ending, which would be taken off again.
+    # The rest of the name may look as if it had an ending, which would be removed, too.
     return replace(utterance, utterance=stem if strip_ending(stem) == stem else f"{stem}.any")

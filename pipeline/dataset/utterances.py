@@ -1,8 +1,8 @@
-"""CSV files to utterances.
+"""Utterances from CSV files.
 
 The columns are OMG-Emotion's: `video` and `utterance` are required; `arousal` and `valence` come together or not at
-all; others are kept as they are, for the ledger and whoever reads it. A row that is no utterance is left out with a
-warning. What would make a run wrong is an error, and all errors are told at once.
+all; other columns are kept unchanged for the ledger. A row without an utterance is left out with a warning. A fault
+that would make a run's results wrong is an error; one message has all such errors.
 """
 
 import functools
@@ -25,7 +25,7 @@ LABEL_COLUMNS = ("arousal", "valence")
 OTHER_COLUMNS = ("link", "start", "end")
 _NAMED = frozenset((*REQUIRED_COLUMNS, *LABEL_COLUMNS))
 SPLITS = ("train", "validation", "test")
-#: From where to where labels go as they are here.
+#: Lowest and highest label inside Valar.
 USUAL_RANGE = (-1.0, 1.0)
 # Unicode's category Cc.
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
@@ -34,7 +34,7 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 class DatasetError(UserError):
     """The data set cannot be used as it is; the message has one problem a line, with file and line.
 
-    What the files say is in it, and comes from anywhere: no character of it steers a terminal.
+    It quotes the files, which may come from anyone: control characters are removed, so that none steers a terminal.
 
     Attributes:
         problems: the lines of the message.
@@ -46,7 +46,7 @@ class DatasetError(UserError):
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
-        """Come back whole from another process."""
+        """Keep the problems when the error comes from another process."""
         return type(self), (self.problems,)
 
 
@@ -54,20 +54,20 @@ class DatasetError(UserError):
 class Utterance:
     """A row of a CSV file: a clip, with a label or without.
 
-    It is not to be changed. Freezing it would take two thirds of the time that a hundred thousand take to make.
+    It must not be changed. A frozen class would need two thirds more time: 100 000 of them are made in each run.
 
     Attributes:
         video: the folder, as in the CSV file.
         utterance: the file, as in the CSV file, such as "utterance_1.mp4".
-        split: the split its file was given for.
-        arousal: in [-1, 1], mapped there from the range of the file's labels, or None.
-        valence: in [-1, 1], or None exactly where arousal is.
+        split: the split of its file.
+        arousal: in [-1, 1], mapped from the range of the file's labels, or None.
+        valence: in [-1, 1]; None if and only if arousal is None.
         link: as in the CSV file, or None.
         start: as in the CSV file, or None.
         end: as in the CSV file, or None.
-        csv_path: where it comes from.
-        line: the line its row starts at, counted from 1.
-        group: what the column named in `[dataset] group` says, or None.
+        csv_path: its file.
+        line: the first line of its row, counted from 1.
+        group: its cell of the column that `[dataset] group` names, or None.
         more: the cells of all columns but names and labels that are not empty, by the column's name.
         name: its identity, "video/utterance" without the file's ending, in Unicode's composed form (NFC).
 
@@ -94,14 +94,14 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All utterances, in the order of the files, and what was left out.
+    """All utterances in the order of the files, and warnings on rows that were left out.
 
     Attributes:
         utterances: of all splits.
         warnings: a sentence for each row that was left out.
         group_column: the column that tells recordings apart; "" for links or names.
-        label_range: from where to where the labels of the files go.
-        whole: the data set that these are a part of, which knows the recordings; None where they are all there is.
+        label_range: the lowest and the highest possible label of the files.
+        whole: the data set that these are a part of, which knows all recordings; None if they are not a part.
     """
 
     utterances: tuple[Utterance, ...]
@@ -112,7 +112,7 @@ class Dataset:
 
     @functools.cached_property
     def grouping(self) -> Grouping:
-        """The recording of each utterance; a part's are those of the whole, whose other rows may join two."""
+        """The recording of each utterance. The whole data set decides: its other rows may join two recordings."""
         if self.whole is not None:
             return self.whole.grouping
         return group_utterances(self.utterances, column=self.group_column)
@@ -138,7 +138,7 @@ def map_label(value: float, source: tuple[float, float], target: tuple[float, fl
 
 
 def tell_label_range(label_range: tuple[float, float]) -> list[str]:
-    """Say how labels were mapped and how predictions are mapped back; nothing where they were not.
+    """Say how labels were mapped and how predictions are mapped back; nothing if they were not mapped.
 
     >>> tell_label_range((1, 9))
     ['labels from 1 to 9 were mapped to -1 to 1, the scale of all numbers here: 4 x + 5 gives those of the file']
@@ -159,15 +159,15 @@ def read_dataset(
     Args:
         csv_paths: split to file, such as {"train": ..., "validation": ..., "test": ...}.
         group_column: name of the column that tells recordings (or speakers) apart; it has to be in each file.
-        label_range: from where to where the files' labels go; they are mapped to [-1, 1].
+        label_range: the lowest and the highest possible label of the files; labels are mapped to [-1, 1].
 
     Returns:
         The utterances in file order, split after split.
 
     Raises:
-        DatasetError: a file cannot be read; a column is missing or doubled; a name leaves the folder; a label is no
-            number in the range or has no partner; an utterance is there twice, in one split or in two; a file has no
-            utterance.
+        DatasetError: a file cannot be read; a column is missing or doubled; a name leads out of the folder; a label is
+            no number in the range, or only one of arousal and valence is there; an utterance is there twice, in one
+            split or in two; a file has no utterance.
 
     """
     utterances: list[Utterance] = []
@@ -198,7 +198,7 @@ def read_utterances(
     group_column: str = "",
     label_range: tuple[float, float] = USUAL_RANGE,
 ) -> list[Utterance]:
-    """Read one file; append what was left out to `warnings` and what is wrong to `problems`."""
+    """Read one file; append a sentence to `warnings` for each row left out, and to `problems` for each fault."""
     num_problems = len(problems)
     rows = read_rows(path, problems)
     header = next(rows, None)
@@ -226,14 +226,14 @@ def read_utterances(
 
 
 class _RowReader:
-    """Makes utterances of the rows of one file.
+    """Makes utterances from the rows of one file.
 
     Args:
         path: The file.
-        split: That it is given for.
-        columns: Place of each column that is known.
+        split: The split of the file.
+        columns: Place of each known column.
         header: All columns.
-        label_range: From where to where the file's labels go.
+        label_range: The lowest and the highest possible label of the file.
     """
 
     def __init__(
@@ -249,12 +249,12 @@ class _RowReader:
         self._width = width = len(header)
         self._label_range = label_range
         self._more = [(name, header.index(name)) for name in header if name and name.casefold() not in _NAMED]
-        # A row gets one more cell, an empty one, which is that of columns that are not there.
+        # Each row gets one more cell, an empty one; columns that the file does not have are read from it.
         names = (*REQUIRED_COLUMNS, *LABEL_COLUMNS, *OTHER_COLUMNS, "group")
         self._pick = operator.itemgetter(*(columns.get(name, width) for name in names))
 
     def read(self, line: int, cells: list[str], warnings: list[str], problems: list[str]) -> Utterance | None:
-        """Return a row's utterance; None when it is none, or a wrong one."""
+        """Return a row's utterance; None if the row has none or a wrong one."""
         num_cells, width = len(cells), self._width
         padded = [*cells[:width], *[""] * (width + 1 - num_cells)] if num_cells <= width else [*cells[:width], ""]
         video, utterance, *labels, link, start, end, group = self._pick(padded)
@@ -273,7 +273,7 @@ class _RowReader:
             return None
         more = {name: cell for name, index in self._more if (cell := padded[index])}
         return Utterance(
-            sys.intern(video),  # the same few names again and again
+            sys.intern(video),  # few different names
             sys.intern(utterance),
             self._split,
             arousal,
@@ -288,9 +288,9 @@ class _RowReader:
         )
 
 
-@functools.lru_cache(maxsize=4096)  # a video has several rows, and its clips are called as those of others
+@functools.lru_cache(maxsize=4096)  # a video has several rows, and clips of different videos have the same names
 def _name_fault(column: str, value: str) -> str:
-    """Return "" for a name that is one plain entry of a folder, else what is wrong with it."""
+    """Return "" for a name of one plain entry of a folder, otherwise what is wrong with it."""
     if not value:
         return f"{column} is empty"
     if value in (".", "..") or "/" in value or "\\" in value:
@@ -319,18 +319,18 @@ def _read_labels(
     return (None, None), f"{name} is {text!r}; it must be a number in [{low:g}, {high:g}]{hint}"
 
 
-@functools.lru_cache(maxsize=4096)  # very many rows have few values
+@functools.lru_cache(maxsize=4096)  # many rows share few values
 def _read_label(text: str, label_range: tuple[float, float]) -> float | None:
-    """Return a label in [-1, 1]; None for what is none."""
+    """Return a label in [-1, 1]; None if the text is no label."""
     number = _parse_number(text)
     if not label_range[0] <= number <= label_range[1]:
         return None
-    # Left as it is where nothing is to be mapped: a checkpoint is known again by its labels, to the last bit.
+    # Not computed if nothing has to be mapped: a checkpoint's fingerprint has the labels' exact bits.
     return number if label_range == USUAL_RANGE else map_label(number, label_range, USUAL_RANGE)
 
 
 def _parse_number(text: str) -> float:
-    """Return a number; NaN for text that is none."""
+    """Return a number; NaN for text that is not a number."""
     try:
         return float(text)
     except ValueError:
