@@ -20,11 +20,11 @@ from models.training.settings.declarations import find_silent
 from pipeline.errors import UserError
 from pipeline.settings import sections
 from pipeline.settings.contradictions import find_contradictions
+from pipeline.settings.feature_options import FEATURE_OPTIONS
 from pipeline.settings.features import SECTION, Feature, read_feature
 from pipeline.settings.files import find_overlay, read_settings
 from pipeline.settings.parameters import say_limits
 from pipeline.settings.sections import (
-    FEATURE_OPTIONS,
     SECTIONS,
     anet,
     audio,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from models.paper import CROP_HEIGHT, CROP_WIDTH, SAMPLE_RATE
 from pipeline.chain import Stage
-from pipeline.settings.sections import FEATURE_OPTIONS
+from pipeline.settings.feature_options import FEATURE_OPTIONS
 from store.features import NAME
 
 #: The names of these sections begin with this.
@@ -63,7 +63,7 @@ BUILT_IN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """The values of one `[features.NAME]` section; `pipeline.settings.sections.FEATURE_OPTIONS` explains each option.
+    """The values of one `[features.NAME]` section; `FEATURE_OPTIONS` explains each option.
 
     Args:
         name: NAME, the user's own name for the feature.

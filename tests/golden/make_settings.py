@@ -7,8 +7,9 @@ import re
 import textwrap
 from pathlib import Path
 
+from pipeline.settings.feature_options import FEATURE_OPTIONS
 from pipeline.settings.parameters import say_limits, say_meaning, say_value
-from pipeline.settings.sections import FEATURE_OPTIONS, SECTIONS
+from pipeline.settings.sections import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, TASKS_CFG = ROOT / "docs" / "settings.md", ROOT / "tasks.cfg"
@@ -19,7 +20,7 @@ BEGINNING = """# Settings
 This page lists every setting with its default and its possible values. `tasks.cfg` contains all of them. Your own file
 (`valar.cfg`, or the file named by `LUIGI_CONFIG_PATH`) needs only the settings that you change.
 
-<!-- Written by `make settings` from what pipeline/settings/sections.py and models/training/settings/ declare. -->
+<!-- Written by `make settings` from what pipeline/settings/ and models/training/settings/ declare. -->
 """
 
 FEATURES = (

@@ -7,8 +7,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.runs import fingerprints
 from pipeline.runs.fingerprints import compute_fingerprint, describe_model
+from pipeline.settings.feature_options import FEATURE_OPTIONS
 from pipeline.settings.features import BUILT_IN, read_feature
-from pipeline.settings.sections import FEATURE_OPTIONS
 
 CROP = {"input": "crop", "model": "a.onnx"}
 SOUND = {"input": "waveform", "model": "a.onnx", "hop_seconds": "0.1"}
