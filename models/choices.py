@@ -16,6 +16,10 @@ AROUSAL_OUTPUTS: tuple[ArousalOutput, ...] = get_args(ArousalOutput)
 Arithmetic = Literal["float32", "tf32", "bfloat16"]
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 
+#: Arithmetic of a network that computes features.
+FeaturePrecision = Literal["float32", "bfloat16"]
+FEATURE_PRECISIONS: tuple[FeaturePrecision, ...] = get_args(FeaturePrecision)
+
 #: Input of VNet: cached embeddings, or crops through a SphereFace that is trained with it.
 Backbone = Literal["frozen", "finetune"]
 BACKBONES: tuple[Backbone, ...] = get_args(Backbone)

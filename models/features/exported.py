@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.features.network import ModelError, Network, Precision, first_line
+from models.choices import FeaturePrecision
+from models.features.network import ModelError, Network, first_line
 
 _LAYOUT = "archive_format"
 _PICKLED = ("custom_obj", "opaque_obj")
 
 
-def load_exported(data: bytes, *, device: str, precision: Precision) -> Network:
+def load_exported(data: bytes, *, device: str, precision: FeaturePrecision) -> Network:
     """Load a network from a .pt2 file's bytes. The caller has compared them with the digest that the user trusts.
 
     Args:

@@ -1,13 +1,11 @@
 """A user's own network: how it is called, and the checks that it passes before it runs for hours."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
 #: Takes (B, ...) float32 and gives (B, ...); for a whole sound, takes (1, N) and gives (T, D) or (1, T, D).
 Network = Callable[[np.ndarray], np.ndarray]
-Precision = Literal["float32", "bfloat16"]
 
 # Largest difference by rounding, relative to the largest number, between the rows of one input in two batches.
 _SAME_ROW = 1e-3

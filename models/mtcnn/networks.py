@@ -8,12 +8,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.choices import ChannelOrder
 from models.weights.table import WrongDigestError, find_carried_weights
 
 
@@ -99,11 +99,11 @@ class MtcnnNetworks:
     pnet: PNet
     rnet: RNet
     onet: ONet
-    channel_order: Literal["bgr", "rgb"]
+    channel_order: ChannelOrder
     sha256: tuple[str, str, str]
 
 
-def load_networks(*, channel_order: Literal["bgr", "rgb"] = "bgr") -> MtcnnNetworks:
+def load_networks(*, channel_order: ChannelOrder = "bgr") -> MtcnnNetworks:
     """Load the networks with the weights that the `mtcnn` package carries.
 
     The published weights read RGB. For "bgr" the input channels of each first convolution are swapped once here, which

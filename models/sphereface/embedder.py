@@ -5,13 +5,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from models.choices import ChannelOrder
+from models.choices import ChannelOrder, FeaturePrecision
 from models.loading import build_empty, place_network
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE
 from models.sphereface.native_engine import embed_in_kernel, find_kernel, pack_weights
 from models.sphereface.network import (
     DTYPES,
-    Precision,
     SphereFace20,
     check_channel_order,
     normalise_crops,
@@ -20,7 +19,7 @@ from models.sphereface.network import (
 Engine = Literal["kernel", "pytorch"]
 
 
-def find_engine(precision: Precision, device: str) -> Engine:
+def find_engine(precision: FeaturePrecision, device: str) -> Engine:
     """Tell which engine is the fastest for an arithmetic on a device."""
     return "pytorch" if find_kernel(precision, device) is None else "kernel"
 
@@ -49,7 +48,7 @@ class Embedder:
         self,
         network: SphereFace20,
         *,
-        precision: Precision = "float32",
+        precision: FeaturePrecision = "float32",
         device: str = "cpu",
         engine: Engine | None = None,
     ) -> None:
@@ -102,7 +101,7 @@ class Embedder:
         return embeddings
 
 
-def _prepare(network: SphereFace20, precision: Precision, device: str) -> SphereFace20:
+def _prepare(network: SphereFace20, precision: FeaturePrecision, device: str) -> SphereFace20:
     """Copy the network into the form that PyTorch runs fastest: evaluation mode, channels last, fc5 in float32."""
     copy = build_empty(SphereFace20)
     copy.load_state_dict(network.state_dict())

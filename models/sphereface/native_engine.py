@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from models.choices import ChannelOrder
+from models.choices import ChannelOrder, FeaturePrecision
 from models.compiled import load_compiled
 from models.paper import FEATURE_SIZE
 from models.processor import list_runnable
-from models.sphereface.network import STAGES, Precision, SphereFace20
+from models.sphereface.network import STAGES, SphereFace20
 
 # As in models/sphereface/native/sphereface.h: raised when the kernel's arguments or arithmetic change.
 _LAYOUT = 3
@@ -26,7 +26,7 @@ _FIRST_DEPTH = 32
 # The points of Winograd's transforms, as in the kernel, which transforms the inputs and the sums.
 _A, _B = 0.75, 1.5
 # The module's functions, the best first, and the instructions that a processor needs for each.
-_KERNELS: tuple[tuple[str, Precision, frozenset[str]], ...] = (
+_KERNELS: tuple[tuple[str, FeaturePrecision, frozenset[str]], ...] = (
     ("embed_in_bfloat16", "bfloat16", frozenset({"avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "avx512_bf16"})),
     ("embed_in_float32", "float32", frozenset({"avx512_f", "fma3"})),
     ("embed_in_float32_avx2", "float32", frozenset({"avx2", "fma3"})),
@@ -35,7 +35,7 @@ _KERNELS: tuple[tuple[str, Precision, frozenset[str]], ...] = (
 Kernel = Callable[[np.ndarray, np.ndarray, tuple[np.ndarray, ...], bool], None]
 
 
-def find_kernel(precision: Precision, device: str = "cpu") -> Kernel | None:
+def find_kernel(precision: FeaturePrecision, device: str = "cpu") -> Kernel | None:
     """Return the compiled function if it runs here and is faster than PyTorch; otherwise None.
 
     Processors with AMX multiply bfloat16 so fast that PyTorch's plain convolutions are faster there.
@@ -49,7 +49,7 @@ def find_kernel(precision: Precision, device: str = "cpu") -> Kernel | None:
     return None if is_beaten or not kernels else kernels[0]
 
 
-def list_kernels(precision: Precision) -> list[Kernel]:
+def list_kernels(precision: FeaturePrecision) -> list[Kernel]:
     """List the compiled functions that this processor can run, the fastest first."""
     module = load_compiled("models.sphereface._sphereface", _LAYOUT)
     names = list_runnable([(name, needed) for name, of, needed in _KERNELS if of == precision])
@@ -57,7 +57,7 @@ def list_kernels(precision: Precision) -> list[Kernel]:
 
 
 @torch.no_grad()
-def pack_weights(network: SphereFace20, precision: Precision) -> tuple[np.ndarray, ...]:
+def pack_weights(network: SphereFace20, precision: FeaturePrecision) -> tuple[np.ndarray, ...]:
     """Arrange a network's weights for the kernel: 128 MB in bfloat16, 212 MB in float32.
 
     Args:
@@ -83,7 +83,7 @@ def pack_weights(network: SphereFace20, precision: Precision) -> tuple[np.ndarra
     return (*arrays, _to_numpy(fc5), _to_numpy(read("fc5.bias")))
 
 
-def _pack_convolution(weights: torch.Tensor, stage: int, layer: int, precision: Precision) -> torch.Tensor:
+def _pack_convolution(weights: torch.Tensor, stage: int, layer: int, precision: FeaturePrecision) -> torch.Tensor:
     weights = weights.permute(2, 3, 1, 0)  # (3, 3, inputs, outputs)
     if layer > 1:
         transform = _make_transform()
@@ -106,7 +106,7 @@ def _make_transform() -> torch.Tensor:
     return torch.tensor([*rows, [0.0, 0.0, 1.0]])
 
 
-def _pack_matrices(matrices: torch.Tensor, precision: Precision) -> torch.Tensor:
+def _pack_matrices(matrices: torch.Tensor, precision: FeaturePrecision) -> torch.Tensor:
     """Arrange matrices (M, inputs, outputs) in blocks of 32 outputs; in bfloat16, two inputs make one word."""
     count, inputs, outputs = matrices.shape
     word = 2 if precision == "bfloat16" else 1

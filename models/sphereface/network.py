@@ -8,7 +8,6 @@ Letters: B batch, H = 112 height, W = 96 width, C channels.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -18,8 +17,6 @@ from models.loading import build_empty, load_strictly
 from models.paper import CROP_HEIGHT, CROP_WIDTH, FEATURE_SIZE, PIXEL_CENTRE, PIXEL_SCALE
 from models.seeding import seeded
 from models.weights.tensors import load_state_dict
-
-Precision = Literal["float32", "bfloat16"]
 
 STAGES = ((64, 1), (128, 2), (256, 4), (512, 1))  # channels and residual blocks of each stage
 CLASSIFIER_KEYS = frozenset({"fc6.weight"})  # in the published file; only its training needed it

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from models.choices import FEATURE_PRECISIONS
 from pipeline.settings.parameters import choice, integer, number, text
 
 #: The options of each section [features.NAME], a feature that the user declares (docs/features.md).
@@ -38,7 +39,7 @@ FEATURE_OPTIONS: dict[str, Any] = {
     "hop_seconds": number(0.0, 0.0, 600.0, "Seconds from one row to the next."),
     "precision": choice(
         "float32",
-        ["float32", "bfloat16"],
+        FEATURE_PRECISIONS,
         "Arithmetic of a .pt2 file; an ONNX file and a callable decide it themselves.",
     ),
     "batch_size": integer(32, 1, 4096, "Number of inputs that are computed together; the last batch is padded."),

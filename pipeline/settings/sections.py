@@ -10,8 +10,10 @@ from typing import Any
 
 import luigi
 
+from models.choices import ARITHMETICS, CHANNEL_ORDERS, FEATURE_PRECISIONS
 from models.training.settings import TRAININGS
 from models.training.settings.declarations import Declaration, get_declaration
+from pipeline.chain import KEPT_CROPS
 from pipeline.settings.parameters import LabelRange, choice, epochs, integer, number, path, switch, text
 
 #: The default quality of kept JPEG files.
@@ -71,7 +73,7 @@ class run(luigi.Config):
     threads = integer(0, 0, 1024, "Threads of networks and decoders; 0 for one per core.")
     precision = choice(
         "float32",
-        ["float32", "tf32", "bfloat16"],
+        ARITHMETICS,
         "Arithmetic of training and prediction: float32 | tf32 (faster on a GPU, inputs rounded to 10 bits) | "
         "bfloat16 (much faster, 8 bits). docs/training.md describes each.",
     )
@@ -203,7 +205,7 @@ class faces(luigi.Config):
     )
     crops = choice(
         "raw",
-        ["raw", "jpeg", "none"],
+        KEPT_CROPS,
         "How the aligned faces are kept after they are embedded: raw (32 kB each) | jpeg (about 6 kB) | none.",
     )
     jpeg_quality = integer(JPEG_QUALITY, 1, 100, "Quality of kept JPEG crops and frames.")
@@ -218,13 +220,13 @@ class embeddings(luigi.Config):
     )
     channel_order = choice(
         "bgr",
-        ["bgr", "rgb"],
+        CHANNEL_ORDERS,
         "Order of a crop's colours: bgr (as in the evaluation code of the weights) | rgb (as in the paper's "
         "notebooks).",
     )
     precision = choice(
         "bfloat16",
-        ["float32", "bfloat16"],
+        FEATURE_PRECISIONS,
         "Arithmetic of the convolutions: bfloat16 (twice as fast if the processor or GPU supports it; otherwise "
         "float32 is used) | float32. The cosine between both is at least .99997 (docs/faces.md).",
     )

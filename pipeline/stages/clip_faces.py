@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from models.choices import FeaturePrecision
 from models.features.speech import SpeechListener
 from models.mtcnn.detector import Mtcnn
 from models.mtcnn.networks import load_networks
 from models.networks.precision import multiplies_bfloat16
 from models.paper import SAMPLE_RATE
-from models.sphereface.network import Precision
 from pipeline import media
 from pipeline.dataset.overrides import Override
 from pipeline.faces.likeness import LOOKS, Likeness, embedding_likeness
@@ -261,7 +261,7 @@ def load_likeness(weights: Path | None, device: str) -> Likeness:
     """
     if weights is None:
         return LOOKS
-    precision: Precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
+    precision: FeaturePrecision = "bfloat16" if multiplies_bfloat16(device) else "float32"
 
     def embed(crops: np.ndarray) -> np.ndarray:
         return load_embedder(weights, precision, device).embed(crops, batch_size=_LIKENESS_BATCH)

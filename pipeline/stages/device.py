@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import torch
 
+from models.choices import FeaturePrecision
 from models.mtcnn.detector import find_engine
 from models.networks.precision import multiplies_bfloat16
-from models.sphereface.network import Precision
 from pipeline.errors import UserError
 from pipeline.settings.config import Settings
 
@@ -25,12 +25,12 @@ def find_device(settings: Settings) -> str:
     return str(device)
 
 
-def find_precision(settings: Settings, device: str) -> Precision:
+def find_precision(settings: Settings, device: str) -> FeaturePrecision:
     """Give the arithmetic in which `[embeddings] precision` is computed on a device: where it has no bfloat16, float32.
 
     That is closer and, there, faster than emulating it.
     """
-    precision: Precision = settings.embeddings.precision
+    precision: FeaturePrecision = settings.embeddings.precision
     return precision if precision == "float32" or multiplies_bfloat16(device) else "float32"
 
 

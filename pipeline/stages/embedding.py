@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from models.choices import FeaturePrecision
 from models.networks.precision import computing_exactly
 from models.paper import FEATURE_SIZE
 from models.sphereface.embedder import Embedder, Engine, find_engine
 from models.sphereface.native_engine import MOST_CROPS
-from models.sphereface.network import Precision, build_sphereface
+from models.sphereface.network import build_sphereface
 from models.weights.table import ResolvedWeights, WeightsError
 from pipeline.errors import UserError
 from pipeline.media.jpeg import encode_jpeg
@@ -140,7 +141,7 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard, *, tick: Callable[[], None]) -
 
 
 def load_embedder(
-    weights: Path | None, precision: Precision, device: str, engine: Engine | None = None, *, seed: int = 0
+    weights: Path | None, precision: FeaturePrecision, device: str, engine: Engine | None = None, *, seed: int = 0
 ) -> Embedder:
     """Load SphereFace-20 once a process; see `Embedder`. The seed is that of random weights."""
     with _LOADING:
@@ -153,7 +154,7 @@ _LOADING = threading.Lock()
 
 @functools.cache
 def _load_embedder(
-    weights: Path | None, precision: Precision, device: str, engine: Engine | None, seed: int
+    weights: Path | None, precision: FeaturePrecision, device: str, engine: Engine | None, seed: int
 ) -> Embedder:
     network = build_sphereface(weights, seed=seed)
     return Embedder(network, precision=precision, device=device, engine=engine)
