@@ -133,6 +133,10 @@ def exporting(folder: Path) -> Iterator[Path]:
         OSError: A file cannot be written; the error has its path in the export's folder.
     """
     is_new = not folder.exists()
+    if is_new and folder.is_symlink():
+        raise StoreError(
+            f"{folder} is a link to {folder.readlink()}, which is not there; name a new folder for the export"
+        )
     if not is_new and not folder.is_dir():
         raise StoreError(f"{folder} is a file; name a new folder for the export")
     beside = folder.parent if is_new else folder
@@ -152,5 +156,7 @@ def exporting(folder: Path) -> Iterator[Path]:
     except OSError as error:
         if not isinstance(error.filename, str):
             raise
-        name = error.filename.replace(str(scratch), str(folder))
+        # If not even the temporary folder could be made, its name means nothing to the user.
+        no_scratch = scratch is folder and Path(error.filename).parent == beside
+        name = str(folder) if no_scratch and is_new else error.filename.replace(str(scratch), str(folder))
         raise OSError(error.errno, error.strerror, name) from error

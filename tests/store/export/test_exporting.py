@@ -104,3 +104,18 @@ def test_a_file_in_its_place_is_one_sentence(store, tmp_path, capsys):
     assert main(["export", store, "--to", "csv", "-o", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err == f"{tmp_path}/file is a file; name a new folder for the export\n"
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_link_that_leads_nowhere_is_one_sentence(store, tmp_path, capsys):
+    folder = tmp_path / "out"
+    folder.symlink_to("gone")
+    assert main(["export", store, "--to", "csd", "-o", str(folder)]) == 2
+    assert f"{folder} is a link to gone, which is not there" in capsys.readouterr().err
+    assert folder.is_symlink()
+
+
+def test_where_no_folder_can_be_made_the_message_names_the_folder_that_was_asked_for():
+    folder = Path("/proc/an-export")  # not even root can write there
+    with pytest.raises(OSError, match="an-export") as raised, exporting(folder):
+        pass
+    assert raised.value.filename == str(folder)
