@@ -18,6 +18,14 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     summary = commands.add_parser("summary", help="layers, shapes, parameters, GFLOP of a forward pass")
     summary.add_argument("network", choices=list(NETWORKS), help="the network")
+    _add_sizes(summary)
+    _add_settings(summary)
+    summary.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _add_sizes(summary: argparse.ArgumentParser) -> None:
+    """Add the options of how much a network is given and how wide it is."""
     summary.add_argument(
         "--batch-size", type=_count, metavar="NUMBER", default=1, help="number of utterances (default: %(default)s)"
     )
@@ -41,6 +49,10 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         default=1.0,
         help="factor of the number of VGG-16's channels (default: %(default)s)",
     )
+
+
+def _add_settings(summary: argparse.ArgumentParser) -> None:
+    """Add the options that are settings of a training, and the sizes of the features these may name."""
     summary.add_argument(
         "--backbone",
         choices=["frozen", "finetune"],
@@ -83,8 +95,6 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         default="concat",
         help="how Joint combines sound and picture (default: %(default)s)",
     )
-    summary.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 def _count(text: str) -> int:

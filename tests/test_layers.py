@@ -205,6 +205,17 @@ def test_a_layer_has_one_writer_of_whole_files():
     assert found == WRITERS | RENAMING
 
 
+def test_no_function_is_longer_than_sixty_lines():
+    functions = {
+        f"{name}.{node.name}": node.end_lineno - node.lineno + 1
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert len(functions) > 1000
+    assert {name: length for name, length in functions.items() if length > 60} == {}
+
+
 def find_weight(name):
     """The heavy packages that come along with a module, in whichever module they are imported."""
     reached, waiting = set(), [name]

@@ -92,12 +92,7 @@ def make_plan(
         if first is not None and first[1] == clip and name not in several and holds(first[0], name):
             assigned[name] = first[0]  # the short way: nearly all clips, in a run with few new ones
             continue
-        planned = several.get(name) or ([] if first is None else [first])
-        if clip is not None:
-            # Overrides are part of a clip: with other overrides it is another clip.
-            planned = [pair for pair in planned if pair[1].override == clip.override]
-        if len(planned) > 1:
-            planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
+        planned = _rank_holders(several.get(name) or ([] if first is None else [first]), clip, is_finished)
         held = [pair for pair in planned if holds(pair[0], name)]
         if clip is not None:
             found = _shard_of(clip, held, seen, same_content)
@@ -116,6 +111,16 @@ def make_plan(
 
 
 _Holder = tuple[str, Member]
+
+
+def _rank_holders(planned: list[_Holder], clip: Member | None, is_finished: Callable[[str], bool]) -> list[_Holder]:
+    """The shards that an utterance was planned in, as its clip is now, if it is there: finished shards first."""
+    if clip is not None:
+        # Overrides are part of a clip: with other overrides it is another clip.
+        planned = [pair for pair in planned if pair[1].override == clip.override]
+    if len(planned) > 1:
+        planned = sorted(planned, key=lambda pair: (not is_finished(pair[0]), pair[0]))
+    return planned
 
 
 def _find_holders(plans: Mapping[str, StoredPlan]) -> tuple[dict[str, _Holder], dict[str, list[_Holder]]]:
