@@ -66,8 +66,8 @@ def check_removable(root: Path, path: Path, is_known: Callable[[Path, Path], boo
     """
     check_inside(root, path)
     if not (is_known or _is_known)(root, path):
-        kind = "not a file of a store" if is_known in (None, _is_known) else "it has files that no run wrote"
-        raise StoreError(f"{path} is not removed: it is {kind}; move it away, then try again")
+        fault = "it is not a file of a store" if is_known in (None, _is_known) else "it has files that no run wrote"
+        raise StoreError(f"{path} is not removed: {fault}; move it away, then try again")
 
 
 def check_inside(root: Path, path: Path) -> None:
