@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         explain_interrupt(type(error), error, None)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` does; the interpreter would complain when it flushes what is left.
+        # The reader has closed the pipe, as `head` does; the interpreter would print an error when it flushes the rest.
         _print_no_more()
         return 0
     except OSError as error:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_no_more() -> None:
-    """Let go of what is still to be printed: the interpreter would try again when it ends, and complain."""
+    """Discard output that is still buffered: the interpreter would try to write it at its end, and print an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

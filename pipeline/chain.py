@@ -1,6 +1,6 @@
-"""The chain, once: its stages as a table, and the one rule by which a stage of a shard has something to do.
+"""The chain of stages as a table, and the one rule that says which stages of a shard have something to do.
 
-Everything else that speaks of stages (tasks, fingerprints, progress, status) takes them from here.
+All other modules that need the stages (tasks, fingerprints, progress, status) take them from here.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -12,14 +12,14 @@ class Stage:
     """One step of the chain.
 
     Args:
-        name: Of its folder in the store, and of its main file.
-        title: What a person reads.
-        version: Raised when its code changes its bytes; the stage and those behind it are then recomputed.
-        packages: Those whose code makes its values, for the provenance.
-        before: The stage whose fingerprint its own covers.
-        beside: Files that it makes beside its main one; they have its fingerprint.
-        is_feature: Whether training reads its main file; everything else is on the way there or kept beside.
-        made_from: Its files, each to those that it is made from.
+        name: Name of the stage, of its folder in the store and of its main file.
+        title: Name of the stage in messages.
+        version: Raised when a change of its code changes its bytes; the stage and all later ones are then recomputed.
+        packages: Packages whose code computes its values, for the provenance.
+        before: The previous stage; this stage's fingerprint includes that stage's.
+        beside: Files that it makes in addition to its main one; they have the same fingerprint.
+        is_feature: Whether training reads its main file.
+        made_from: Each of its files to the files that it is made from.
     """
 
     name: str
@@ -72,9 +72,9 @@ STAGES = {
 STAGE_TITLES = {stage.name: stage.title for stage in STAGES.values()}
 #: The stages that training reads.
 FEATURE_STAGES = tuple(stage.name for stage in STAGES.values() if stage.is_feature)
-#: The stages that read the clips themselves; all others read what these have made.
+#: The stages that read the clips themselves; all others read files that earlier stages made.
 SOURCE_STAGES = tuple(stage.name for stage in STAGES.values() if stage.before is None)
-#: [faces] crops to what it keeps.
+#: Value of [faces] crops to the files that it keeps.
 KEPT_CROPS = {"raw": ("crops",), "jpeg": ("crops_jpeg",), "none": ()}
 
 #: The three networks, in the order of training: Joint starts from the other two.
@@ -96,7 +96,7 @@ def find_readers(file: str, stages: Mapping[str, Stage] = STAGES) -> set[str]:
 
 
 def find_chain(stage: str, stages: Mapping[str, Stage] = STAGES) -> tuple[str, ...]:
-    """Name the stages up to this one, each of which rests on the one before it; the first one first.
+    """Name the stages from the first one to this one, each of which needs the one before it.
 
     >>> find_chain("embeddings")
     ('frames', 'faces', 'embeddings')
@@ -106,7 +106,7 @@ def find_chain(stage: str, stages: Mapping[str, Stage] = STAGES) -> tuple[str, .
 
 
 def find_needed(stage: str, work: Mapping[str, tuple[str, ...]], stages: Mapping[str, Stage] = STAGES) -> list[str]:
-    """Name the stages with something to do (see `find_work`) that have to be done before a stage.
+    """Name the stages that have something to do (see `find_work`) and must be done before a stage.
 
     >>> find_needed("faces", {"frames": ("frames",), "faces": ("faces", "crops")})
     ['frames']
@@ -118,14 +118,14 @@ def find_needed(stage: str, work: Mapping[str, tuple[str, ...]], stages: Mapping
 def find_work(
     is_there: Callable[[str], bool], kept: Collection[str], stages: Mapping[str, Stage] = STAGES
 ) -> dict[str, tuple[str, ...]]:
-    """Say what is to be done to a shard: the one rule of what is complete.
+    """Say which files of a shard are to be made: the one rule of when a shard is complete.
 
-    Wanted are the features and what is kept beside them; of what they are made from, only what something that is
-    missing needs. So a finished shard has no work, even where files on the way have been tidied away.
+    A shard needs its features and the files kept beside them. It needs a file that these are made from only when one
+    made from it is missing. So a finished shard has no work, even when intermediate files have been removed.
 
     Args:
         is_there: Whether a file of the shard is there.
-        kept: What the settings keep beside the features.
+        kept: Files that the settings keep beside the features.
         stages: The run's chain.
 
     Returns:
@@ -136,7 +136,7 @@ def find_work(
     """
     wanted = [*(stage.name for stage in stages.values() if stage.is_feature), *kept]
     missing = {file for file in wanted if not is_there(file)}
-    if not missing:  # as nearly always; a run asks this several times of each shard
+    if not missing:  # the usual case; a run calls this several times for each shard
         return {}
     made_from = {file: sources for stage in stages.values() for file, sources in stage.made_from.items()}
     asked = [source for file in missing for source in made_from[file]]

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, and those that may pass by themselves."""
+"""Errors that the user has to correct, and errors that may be gone at the next try."""
 
 
 class UserError(Exception):

@@ -1,4 +1,4 @@
-"""What the JSON files of a folder of runs must hold: types are checked here, before anything uses what a file says."""
+"""Types that the JSON files of a folder of runs must have; they are checked before a file's content is used."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from store.json_files import check_integer, check_list, check_object, check_text
 
-#: Called with a value and what it is called; raises ValueError where the value is something else.
+#: Called with a value and its name in messages; raises ValueError if the value has another type.
 Shape = Callable[[Any, str], None]
 
 _LARGEST = 1e300
@@ -43,7 +43,7 @@ def number_or_none(value: Any, what: str) -> None:
 
 
 def any_object(value: Any, what: str) -> None:
-    """Ask for an object, whatever it holds."""
+    """Ask for an object with any content."""
     check_object(value, what)
 
 
@@ -93,7 +93,7 @@ def by_plain_name(shape: Shape) -> Shape:
 
 
 def object_of(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None) -> Shape:
-    """Make a shape: an object with these entries; others are left alone.
+    """Make a shape: an object with these entries; other entries are not checked.
 
     Args:
         required: entries that must be there.

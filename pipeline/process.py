@@ -1,4 +1,4 @@
-"""This process: how many files it may have open, and how it ends where a person has to read why."""
+"""This process: how many files it may have open, and how it ends with a message for the user."""
 
 import contextlib
 import gc
@@ -26,9 +26,9 @@ def raise_file_limit() -> None:
 
 @contextlib.contextmanager
 def collecting_later() -> Iterator[None]:
-    """Make very many objects that stay, without Python's search for garbage, which would look at them again and again.
+    """Switch Python's garbage collector off while very many lasting objects are made: it would visit them repeatedly.
 
-    May decorate a function, too.
+    This can also decorate a function.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -51,7 +51,7 @@ def was_interrupted() -> bool:
 
 
 def explain_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Answer Ctrl-C with a sentence, as `sys.excepthook`; a traceback of wherever it struck tells nobody anything."""
+    """Answer Ctrl-C with a sentence instead of a traceback, which would help nobody; to be used as `sys.excepthook`."""
     if issubclass(kind, KeyboardInterrupt):
         _interrupts.append(error)
         print("stopped: finished work is kept, and the same command continues from there", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: bars on a terminal, plain lines elsewhere, and a log file of everything."""
+"""What a run shows: bars on a terminal, plain lines elsewhere, and a log file with everything."""
 
 import functools
 import logging
@@ -24,10 +24,10 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-#: Between two plain lines of one stage, seconds.
+#: Seconds between two plain lines of one stage.
 PLAIN_INTERVAL_SECONDS = 10.0
 
-#: Columns from which on a bar has room for a whole note beside it.
+#: Least width of a terminal, in columns, for a whole note beside a bar.
 _WIDE = 130
 
 logger = logging.getLogger("valar")
@@ -38,7 +38,7 @@ class StageState:
     """How far a stage is.
 
     Args:
-        name: For people.
+        name: Title of the stage.
         total: Clips or epochs to do in this run.
         unit: What is counted.
     """
@@ -55,7 +55,7 @@ class StageState:
 
     @property
     def elapsed(self) -> float:
-        """Seconds spent in the stage, the shard at work included."""
+        """Seconds spent in the stage, including the shard that is being processed."""
         return self.seconds + (0.0 if self._started is None else time.monotonic() - self._started)
 
     @property
@@ -65,11 +65,11 @@ class StageState:
 
     @property
     def seconds_left(self) -> float:
-        """At the rate so far."""
+        """Seconds that the rest takes at the rate so far; infinity without a rate."""
         return (self.total - self.done) / self.rate if self.rate else float("inf")
 
     def describe(self) -> str:
-        """Say it in one plain line."""
+        """Describe the state in one plain line."""
         left = f", {format_seconds(self.seconds_left)} left" if self.done < self.total and self.rate else ""
         note = f", {self.note}" if self.note else ""
         return f"{self.name}: {self.done}/{self.total} {self.unit}, {self.rate:.3g} {self.unit}/s{left}{note}"
@@ -94,10 +94,10 @@ class Progress:
             )
 
     def expect(self, name: str, total: int, unit: str = "clips") -> None:
-        """Announce a stage; one with nothing to do is not shown."""
+        """Announce a stage; a stage with nothing to do is not shown."""
         before = self.stages.get(name)
         self.stages[name] = state = StageState(name, total, unit)
-        if before is not None:  # how much there is to do was found while it was at work
+        if before is not None:  # the total became known while the stage was at work
             state._started = before._started
         if self._bars is not None and total:
             state.bar = self._bars.add_task(name, total=total, rate="", note="", start=state._started is not None)
@@ -120,8 +120,8 @@ class Progress:
         """Count one clip or epoch as done.
 
         Args:
-            name: Of the stage.
-            note: What else to say of it.
+            name: Title of the stage.
+            note: More to show beside the count.
             brief: The same for a bar on a narrow terminal, in ten letters or so.
         """
         state = self.stages[name]
@@ -142,16 +142,16 @@ class Progress:
         logger.info("%s", line)
 
     def stop(self) -> None:
-        """Leave the bars as they are; what is printed from now on stands below them."""
+        """Stop updating the bars; later output is printed below them."""
         if self._bars is not None:
             self._bars.stop()
 
 
 class Steps:
-    """Steps that follow each other: one bar, full when the last one is; plain lines where there is no terminal.
+    """Steps that follow each other: one bar that is full after the last step, or plain lines without a terminal.
 
     Args:
-        bars: Of a terminal; None for plain lines, and none of those before a step has taken ten seconds.
+        bars: The terminal's bars; None for plain lines, the first one after a step has taken ten seconds.
         total: How many steps there are.
         say: Prints a plain line.
     """
@@ -214,9 +214,9 @@ def format_seconds(seconds: float) -> str:
 
 
 class _Wanted(logging.Filter):
-    """Luigi warns of much that is no trouble of the user's; its errors are, and that luigid does not answer.
+    """Lets only those messages of Luigi through that matter to the user: errors, and that luigid does not answer.
 
-    That a task has failed is told in the run's own words, at once and at its end.
+    Luigi's message that a task failed is left out: the run reports it in its own words, at once and at its end.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -229,7 +229,7 @@ class _Wanted(logging.Filter):
 
 
 class _BriefFormatter(logging.Formatter):
-    """The sentence and the error's own, without the traceback, which is in the log file."""
+    """Formats a message with the error's text but without its traceback, which is in the log file."""
 
     def format(self, record: logging.LogRecord) -> str:
         sentence = record.getMessage().partition("\nTraceback")[0]
@@ -238,7 +238,7 @@ class _BriefFormatter(logging.Formatter):
 
 
 class _LogFile(logging.FileHandler):
-    """The log file; where its disk is full the run goes on without, and says so once."""
+    """The log file; if its disk is full, the run reports that once and goes on without a log."""
 
     _is_full = False
 

@@ -1,4 +1,4 @@
-"""The Luigi tasks of the chain's stages: one of a shard each, or where there are many shards, one of several."""
+"""The Luigi tasks of the chain's stages: one task for each shard, or for a group of shards where there are many."""
 
 from typing import ClassVar
 
@@ -12,8 +12,9 @@ from pipeline.runs.run import Run
 from pipeline.session.process_session import current_session
 from store.text import format_count
 
-#: Shards that have tasks of their own. Luigi looks at all tasks each time it is asked for one, so its work grows with
-#: their square: more shards than these share tasks by the beginning of their ids, 256 groups whatever their number.
+#: Largest number of shards that have tasks of their own. Luigi looks at all tasks each time it is asked for one, so its
+#: work grows with the square of their number. More shards share tasks by the first digits of their ids: 256 groups,
+#: however many shards there are.
 MOST_ALONE = 256
 GROUP_DIGITS = 2
 
@@ -21,12 +22,12 @@ GROUP_DIGITS = 2
 class ShardTask(luigi.Task):
     """One stage of one shard. The store's folder is a parameter, since one luigid may serve several stores.
 
-    The later stage goes first: a shard's crops are embedded while they are still in memory, and where crops are not
-    kept no more than one shard's are ever on the disk.
+    A later stage has the higher priority: a shard's crops are embedded while they are still in memory. Where crops are
+    not kept, the crops of no more than one shard are ever on the disk.
 
-    Where there are many shards, the last stages' tasks are of all shards whose ids begin alike, and do the stages
-    before theirs, too, shard after shard. Which shards those are does not depend on what else is in the store: hosts
-    that start at different times give equal work equal names.
+    Where there are many shards, a task of a last stage is for all shards whose ids begin with the same digits. It also
+    does the earlier stages, shard after shard. A group does not depend on what else is in the store, so hosts that
+    start at different times give the same work the same name.
     """
 
     store = luigi.Parameter(description="folder of the feature store")
@@ -44,32 +45,32 @@ class ShardTask(luigi.Task):
         return [make_task(stage, self.shard) for stage in needed]
 
     def output(self) -> list[luigi.LocalTarget]:
-        """Leave the shards' files; what is kept beside them is the rule's to say (`complete`)."""
+        """Return the stage's main files; `complete` also asks for the files that are kept beside them."""
         run = current_session().run
         return [luigi.LocalTarget(str(run.path(self.stage, shard))) for shard in self.shards]
 
     @property
     def is_of_several(self) -> bool:
-        """Whether it is of all shards whose ids begin with `shard`."""
+        """Whether the task is for all shards whose ids begin with `shard`."""
         return self.shard not in current_session().run.plan.shards
 
     @property
     def shards(self) -> list[str]:
-        """The ids of its shards."""
+        """The ids of the task's shards."""
         plan = current_session().run.plan
         return plan.group_shards(GROUP_DIGITS).get(self.shard, []) if self.is_of_several else [self.shard]
 
     def chain(self) -> tuple[str, ...]:
-        """Give the stages up to its own, the first one first."""
+        """Return the stages from the first one to the task's own."""
         return find_chain(self.stage)
 
     def complete(self) -> bool:
-        """Be complete when the stage, and of several shards those before it, have nothing to do for the shards."""
+        """Return whether the stage (for a group, also the stages before it) has nothing left to do for the shards."""
         stages = set(self.chain()) if self.is_of_several else {self.stage}
         return not any(stages & current_session().run.find_work(shard).keys() for shard in self.shards)
 
     def run(self) -> None:
-        """Do the stage; one shard that fails does not stop others."""
+        """Do the stage; a shard that fails does not stop the others."""
         session = current_session()
         if not self.is_of_several:
             session.work(self.stage, self.shard)
@@ -96,12 +97,12 @@ class ShardTask(luigi.Task):
 
 
 class SomeShardsError(TransientError):
-    """Shards of a task of several have failed, each of which has been told of."""
+    """Some shards of a group's task failed; each failure has been reported already."""
 
 
 @luigi.Task.event_handler(luigi.Event.FAILURE)
 def note_failure(task: luigi.Task, error: BaseException) -> None:
-    """Keep one sentence of what failed for the end of the run and for `python -m pipeline status`."""
+    """Keep one sentence about the failure, for the end of the run and for `python -m pipeline status`."""
     if isinstance(error, SomeShardsError):
         return
     shard = f" of shard {task.shard}" if isinstance(task, ShardTask) else ""
@@ -112,13 +113,13 @@ def note_failure(task: luigi.Task, error: BaseException) -> None:
 
 
 def _tell_at_once(what: str) -> None:
-    """Say that something has failed while the run goes on, maybe for hours; its end says why."""
+    """Report a failure at once: the run, which gives the reason at its end, may go on for hours."""
     logger.warning("! %s failed; the rest goes on, and the end of the run says why", what)
 
 
 @luigi.Task.event_handler(luigi.Event.SUCCESS)
 def forget_failure(task: luigi.Task) -> None:
-    """Forget that a task had failed; stages of shards are forgotten one by one as they are done."""
+    """Forget an earlier failure of a task; failures of shards are forgotten when their stage is done."""
     if isinstance(task, ShardTask):
         return
     if type(task).__name__ == "FullRun":
@@ -170,7 +171,7 @@ class ComputeFeature(ShardTask):
     priority = 6
 
     def requires(self) -> list[ShardTask]:
-        """Need the stages before; of several shards the tasks that do them."""
+        """Need the stages before this one; for a group, the task that does them."""
         if not self.is_of_several:
             return super().requires()
         last = "stft" if current_session().run.features[self.stage].is_sound else "embeddings"
@@ -178,7 +179,7 @@ class ComputeFeature(ShardTask):
         return [] if needed.complete() else [needed]
 
     def chain(self) -> tuple[str, ...]:
-        """Give its own stage alone: other tasks do those before it."""
+        """Return the task's own stage alone: other tasks do the earlier stages."""
         return (self.stage,)
 
 
@@ -186,14 +187,14 @@ SHARD_TASKS = {task.stage: task for task in (ExtractWav, ComputeStft, ExtractFra
 
 
 def make_task(stage: str, shard: str) -> ShardTask:
-    """Make the task of a stage, of a shard or of several, under the current settings."""
+    """Make the task of a stage for a shard or a group of shards, under the current settings."""
     run = current_session().run
     named = {"store": str(run.store.resolve()), "shard": shard, "fingerprint": run.fingerprints[stage]}
     return SHARD_TASKS[stage](**named) if stage in SHARD_TASKS else ComputeFeature(stage=stage, **named)
 
 
 def find_shard_tasks(run: Run) -> list[ShardTask]:
-    """Give the tasks that do what is to be done to all shards: of each shard the last ones, which need the others."""
+    """Return the tasks for all work on all shards: the last tasks of each shard, which require the others."""
     work = {shard: run.find_work(shard) for shard in run.plan.shards}
     if len(work) > MOST_ALONE:
         groups = sorted({shard[:GROUP_DIGITS] for shard, stages in work.items() if stages})

@@ -1,4 +1,4 @@
-"""The Luigi tasks: what needs what, and what is there when it is done. The work itself is in pipeline/stages/."""
+"""The Luigi tasks: what each one requires, and what it leaves. The work itself is in pipeline/stages/."""
 
 import os
 import socket
@@ -24,19 +24,19 @@ from pipeline.shard_tasks import (
 )
 from pipeline.training.seed_trainings import Trainings
 
-# Luigi asks for [core], [worker] and [retcode] before it makes a task. Nothing is read or checked for the run yet.
+# Luigi reads [core], [worker] and [retcode] before it makes a task. The run's own settings are read and checked later.
 config.lay_files()
 
 
 class StoreTask(luigi.Task):
-    """A task on the whole store that tasks.cfg names. Both folders tell it apart where one luigid serves several."""
+    """A task on the whole store of tasks.cfg. Its two folders identify it where one luigid serves several stores."""
 
     store = luigi.Parameter(default="", description="taken from [store] root, whatever is given")
     root = luigi.Parameter(default="", description="taken from [run] root, whatever is given")
 
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
-        """Take the folders from the settings, whatever is given."""
+        """Take both folders from the settings; values from the command line are ignored."""
         try:
             config.load_once()
         except UserError as error:
@@ -47,13 +47,13 @@ class StoreTask(luigi.Task):
 
 
 class _AllShards(StoreTask):
-    """What needs the features of all clips."""
+    """A task that needs the features of all clips."""
 
     trains: ClassVar[bool] = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Opened here: faults of the user's show before Luigi starts.
+        # Opened here, so that errors in settings or data are reported before Luigi starts.
         self.is_settled = open_session(trains=self.trains).is_settled
         open_session(trains=self.trains).is_whole = self.complete
 
@@ -66,7 +66,7 @@ class Features(_AllShards):
     """All features of all clips, and the ledger."""
 
     def complete(self) -> bool:
-        """Be complete when every shard is finished, and the ledger says so."""
+        """Return whether every shard is finished and the ledger is written."""
         if self.is_settled:
             return True
         session = current_session()
@@ -95,7 +95,7 @@ class TrainTask(StoreTask):
         return current_session().experiment.find_trainings(self.network, self.fingerprint)
 
     def output(self) -> luigi.LocalTarget:
-        """Leave the file that appears when the checkpoints are there."""
+        """Return the file that is written after the checkpoints."""
         return luigi.LocalTarget(str(self.trainings.done_path(self.network)))
 
     def run(self) -> None:
@@ -147,8 +147,9 @@ class Report(StoreTask):
 class FullRun(_AllShards):
     """Everything: features, three networks, the report.
 
-    Where hosts share the work through luigid, each has a FullRun of its own. Only so does each hear of the trainings,
-    which are named when the features are there, and can take one, also from a host that dies.
+    Where hosts share the work through luigid, each host has a FullRun of its own. The trainings get their names only
+    when the features exist. With its own FullRun, each host learns these names and can take a training, also one of a
+    host that died.
     """
 
     host = luigi.Parameter(default="", description="set by itself, whatever is given")
@@ -157,13 +158,13 @@ class FullRun(_AllShards):
 
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
-        """Name this process where there may be others."""
+        """Add the name of this process where other processes may share the work."""
         values = dict(super().get_param_values(params, args, kwargs))
         host = "" if config.is_scheduler_local() else f"{socket.gethostname()}-{os.getpid()}"
         return list({**values, "host": host}.items())
 
     def complete(self) -> bool:
-        """Be complete when the report on the present features is there, and the clips' pages have been seen to."""
+        """Return whether the report on the present features and the clips' pages are written."""
         if self.is_settled:
             return True
         session = current_session()
@@ -200,11 +201,11 @@ class Predict(StoreTask):
         self.session.is_whole = self.complete
 
     def requires(self) -> list[ShardTask]:
-        """Need the features that are not there yet."""
+        """Need the missing features."""
         return find_shard_tasks(self.session.run)
 
     def complete(self) -> bool:
-        """Be complete when the predictions are there."""
+        """Return whether the predictions are written."""
         return not self.session.run.pending and self.session.predictions.are_there
 
     def run(self) -> None:

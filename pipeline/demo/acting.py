@@ -1,8 +1,9 @@
-"""What arousal and valence sound and look like in the demo: from two numbers to a way of speaking and a facial play.
+"""What arousal and valence sound and look like in the demo: from two numbers to a delivery and facial expressions.
 
 Arousal is heard in pitch, speaking rate and vocal effort and, less surely, seen in brows, eyes and the movement of the
 head. Valence is seen in the mouth and, less surely, heard in the formants that a smile shifts. Loudness means nothing,
-as every STFT map is normalised by itself. Each channel errs on its own, so that both together know more than either.
+since every STFT map is normalised on its own. The errors of the two channels are independent, so both together carry
+more information than either.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pipeline.demo.voice import SAMPLE_RATE, Delivery, Voice
 FRAME_RATE = 15.0
 """Pictures per second."""
 
-# Standard deviations of what a channel shows around what is meant; arousal is in [0, 1], valence in [-1, 1].
+# Standard deviations of what a channel shows around the true values; arousal is in [0, 1], valence in [-1, 1].
 _VOICE_AROUSAL_ERROR = 0.05
 _FACE_AROUSAL_ERROR = 0.12
 _VOICE_VALENCE_ERROR = 0.25
@@ -60,7 +61,7 @@ def direct_delivery(arousal: float, valence: float, rng: np.random.Generator) ->
     Args:
         arousal: What is meant, in [0, 1].
         valence: What is meant, in [-1, 1].
-        rng: Source of the voice's errors, and of what means nothing (length, loudness).
+        rng: Source of the voice's errors, and of length and loudness, which do not depend on the labels.
     """
     heard_arousal = np.clip(arousal + rng.normal(0, _VOICE_AROUSAL_ERROR), -0.1, 1.1)
     heard_valence = np.clip(valence + rng.normal(0, _VOICE_VALENCE_ERROR), -1.4, 1.4)

@@ -24,10 +24,10 @@ from store.json_files import read_object
 from store.text import format_count
 
 VERSION = 1
-"""Of the synthesis: to be raised by whatever changes the clips or the labels."""
+"""Version of the synthesis: raise it with every change to the clips or the labels."""
 
 LABEL_NOISE = 0.05
-"""Standard deviation of the raters' error: no label can be read perfectly."""
+"""Standard deviation of the raters' error, so that no network can predict a label exactly."""
 
 CSV_NAMES = {
     "train": "omg_TrainVideos.csv",
@@ -54,7 +54,7 @@ class SplitSize:
 
 
 SIZES = {"train": SplitSize(14, 2, 5), "validation": SplitSize(10, 2, 5), "test": SplitSize(4, 1, 5)}
-"""140, 100 and 20 clips. Fewer than 100 to validate on would let the total CCC scatter by more than a tenth."""
+"""140, 100 and 20 clips. With fewer than 100 validation clips, the total CCC would vary by more than a tenth."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class DemoClip:
         speaker: Number of the speaker, over all splits.
         video: Name of the video.
         utterance: Number of the utterance in its video, from 1.
-        arousal: What is meant, in [0, 1], without the raters' error.
-        valence: What is meant, in [-1, 1], without the raters' error.
+        arousal: True arousal, in [0, 1], without the raters' error.
+        valence: True valence, in [-1, 1], without the raters' error.
         labels: Arousal and valence as rated: with error, cut to their ranges.
     """
 
@@ -126,10 +126,10 @@ def _plan_video(seed: int, split: str, speaker: int, video: int, num_utterances:
 
 
 def write_demo(folder: Path, *, seed: int = 0, sizes: dict[str, SplitSize] = SIZES, threads: int | None = None) -> int:
-    """Make the data set, or what is missing of it.
+    """Make the data set, or the missing part of it.
 
     Args:
-        folder: Where to; made if need be.
+        folder: Folder of the data set; made if it is missing.
         seed: Decides everything random.
         sizes: Size of each split.
         threads: How many clips are made at once; None for one per processor. The files do not depend on it.
@@ -138,7 +138,7 @@ def write_demo(folder: Path, *, seed: int = 0, sizes: dict[str, SplitSize] = SIZ
         How many clips were made; 0 for a finished folder.
 
     Raises:
-        DemoError: The folder holds a demo of another seed, size or version.
+        DemoError: The folder holds a demo of another seed, size or version, or its demo.json cannot be read.
     """
     _claim_folder(folder, seed, sizes)
     clips = plan_clips(seed, sizes)
@@ -192,7 +192,7 @@ def _name_emotion(arousal: float, valence: float) -> int:
 
 
 def _claim_folder(folder: Path, seed: int, sizes: dict[str, SplitSize]) -> None:
-    """Write down what the folder is being filled with, or compare with what it was filled with."""
+    """Record the demo's seed, version and size in the folder, or compare them with the recorded ones."""
     wanted = {"seed": seed, "version": VERSION, "clips": len(plan_clips(seed, sizes))}
     marker = folder / "demo.json"
     if not marker.exists():

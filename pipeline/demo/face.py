@@ -2,8 +2,8 @@
 
 The photograph is NASA's portrait of the astronaut Eileen Collins, which scikit-image carries in its wheel
 (`skimage.data.astronaut()`, no network). Smooth displacement fields move the corners of the mouth, the jaw, the brows
-and the eyelids; a similarity transform moves the head before a plain background. Which expression means what is decided
-in `pipeline.demo.acting`; this module only knows pixels.
+and the eyelids; a similarity transform moves the head before a plain background. `pipeline.demo.acting` decides
+what each expression means; this module only knows pixels.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """Synthetic voiced speech for the demo: a source-filter synthesiser.
 
-Glottal pulses with jitter and shimmer pass through four formants that change from syllable to syllable. What a delivery
-means (arousal, valence) is decided in `pipeline.demo.dataset`; this module only knows pitch, rate, effort and formants.
+Glottal pulses with jitter and shimmer pass through four formants that change from syllable to syllable.
+`pipeline.demo.acting` decides what a delivery means (arousal, valence); this module only knows pitch, rate, effort and
+formants.
 """
 
 from dataclasses import dataclass
@@ -139,7 +140,8 @@ def _glottal_source(voice: Voice, delivery: Delivery, loudness: np.ndarray, rng:
     source = np.diff(flow, prepend=0.0)
     source += voice.breathiness * source.std() * rng.standard_normal(len(source))
     tilt = 0.7 - 0.9 * delivery.effort  # pole of a low pass: relaxed voices have a steeper spectrum
-    # A bright microphone: a map is divided by its largest value, and formants 40 dB below it could not be learnt from.
+    # High frequencies are raised: a map is divided by its largest value, and a network could not learn from formants
+    # 40 dB below it.
     return lfilter([1.0, -0.9], [1, -tilt], source)
 
 

@@ -12,19 +12,19 @@ TEMPLATE = np.array(
     [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]],
     dtype=np.float64,
 )
-# Landmarks closer together than this, in pixels (standard deviation), say nothing about scale and angle.
+# Least spread of the landmarks, in pixels (standard deviation): closer ones do not determine scale and angle.
 _LEAST_SPREAD_PX = 0.5
 
 
 class DegenerateLandmarksError(ValueError):
-    """Landmarks that fix no transform."""
+    """The landmarks do not determine a transform."""
 
 
 def estimate_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return the rotation, uniform scale and shift that bring points nearest to targets in least squares.
 
-    Never a reflection. In complex numbers the best factor is sum(conj(p) t) / sum(|p|^2) of the centred points, which
-    is Umeyama's solution in the plane.
+    The transform is never a reflection. In complex numbers the best factor is sum(conj(p) t) / sum(|p|^2) of the
+    centred points, which is Umeyama's solution in the plane.
 
     Args:
         points: (N, 2) in pixels.
@@ -34,7 +34,7 @@ def estimate_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
         (2, 3) float64, to be multiplied with (x, y, 1).
 
     Raises:
-        DegenerateLandmarksError: points that (nearly) coincide, are not finite or would be brought to a single point.
+        DegenerateLandmarksError: the points (nearly) coincide, are not finite or would all map to a single point.
     """
     # Plain numbers: for five points NumPy's calls would take five times as long as the arithmetic.
     source, target = ([complex(x, y) for x, y in array.tolist()] for array in (points, targets))
@@ -58,8 +58,9 @@ def estimate_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def align_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Cut the aligned crop of a face out of an image.
 
-    Bilinear; black outside the image. A face that is at least twice the crop's size is first reduced by a whole factor
-    (mean of the pixels), since bilinear sampling alone would skip pixels and shimmer from frame to frame.
+    Sampling is bilinear; pixels outside the image are black. A face that is at least twice the crop's size is first
+    reduced by a whole factor (mean of the pixels). Bilinear sampling alone would skip pixels, and the crops would
+    flicker from frame to frame.
 
     Args:
         image: (H, W, 3) uint8.
@@ -69,7 +70,7 @@ def align_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         (112, 96, 3) uint8, channels in the image's order.
 
     Raises:
-        DegenerateLandmarksError: the landmarks fix no transform.
+        DegenerateLandmarksError: the landmarks do not determine a transform.
     """
     import cv2
 
@@ -84,7 +85,7 @@ def align_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def _reduce_region(image: np.ndarray, transform: np.ndarray, reduction: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the part of the image that the crop shows, reduced by a whole factor, and the transform from there."""
+    """Return the part of the image that the crop shows, reduced by a whole factor, and the transform to the crop."""
     height, width = image.shape[:2]
     inverse = np.linalg.inv(transform[:, :2])
     corners = np.array([[0, 0], [CROP_WIDTH, 0], [0, CROP_HEIGHT], [CROP_WIDTH, CROP_HEIGHT]]) - transform[:, 2]

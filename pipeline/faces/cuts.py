@@ -6,8 +6,9 @@ import numpy as np
 
 from pipeline.faces.images import sample_thumbnail
 
-# A cut is a change (see measure_change) this large, or a smaller one that stands out by this factor from those before.
-# Cuts of real clips measure 1.2 to 1.4, the liveliest motion .5 at twice what came before.
+# A change (see measure_change) is a cut when it reaches _CUT_CHANGE. A smaller one is a cut when it reaches
+# _CUT_CHANGE_STANDING_OUT and is _CUT_FACTOR times as large as the changes before it. Cuts of real clips measure 1.2 to
+# 1.4; the fastest motion measures .5, which is twice the changes before it.
 _CUT_CHANGE = 0.6
 _CUT_CHANGE_STANDING_OUT = 0.3
 _CUT_FACTOR = 5.0
@@ -18,7 +19,7 @@ _LEAST_CONTRAST = 8.0
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture of an image, its mean taken away, and how much is to be seen in it.
+    """A small picture of an image, with its mean subtracted, and its contrast.
 
     Attributes:
         centred: (h, w, 3) float32.
@@ -35,7 +36,7 @@ def make_thumbnail(image: np.ndarray) -> Thumbnail:
 
 
 def centre_picture(picture: np.ndarray) -> Thumbnail:
-    """Take the mean of a float32 picture away."""
+    """Subtract its mean from a float32 picture."""
     centred = picture - picture.mean()
     return Thumbnail(centred, float(np.abs(centred).mean()))
 
@@ -43,8 +44,8 @@ def centre_picture(picture: np.ndarray) -> Thumbnail:
 def measure_change(before: Thumbnail, after: Thumbnail) -> float:
     """Return the mean absolute difference of two thumbnails relative to their contrast.
 
-    Two unrelated pictures give about 1, equal ones 0. Since the mean of each is taken away, a change of overall
-    brightness alone counts as none; contrasts below 8 grey levels count as 8.
+    Two unrelated pictures give about 1, equal ones 0. The mean of each picture is subtracted, so a change of overall
+    brightness alone counts as no change. A contrast below 8 grey levels counts as 8.
     """
     contrast = (before.contrast + after.contrast) / 2.0
     return float(np.abs(after.centred - before.centred).mean()) / max(contrast, _LEAST_CONTRAST)
@@ -59,13 +60,13 @@ class CutFinder:
         self._usual_change = _LEAST_CHANGE
 
     def look(self, image: np.ndarray) -> bool:
-        """Tell whether a cut separates the next frame, (H, W, 3) uint8, from the one before."""
+        """Tell whether there is a cut between the previous frame and this one, (H, W, 3) uint8."""
         before, self._before = self._before, make_thumbnail(image)
         shape, self._shape = self._shape, image.shape
         if before is None:
             return False
         if shape != image.shape:
-            return True  # nothing stays in its place, although thumbnails of both may be alike
+            return True  # the size changed: positions no longer match, even where the thumbnails are alike
         change = measure_change(before, self._before)
         usual = self._usual_change
         self._usual_change = max(_LEAST_CHANGE, _CHANGE_MEMORY * usual + (1.0 - _CHANGE_MEMORY) * change)

@@ -1,6 +1,6 @@
-"""Parts of images reduced by a whole factor, and thumbnails: compiled (pipeline/faces/native/images.c), else by OpenCV.
+"""Parts of images reduced by a whole factor, and thumbnails: by compiled code (native/images.c), else by OpenCV.
 
-The bytes are the same either way. Thumbnails of images with gaps, or of less than 128 pixels, are left to OpenCV.
+Both give the same bytes. OpenCV makes the thumbnails of images that are not contiguous or have a side below 128 pixels.
 """
 
 from typing import Any
@@ -10,15 +10,15 @@ import numpy as np
 from models.compiled import load_compiled
 
 THUMBNAIL_PX = 32
-# A thumbnail's pixel is the mean of at most 4 x 4 pixels of the image, evenly spread: steady enough, and of a 4K frame
-# all would take as long as following a face.
+# A thumbnail's pixel is the mean of at most 4 x 4 evenly spread pixels of the image. That is stable enough; reading all
+# pixels of a 4K frame would take as long as following a face.
 _SAMPLES = 4
-# Where OpenCV is as fast: it has vector code for this factor alone.
+# OpenCV is as fast for this factor, the only one for which it has vector code.
 _OPENCV_FACTOR = 2
 _MOST_FACTOR = 256
 
 
-# As in pipeline/faces/native/images.c: raised when what it takes or gives changes.
+# The same number as in pipeline/faces/native/images.c; raised when the arguments or results of its functions change.
 _LAYOUT = 2
 _kernel: Any = load_compiled("pipeline.faces._images", _LAYOUT)
 
@@ -29,8 +29,8 @@ def reduce_region(image: np.ndarray, low: np.ndarray, high: np.ndarray, factor: 
     Args:
         image: (H, W, 3) uint8.
         low: (x, y) of the part's first pixel.
-        high: (x, y) behind its last one; multiples of the factor away from `low`.
-        factor: side of the squares, at least 1.
+        high: (x, y) just after the part's last pixel; its distance from `low` is a multiple of the factor.
+        factor: side of the squares in pixels, at least 1.
 
     Returns:
         (h, w, 3) uint8.

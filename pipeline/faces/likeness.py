@@ -1,4 +1,4 @@
-"""How alike two tracks are: by the embeddings of their crops, or by their looks where there are no weights."""
+"""How alike two tracks are: compared by embeddings of their crops, or by mean crops where there are no weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ _LOOK_ROWS = slice(16, 104)
 _LOOK_COLUMNS = slice(10, 86)
 _LOOK_SIZE = (19, 22)
 _LOOK_CROPS = 16
-# Of a track this many crops are embedded; each takes as long as following a face for a frame (docs/decisions/010).
+# Number of crops embedded for each track; one takes as long as following a face for a frame (docs/decisions/010).
 _EMBEDDED_CROPS = 4
-# Crops read at a time for that, so that memory does not grow with the number of tracks: 2 MiB.
+# Number of crops read for this at a time, so that memory does not grow with the number of tracks: 2 MiB.
 _EMBEDDED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How tracks are compared, by the cosine of what `describe` gives for them.
+    """How tracks are compared: by the cosine of the vectors that `describe` returns for them.
 
     Attributes:
         describe: (crops (N, 112, 96, 3) uint8, K arrays of rows, one a track) -> (K, D), vectors of length 1.
-        same_person: least likeness to be one person wherever the face returns.
-        same_place: least likeness to be one person who returns to the same place soon, with no cut between.
+        same_person: least cosine at which two tracks are one person, wherever the face returns.
+        same_place: least cosine at which they are one person when the face soon returns to its place with no cut.
     """
 
     describe: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
@@ -36,11 +36,12 @@ class Likeness:
 def embedding_likeness(embed: Callable[[np.ndarray], np.ndarray]) -> Likeness:
     """Compare tracks by the embeddings of their faces, which light and pose change less than the person does.
 
-    The limits lie above .31, where single faces of one person and of two are told apart best with the published
-    weights (their own evaluation): joining two people does more harm than missing one's return.
+    The authors' evaluation of the published weights separates single faces of one person from those of two people best
+    at .31. The limit for any place is higher, since joining two people does more harm than missing one's return. The
+    limit for a return to the same place is .3.
 
     Args:
-        embed: crops (N, 112, 96, 3) uint8 to (N, 512), with published weights: random ones know no persons.
+        embed: crops (N, 112, 96, 3) uint8 to (N, 512), with published weights; random ones cannot tell persons apart.
     """
 
     def describe(crops: np.ndarray, tracks: Sequence[np.ndarray]) -> np.ndarray:
@@ -58,7 +59,7 @@ def embedding_likeness(embed: Callable[[np.ndarray], np.ndarray]) -> Likeness:
 
 
 def _choose_centres(rows: np.ndarray, most: int) -> np.ndarray:
-    """Return the middle row of each of at most this many equal parts: at a track's ends the face turns or is hidden."""
+    """Return the middle row of each of at most `most` equal parts: at a track's ends the face turns or is hidden."""
     num_parts = min(most, len(rows))
     return rows[(2 * np.arange(num_parts) + 1) * len(rows) // (2 * num_parts)]
 

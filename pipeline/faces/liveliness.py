@@ -1,35 +1,35 @@
-"""Whether a face lives: a photograph, a shared slide or a frozen picture never changes within itself."""
+"""Whether a face is alive: the face in a photograph, a shared slide or a frozen picture never changes its shape."""
 
 import numpy as np
 
 from pipeline.faces.mouths import solve_least_squares
 
-# Of the aligned crop: from the brows to the chin, reduced by two.
+# The part of the aligned crop that is compared, from the brows to the chin, every second pixel.
 _ROWS = slice(16, 110, 2)
 _COLUMNS = slice(8, 88, 2)
 _BLUR_PX = 2.0
-# Crops so far apart are compared: a blink or a syllable lies between.
+# Time between the two crops of a pair: long enough for a blink or a syllable.
 _APART_SECONDS = 0.4
 _MOST_PAIRS = 48
-# Lower contrasts, in grey levels, count as this.
+# Lower contrasts, in grey levels, count as this value.
 _LEAST_CONTRAST = 8.0
-#: Less change than this is a still picture. Stills that were encoded, with camera noise or a shaking camera, give up to
-#: .04 (.13 when at the lowest quality too), faces of real clips .08 and more, also while they listen.
+#: A face that changes less than this is a still picture. Encoded stills with camera noise or a shaking camera give up
+#: to .04 (.13 at the lowest quality). Faces of real clips give .08 and more, also while they listen.
 STILL_CHANGE = 0.045
 
 
 def measure_liveliness(times: np.ndarray, crops: np.ndarray, rows: np.ndarray) -> float:
     """Return how much a face changes within itself over .4 s, as a share of its contrast: the 90th percentile.
 
-    What moves the face as a whole (a shift, a turn in the plane, another size or light) is taken away.
+    Changes of the face as a whole (a shift, a turn in the plane, another size or light) are subtracted first.
 
     Args:
         times: (N,) of the crops, in seconds, ascending.
         crops: (M, 112, 96, 3) uint8.
-        rows: (N,) of these crops.
+        rows: (N,) row of each of these times in `crops`.
 
     Returns:
-        0 or more; infinity where no two crops are .4 s apart: nothing is known then.
+        0 or more; infinity where no two crops are .4 s apart, since the change is then unknown.
     """
     later = np.searchsorted(times, times + _APART_SECONDS - 1e-6)
     firsts = np.flatnonzero(later < len(times))
@@ -48,7 +48,7 @@ def _look(crop: np.ndarray) -> np.ndarray:
 
 
 def _change_within(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the change that no small similarity and no change of light explains, as a share of the contrast."""
+    """Return the change that neither a small similarity transform nor light explains, as a share of the contrast."""
     mean = (before + after) / 2.0
     down, right = np.gradient(mean)
     height, width = mean.shape

@@ -1,7 +1,7 @@
-"""Whether a mouth moves with the sound: its motion in aligned crops beside how fast the sound's level changes.
+"""Whether a mouth moves with the sound: its motion in aligned crops, compared with changes of the sound's level.
 
-Who speaks moves the lower face when the sound changes, and rests it in pauses. Nothing here is learnt; what was tried
-and how often it is right is told in docs/decisions/017.
+A speaker moves the lower face when the sound changes, and rests it in pauses. Nothing here is learnt.
+docs/decisions/017 says what was tried and how often it is right.
 """
 
 from collections.abc import Iterable
@@ -17,19 +17,20 @@ from pipeline.media.pages import release_pages
 
 #: Values of a SoundChange in a second.
 CHANGE_RATE = 100
-# The lower face in a crop of 112 x 96: mouth, chin and cheeks. The mouth alone tells less.
+# The lower face in a crop of 112 x 96: mouth, chin and cheeks. The mouth alone is less reliable.
 _ROWS = slice(70, 112)
 _COLUMNS = slice(14, 82)
 _BLUR_PX = 1.0
 # Luminance of blue, green and red.
 _GREY = np.array([0.114, 0.587, 0.299], dtype=np.float32)
-# Both are smoothed: syllables come 2 to 8 times a second.
+# Motion and sound are both smoothed: syllables come 2 to 8 times a second.
 _SMOOTH_SECONDS = 0.04
 # Sound may come so many seconds after the picture: lips begin before the sound does, and files are not exact.
 _LAGS_SECONDS = (-0.04, 0.0, 0.04, 0.08)
-# Fourth root of energy, as loudness goes: a breath counts for something beside a shout, and the noise for little.
+# The level is the fourth root of the energy, close to perceived loudness: a breath still counts beside a shout, and
+# noise counts little.
 _LOUDNESS_POWER = 0.25
-# Hz: where an open mouth sounds unlike a closed one; below is the voice itself, above is much noise.
+# Hz. In this band an open mouth sounds different from a closed one; below it is the pitch, above it much noise.
 _BAND_HZ = (500.0, 5000.0)
 _CROPS_AT_ONCE = 256
 _LEAST_FRAMES = 12
@@ -56,8 +57,8 @@ def measure_sound_change(blocks: Iterable[np.ndarray], *, speech: SpeechListener
     """Measure how fast the level of a sound changes.
 
     Args:
-        blocks: the sound in order, (n,) float32 at 16 kHz; n is a multiple of 160 but in the last one.
-        speech: hears them too, and the energy then counts as much as it is likely to be speech.
+        blocks: the sound in order, (n,) float32 at 16 kHz; n is a multiple of 160 except in the last one.
+        speech: also hears the blocks; the energy is then multiplied by the probability of speech.
     """
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import butter, sosfilt
@@ -92,12 +93,11 @@ def _sample_speech(probabilities: np.ndarray, count: int) -> np.ndarray:
 def measure_mouth_motion(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return how much the lower face changes from each crop to the next one.
 
-    What the whole lower face does together, a shift or a change of light, is taken away: heads nod, and landmarks
-    shiver.
+    A shift or a change of light of the whole lower face is subtracted first: heads nod, and landmarks jitter.
 
     Args:
         crops: (M, 112, 96, 3) uint8.
-        rows: (N,) the rows meant, in order; at least one.
+        rows: (N,) the rows of the crops to compare, in order; at least one.
 
     Returns:
         (N - 1,) float64 in grey levels.
@@ -118,7 +118,7 @@ def _look_at_mouth(crop: np.ndarray) -> np.ndarray:
 
 
 def _change_beyond_shift(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the mean absolute change that no small shift and no light explains (one step of Lucas-Kanade)."""
+    """Return the mean absolute change that neither a small shift nor light explains (one step of Lucas-Kanade)."""
     mean = (before + after) / 2.0
     down, right = np.gradient(mean)
     change = (after - before).ravel()
@@ -138,10 +138,10 @@ def measure_agreement(times: np.ndarray, motion: np.ndarray, sound: SoundChange)
     Args:
         times: (N,) of the frames with which each motion ends, in seconds, ascending.
         motion: (N,) float64.
-        sound: of the clip.
+        sound: the changes of the clip's sound.
 
     Returns:
-        In [-1, 1]; 0 for less than 12 frames, or where either does not change at all.
+        In [-1, 1]; 0 for fewer than 12 frames, or where motion or sound does not change at all.
     """
     from scipy.ndimage import gaussian_filter1d
 

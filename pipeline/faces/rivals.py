@@ -1,4 +1,4 @@
-"""Who else could be the speaker, and what speaks for them: they live, and their mouths move with the sound."""
+"""Other people who could be the speaker, and the evidence: their faces move, and their mouths move with the sound."""
 
 import math
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from pipeline.faces.liveliness import STILL_CHANGE, measure_liveliness
 from pipeline.faces.mouths import SoundChange, measure_agreement, measure_mouth_motion
 from pipeline.faces.persons import Person, Stretch, find_contenders, join_tracks
 
-# Who weighs less than this beside the heaviest is in the background, whatever the mouth does.
+# A person with less than this share of the heaviest person's weight is in the background, whatever the mouth does.
 _LEAST_SHARE = 0.2
-# Time together in sight; over less, chance decides.
+# Least time for which two people are seen together; over less, chance decides.
 _LEAST_SECONDS = 1.0
 _MOST_RIVALS = 8
 # By how much a rival's mouth must agree better: difference of the correlations (Fisher's z) times the square root of
-# the seconds, as chance goes. Measured in docs/decisions/017. As much again for each doubling of the rivals: the best
-# of many is good by chance.
+# the seconds, as chance goes. Measured in docs/decisions/017. Each doubling of the number of rivals adds the same
+# amount again: the best of many can be good by chance.
 _LEAST_GAIN = 0.2
 _MOST_AGREEMENT = 0.999
-# Motion and sound, smoothed as they are, give some ten samples a second that do not depend on each other. A clip of
-# fewer frames gives one a frame, and misses syllables besides: it does not tell who speaks (docs/decisions/017).
+# Motion and sound, smoothed as they are, give some ten samples a second that do not depend on each other. A clip with
+# a lower frame rate gives one sample a frame and misses syllables, so it cannot show who speaks (docs/decisions/017).
 _INDEPENDENT_RATE = 10.0
-# Times are rounded, to milliseconds in Matroska.
+# Allowed below that rate, in frames/s: containers round times (Matroska to milliseconds).
 _RATE_MARGIN = 0.1
-# Of long clips so many pieces of so many frames, evenly spread, are compared: two minutes.
+# Of a long clip, at most this many evenly spread pieces of this many frames are compared: two minutes.
 _MOST_PIECES = 12
 _PIECE_FRAMES = 250
 #: Part of the note on a choice that the sound did not decide.
@@ -35,12 +35,13 @@ UNDECIDED = "mouth and sound do not tell who speaks"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What decides between people who are in sight together, beside the sizes of their faces.
+    """What decides between people who are seen together, in addition to the sizes of their faces.
 
     Attributes:
         times_seconds: (F,) of the clip's frames.
-        skips_stills: a face that never moves is not the speaker where another one does.
-        listen: gives the clip's sound, None where it has none; asked only where it could decide. None for never.
+        skips_stills: whether a face that never moves is passed over when another face moves.
+        listen: returns the changes of the clip's sound, None for a clip without sound; called only where they could
+            decide. None to leave the sound out.
     """
 
     times_seconds: np.ndarray
@@ -57,10 +58,10 @@ def find_rivals(
     likeness: Likeness,
     evidence: Evidence,
 ) -> list[Person]:
-    """Find who is in sight together with the chosen one for a second or more, and not too small; the heaviest first.
+    """Find the people seen together with the chosen one for at least a second, and not too small; the heaviest first.
 
-    Tracks are joined as for the choice (see `join_tracks`), and compared with each other only where it matters: a clip
-    with one person costs nothing.
+    Tracks are joined as for the choice (see `join_tracks`). They are compared only where the result could change, so a
+    clip with one person costs nothing.
 
     Args:
         chosen: the heaviest person.
@@ -82,7 +83,7 @@ def _is_beside(one: Person, other: Person, table: np.ndarray, evidence: Evidence
 
 
 def _find_shared(one: Person, other: Person, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the frames in which both are seen, and in these the rows of the one and of the other."""
+    """Return the frames in which both are seen, then the rows of `one` and of `other` in these frames."""
     frames = table["frame_index"]
     shared, firsts, seconds = np.intersect1d(
         frames[one.rows], frames[other.rows], assume_unique=True, return_indices=True
@@ -98,10 +99,10 @@ def measure_seconds(frames: np.ndarray, times: np.ndarray) -> float:
 def prefer_living(
     chosen: Person, rivals: list[Person], crops: np.ndarray, table: np.ndarray, evidence: Evidence
 ) -> tuple[Person, list[Person], list[str]]:
-    """Pass over faces that never move, where another one does.
+    """Pass over faces that never move when another face moves.
 
     Returns:
-        The chosen one, the rivals that are left, and a note where someone else was chosen for it.
+        The chosen person, the remaining rivals, and a note if the chosen person has changed.
     """
     if not evidence.skips_stills or not rivals:
         return chosen, rivals, []
@@ -125,12 +126,12 @@ def prefer_living(
 def prefer_speaking(
     chosen: Person, rivals: list[Person], crops: np.ndarray, table: np.ndarray, evidence: Evidence
 ) -> tuple[Person, list[str]]:
-    """Prefer the rival whose mouth moves with the sound, where it clearly does better than the chosen one's.
+    """Prefer the rival whose mouth agrees with the sound clearly better than the chosen one's.
 
     Both are compared over the same frames, those in which both are seen.
 
     Returns:
-        The speaker and a note on how that was decided; none without rivals.
+        The speaker and a note on how that was decided; no note without rivals.
     """
     if evidence.listen is None or not rivals:
         return chosen, []
@@ -165,9 +166,9 @@ def prefer_speaking(
 def _compare(
     rival: Person, chosen: Person, crops: np.ndarray, table: np.ndarray, times: np.ndarray, sound: SoundChange
 ) -> tuple[float, float, float]:
-    """Return what speaks for the rival, and how well its mouth and the chosen one's agree with the sound."""
+    """Return the rival's gain (see _LEAST_GAIN) and how well its mouth and the chosen one's agree with the sound."""
     frames, rival_rows, chosen_rows = (_choose_pieces(shared) for shared in _find_shared(rival, chosen, table))
-    # Motion over frames that were missed, or from one track to another, says nothing.
+    # Motion across missing frames, or from one track to another, is not the mouth's.
     steady = np.diff(frames) == 1
     for rows in (rival_rows, chosen_rows):
         steady &= np.diff(table["track"][rows]) == 0
@@ -177,14 +178,14 @@ def _compare(
     ]
     # A mouth that moves against the sound is no better than one that rests.
     levels = [math.atanh(min(max(agreement, 0.0), _MOST_AGREEMENT)) for agreement in agreements]
-    # As chance goes: no more samples count than there are moments at which both moved.
+    # Only the moments at which both motions are known count: chance depends on the number of samples.
     seconds = min(measure_seconds(frames, times), (len(ends) + 1) / _INDEPENDENT_RATE)
     gain = (levels[0] - levels[1]) * math.sqrt(seconds)
     return gain, agreements[0], agreements[1]
 
 
 def _choose_pieces(shared: np.ndarray) -> np.ndarray:
-    """Return evenly spread pieces of a long array, all of a short one."""
+    """Return evenly spread pieces of a long array, or the whole of a short one."""
     if len(shared) <= _MOST_PIECES * _PIECE_FRAMES:
         return shared
     starts = np.linspace(0, len(shared) - _PIECE_FRAMES, _MOST_PIECES).astype(int)

@@ -1,4 +1,4 @@
-"""Who the speaker is: whom the user wants, whose mouth moves with the sound, or who is seen longest and largest."""
+"""The choice of the speaker: the user's, else by mouth and sound, else the face seen longest and largest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from pipeline.faces.rivals import Evidence, find_rivals, prefer_living, prefer_s
 
 @dataclass(frozen=True)
 class Wish:
-    """Whom a user wants for the speaker.
+    """The face that a user names as the speaker.
 
     Attributes:
         point: (x, y) in pixels of the upright frame, inside the face; None for the largest face.
-        frame_index: of the frame meant, or the nearest one with such a face; None for any.
+        frame_index: index of the frame meant; the nearest frame with such a face is used. None for any frame.
     """
 
     point: tuple[float, float] | None
@@ -25,7 +25,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Choice:
-    """The tracks that together are the speaker, ascending, and how that was decided, where several could have been."""
+    """The tracks that together are the speaker, ascending, and notes on the choice where several were possible."""
 
     tracks: tuple[int, ...]
     notes: tuple[str, ...] = ()
@@ -42,18 +42,18 @@ def choose_speaker(
 ) -> Choice:
     """Choose the tracks that together are the speaker.
 
-    A person's weight is the sum over the frames of the side of the face, not of its area, by which someone who passes
-    close to the camera would outweigh who speaks all the time. The heaviest one is the speaker, unless there is
-    evidence for someone else in sight together with that one. Tracks that do not overlap in time are one person when
+    A person's weight is the sum over the frames of the side of the face. A sum of areas would prefer someone who passes
+    close to the camera to someone who speaks all the time. The heaviest person is the speaker, unless there is evidence
+    for someone else who is seen together with that person. Tracks that do not overlap in time are one person when
     they are alike, or when the face returns soon to the same place with no cut between.
 
     Args:
         table: rows of `track`, `frame_index`, `box`, in the order of the frames.
         crops: (rows, 112, 96, 3) uint8.
         cut_frames: ascending indices of the frames that follow a cut.
-        likeness: of tracks; by default LOOKS, which needs no weights.
-        wish: whom to choose, whatever else there is.
-        evidence: what is known beside the faces' sizes; None for nothing.
+        likeness: how tracks are compared; by default LOOKS, which needs no weights.
+        wish: the face that the user names; it is chosen whatever the evidence says.
+        evidence: what decides in addition to the faces' sizes; None for nothing.
 
     Returns:
         The choice; no tracks for an empty table, or when nobody is where the wish says. Of persons of equal weight the

@@ -57,12 +57,12 @@ class SpeakerFaces:
         num_faces: faces found in them, all persons together.
         num_tracks: stretches over which one face could be followed.
         num_cuts: changes of camera.
-        num_skipped: frames that were not looked at, because nobody had been in sight for some time.
+        num_skipped: frames that were not searched, because no face had been found for some time.
         all_faces: rows of `track`, `frame_index`, `box`, `landmarks`, `score` of everyone's faces, in the order of the
             frames.
-        tracks: the speaker's.
+        tracks: numbers of the speaker's tracks.
         cut_frames: ascending indices of the frames that follow a cut.
-        notes: how the speaker was chosen, where several could have been; and what makes it doubtful.
+        notes: how the speaker was chosen where several people were possible, and what makes the choice doubtful.
     """
 
     frame_indices: np.ndarray
@@ -99,10 +99,10 @@ def find_speaker(
     wish: Wish | None = None,
     evidence: Evidence | None = None,
 ) -> SpeakerFaces:
-    """Find the face of the one who speaks: see `choose_speaker`.
+    """Find the speaker's face in each frame: see `choose_speaker`.
 
-    Memory does not grow with the clip's length: the crops of all faces go to files in `scratch`, 32 kB each, since who
-    is the speaker is known only when the clip is over.
+    The speaker is known only at the end of the clip, so the crops of all faces go to a file in `scratch`, 32 kB each.
+    Memory therefore does not grow with the clip's length.
 
     Args:
         frames: in order.
@@ -110,9 +110,9 @@ def find_speaker(
         detect_every: frames from one full detection to the next while faces are followed, at least 1.
         scratch: an existing folder for this clip alone; the caller removes it when done with the crops.
         smallest_face_px: longer side of a box below which no face is followed.
-        likeness: by which tracks are joined to persons, see `choose_speaker`.
-        wish: whom the user wants; nobody is chosen when there is no such face.
-        evidence: what decides beside the sizes of faces; by default nothing.
+        likeness: how tracks are compared to join them to persons, see `choose_speaker`.
+        wish: the face that the user names; nobody is chosen when there is no such face.
+        evidence: what decides in addition to the sizes of faces; by default nothing.
 
     Returns:
         The speaker's faces; N is 0 when there is no face.
@@ -176,7 +176,7 @@ def _follow_faces(
 
 
 class _Rows:
-    """A table of faces that grows in place: 64 bytes a face, an hour of one face is 6 MB."""
+    """A table of faces that grows as needed: 68 bytes a face, about 6 MB for an hour of one face."""
 
     def __init__(self) -> None:
         self._rows = np.empty(_FIRST_ROWS, dtype=_ROW)
@@ -193,14 +193,17 @@ class _Rows:
 
 
 def map_crops(path: Path, num_crops: int) -> np.ndarray:
-    """Map a file of crops into memory, (num_crops, 112, 96, 3) uint8, read only; a file of none cannot be mapped."""
+    """Map a file of crops into memory, (num_crops, 112, 96, 3) uint8, read only.
+
+    No crops give an empty array, since an empty file cannot be mapped.
+    """
     if num_crops == 0:
         return np.empty((0, *CROP_SHAPE), dtype=np.uint8)
     return np.memmap(path, dtype=np.uint8, mode="r", shape=(num_crops, *CROP_SHAPE))
 
 
 def _keep_crops(crops: np.ndarray, chosen: np.ndarray, spool: Path) -> np.ndarray:
-    """Copy the chosen crops to a file of their own, remove that of all faces, and map the new one."""
+    """Copy the chosen crops to a file of their own, remove the file of all faces, and map the new one."""
     path = spool.with_name("speaker.raw")
     with path.open("wb") as file:
         for start in range(0, len(chosen), _COPY_ROWS):

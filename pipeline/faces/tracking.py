@@ -8,23 +8,23 @@ from models.mtcnn.boxes import compute_overlap, compute_overlaps
 from models.mtcnn.detector import Detections, Mtcnn
 from pipeline.faces.cuts import CutFinder
 
-# Least overlap (intersection over union) of a face's boxes in consecutive frames; less is a jump to something else.
+# Least overlap (intersection over union) of a face's boxes in consecutive frames; with less, it is not the same face.
 _LEAST_OVERLAP = 0.35
-# Two tracks whose boxes overlap by more than this (over the smaller one) have run onto the same face.
+# Two tracks whose boxes overlap by more than this (over the smaller one) are on the same face.
 _SAME_FACE_OVERLAP = 0.7
 # The window that O-Net sees: it follows the last boxes by half, since a window that shivers makes landmarks shiver, and
 # is a little smaller than they are, as R-Net's are in a full detection. On six clips of faces that talk landmarks then
 # lie 1.6 % of the eye distance from a full detection's (2.5 % jitter without the first, 1.8 % without the second).
 _WINDOW_GAIN = 0.5
 _WINDOW_SHARE = 0.95
-# While all followed faces are in sight, a detection looks for faces at least this large compared with the smallest of
-# them: who is smaller than that beside them is not the speaker, and the pyramid's cost goes with the square.
+# While no followed face is lost, a detection looks for faces of at least this share of the smallest followed one. A
+# smaller person beside them is not the speaker, and the search for faces half as large costs four times as much.
 _NEWCOMER_SHARE = 0.5
 # A face that O-Net does not find in its window is looked for by all three networks in a region this many times as
 # large before the whole picture is searched: a seventh of the work.
 _NEARBY_SIDES = 3.0
-# While no face is in sight, or one that was followed has not come back, the pause between detections grows to this part
-# of the time since then.
+# While there is no face, or a followed one has not come back, the pause between detections grows: it is the time since
+# then divided by this number.
 _IDLE_SHARE = 8
 
 
@@ -51,7 +51,7 @@ class _Track:
 
 @dataclass
 class _Loss:
-    """A face that was followed for so many frames and lost so many frames ago."""
+    """A lost face: for how many frames it was followed, and how many frames ago it was lost."""
 
     num_frames: int
     frames_ago: int = 0
@@ -72,7 +72,7 @@ class FaceTracker:
         num_tracks: tracks begun so far.
         num_detections: full detections so far.
         num_cuts: cuts so far; a frame that follows one begins new tracks.
-        num_skipped: frames so far that were not looked at, because nobody had been in sight for some time.
+        num_skipped: frames so far that were not searched, because no face had been found for some time.
 
     Raises:
         ValueError: `detect_every` below 1.
@@ -122,9 +122,9 @@ class FaceTracker:
         return min([self.detect_every, *(1 + wait // _IDLE_SHARE for wait in waits)])
 
     def _note_losses(self, before: list[_Track], num_tracks: int) -> None:
-        """Keep in mind who is missed: for as long as they were followed, so that false alarms cost little.
+        """Remember each lost face for as long as it had been followed, so that false alarms cost little.
 
-        A face that is less than half as large as one in sight is not missed: see _NEWCOMER_SHARE.
+        A face that is less than half as large as a followed one is not remembered: see _NEWCOMER_SHARE.
 
         Args:
             before: the tracks followed until this frame.
@@ -146,7 +146,7 @@ class FaceTracker:
         return []
 
     def _refine(self, image: np.ndarray) -> list[TrackedFace]:
-        """Look again at the followed faces; detect when one of them is not found again, nor near where it was."""
+        """Look again at the followed faces; detect in full when one is found neither in its place nor near it."""
         found, lost = self._look_again(image)
         for row in lost:
             nearby = self._look_nearby(image, row)
@@ -157,7 +157,7 @@ class FaceTracker:
         return self._continue(self._tracks, found, range(len(self._tracks)))
 
     def _look_again(self, image: np.ndarray) -> tuple[Detections, list[int]]:
-        """Look with O-Net alone at the followed faces; return what is there and the rows that are not the face."""
+        """Look with O-Net alone at the followed faces; return its detections and the rows where the face is missing."""
         windows = self._get_windows()
         found = self.detector.refine(image, scale_boxes(windows, _WINDOW_SHARE))
         rows = zip(windows.tolist(), found.boxes.tolist(), found.scores.tolist(), strict=True)
@@ -169,7 +169,7 @@ class FaceTracker:
         ]
 
     def _look_nearby(self, image: np.ndarray, row: int) -> tuple[Detections, int] | None:
-        """Detect around a followed face that O-Net did not find, most often because it turned; say which one it is."""
+        """Detect around a followed face that O-Net did not find (most often it turned); return detections and row."""
         track = self._tracks[row]
         region = scale_boxes(track.window[None], _NEARBY_SIDES)[0]
         seen = self.detector.detect(image, smallest_face_px=_NEWCOMER_SHARE * track.measure_side(), region=region)
@@ -180,7 +180,7 @@ class FaceTracker:
         return np.array([track.window for track in self._tracks]).reshape(-1, 4)
 
     def _renew(self, image: np.ndarray) -> list[TrackedFace]:
-        """Look for newcomers and whether what is followed still is a face; detect in full when something is lost."""
+        """Look for new faces and check that each track still follows a face; detect in full when a face is lost."""
         windows = self._get_windows()
         smallest = min(track.measure_side() for track in self._tracks)
         seen = self.detector.detect(image, smallest_face_px=_NEWCOMER_SHARE * smallest)
@@ -261,7 +261,7 @@ def match_boxes(boxes: np.ndarray, others: np.ndarray) -> dict[int, int]:
         others: (M, 4).
 
     Returns:
-        For rows of `others`, the row of `boxes` that is theirs; each row at most once.
+        Row of `others` to the row of `boxes` paired with it; each row is paired at most once.
     """
     overlaps = compute_overlaps(boxes.astype(np.float64), others.astype(np.float64))  # (N, M)
     pairs: dict[int, int] = {}
@@ -275,7 +275,7 @@ def match_boxes(boxes: np.ndarray, others: np.ndarray) -> dict[int, int]:
 
 
 def scale_boxes(boxes: np.ndarray, share: float) -> np.ndarray:
-    """Return boxes (N, 4) of the same centre whose sides are this share of what they were."""
+    """Return boxes (N, 4) with the same centres, their sides multiplied by `share`."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2.0
     half = (boxes[:, 2:] - boxes[:, :2]) * (share / 2.0)
     return np.concatenate([centre - half, centre + half], axis=1)

@@ -1,4 +1,4 @@
-"""A second look, turned, at pictures without a sure face: the mark that says which way is up gets lost on the way."""
+"""A second search, in turned frames, where no face is certain: a file may have lost its rotation metadata."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from models.mtcnn.detector import Mtcnn
 from pipeline.faces.tracking import TrackedFace
 from store.text import format_count
 
-# Faces of upright clips have a mean score of .988 and more; what is found on its side or its head less than .98.
+# Faces of upright clips have a mean score of .988 or more; faces that lie on the side or upside down less than .98.
 _SURE_SCORE = 0.985
 _SAMPLES = 8
-# Pictures are looked at this large: a face that matters has 80 pixels then.
+# Pictures are reduced to this size first; a face that matters then has 80 pixels.
 _LARGEST_SIDE_PX = 640
-# Turned they must show a surer face in this share of the samples, and a mean score of this.
+# When turned, this share of the samples must have a higher score, and the mean score must reach this value.
 _SURER_SHARE = 0.75
 _LEAST_MEAN_SCORE = 0.97
 _TURNS = (90, 180, 270)
 
 
 class TurnedLook:
-    """Keeps a few of a clip's pictures in which no face is sure, and looks at them turned if that is most of it.
+    """Keeps a few of a clip's frames without a certain face, and searches them turned if the speaker is uncertain too.
 
     A clip with an upright face costs nothing.
 
@@ -35,7 +35,7 @@ class TurnedLook:
         self._num_unsure = 0
 
     def note(self, image: np.ndarray, faces: Sequence[TrackedFace]) -> None:
-        """See the next frame, (H, W, 3) uint8, and the faces found in it."""
+        """Take the next frame, (H, W, 3) uint8, and the faces found in it."""
         if any(face.score >= _SURE_SCORE for face in faces):
             return
         if self._num_unsure % self._step == 0:
@@ -75,7 +75,7 @@ class TurnedLook:
 
 
 def _reduce(image: np.ndarray) -> np.ndarray:
-    """Return a copy that is no larger than is looked at."""
+    """Return a copy whose longer side is at most _LARGEST_SIDE_PX."""
     import cv2
 
     scale = _LARGEST_SIDE_PX / max(image.shape[:2])

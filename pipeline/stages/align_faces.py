@@ -27,15 +27,15 @@ from store.records.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 
-# What decides whether processes of our own pay (docs/decisions/001): each takes so many seconds to start, a small frame
-# so many of a core, and threads, which share Python's lock, use so many cores however many there are.
+# Whether worker processes save time (docs/decisions/001): the seconds that a process takes to start, the seconds of a
+# core that a small frame takes, and the number of cores that threads can use in spite of Python's lock.
 _START_SECONDS = 2.4
 _FRAME_SECONDS = 0.001
 _CORES_OF_THREADS = 1.5
 # Following a face for a frame takes about as long as decoding so many pixels, with a full detection now and then.
 _PIXELS_OF_FOLLOWING = 150_000
-# Pixels of a picture from which on a thread that decodes ahead pays on an idle core, and several threads to decode
-# (docs/decisions/014): smaller ones are decoded before another thread has Python's lock.
+# From this many pixels a frame, a thread that decodes ahead on an idle core saves time, and so do several decoder
+# threads (docs/decisions/014). A smaller frame is decoded before another thread gets Python's lock.
 _WORTH_DECODING_AHEAD = 50_000
 _WORTH_DECODER_THREADS = 200_000
 # Clips that may be finished before their turn to be written, for each worker.
@@ -45,14 +45,14 @@ _AHEAD_PER_WORKER = 4
 def align_faces(job: ShardJob) -> None:
     """Find, follow and align the speaker of each clip, one clip per core.
 
-    One thread of torch's a clip: the tracker's networks are small, and splitting each among cores costs more than it
-    brings (on a busy machine ten times as much).
+    Each clip uses one thread of torch. The tracker's networks are small, and splitting each among cores costs more than
+    it saves (on a busy machine ten times as much).
     """
     frames = job.rows("frames")
     settings = job.run.settings
     workers, device = settings.num_threads, find_faces_device(settings)
     with contextlib.ExitStack() as stack:
-        # Closed in the opposite order: the crops are whole when the table of faces appears.
+        # Files are closed in the opposite order, so the crops are complete when the table of faces appears.
         made_in = {"device": describe_device(device), "engine": find_engine(device)}
         writer = job.missing_writer(stack, "faces", made_in=made_in)
         crops = job.missing_writer(stack, "faces", beside="crops", made_in=made_in)
@@ -63,7 +63,7 @@ def align_faces(job: ShardJob) -> None:
         stack.enter_context(computing_exactly())
         stopping = threading.Event()
         search = _Search(job, frames, scratch, device, workers, stopping)
-        # A clip of an hour at the front does not keep the other cores waiting; their crops wait in scratch.
+        # While a clip of an hour comes first, the other cores go on with later clips, whose crops wait in scratch.
         ahead = _AHEAD_PER_WORKER * workers
         results = in_parallel(
             unless_unreadable(search, lambda message: ClipFaces("missing_file", message)),
@@ -73,7 +73,7 @@ def align_faces(job: ShardJob) -> None:
             cost=search.guess_cost,
             stopping=stopping,
         )
-        # Closed, whatever happens, before its scratch goes.
+        # Closed in every case, before the scratch folder is removed.
         stack.enter_context(contextlib.closing(results))
         statuses = []
         for member, found in zip(job.members, results, strict=True):
@@ -86,7 +86,7 @@ def align_faces(job: ShardJob) -> None:
 def _write(
     member: Member, found: ClipFaces, frames: Shard, crops: ShardWriter | None, writer: ShardWriter | None
 ) -> None:
-    """Write what was found, where it is missing, and remove its scratch."""
+    """Write what was found to each file that is being made, and remove the clip's scratch folder."""
     digest = frames.fact(member.name, "source_sha256")
     for rows_of, write in ((crops, _write_crops), (writer, functools.partial(_write_faces, frames))):
         if rows_of is not None:
@@ -169,7 +169,7 @@ def _choose_finder(
     stopping: threading.Event,
     seen: Callable[[float], None],
 ) -> Callable[[ClipRequest], ClipFaces]:
-    """Choose where clips are worked on: in threads of this process, or on a CPU with much to do in processes."""
+    """Choose where clips are processed: on a CPU with much to do in worker processes, else in this one's threads."""
     num_frames = sum(frames.fact(name, "length") for name in frames.names)
     saved_seconds = num_frames * _FRAME_SECONDS * (1 / _CORES_OF_THREADS - 1 / workers)
     is_worth_it = open_processes(workers).are_running or saved_seconds >= _START_SECONDS
@@ -181,7 +181,7 @@ def _choose_finder(
 
 @functools.cache
 def open_processes(count: int) -> Processes:
-    """Give the processes that live as long as this one; they start when something is to be done."""
+    """Return the worker processes, which live as long as this process; they start at the first call."""
     return Processes(count)
 
 
@@ -194,7 +194,7 @@ def _find_elsewhere(processes: Processes, request: ClipRequest) -> ClipFaces:
 
 
 def _find_alone(request: ClipRequest) -> tuple[ClipFaces, Path | None]:
-    """Look for faces in a process of its own; the crops stay in their file, which is given instead."""
+    """Look for faces in a worker process; return the file of the crops instead of the crops."""
     found = find_clip_faces(request, load_detector(request.smallest_face_px, request.device, 1))
     if found.faces is None or not isinstance(found.faces.crops, np.memmap):
         return found, None

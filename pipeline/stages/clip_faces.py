@@ -30,7 +30,7 @@ from pipeline.stages.embedding import load_embedder
 from pipeline.stages.frames import FRAMES_AHEAD, open_frames, read_kept_frames
 from store.shard.reader import Shard
 
-# Crops embedded at a time to tell whose tracks are; the last ones are filled up to this.
+# Number of crops embedded at a time to compare tracks; the last batch is padded to this size.
 _LIKENESS_BATCH = 8
 # Samples read at a time: 10 s.
 _SOUND_BLOCK = 10 * SAMPLE_RATE
@@ -38,26 +38,26 @@ _SOUND_BLOCK = 10 * SAMPLE_RATE
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """A clip and all that decides on the faces that are found in it.
+    """A clip and everything that determines which faces are found in it.
 
     Attributes:
         name: of the utterance.
         table: its frame table.
         source: the clip; None where it is gone.
         pixels: shard of kept pixels, looked at where the clip is gone.
-        override: what the user says of it.
+        override: the user's overrides for the clip.
         smallest_face_px: `[faces] smallest_face_px`.
         detect_every: `[faces] detect_every`.
-        weights: SphereFace's file, by which tracks are joined; None to join them by their looks.
+        weights: SphereFace's file, to compare tracks by embeddings; None to compare them by mean crops.
         device: where the networks run.
-        decoder_threads: of the decoder.
+        decoder_threads: number of the decoder's threads.
         scratch: existing folder in which a folder for the crops is made.
         speaker: the rule, `[faces] speaker`.
         still_faces: `[faces] still_faces`.
-        wav: the clip's sound in the store, used if it is there; else it is extracted anew where it is needed.
-        ffmpeg: the binary that does so; "" for the one that is found.
-        frames_ahead: frames decoded ahead of the tracker by a thread of their own; 0 decodes in its thread, which is
-            faster where no core is idle: threads of Python wait for each other.
+        wav: the clip's sound in the store; extracted again when it is needed and this file is missing.
+        ffmpeg: the program that extracts it, `[audio] ffmpeg`; "" for PyAV, in this process.
+        frames_ahead: frames that a second thread decodes ahead of the tracker. 0 decodes in the tracker's thread, which
+            is faster where no core is idle, since Python's threads wait for each other.
     """
 
     name: str
@@ -80,7 +80,7 @@ class ClipRequest:
 
 @dataclass(frozen=True)
 class ClipFaces:
-    """What was found: a status with its message, the faces, and the folder of their crops, the caller's to remove."""
+    """What was found: a status with its message, the faces, and the folder of their crops, which the caller removes."""
 
     status: str
     message: str
@@ -99,8 +99,8 @@ def find_clip_faces(
     Args:
         request: the clip.
         detector: for its frames.
-        stopping: looked at before each packet and frame, since a clip may take minutes.
-        seen: called with the share of the clip's frames after each.
+        stopping: checked before each packet and frame, since a clip may take minutes.
+        seen: called after each frame with the share of the frames that are done; only together with `stopping`.
 
     Raises:
         InterruptedError: `stopping` was set.
@@ -143,7 +143,7 @@ def _until(
 
 
 def choose_wish(override: Override, times: np.ndarray) -> Wish | None:
-    """Turn what the user says of the speaker, with a time, into a frame of the clip (times (F,) in seconds)."""
+    """Turn the user's override of the speaker into a wish with a frame's index (times (F,) of frames in seconds)."""
     if not override.names_speaker:
         return None
     frame_index = None if override.seconds is None else int(np.abs(times - override.seconds).argmin())
@@ -170,13 +170,13 @@ def _choose_evidence(request: ClipRequest, folder: Path, stopping: threading.Eve
 def choose_evidence(
     times: np.ndarray, *, speaker: str, still_faces: str, listen: Callable[[], SoundChange | None]
 ) -> Evidence | None:
-    """Give what the settings want to decide between several people; None for the sizes of their faces alone.
+    """Return the evidence that the settings ask for; None where the sizes of the faces alone decide.
 
     Args:
         times: (F,) of the clip's frames, in seconds.
         speaker: `[faces] speaker`.
         still_faces: `[faces] still_faces`.
-        listen: reads the clip's sound, called where it could decide.
+        listen: reads the clip's sound; called only where the sound could decide.
     """
     is_asked, skips_stills = speaker in ("speaking", "speech"), still_faces == "skip"
     return Evidence(times, skips_stills, listen if is_asked else None) if is_asked or skips_stills else None
@@ -194,17 +194,17 @@ def read_sound_change(
     only_speech: bool = False,
     stopping: threading.Event | None = None,
 ) -> SoundChange | None:
-    """Read how a clip's sound changes; None where there is no sound to be had.
+    """Read how a clip's sound changes; None where there is no sound.
 
     Args:
         source: the clip; None where it is gone.
         scratch: folder for its sound, which the caller removes.
-        wav: its sound in the store, taken where it is there: it has the same samples.
-        ffmpeg: the binary; "" for the one that is found.
+        wav: its sound in the store, which has the same samples; used if the file exists.
+        ffmpeg: the program that extracts it; "" for PyAV, in this process.
         stream: which of the sound streams, from 0; None for the one ffmpeg thinks best.
         channel: which of its channels, from 0; None for all of them mixed.
-        cut: from when to when the clip goes, in seconds, where its file is a whole recording.
-        only_speech: the sound counts as much as it is likely to be speech.
+        cut: start and end of the clip in seconds, where its file is a whole recording.
+        only_speech: whether the sound's energy is multiplied by the probability of speech.
         stopping: when it is set, the reading ends with an InterruptedError.
     """
     if wav is None or not wav.is_file():
@@ -233,7 +233,7 @@ def read_sound_change(
 
 
 def _open_pictures(request: ClipRequest, stopping: threading.Event | None) -> Any:
-    """Open the clip's frames: from the clip, else from the kept pixels."""
+    """Open the clip's frames: those of the clip itself, else the kept pixels."""
     if request.source is not None:
         threads = request.decoder_threads
         return open_frames(request.source, request.table, request.override, threads=threads, stopping=stopping)
@@ -243,7 +243,7 @@ def _open_pictures(request: ClipRequest, stopping: threading.Event | None) -> An
 
 @functools.cache
 def load_detector(smallest_face_px: int, device: str, num_threads: int) -> Mtcnn:
-    """Load MTCNN once a process: networks and the GPU's context live across shards.
+    """Load MTCNN once in a process: networks and the GPU's context are kept for later shards.
 
     Args:
         smallest_face_px: see `Mtcnn`.
@@ -254,10 +254,10 @@ def load_detector(smallest_face_px: int, device: str, num_threads: int) -> Mtcnn
 
 
 def load_likeness(weights: Path | None, device: str) -> Likeness:
-    """Give the way tracks are compared: by embeddings, or by looks where SphereFace's weights are random.
+    """Return how tracks are compared: by embeddings, or by mean crops where SphereFace's weights are random.
 
-    Embedded in bfloat16 where the device multiplies in it, whatever the embeddings that are kept are computed in: half
-    the time, and the cosine of two tracks moves by .001 at most (docs/decisions/010).
+    These embeddings are computed in bfloat16 where the device multiplies in it, whatever the precision of the stored
+    embeddings. It takes half the time, and the cosine of two tracks changes by at most .001 (docs/decisions/010).
     """
     if weights is None:
         return LOOKS

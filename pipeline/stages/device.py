@@ -26,20 +26,20 @@ def find_device(settings: Settings) -> str:
 
 
 def find_precision(settings: Settings, device: str) -> FeaturePrecision:
-    """Give the arithmetic in which `[embeddings] precision` is computed on a device: where it has no bfloat16, float32.
+    """Return the arithmetic for `[embeddings] precision` on a device: float32 where the device has no bfloat16.
 
-    That is closer and, there, faster than emulating it.
+    On such a device float32 is more exact, and faster than emulated bfloat16.
     """
     precision: FeaturePrecision = settings.embeddings.precision
     return precision if precision == "float32" or multiplies_bfloat16(device) else "float32"
 
 
 def find_faces_device(settings: Settings) -> str:
-    """Give the device of the detector that `[faces] device` means here.
+    """Return the detector's device that `[faces] device` means here.
 
-    By default the cores where the detector's kernel runs on them, beside a GPU too: following a face is a call of a
-    tenth of a millisecond for every frame, which takes a GPU longer than a core, and all clips would share Python's
-    lock (docs/decisions/013).
+    By default this is the CPU where the detector's compiled kernel runs, even beside a GPU. Following a face takes one
+    call of a tenth of a millisecond for every frame. A GPU takes longer for it than a core, and all clips would share
+    Python's lock (docs/decisions/013).
 
     Raises:
         UserError: As `find_device`.
@@ -52,7 +52,7 @@ def find_faces_device(settings: Settings) -> str:
 
 
 def check_devices(settings: Settings, *, trains: bool) -> None:
-    """Refuse devices that are not here.
+    """Refuse devices that this machine does not have.
 
     Args:
         trains: Whether networks are to be trained, perhaps in several processes.
@@ -70,7 +70,7 @@ def check_devices(settings: Settings, *, trains: bool) -> None:
 
 
 def describe_idle_precision(settings: Settings) -> str:
-    """Give a sentence where `[run] precision` changes nothing on the device, else ""."""
+    """Return a sentence if `[run] precision` has no effect on the device, else ""."""
     if settings.run.precision != "tf32" or find_device(settings) != "cpu":
         return ""
     return (
@@ -101,7 +101,7 @@ def describe_machine(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let each operation of torch use `count` threads, and what it used before afterwards."""
+    """Let each operation of torch use `count` threads in the block, and the previous number after it."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -24,7 +24,7 @@ from pipeline.stages.device import describe_device, find_device, find_precision,
 from pipeline.stages.shard_job import ROWS_AT_ONCE, ShardJob, carry_on, in_parallel
 from store.shard.reader import Shard
 
-# Faces a batch of PyTorch's where the settings leave it open; 8 spread a clip best over few cores (docs/decisions/004).
+# PyTorch's batch size where the settings give none; 8 crops spread a clip best over few cores (docs/decisions/004).
 _BATCH_SIZES = {"cpu": 8, "cuda": 256}
 
 
@@ -35,7 +35,7 @@ def cache_face_features(job: ShardJob) -> None:
     if "embeddings" in to_make:
         _write_embeddings(job, crops)
     if "crops_jpeg" in to_make:
-        # A clip counts once.
+        # Each clip is counted once, even when both files are made.
         _keep_jpeg_crops(job, crops, tick=(lambda: None) if "embeddings" in to_make else job.tick)
     remove_passing_crops(job.run, job.shard)
 
@@ -68,9 +68,9 @@ def _write_embeddings(job: ShardJob, crops: Shard) -> None:
 def embed_all(
     crops: np.ndarray, weights: Path | None, settings: Settings, engine: Engine | None = None
 ) -> Iterator[np.ndarray]:
-    """Embed all crops of a shard end to end: batches are full however short the clips are.
+    """Embed all crops of a shard as one sequence, so that batches are full even when clips are short.
 
-    On a CPU one batch per core, each on one thread; on a GPU one after the other.
+    On a CPU each core works on a batch of its own with one thread. On a GPU one batch follows the other.
 
     Args:
         crops: (N, 112, 96, 3) uint8 BGR; may be memory-mapped.
@@ -104,10 +104,10 @@ def embed_all(
 
 
 def check_weights(weights: ResolvedWeights, settings: Settings) -> None:
-    """Refuse a file that does not hold SphereFace-20 before the first clip; the network is loaded for the work, too.
+    """Refuse a file that does not hold SphereFace-20, before the first clip. The loaded network is kept for the work.
 
     Args:
-        weights: What `[embeddings] weights` names. Those whose digest is the published one are not looked at.
+        weights: What `[embeddings] weights` names. Weights with the published digest are not checked.
         settings: Device and precision.
 
     Raises:
@@ -123,7 +123,7 @@ def check_weights(weights: ResolvedWeights, settings: Settings) -> None:
 
 
 def _divide(num_crops: int, workers: int) -> int:
-    """Give the size of the kernel's parts: as many for each worker, none larger than what it reads its weights for."""
+    """Return the size of the kernel's parts: equally many for each worker, none larger than MOST_CROPS crops."""
     num_parts = workers * max(1, math.ceil(num_crops / (workers * MOST_CROPS)))
     return max(1, math.ceil(num_crops / num_parts))
 
@@ -143,12 +143,12 @@ def _keep_jpeg_crops(job: ShardJob, crops: Shard, *, tick: Callable[[], None]) -
 def load_embedder(
     weights: Path | None, precision: FeaturePrecision, device: str, engine: Engine | None = None, *, seed: int = 0
 ) -> Embedder:
-    """Load SphereFace-20 once a process; see `Embedder`. The seed is that of random weights."""
+    """Load SphereFace-20 once a process; see `Embedder`. The seed is used for random weights only."""
     with _LOADING:
         return _load_embedder(weights, precision, device, engine, 0 if weights else seed)
 
 
-# The threads of a stage ask for it together.
+# Several threads of a stage may load it at the same time.
 _LOADING = threading.Lock()
 
 

@@ -1,4 +1,4 @@
-"""What a declared feature's network is given of a clip: pieces of its faces or of its sound, batch by batch."""
+"""The inputs of a declared feature's network: pieces of a clip's faces or sound, batch by batch."""
 
 import contextlib
 import math
@@ -17,18 +17,18 @@ from pipeline.stages.shard_job import GONE, ShardJob, UnreadableError
 from store.layout import wav_path
 from store.records.plans import Member
 
-# Seconds of the made sound with which a network that takes a whole sound is tried.
+# Seconds of noise on which a network that takes a whole sound is tried.
 _MADE_SECONDS = 2
 
 
 @dataclass
 class ClipInputs:
-    """A clip's inputs, and after them what went wrong.
+    """A clip's inputs, and a status that says whether all of them could be read.
 
     Attributes:
-        batches: (times of rows in seconds, inputs), in order. Inputs are float32, (N, ...); or a whole sound (N,),
-            whose rows only the network can count: its times are None.
-        status: ok, or why there are not all; known when the batches have been taken.
+        batches: (times of rows in seconds, inputs), in order. Inputs are float32, (N, ...). Or they are a whole
+            sound (N,); its times are None, since only the network knows the number of rows.
+        status: ok, or why inputs are missing; set only after the last batch has been taken.
         message: one sentence.
     """
 
@@ -39,7 +39,7 @@ class ClipInputs:
 
 @contextlib.contextmanager
 def read_inputs(job: ShardJob, feature: Feature, member: Member) -> Iterator[ClipInputs]:
-    """Open what a feature's network is given of a clip that has what it is made from."""
+    """Open the inputs of a feature's network for a clip whose earlier stage is ok."""
     if feature.is_sound:
         yield ClipInputs(_cut_sound(feature, _read_sound(job, feature, member)))
         return
@@ -56,7 +56,7 @@ def read_inputs(job: ShardJob, feature: Feature, member: Member) -> Iterator[Cli
 
 
 def make_inputs(feature: Feature) -> np.ndarray:
-    """Make one batch of inputs on which a network is tried: noise, always the same."""
+    """Make one batch of inputs on which a network is tried: the same noise every time."""
     rng = np.random.default_rng(0)
     if feature.is_sound:
         if feature.is_whole:
@@ -71,7 +71,7 @@ def prepare_pictures(pictures: np.ndarray, feature: Feature) -> np.ndarray:
     """Bring pictures into the form that the network wants.
 
     Args:
-        pictures: (N, h, w, 3) uint8 BGR; scaled to the feature's size where they have another.
+        pictures: (N, h, w, 3) uint8 BGR; scaled to the feature's size if theirs differs.
         feature: the declaration.
 
     Returns:
@@ -96,11 +96,11 @@ def cut_region(image: np.ndarray, box: np.ndarray, size: tuple[int, int], margin
     Args:
         image: (H, W, 3) uint8.
         box: x1, y1, x2, y2 of the face in pixels.
-        size: (width, height) that it is wanted in.
-        margin: how far it reaches beyond the face on each side, in parts of the face's longer side.
+        size: (width, height) of the network's input in pixels; only their ratio matters here.
+        margin: how far the region reaches beyond the face on each side, as a share of the face's longer side.
 
     Returns:
-        (h, w, 3) uint8, of the size that it has in the frame.
+        (h, w, 3) uint8, not scaled: pixels of the frame.
     """
     import cv2
 
@@ -110,7 +110,7 @@ def cut_region(image: np.ndarray, box: np.ndarray, size: tuple[int, int], margin
     middle = (box[:2] + box[2:]) / 2
     left, top = round(float(middle[0]) - width / 2), round(float(middle[1]) - height / 2)
     rows, columns = image.shape[:2]
-    # A face may lie partly outside of its frame; wholly outside, the nearest pixel is all there is.
+    # A face may lie partly outside the frame. If it lies wholly outside, the nearest pixels of the frame are used.
     top, left = min(max(top, 1 - height), rows - 1), min(max(left, 1 - width), columns - 1)
     inside = image[max(top, 0) : top + height, max(left, 0) : left + width]
     beyond = max(-top, 0), max(top + height - rows, 0), max(-left, 0), max(left + width - columns, 0)
@@ -126,7 +126,7 @@ def _take_crops(job: ShardJob, feature: Feature, member: Member) -> Iterator[tup
 
 @contextlib.contextmanager
 def _open_frames(job: ShardJob, member: Member) -> Iterator[Iterator[media.Frame] | None]:
-    """Open a clip's frames, kept ones where the clip is gone; None where there are neither."""
+    """Open a clip's frames, or the kept pixels where the clip is gone; None where both are missing."""
     table, override = read_table(job.rows("frames"), member.name), parse_text(member.override)
     with job.reading(member) as source:
         if source is not None:
@@ -143,7 +143,7 @@ def _open_frames(job: ShardJob, member: Member) -> Iterator[Iterator[media.Frame
 def _take_regions(
     job: ShardJob, feature: Feature, member: Member, frames: Iterator[media.Frame] | None, inputs: ClipInputs
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Cut the region of each of the speaker's faces; stop, with a status, where a frame with one does not come."""
+    """Cut the region of each of the speaker's faces; stop, with a status, at a frame that cannot be decoded."""
     faces = job.rows("faces")
     indices, boxes, times = (faces.rows(member.name, name) for name in ("frame_index", "box", "time"))
     if frames is None:

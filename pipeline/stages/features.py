@@ -1,4 +1,4 @@
-"""ComputeFeature: what a network of the user's makes of a shard's faces or sounds (`[features.NAME]`)."""
+"""ComputeFeature: a user's network, applied to a shard's faces or sounds (`[features.NAME]`)."""
 
 import contextlib
 import functools
@@ -33,7 +33,7 @@ class LoadedFeature:
         width: how many numbers a row has.
 
     Raises:
-        ModelError: the network does not do.
+        ModelError: the network cannot compute this feature.
     """
 
     def __init__(self, feature: Feature, network: Network) -> None:
@@ -46,10 +46,10 @@ class LoadedFeature:
         """Compute the rows of inputs, (N, D) float32.
 
         Args:
-            inputs: (N, ...) of which each has a row, N at most the batch's size; or (N,) a whole sound.
+            inputs: (N, ...), one row each, N at most the batch's size; or a whole sound (N,).
 
         Raises:
-            ModelError: the network gives something else, or another width than before.
+            ModelError: the network does not return such rows, or their width differs from `width`.
         """
         rows = self._compute(inputs)
         if rows.shape[1] != self.width:
@@ -59,7 +59,7 @@ class LoadedFeature:
     def _compute(self, inputs: np.ndarray) -> np.ndarray:
         if self.feature.is_whole:
             return compute_sequence(self._network, inputs)
-        # All batches have one size: many networks take no other, and none gives other rows for another one.
+        # All batches have the same size: many networks accept only one, and the size of a batch changes no row.
         filled = np.zeros((self.feature.batch_size, *inputs.shape[1:]), np.float32)
         filled[: len(inputs)] = inputs
         return compute_rows(self._network, filled)[: len(inputs)]
@@ -67,15 +67,15 @@ class LoadedFeature:
 
 @functools.cache
 def load_network(feature: Feature, device: str, threads: int) -> LoadedFeature:
-    """Load a feature's network once a process, and try it.
+    """Load a feature's network once in a process, and try it.
 
     Args:
         feature: the declaration.
         device: "cpu" or "cuda".
-        threads: of each operation on a CPU.
+        threads: number of threads of each operation on a CPU.
 
     Raises:
-        UserError: It cannot be used; names the section and says what is wrong.
+        UserError: The network cannot be used; names the section and says what is wrong.
     """
     try:
         with computing_exactly(), torch_threads(threads):
@@ -89,7 +89,7 @@ def _load(feature: Feature, device: str, threads: int) -> Network:
     if feature.kind == "code":
         return load_entry_point(feature.model, device=device)
     data = Path(feature.model).read_bytes()
-    # What is loaded is what the fingerprint names: the file may have changed since it was digested.
+    # The fingerprint names the file's digest; the file may have changed since.
     if hashlib.sha256(data).hexdigest() != described["weights"]:
         raise ModelError("the file has changed since this run began; run again")
     if feature.kind == "onnx":
@@ -118,7 +118,7 @@ def compute_feature(job: ShardJob, stage: str) -> None:
 
 
 def _write_clip(loaded: LoadedFeature, inputs: ClipInputs, rows: UtteranceRows) -> None:
-    """Write a clip's rows up to its end, or up to where something is wrong with it, which its status then says."""
+    """Write a clip's rows to its end, or up to the first batch that fails; the status then says why."""
     for times, batch in inputs.batches:
         try:
             values = loaded.compute(batch)

@@ -1,4 +1,4 @@
-"""ExtractFrames: when each frame is shown, and on demand its pixels (paper II-B)."""
+"""ExtractFrames: when each frame is shown, and its pixels if the settings ask for them (paper II-B)."""
 
 import contextlib
 import threading
@@ -18,18 +18,18 @@ from store.records.plans import Member
 from store.shard.reader import Shard
 from store.shard.writer import UtteranceRows
 
-#: Frames decoded ahead of whoever takes them.
+#: Number of frames decoded ahead of the reader.
 FRAMES_AHEAD = 8
-# Of kept pixels, held in memory at once.
+# Bytes of kept pixels that are held in memory at once.
 _BYTES_AT_ONCE = 16 << 20
-#: A frame table, None where there is none, with its status and message.
+#: A frame table (None if it could not be read), its status and its message.
 _Scanned = tuple[media.FrameTable | None, str, str]
 
 
 def extract_frames(job: ShardJob) -> None:
     """Read when each frame of the shard's clips is shown; keep their pixels too where the settings say so."""
     with contextlib.ExitStack() as stack:
-        # Closed in the opposite order: the pixels are whole when the frame table appears.
+        # Files are closed in the opposite order, so the pixels are complete when the frame table appears.
         writer = job.missing_writer(stack, "frames")
         settings = job.run.settings
         scan = _Scans(settings.frames.max_pixels)
@@ -54,7 +54,7 @@ def extract_frames(job: ShardJob) -> None:
 
 
 def _look_at(job: ShardJob, member: Member, override: Override, scan: "_Scans") -> tuple[str, _Scanned]:
-    """Give a clip's digest and its frame table; "" and the reason where it cannot be had."""
+    """Return a clip's digest and its frame table; "" and the reason if the clip cannot be read."""
     try:
         with job.reading(member) as source:
             return "" if source is None else compute_file_digest(source), scan(source, override)
@@ -63,7 +63,7 @@ def _look_at(job: ShardJob, member: Member, override: Override, scan: "_Scans") 
 
 
 class _Scans:
-    """Scans clips; parts of one recording, which follow each other, after scanning it once."""
+    """Scans clips. A recording with several parts, which follow each other, is scanned once."""
 
     def __init__(self, most_pixels: int) -> None:
         self._most_pixels = most_pixels
@@ -71,7 +71,7 @@ class _Scans:
         self._whole: _Scanned = (None, "", "")
 
     def __call__(self, source: Path | None, override: Override) -> _Scanned:
-        """Give a clip's frame table, or that of its part of the recording."""
+        """Return the frame table of a clip, or of its part of a recording."""
         if source is None:
             return None, "missing_file", GONE
         if override.cut is None:
@@ -158,7 +158,7 @@ def open_frames(
     threads: int,
     stopping: threading.Event | None = None,
 ) -> media.FrameReader:
-    """Open the frames of a clip's table, as the user has said of it: which stream, how it is turned, which part."""
+    """Open the frames of a clip's table, with the user's overrides: which stream, how it is turned, which part."""
     return media.read_frames(
         source,
         table,

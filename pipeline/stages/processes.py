@@ -1,4 +1,4 @@
-"""A process per core, for work that holds Python's lock for too long to share one."""
+"""Worker processes, one per core, for work that holds Python's lock for too long to run in threads."""
 
 import multiprocessing
 import os
@@ -18,12 +18,12 @@ Result = TypeVar("Result")
 
 
 class Processes:
-    """Processes of this program, started anew (spawned) when first needed, which live until it ends.
+    """Worker processes of this program, spawned when first needed; they live until the program ends.
 
-    They end with it however it ends; Ctrl-C ends them at once.
+    They end with the program, also when it is killed. Ctrl-C ends them at once.
 
     Args:
-        count: how many.
+        count: number of processes.
     """
 
     def __init__(self, count: int) -> None:
@@ -40,9 +40,9 @@ class Processes:
         """Call a function in one of the processes and wait for its result; several threads may do so at once.
 
         Args:
-            function: of a module; what it raises is raised here.
-            argument: plain values.
-            what: named in the error.
+            function: defined at a module's top level; its exceptions are raised here.
+            argument: an object that can be pickled.
+            what: the work, named in the error.
 
         Raises:
             TransientError: a process was killed; the next call starts new ones.
@@ -63,7 +63,7 @@ class Processes:
             ) from error
 
     def close(self) -> None:
-        """End them, when they have done what they were given; the next call starts new ones."""
+        """End the processes when they have finished their work; the next call starts new ones."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -71,14 +71,14 @@ class Processes:
 
 
 def _begin() -> None:
-    """Set a new process up: one thread for torch, gone at Ctrl-C, and gone when its parent is."""
+    """Set up a new process: one thread for torch; it ends at Ctrl-C and when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    # A killed parent cannot say goodbye, and a process that waits for work would wait for ever.
+    # A killed parent cannot tell its workers to end, and they would wait for work for ever.
     parent = multiprocessing.parent_process()
     assert parent is not None, "this is a child"
     parent.join()

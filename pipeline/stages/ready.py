@@ -1,4 +1,4 @@
-"""What would stop the work in its middle, and can be found out before the first clip."""
+"""Checks before the first clip, for faults that would otherwise stop the run later."""
 
 from pipeline.runs.run import Run
 from pipeline.stages.device import check_devices, find_device
@@ -7,7 +7,7 @@ from pipeline.stages.features import load_network
 
 
 def check_ready(run: Run, *, trains: bool) -> None:
-    """Refuse devices that are not here, weights that are none, and networks of declared features that do not do.
+    """Refuse missing devices, unusable weights, and networks that cannot compute their declared feature.
 
     Args:
         run: Opened, with something to do.

@@ -20,12 +20,12 @@ from store.shard.reader import Shard
 from store.shard.writer import ShardWriter, UtteranceRows
 from store.text import format_count
 
-#: The message of a clip that was not there to be read.
+#: The message of a clip that was missing or changed when it was to be read.
 GONE = "the file was gone or had changed since planning when it should be read"
 #: Rows held in memory at once.
 ROWS_AT_ONCE = 1024
 
-# What says that this process or the store's disk is short of something, whatever was read at the time.
+# Errors of this process or of the store's disk, not of the clip that was read at the time.
 _NOT_OF_THE_SOURCE = frozenset({errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
 _BLOCK_BYTES = 1 << 20
 
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 
 class UnreadableError(Exception):
-    """A clip is there and cannot be read; the message is one sentence. It costs that clip alone and is tried again."""
+    """A clip exists and cannot be read; the message is one sentence. Only this clip fails, and it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ShardJob:
         run: The run it belongs to.
         shard: The shard's id.
         tick: Called after each clip.
-        seen: Called with the share, from 0 to 1, of the stage that is done, where one clip is all there is.
+        seen: Called with the share of the stage that is done, from 0 to 1; of use where the shard is a single clip.
     """
 
     run: Run
@@ -60,7 +60,7 @@ class ShardJob:
 
     @functools.cached_property
     def scratch(self) -> Path | None:
-        """`[run] scratch`; None for the place of the file itself."""
+        """`[run] scratch`; None for the folder of the file that is written."""
         scratch = self.run.settings.run.scratch
         return Path(scratch) if scratch else None
 
@@ -72,7 +72,7 @@ class ShardJob:
         Args:
             stage: Its name.
             beside: Name of what is kept beside it.
-            made_in: What its provenance is to say of this machine: no part of its identity.
+            made_in: What its provenance says about this machine; not part of its fingerprint.
             width: How many numbers a row of a declared feature has.
         """
         passing = PASSING if beside == "crops" and beside not in self.run.kept else {}
@@ -94,7 +94,7 @@ class ShardJob:
         *,
         made_in: Mapping[str, str] | None = None,
     ) -> ShardWriter | None:
-        """Open a file for writing unless it is there: a stage of several files may have been stopped between them."""
+        """Open a file for writing unless it exists: a stage of several files may have been stopped between two."""
         if self.run.path(beside or stage, self.shard).exists():
             return None
         return stack.enter_context(self.writer(stage, beside, made_in=made_in))
@@ -108,10 +108,10 @@ class ShardJob:
 
     @contextlib.contextmanager
     def reading(self, member: Member) -> Iterator[Path | None]:
-        """Give a member's clip, None where it is gone; fail when it changes meanwhile, so that no mixture is kept.
+        """Give a member's clip, None if it is gone; fail if it changes in the block, so that no mixed result is kept.
 
         Raises:
-            UnreadableError: It cannot be looked at, or not be read as a whole after an error in the block.
+            UnreadableError: The clip cannot be opened; or, after an error in the block, it cannot be read to its end.
             TransientError: The folder of videos is gone, or the clip changed.
         """
         try:
@@ -132,9 +132,9 @@ class ShardJob:
             raise TransientError(f"{source} changed while it was read; run again when nothing writes to it")
 
     def check_any_is_read(self, found: Iterable[tuple[str, str]]) -> None:
-        """Refuse to keep a shard all of whose clips were gone: a disk is more likely to be gone than so many files.
+        """Refuse to keep a shard if all its clips were gone: most likely the disk is missing, not so many files.
 
-        One whose clips are there and cannot be read is kept: it says so, stops nothing, and is made again when they can
+        A shard whose clips exist and cannot be read is kept. Its rows say so, and it is made again when the clips can
         be read (docs/decisions/029-unreadable-clips.md).
 
         Args:
@@ -163,7 +163,7 @@ def _find_read_fault(source: Path) -> str:
 
 
 def unless_unreadable(function: Callable[[Item], Result], make: Callable[[str], Result]) -> Callable[[Item], Result]:
-    """Let a function give what `make` makes of the sentence where a clip cannot be read."""
+    """Wrap a function: if a clip cannot be read, return `make(sentence)` instead of raising UnreadableError."""
 
     def call(item: Item) -> Result:
         try:
@@ -175,7 +175,7 @@ def unless_unreadable(function: Callable[[Item], Result], make: Callable[[str], 
 
 
 def carry_on(earlier: Shard, rows: UtteranceRows) -> bool:
-    """Take over an earlier stage's status and message; tell whether there is something to work on."""
+    """Copy an earlier stage's status and message; return whether the clip is ok, so that there is work to do."""
     rows.set_status(earlier.fact(rows.name, "status"), earlier.fact(rows.name, "message"))
     return rows.status == "ok"
 
@@ -191,16 +191,17 @@ def in_parallel(
 ) -> Generator[Result, None, None]:
     """Map in threads, in order; at most `workers + ahead` results wait, so that memory and scratch stay bounded.
 
-    The first error is raised in its turn; what has not begun by then is not begun any more, and what has is waited for.
+    The first error is raised when its item's turn comes. Items that have not begun by then are dropped, and those that
+    have begun are waited for.
 
     Args:
         function: Called with each item.
         items: In order.
         workers: Number of threads.
         ahead: Items that may be finished before their turn.
-        cost: How long an item takes, in any unit. The last ones, of which all may be ahead of their turn, are begun in
-            the order of their cost: a long one begun last would leave the other threads without work.
-        stopping: Set when it ends, with an error or without: a function that takes long looks at it.
+        cost: How long an item takes, in any unit. The last items, which may all be finished ahead of their turn, are
+            begun with the most costly first: a long one begun last would leave the other threads without work.
+        stopping: Set when the mapping ends, with or without an error; a function that takes long checks it.
     """
     pool = ThreadPoolExecutor(workers)
     turns = _Turns(function, cost)
@@ -226,7 +227,7 @@ def in_parallel(
 
 
 class _Turns(Generic[Item, Result]):
-    """Items that have not been begun, and which of them is next."""
+    """The items that have not been begun, and the choice of the next one."""
 
     def __init__(self, function: Callable[[Item], Result], cost: Callable[[Item], float] | None) -> None:
         self.are_all_there = False

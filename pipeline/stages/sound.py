@@ -27,7 +27,7 @@ def extract_wav(job: ShardJob) -> None:
     """Turn the shard's clips into WAV files, several at a time."""
     fingerprint = job.run.fingerprints["wav"]
     ffmpeg = job.run.settings.audio.ffmpeg or None
-    engine = media.sound_engine(ffmpeg)  # a program that is of no use ends the work before it begins
+    engine = media.sound_engine(ffmpeg)  # an unusable program is reported before the first clip
     stopping = threading.Event()
     wholes = _WholeSounds(job.members, job.scratch or job.run.path("wav", job.shard).parent, ffmpeg, stopping)
 
@@ -41,11 +41,11 @@ def extract_wav(job: ShardJob) -> None:
                 sound = _extract(source, target, member, ffmpeg, stopping, wholes)
             except media.MediaError as error:
                 if os.path.lexists(target):
-                    target.unlink()  # of a time when the sound could be decoded: it would belong to no row
+                    target.unlink()  # written when the sound could still be decoded; no row refers to it
                 return error.status, str(error), digest, 0
             return "ok", sound.message, digest, sound.num_samples
 
-    # All may be ahead of their turn: what waits is a file's length and a sentence.
+    # All clips may be finished ahead of their turn: a waiting result is only a length and a sentence.
     results = in_parallel(
         unless_unreadable(extract, lambda message: ("missing_file", message, "", 0)),
         job.members,
@@ -72,11 +72,11 @@ def extract_wav(job: ShardJob) -> None:
 
 
 class _WholeSounds(contextlib.AbstractContextManager["_WholeSounds"]):
-    """The sound of whole recordings, extracted once for all their parts in a shard, and removed after the last.
+    """The sound of whole recordings, extracted once for all their parts in a shard, and removed after the last part.
 
     Args:
-        members: of the shard.
-        place: folder for scratch.
+        members: the shard's clips.
+        place: folder in which the scratch folder is made.
         ffmpeg: see `media.extract_wav`.
         stopping: see `media.extract_wav`.
     """
@@ -102,7 +102,7 @@ class _WholeSounds(contextlib.AbstractContextManager["_WholeSounds"]):
 
     @contextlib.contextmanager
     def extracted(self, member: Member, source: Path) -> Iterator[tuple[Path, media.Sound]]:
-        """Give the WAV file of a member's whole recording, and what it came to.
+        """Give the WAV file of a member's whole recording, and the result of its extraction.
 
         Raises:
             MediaError: It cannot be decoded.
@@ -140,7 +140,7 @@ class _WholeSounds(contextlib.AbstractContextManager["_WholeSounds"]):
 
 
 def _key_of_whole(member: Member) -> tuple[str, str] | None:
-    """Give what tells apart the sounds that parts are cut from; None for a clip that is no part."""
+    """Return the key of the whole sound that a part is cut from; None for a clip that is not a part."""
     override = parse_text(member.override)
     return None if override.cut is None else (member.path, replace(override, cut=None).text)
 

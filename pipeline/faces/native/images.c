@@ -1,6 +1,6 @@
-/* Two small jobs done for every frame, to the same bytes as OpenCV does them: reducing part of an image by a whole
-factor, and a thumbnail. C for any processor, with vectors where all of a kind have them. Images are (height,
-width, 3) bytes without gaps. */
+/* Two small jobs for every frame: reducing part of an image by a whole factor, and making a thumbnail. The results are
+the same bytes as OpenCV's. Plain C for any processor, and vectors (SSE2) where all processors of a kind have them.
+Images are (height, width, 3) bytes without gaps. */
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,23 +12,23 @@ width, 3) bytes without gaps. */
 #endif
 
 enum {
-    LAYOUT = 2,        /* of what is taken and given: as in pipeline/faces/images.py */
-    MOST_FACTOR = 256, /* so that a column of pixels adds up to less than 65536 */
-    MOST_FOURS = 16,   /* so that a square of pixels does */
+    LAYOUT = 2,        /* version of arguments and results: as in pipeline/faces/images.py */
+    MOST_FACTOR = 256, /* so that the sum of a column of pixels is below 65536 */
+    MOST_FOURS = 16,   /* so that the sum of a square of pixels is, too */
     THUMBNAIL_PX = 32,
-    SAMPLES = 4, /* of the image for each pixel of a thumbnail, in each direction */
+    SAMPLES = 4, /* pixels read for each pixel of a thumbnail, in each direction */
 };
 _Static_assert(MOST_FACTOR * 255 <= UINT16_MAX && MOST_FOURS * MOST_FOURS * 255 <= UINT16_MAX &&
                    SAMPLES * SAMPLES * 255 <= UINT16_MAX,
                "sums of bytes are kept in 16 bits");
 
-/* The mean, rounded as OpenCV does: halves to even, but up when there are four. */
+/* The mean, rounded as in OpenCV: halves to even, but up for a square of 2 x 2 pixels. */
 static uint8_t divide(uint32_t sum, int factor, float share)
 {
     return (uint8_t)(factor == 2 ? (sum + 2) >> 2 : lrintf((float)sum * share));
 }
 
-/* A row of means from the sums of its columns. */
+/* Compute a row of means from the sums of its columns, one value at a time. */
 static void divide_ones(const uint16_t *line, int width, int factor, float share, uint8_t *to)
 {
     for (int x = 0; x < width; x++, to += 3) {
@@ -44,7 +44,7 @@ static void divide_ones(const uint16_t *line, int width, int factor, float share
     }
 }
 
-/* The sums of the columns of `factor` rows from byte `start` on. */
+/* Add up the columns of `factor` rows from byte `start` on, one byte at a time. */
 static void add_ones(const uint8_t *from, size_t length, size_t start, size_t used, int factor, uint16_t *line)
 {
     memset(line + start, 0, (used - start) * sizeof *line);
@@ -54,7 +54,7 @@ static void add_ones(const uint8_t *from, size_t length, size_t start, size_t us
 }
 
 #ifdef __SSE2__
-/* The same with vectors of 16 bytes; returns where they end. */
+/* The same with vectors of 16 bytes, from byte 0 on; returns the first byte that is left. */
 static size_t add_vectors(const uint8_t *from, size_t length, size_t used, int factor, uint16_t *line)
 {
     const __m128i none = _mm_setzero_si128();
@@ -72,7 +72,8 @@ static size_t add_vectors(const uint8_t *from, size_t length, size_t used, int f
     return i;
 }
 
-/* divide_ones for factors of 3 to MOST_FOURS: a pixel and the number behind it at a time, of which `line` has one. */
+/* divide_ones for factors of 3 to MOST_FOURS. It reads a pixel and the number after it at a time, so `line` has one
+number more than the pixels need. */
 static void divide_fours(const uint16_t *line, int width, int factor, float share, uint8_t *to)
 {
     const __m128i none = _mm_setzero_si128();
@@ -89,7 +90,8 @@ static void divide_fours(const uint16_t *line, int width, int factor, float shar
 }
 #endif
 
-/* The means of squares of factor x factor pixels. `from`: the region's first byte; `length`: of the image's rows. */
+/* Compute the means of squares of factor x factor pixels. `from`: the region's first byte; `length`: bytes in a row of
+the image; `line`: room for a row of sums; `to`: the means. */
 static void reduce_all(const uint8_t *from, size_t length, int height, int width, int factor, uint16_t *line,
                        uint8_t *to)
 {
@@ -111,7 +113,8 @@ static void reduce_all(const uint8_t *from, size_t length, int height, int width
     }
 }
 
-/* The sums of the pixels in some rows and columns; bytes that lie behind an image's last pixel are not read. */
+/* Add up the SAMPLES x SAMPLES pixels in these rows and columns, for each colour. Bytes after the image's last pixel are
+not read. */
 static void add_samples(const uint8_t *const *rows, const size_t *columns, const uint8_t *end, uint16_t *sums)
 {
 #ifdef __SSE2__
@@ -179,7 +182,7 @@ static PyObject *reduce(PyObject *self, PyObject *arguments)
                      reduced_height, reduced_width, factor, MOST_FACTOR, height, width, top, left);
         goto done;
     }
-    /* divide_fours reads the number behind the last pixel. */
+    /* One number more: divide_fours reads the number after the last pixel. */
     uint16_t *line = calloc((size_t)reduced_width * (size_t)factor * 3 + 1, sizeof *line);
     if (line == NULL) {
         PyErr_NoMemory();
