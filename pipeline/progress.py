@@ -202,15 +202,16 @@ def show_steps(total: int, *, progress: bool = True) -> Iterator[Steps]:
 
 def format_seconds(seconds: float) -> str:
     """Give a duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
     if seconds == float("inf"):
         return "unknown"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)  # rounded first: 119.7 s are 2 min 0 s, not 1 min 60 s
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 class _Wanted(logging.Filter):

@@ -215,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where to write videos/ and the CSV files")
     parser.add_argument("--seed", type=int, default=0, help="decides everything random (default: 0)")
     options = parser.parse_args(arguments)
+    if options.seed < 0:
+        parser.error(f"--seed is {options.seed}, it must be 0 or more")
     try:
         made = write_demo(options.folder, seed=options.seed)
     except (DemoError, OSError) as error:

@@ -3,6 +3,7 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from pipeline import progress
@@ -62,3 +63,22 @@ def test_a_bar_has_its_numbers_whole_on_a_terminal_of_80_columns():
         assert told in last
         assert "1/1000" in last
         assert "…" not in last
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0.4 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (119.7, "2 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+        (float("inf"), "unknown"),
+    ],
+)
+def test_a_duration_never_has_sixty_seconds_or_minutes(seconds, text):
+    assert progress.format_seconds(seconds) == text

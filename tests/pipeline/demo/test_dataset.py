@@ -147,6 +147,14 @@ def test_command_makes_then_leaves_alone_then_refuses(tmp_path, capsys, monkeypa
     assert "'seed': 1" in capsys.readouterr().err
 
 
+def test_command_refuses_a_seed_below_zero(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(tmp_path / "demo"), "--seed", "-1"])
+    assert stopped.value.code == 2
+    assert "--seed is -1, it must be 0 or more" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
 def test_command_reports_a_folder_that_cannot_be_made(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main([str(tmp_path / "file" / "demo")]) == 1
