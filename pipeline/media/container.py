@@ -19,7 +19,7 @@ READ_BLOCK = 1 << 20  # bytes read at a time when a file is checked
 # Bytes. When decoding fails, this much memory is asked for and given back untouched. A 4K film needs about as much:
 # where the system grants it, lack of memory was not the cause.
 ROOM_TO_DECODE = 1 << 30
-# What no content of a file can cause; for the rest ffmpeg uses the system's numbers freely about damaged files.
+# Errors that no file content can cause. ffmpeg also reports damaged files with other system error numbers.
 SYSTEM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT})
 # Pictures that a player shows beside the sound, not as a film.
 STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -60,7 +60,7 @@ class MediaError(Exception):
         self.status = status
 
     def __reduce__(self) -> Any:
-        """Come back whole from another process."""
+        """Keep all attributes when sent between processes."""
         return type(self), (self.status, str(self))
 
 

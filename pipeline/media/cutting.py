@@ -15,7 +15,7 @@ from pipeline.media.sound.wav_files import count_samples, read_wav, write_wav
 from store.files import replacing
 
 SAME_TIME_SECONDS = 1e-6  # a time that was written as a decimal number is that of a frame
-# A recording that ends before a cut does by more is told of: sound and picture of one file end so far apart.
+# A recording that ends earlier than a cut by more than this is reported; sound and picture may differ by so much.
 BEYOND_SECONDS = 0.1
 
 

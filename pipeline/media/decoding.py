@@ -17,7 +17,7 @@ from pipeline.media.timeline import SHOWN_RESTART_SECONDS, Restarts, Timeline, h
 # The largest picture of a clip, unless the caller says otherwise: 8K. One takes 106 MB, and up to 24 are held.
 MOST_PIXELS = 8192 * 4320
 MOST_IMAGES = 16  # given out at a time and used again: more than wait for whoever follows faces in them
-JITTER_SHARE = 0.125  # of the time of a frame: so long after the one before is shown what would be shown before it
+JITTER_SHARE = 0.125  # share of a frame: an early picture is placed this long after the one before
 STORED_MORE = 64  # pixels of a side: blocks that a picture is stored in may reach so far beyond it
 FALLBACK_FRAME_RATE = 25.0  # for raw streams that carry neither times nor a rate
 
@@ -58,7 +58,7 @@ def decode_frames(
 
 
 def is_repeat(packet: Any) -> bool:
-    """Tell whether a packet has no content and says so that the picture before it stands on."""
+    """Tell whether a packet is empty, which means that the picture before it is shown again."""
     return packet is not None and packet.size == 0
 
 

@@ -45,7 +45,7 @@ class _Waiting(Generic[Item]):
         self._stopped = False
 
     def put(self, kind: str, value: Item | BaseException | None) -> bool:
-        """Add one when there is room; False when nobody wants it any more."""
+        """Add an item when there is room; return False when the consumer has stopped."""
         with self._emptied:
             if len(self._items) >= self._depth:
                 self._emptied.wait_for(lambda: self._stopped or len(self._items) <= self._depth // 2)
@@ -56,7 +56,7 @@ class _Waiting(Generic[Item]):
             return True
 
     def take(self) -> tuple[str, Item | BaseException | None]:
-        """Take the first one; waits for it."""
+        """Take the first item; wait until there is one."""
         with self._filled:
             self._filled.wait_for(lambda: self._items)
             taken = self._items.popleft()
@@ -65,7 +65,7 @@ class _Waiting(Generic[Item]):
             return taken
 
     def stop(self) -> None:
-        """Want no more."""
+        """Tell the producer that no more items are wanted."""
         with self._emptied:
             self._stopped = True
             self._emptied.notify()

@@ -24,7 +24,7 @@ from pipeline.media.shapes import Shape, ShapeReader, describe_shapes, largest_s
 from pipeline.media.timeline import Timeline, goes_back, has_jumps
 from store.text import format_count
 
-# Of the key frames among so many packets (2 s of most films) one is looked at: a change of size begins with one.
+# One key frame is decoded for each so many packets (2 s of most films): a change of size begins with a key frame.
 PACKETS_PER_LOOK = 50
 
 

@@ -75,7 +75,7 @@ class Shape:
 class ShapeReader:
     """Tells the shape of a stream's pictures; give it decoded ones in order, all or key frames alone.
 
-    The shape of a pixel is the container's word for as long as the codec does not change its own. A turn that the
+    The pixel shape is the container's until the codec changes its own. A turn that the
     codec says holds until the next key frame, one of the container for all pictures.
 
     Args:

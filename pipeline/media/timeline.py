@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Nothing is heard or shown for longer than that: the times jump, and no one waited.
+# A longer gap without sound and picture is a jump of the times, not a real wait.
 LONGEST_GAP_SECONDS = 10.0
 # A stream whose times of decoding go back by more starts again: they never do otherwise. Times of showing go back by
 # less then, since pictures are decoded up to 0.2 s or so before they are shown.
 RESTART_SECONDS = 0.5
 SHOWN_RESTART_SECONDS = RESTART_SECONDS / 2
-# Who goes back by this to where all began, or before, starts again too, however short that was.
+# A stream that goes back by this much, to its first time or before, starts again too, however short it was.
 WHOLE_RESTART_SECONDS = 0.1
 SAME_TIME_SECONDS = 1e-6  # what rounding may do to a time
-# A recorder of a call writes nothing while the microphone is off and the screen stands still: that is a pause. For
-# longer than this no one waited.
+# A recorder of a call writes nothing while the microphone is off and the screen stands still: that is a pause. A
+# longer gap is not a pause.
 LONGEST_PAUSE_SECONDS = 3600.0
 
 
@@ -87,7 +87,7 @@ class Restarts:
         self._last = 0.0
 
     def after(self, seconds: float) -> int:
-        """Return how often they did when the next one is `seconds`."""
+        """Take the next time; return how often the times have started again."""
         if self._first is None:
             self._first = seconds
         elif seconds < self._last - (WHOLE_RESTART_SECONDS if seconds <= self._first else self._least):

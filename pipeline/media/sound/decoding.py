@@ -15,7 +15,7 @@ from pipeline.media.sound.resampling import frame_values, with_values
 from pipeline.media.timeline import LONGEST_GAP_SECONDS, RESTART_SECONDS, Restarts, Timeline
 from store.text import format_count
 
-LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: whoever needs longer hangs
+LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: slower means it hangs
 MOST_TIME_LIMIT_SECONDS = 24 * 3600.0
 HIGHEST_RATE = 1 << 20  # Hz; no recorder samples faster, and a damaged header may say anything
 

@@ -135,7 +135,7 @@ def _louder_channel(job: Job, written: Written) -> int | None:
 
 
 def _extract_by_program(job: Job, partial: Path, ffmpeg: str) -> Sound:
-    """Let a program do it; what it gives is compared with what the packets span."""
+    """Extract the sound with the ffmpeg program; compare its length with the span of the packets."""
     with opened(job.source) as container:
         ordinal, origin = streams_to_try(container, job.stream)[0], origin_seconds(container)
         stream = container.streams.audio[ordinal]

@@ -19,10 +19,10 @@ from pipeline.media.sound.resampling import MonoResampler, with_values
 from pipeline.media.sound.wav_files import TooLongError, write_wav
 from pipeline.media.timeline import Timeline
 
-MISSING_SECONDS = 0.5  # sound shorter than listed by more is told: codecs and containers disagree by up to 0.1 s
-LONGER_SECONDS = 0.2  # sound longer than its packets by more is told: two packets of the longest kinds
+MISSING_SECONDS = 0.5  # a larger shortfall is reported; codecs and containers disagree by up to 0.1 s
+LONGER_SECONDS = 0.2  # a larger excess is reported; it is two packets of the longest kinds
 LOW_CHANNELS = frozenset({"LFE", "LFE2"})  # no voice is in them, and no mix to mono has them
-# So much sound before a part is decoded, too, and left out: decoders and resamplers remember.
+# This much sound before a part is decoded and dropped, because decoders and resamplers keep a state.
 LEAD_IN_SECONDS = 1
 
 
@@ -147,7 +147,7 @@ def _decode(
     notes += compare_lengths(num_samples / job.sample_rate, decoder.span_seconds, listed)
     names, powers = meter.channel_powers()
     usable = tuple(0.0 if name in LOW_CHANNELS else power for name, power in zip(names, powers, strict=True))
-    # Of the channels there is no silence before late sound.
+    # The powers of the channels do not include the silence before late sound.
     share = meter.num_mixed / job.sample_rate / max(decoder.decoded_seconds, 1 / job.sample_rate)
     return Written(ordinal, num_samples, meter.mixed_power * share, (*notes, *meter.notes()), usable)
 
