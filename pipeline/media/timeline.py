@@ -18,8 +18,8 @@ SHOWN_RESTART_SECONDS = RESTART_SECONDS / 2
 # A stream that goes back by this much, to its first time or before, starts again too, however short it was.
 WHOLE_RESTART_SECONDS = 0.1
 SAME_TIME_SECONDS = 1e-6  # what rounding may do to a time
-# A recorder of a call writes nothing while the microphone is off and the screen stands still: that is a pause. A
-# longer gap is not a pause.
+# A recorder of a call writes nothing while the microphone is off and the screen stands still: that is a pause. All
+# pauses of a clip together last no longer than this; further gaps are jumps.
 LONGEST_PAUSE_SECONDS = 3600.0
 
 
