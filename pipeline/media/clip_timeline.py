@@ -8,12 +8,12 @@ from typing import Any
 from pipeline.media.container import MediaError, film_streams, opened, origin_seconds, packets
 from pipeline.media.timeline import LONGEST_GAP_SECONDS, Pauses, Timeline, find_pieces, goes_back
 
-# What a packet counts for at most: MP4 knows no gaps, and lets the packet before one last until the next.
+# Longest time that one packet counts for. MP4 has no gaps: a packet before a gap lasts until the next packet.
 LONGEST_PACKET_SECONDS = 1.0
-RECORDERS_FORMAT = "matroska"  # of WebM too: its times are a recorder's clock, parts joined in it run on
-MOST_PIECES = 64  # files that were joined have a few; the times of one that has more mean nothing
+RECORDERS_FORMAT = "matroska"  # also for WebM: its times are a recorder's clock, and joined parts continue it
+MOST_PIECES = 64  # joined files have a few; if there are more, the times are useless
 
-# Formats with an index and times of their own, in which a part of a long recording is sought.
+# Formats with an index and their own times; in these, a part of a long recording is found by seeking.
 SEEKABLE_FORMATS = frozenset({"mov", "matroska"})
 MOST_KNOWN = 64  # timelines kept; parts of one recording follow each other
 
@@ -25,7 +25,7 @@ def read_timeline(source: Path, stopping: threading.Event | None = None) -> Time
     """Read the times of all sound and picture streams.
 
     Raises:
-        MediaError: decode_error when they jump too often to mean anything.
+        MediaError: decode_error if they jump so often that they are useless.
         InterruptedError: `stopping` was set meanwhile.
         OSError: when the system cannot read the file.
 
@@ -43,7 +43,7 @@ def read_timeline(source: Path, stopping: threading.Event | None = None) -> Time
                 spans.setdefault(packet.stream.index, []).append(span)
                 if packet.stream.type == "video":
                     key_frames.setdefault(packet.stream.index, []).append(packet.is_keyframe)
-        # Without sound a picture may stand for as long as it likes: a slide show is no jump.
+        # Without sound, a picture may be shown for any time: a slide show has no jump.
         longest_gap = LONGEST_GAP_SECONDS if container.streams.audio else math.inf
         is_recorders = RECORDERS_FORMAT in container.format.name
     pictures = [(spans[index], keys) for index, keys in key_frames.items()]
@@ -74,7 +74,7 @@ def timeline_of(source: Path, stopping: threading.Event | None = None) -> Timeli
 
 
 def can_seek(container: Any, source: Path, stopping: threading.Event | None = None) -> bool:
-    """Tell whether a part of an opened clip may be sought: it has an index, and its times run on."""
+    """Tell whether seeking works in an opened clip: it has an index, and its times never jump."""
     if SEEKABLE_FORMATS.isdisjoint(container.format.name.split(",")):
         return False
     timeline = timeline_of(source, stopping)
@@ -82,7 +82,7 @@ def can_seek(container: Any, source: Path, stopping: threading.Event | None = No
 
 
 def _duration(packet: Any, base: float) -> float:
-    """Return for how many seconds a packet counts; all the sound of an AVI file may be one of plain samples."""
+    """Return for how many seconds a packet counts; one packet may hold all the plain samples of an AVI file."""
     seconds = (packet.duration or 0) * base
     codec = packet.stream.codec_context
     is_plain = codec is not None and codec.name.startswith("pcm_")

@@ -1,4 +1,4 @@
-"""Opening a media file, choosing its streams and telling a bad file from a bad disk."""
+"""Opening a media file, choosing its streams, and telling a damaged file from a failing disk."""
 
 import errno
 import mmap
@@ -16,16 +16,16 @@ from av.stream import Disposition
 from pipeline.media.mp4_index import count_claimed_samples
 
 READ_BLOCK = 1 << 20  # bytes read at a time when a file is checked
-# Bytes. When decoding fails, this much memory is asked for and given back untouched. A 4K film needs about as much:
-# where the system grants it, lack of memory was not the cause.
+# Bytes. When decoding fails, this much memory is requested and released unused. A 4K film needs about as much: if the
+# system grants it, lack of memory was not the cause.
 ROOM_TO_DECODE = 1 << 30
-# Errors that no file content can cause. ffmpeg also reports damaged files with other system error numbers.
+# Errors that no content of a file can cause. ffmpeg uses the system's other error numbers also for damaged files.
 SYSTEM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT})
-# Pictures that a player shows beside the sound, not as a film.
+# Still pictures that a player shows beside the sound, such as cover art.
 STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-# The formats of films and sound. Not in it is what names other files (hls, concat, dash, image2, vobsub, ...), so that
-# a clip never reaches out of itself; what makes sound or pictures out of a text (sbg, tty, subtitles); and raw samples,
-# which any file would be. Single photographs (..._pipe) are films of one picture.
+# The formats of films and sound. Left out are formats that name other files (hls, concat, dash, image2, vobsub, ...),
+# so that a clip reads no other file; formats that turn text into sound or pictures (sbg, tty, subtitles); and raw
+# samples, because any file can be read as such. Single photographs (..._pipe) are films of one picture.
 CLIP_FORMATS = (
     # films and sound
     *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "kux"),
@@ -38,20 +38,20 @@ CLIP_FORMATS = (
     *("ape", "wv", "tta", "tak", "mpc", "mpc8", "amr", "amrnb", "amrwb", "gsm", "voc", "sox", "nistsphere", "dsf"),
     *("jpeg_pipe", "png_pipe", "bmp_pipe", "tiff_pipe", "webp_pipe", "jpegxl_pipe"),
 )
-#: Options of every reading, by libav in the process and by an ffmpeg binary alike.
+#: Options for opening a file, with libav in this process and with an ffmpeg program.
 LOCAL_FILES_ONLY = {"protocol_whitelist": "file", "format_whitelist": ",".join(CLIP_FORMATS)}
-# A packet takes at least one byte of its file, and its content is read once: an index that says otherwise is damaged or
-# made to keep us busy for ever. Tracks that are compressed once more may give some times as much.
+# A packet takes at least one byte of its file, and is read once. An index with more packets is damaged, or was made to
+# keep the reader busy for ever. Tracks that are compressed once more may hold a few times as many.
 MOST_TIMES_ITS_SIZE = 64
 SPARE_PACKETS, SPARE_BYTES = 1024, 64 << 20
 
 
 class MediaError(Exception):
-    """A clip cannot give what was asked of it; the message is one sentence.
+    """A clip's sound or picture cannot be used; the message is one sentence.
 
     Attributes:
-        status: "no_stream" (it has none of this kind), "decode_error" (it has, or should have, but cannot be read) or
-            "too_short" (the part of a recording that was asked for holds nothing).
+        status: "no_stream" (the clip has no stream of this kind), "decode_error" (a stream cannot be read) or
+            "too_short" (the requested part of a recording is empty).
 
     """
 
@@ -60,16 +60,16 @@ class MediaError(Exception):
         self.status = status
 
     def __reduce__(self) -> Any:
-        """Keep all attributes when sent between processes."""
+        """Keep status and message when the error comes from another process."""
         return type(self), (self.status, str(self))
 
 
 class SoughtTooFarError(Exception):
-    """Seeking failed, or what was found begins behind what is wanted: it has to be read from its start."""
+    """Seeking failed, or went too far: the file has to be read from its start."""
 
 
 def input_url(source: Path) -> str:
-    """Return the name ffmpeg gets: absolute and with its protocol, so that nothing in it is taken for an option."""
+    """Return a path as ffmpeg needs it: absolute and with its protocol, so that no part is read as an option."""
     return f"file:{source.absolute()}"
 
 
@@ -78,12 +78,12 @@ def opened(source: Path) -> Iterator[Any]:
     """Open a clip for reading.
 
     Raises:
-        MediaError: decode_error when the file is empty, no regular file, of none of CLIP_FORMATS, or has an index of
-            more than it can hold.
+        MediaError: decode_error if the file is empty, not a regular file, or of none of CLIP_FORMATS, or if its index
+            lists more than the file can hold.
         OSError: when the file is missing or the system cannot read it.
 
     """
-    if not stat.S_ISREG(source.stat().st_mode):  # to open a pipe would wait for whoever writes into it
+    if not stat.S_ISREG(source.stat().st_mode):  # opening a pipe would wait for a writer
         raise MediaError("decode_error", "this is not a regular file but a folder, pipe, socket or device")
     with source.open("rb") as file:  # Python's own error for an unreadable file
         if not file.read(1):
@@ -96,7 +96,7 @@ def opened(source: Path) -> Iterator[Any]:
         if is_of_system(error, source):
             raise
         detail = reason(error)
-        if error.errno == errno.EINVAL:  # ffmpeg's word for a format that is not in the list
+        if error.errno == errno.EINVAL:  # ffmpeg's error for a format that is not in the list
             detail = "it is of a format that is no clip (a text, a list of other files), or its header is damaged"
         raise MediaError("decode_error", f"ffmpeg cannot open the file: {detail}") from error
     with container:
@@ -104,9 +104,10 @@ def opened(source: Path) -> Iterator[Any]:
 
 
 def is_of_system(error: Exception, source: Path) -> bool:
-    """Tell whether an error comes from memory or disk, which may pass, and not from what the file contains.
+    """Tell whether an error comes from memory or disk, and may not happen again, and not from the file's content.
 
-    Of a damaged header ffmpeg may say "Input/output error", "Operation not permitted" or "Cannot allocate memory" too.
+    For a damaged header ffmpeg may also report "Input/output error", "Operation not permitted" or "Cannot allocate
+    memory".
     """
     if isinstance(error, MemoryError):
         return is_out_of_memory(error)
@@ -114,12 +115,12 @@ def is_of_system(error: Exception, source: Path) -> bool:
 
 
 def is_out_of_memory(error: MemoryError) -> bool:
-    """Tell a lack of memory from ffmpeg's refusal of the absurd sizes that a damaged file asks for."""
+    """Tell whether memory was short, or ffmpeg refused an absurd size that a damaged file claims."""
     return not isinstance(error, av.FFmpegError) or not has_room()
 
 
 def has_room() -> bool:
-    """Tell whether the system would give this process the memory that decoding takes."""
+    """Tell whether the system grants this process the memory that decoding needs."""
     try:
         mmap.mmap(-1, ROOM_TO_DECODE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except OSError:
@@ -128,7 +129,7 @@ def has_room() -> bool:
 
 
 def is_readable(source: Path, error: OSError) -> bool:
-    """Tell whether the system reads the whole file, so that an error about it is about what it contains."""
+    """Tell whether the whole file can be read, so that an error must come from its content."""
     if error.errno in SYSTEM_ERRNOS:
         return False
     try:
@@ -141,29 +142,29 @@ def is_readable(source: Path, error: OSError) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Return ffmpeg's own words for an error, without numbers and names of functions."""
+    """Return ffmpeg's message of an error, without numbers and names of functions."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def origin_seconds(container: Any) -> float:
-    """Return the time at which the earliest stream starts, the origin for sound and picture; 0 where it is unknown."""
+    """Return the time at which the earliest stream starts, the origin for sound and picture; 0 if it is unknown."""
     return (container.start_time or 0) / av.time_base
 
 
 def film_streams(container: Any) -> list[Any]:
-    """Return the picture streams that are no cover art."""
+    """Return the picture streams without cover art."""
     return [stream for stream in container.streams.video if not stream.disposition & STILL_PICTURES]
 
 
 def video_stream(container: Any, ordinal: int | None = None) -> Any:
-    """Return the picture stream ffmpeg thinks best, or the one asked for; cover art does not count.
+    """Return the picture stream that ffmpeg prefers, or the requested one; cover art does not count.
 
     Args:
         container: an opened clip.
         ordinal: which of the picture streams, counted from 0.
 
     Raises:
-        MediaError: no_stream when there is none, decode_error when no decoder knows its codec.
+        MediaError: no_stream if there is none, decode_error if no decoder knows its codec.
 
     """
     films = film_streams(container)
@@ -184,16 +185,16 @@ def video_stream(container: Any, ordinal: int | None = None) -> Any:
 def packets(
     container: Any, streams: Any, note: Callable[[Exception], None], stopping: threading.Event | None = None
 ) -> Iterator[Any]:
-    """Yield the packets of a stream, or a list of them, and at their end None, which makes a decoder give the rest.
+    """Yield the packets of one or several streams, and then None, which makes a decoder return its last frames.
 
     Args:
         container: an opened clip.
         streams: of it.
-        note: is given the error that ends them early.
-        stopping: looked at before each packet: Ctrl-C reaches the main thread alone.
+        note: called with an error that ends the packets early.
+        stopping: checked before each packet, because Ctrl-C reaches only the main thread.
 
     Raises:
-        MediaError: decode_error when there are more than a file of its size can hold.
+        MediaError: decode_error if there are more packets than a file of this size can hold.
         InterruptedError: `stopping` was set.
         OSError: when the system cannot read the file.
 
@@ -209,7 +210,7 @@ def packets(
         except av.FFmpegError as error:
             if is_of_system(error, Path(container.name.removeprefix("file:"))):
                 raise
-            note(error)  # what comes after cannot be found any more
+            note(error)  # the packets after the fault cannot be found
             packet = None
         if packet is None or (packet.size == 0 and packet.dts is None):
             yield None
@@ -225,6 +226,6 @@ def _overfull(size: int) -> MediaError:
 
 
 def _area(stream: Any) -> int:
-    """Return how many pixels a picture of this stream has; 0 where that is unknown."""
+    """Return how many pixels a picture of this stream has; 0 if that is unknown."""
     context = stream.codec_context
     return context.width * context.height if context is not None else 0

@@ -1,4 +1,4 @@
-"""Parts of whole recordings: the frames shown, and the samples heard, from one time to another (half-open)."""
+"""Parts of whole recordings: the frames and the samples from one time to another (half-open)."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ from pipeline.media.sound.faults import SoundMeter
 from pipeline.media.sound.wav_files import count_samples, read_wav, write_wav
 from store.files import replacing
 
-SAME_TIME_SECONDS = 1e-6  # a time that was written as a decimal number is that of a frame
-# A recording that ends earlier than a cut by more than this is reported; sound and picture may differ by so much.
+SAME_TIME_SECONDS = 1e-6  # a time in decimals means the frame that begins within this distance
+# If a recording ends before its part by more, a note says so; sound and picture of one file may end this far apart.
 BEYOND_SECONDS = 0.1
 
 
 class Cut(NamedTuple):
-    """A part of a recording: what is shown or heard from `start_seconds` on and before `end_seconds`."""
+    """A part of a recording: from `start_seconds` (included) to `end_seconds` (not included)."""
 
     start_seconds: float
     end_seconds: float
 
 
 def cut_table(table: FrameTable, cut: Cut) -> FrameTable:
-    """Give the frame table of a part: its frames' times count from the cut's start, also where no frame begins there.
+    """Return the frame table of a part. Times count from the cut's start, even if no frame begins there.
 
     Raises:
-        MediaError: too_short when no frame is first shown in it.
+        MediaError: too_short if no frame begins in it.
     """
     times = table.times_seconds
     first, last = np.searchsorted(times, np.array(cut) - SAME_TIME_SECONDS)
@@ -53,13 +53,13 @@ def cut_wav(whole: Path, sound: Sound, target: Path, cut: Cut, sample_rate: int)
 
     Args:
         whole: the recording's sound, as `extract_wav` wrote it.
-        sound: what that came to.
-        target: the WAV file to make; its folder exists.
+        sound: the result of `extract_wav`.
+        target: the WAV file to write; its folder exists.
         cut: the part.
         sample_rate: of both, in Hz.
 
     Raises:
-        MediaError: too_short when there is not one sample.
+        MediaError: too_short if the part has no sample.
     """
     first, last = (round(seconds * sample_rate) for seconds in cut)
     total = count_samples(whole)
@@ -82,7 +82,7 @@ def _listened(blocks: Iterator[np.ndarray], meter: SoundMeter) -> Iterator[np.nd
 
 
 def read_samples(path: Path, first: int, last: int) -> Iterator[np.ndarray]:
-    """Yield the samples of a WAV file from the first on and before the last, in blocks, (n,) int16."""
+    """Yield the samples of a WAV file from `first` (included) to `last` (not included), in blocks, (n,) int16."""
     at = 0
     for block in read_wav(path, start=first):
         left = last - first - at

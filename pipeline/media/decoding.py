@@ -16,10 +16,10 @@ from pipeline.media.timeline import SHOWN_RESTART_SECONDS, Restarts, Timeline, h
 
 # The largest picture of a clip, unless the caller says otherwise: 8K. One takes 106 MB, and up to 24 are held.
 MOST_PIXELS = 8192 * 4320
-MOST_IMAGES = 16  # given out at a time and used again: more than wait for whoever follows faces in them
-JITTER_SHARE = 0.125  # share of a frame: an early picture is placed this long after the one before
-STORED_MORE = 64  # pixels of a side: blocks that a picture is stored in may reach so far beyond it
-FALLBACK_FRAME_RATE = 25.0  # for raw streams that carry neither times nor a rate
+MOST_IMAGES = 16  # images in use at a time, whose memory is used again: more than can wait for the face tracker
+JITTER_SHARE = 0.125  # of a frame's duration: a frame that comes too early is shown so long after the one before
+STORED_MORE = 64  # pixels of a side: the blocks of a stored picture may exceed it by this much
+FALLBACK_FRAME_RATE = 25.0  # for raw streams without times and without a rate
 
 
 def decode_frames(
@@ -30,10 +30,10 @@ def decode_frames(
     repeat: Callable[[Any], None] = lambda packet: None,
     stopping: threading.Event | None = None,
 ) -> Iterator[Any]:
-    """Yield the decoder's frames in order of presentation; errors go to `note` and what follows them is tried.
+    """Yield the decoder's frames in order of presentation. Errors go to `note`, and decoding continues after them.
 
-    Empty packets, by which Theora says "the same picture again", go to `repeat`, perhaps before the frames that were
-    in the file before them are given.
+    Empty packets, which mean "the same picture again" in Theora, go to `repeat`, perhaps before earlier frames of the
+    file are returned.
 
     Raises:
         InterruptedError: `stopping` was set.
@@ -58,26 +58,26 @@ def decode_frames(
 
 
 def is_repeat(packet: Any) -> bool:
-    """Tell whether a packet is empty, which means that the picture before it is shown again."""
+    """Tell whether a packet is empty, which means that the picture before it is still shown."""
     return packet is not None and packet.size == 0
 
 
 def limit_pixels(stream: Any, most: int) -> None:
-    """Let a stream's decoder refuse pictures of more pixels, before it takes memory for them.
+    """Make a stream's decoder refuse pictures with more pixels before it allocates memory for them.
 
     Raises:
-        MediaError: decode_error when the file says that all its pictures are larger.
+        MediaError: decode_error if all pictures are larger, according to the file.
 
     """
     context = stream.codec_context
     check_pixels(context.width, context.height, most)
-    # Of what is stored: up to 64 more rows and columns than are shown.
+    # Stored pictures may have up to 64 more rows and columns than are shown.
     most_stored = most + STORED_MORE * (context.width + context.height + STORED_MORE)
     context.options = {**context.options, "max_pixels": str(most_stored)}
 
 
 def check_pixels(width: int, height: int, most: int) -> None:
-    """Refuse pictures of more pixels.
+    """Refuse pictures with more pixels.
 
     Raises:
         MediaError: decode_error, which names the limit's setting.
@@ -92,17 +92,17 @@ def check_pixels(width: int, height: int, most: int) -> None:
 
 
 class Clock:
-    """Gives decoded frames their times: the stream's own, or counted on where there are none or they stand still.
+    """Gives decoded frames their times: the stream's own, or counted by the frame rate if they are missing or equal.
 
     Args:
         container: an opened clip.
-        stream: the one that is decoded.
+        stream: the stream that is decoded.
         origin: of the clip, in the container's time.
-        read: gives the clip's Timeline; called when the times jump or go back.
+        read: returns the clip's Timeline; called when the times jump or go back.
 
     Attributes:
-        steps_back: of each time at which the times went back: when, and by how much, in seconds.
-        num_left_out: frames so far that have no time, since others were shown then.
+        steps_back: for each step back of the times: its time and its size in seconds.
+        num_left_out: number of frames so far without a time, because other frames were shown at their time.
 
     """
 
@@ -121,13 +121,13 @@ class Clock:
         self._is_behind = self._is_overlap = False
 
     def resume(self, seconds: float) -> None:
-        """Go on from a place that was sought: what comes first lies about there, in the container's time."""
+        """Continue after seeking: the next frame is near this time, in the container's time."""
         self._previous = seconds
 
     def time_of(self, pts: int | None) -> float | None:
-        """Return the time in seconds of the next frame, later than the one before; None where the file goes back.
+        """Return the time of the next frame in seconds, later than the one before; None where the file goes back.
 
-        Where parts of a recording overlap, what is shown in both is given once: the sound is kept so as well.
+        If parts of a recording overlap, the overlap is returned once; sound is treated in the same way.
         """
         time = None
         if pts is not None and not has_guessed_times(self._format, self._stream):
@@ -141,7 +141,7 @@ class Clock:
         return time
 
     def _after_step_back(self, time: float, last: float) -> float | None:
-        """Leave out what overlaps; a single picture that is early by less than a frame does not."""
+        """Leave out an overlap; a single picture that is early by less than a frame is none."""
         if not self._is_behind:
             self.steps_back.append((last, last - time))
             self._is_overlap = last - time > (1 - JITTER_SHARE) * self._step
@@ -153,7 +153,7 @@ class Clock:
         return self._last
 
     def _clip_seconds(self, seconds: float) -> float:
-        """Return a time of the container's relative to the origin, jumps closed up."""
+        """Return a time of the container relative to the origin, without the jumps."""
         goes_back = self._last is not None and seconds < self._previous
         if self._timeline is None and (goes_back or has_jumps([seconds], self._previous, SHOWN_RESTART_SECONDS)):
             self._timeline = self._read()
@@ -164,14 +164,14 @@ class Clock:
         return seconds - self._origin if self._timeline is None else self._timeline.clip_seconds(restarts, seconds)
 
     def _goes_back(self) -> bool:
-        """Tell whether the stream's parts overlap; times that only stand still are useless, and no picture is lost."""
+        """Tell whether parts of the stream overlap. If times only repeat, they are useless, but no picture is lost."""
         return self._timeline is not None and self._stream.index in self._timeline.going_back
 
 
 def has_guessed_times(format_name: str, stream: Any) -> bool:
-    """Tell whether a stream's times are ffmpeg's guesses; to be asked after its first frame is decoded.
+    """Tell whether a stream's times are ffmpeg's guesses. Call it after the first frame is decoded.
 
-    AVI keeps no times of presentation: what ffmpeg guesses is wrong where pictures are stored out of order.
+    AVI has no times of presentation. ffmpeg's guesses are wrong if pictures are not stored in the order shown.
     """
     return format_name == "avi" and bool(stream.codec_context.has_b_frames)
 
@@ -180,8 +180,8 @@ class Converter:
     """Turns decoded frames into upright BGR images.
 
     Args:
-        width: of the clip's largest picture, upright and with square pixels.
-        height: of the same picture.
+        width: width of the clip's largest picture, upright and with square pixels.
+        height: height of the same picture.
 
     """
 
@@ -193,7 +193,7 @@ class Converter:
         self._images = _Images()
 
     def __call__(self, picture: Any, shape: Shape) -> np.ndarray:
-        """Return (H, W, 3) uint8 in BGR, of the picture's own shape, scaled to fit the largest, lying or standing."""
+        """Return (H, W, 3) uint8 in BGR with the picture's own shape, scaled to fit the largest, upright or lying."""
         if shape != self._shape:
             size = fit_size(shape.upright_size, self._box)
             self._shape, self._size = shape, size[::-1] if shape.upright.transpose else size
@@ -204,21 +204,21 @@ class Converter:
         )
         image = self._images.take((height, width, 3))
         plane: Any = scaled.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(height, -1)  # each may be longer than the picture's
+        rows = np.frombuffer(plane, np.uint8).reshape(height, -1)  # each stored row may be longer than the picture's
         np.copyto(image.reshape(height, -1), rows[:, : 3 * width])
         return shape.upright.turn(image)
 
 
 class _Images:
-    """Gives memory for images, again when nobody holds the image any more, nor a view of it.
+    """Gives memory for images, and gives it again when neither the image nor a view of it is in use.
 
-    Fresh memory for each costs a fifth of decoding: the system hands it out page by page, and zeroes it.
+    New memory for each image takes a fifth of decoding's time: the system gives it page by page and zeroes it.
     """
 
     def __init__(self) -> None:
         self._images: list[np.ndarray] = []
         alone = [np.empty(0)]
-        self._references = sys.getrefcount(alone[0])  # of an array that only its list holds
+        self._references = sys.getrefcount(alone[0])  # references to an array that only its list holds
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return an array of uint8 with any content."""

@@ -1,4 +1,4 @@
-"""Images as JPEG: how frames and crops are kept."""
+"""Images as JPEG, the form in which frames and crops are kept."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     """Decode a kept image to (H, W, 3) uint8 BGR.
 
     Raises:
-        ValueError: The bytes are no image.
+        ValueError: The bytes are not an image.
     """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:

@@ -1,4 +1,4 @@
-"""How many samples the index of an MP4 or QuickTime file claims, told before libav makes room for each of them.
+"""How many samples the index of an MP4 or QuickTime file claims, read before libav allocates memory for each.
 
 libav takes some 36 bytes of memory for each sample of the index when it opens the file: a file of a kilobyte that
 claims 80 million took 2.9 GB. Of these formats (ISO/IEC 14496-12) only the headers of boxes and the three tables that
@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 #: First boxes of such files.
 _FIRST = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"})
-#: Boxes of boxes in which libav looks for tables.
+#: Boxes that contain boxes, in which libav searches tables.
 _BOXES_OF_BOXES = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mvex", b"edts", b"udta", b"dinf", b"wave"}
 )
-#: Boxes that count samples: where in their content the number stands.
+#: Boxes that count samples, with the place of the number in their content.
 _COUNTS = {b"stsz": 8, b"stz2": 8, b"trun": 4}
 #: Boxes looked at; a fragment a second for a day has fewer.
 _MOST_BOXES = 1 << 20
@@ -27,7 +27,7 @@ def count_claimed_samples(file: BinaryIO) -> int:
     """Add up the samples that the index claims; 0 for a file of another format.
 
     Args:
-        file: Opened for reading; is left anywhere.
+        file: Open for reading; its position changes.
     """
     file.seek(4)
     if file.read(4) not in _FIRST:
@@ -37,7 +37,7 @@ def count_claimed_samples(file: BinaryIO) -> int:
 
 
 def _read_counts(file: BinaryIO, at: int, end: int, depth: int, left: list[int]) -> Iterator[int]:
-    """Give the number of each table between two places; `left` is how many boxes may still be looked at."""
+    """Yield the number of each table between two places; `left` is how many more boxes may be read."""
     while at + 8 <= end and left[0] > 0:
         left[0] -= 1
         file.seek(at)
@@ -51,7 +51,7 @@ def _read_counts(file: BinaryIO, at: int, end: int, depth: int, left: list[int])
             start = at + 16
         stop = end if size == 0 else min(end, at + size)
         if stop < start:
-            return  # damaged: libav goes no further either
+            return  # damaged: libav stops here, too
         if kind in _COUNTS:
             file.seek(start + _COUNTS[kind])
             number = file.read(4)

@@ -1,4 +1,4 @@
-"""Files mapped into memory: giving their pages back."""
+"""Files mapped into memory: how to release their pages."""
 
 import mmap
 
@@ -8,10 +8,10 @@ from store.shard.mapped import MappedRows
 
 
 def release_pages(array: np.ndarray) -> None:
-    """Tell the system that what has been read of a mapped file may leave memory; it is read again when needed.
+    """Tell the system that it may drop the pages of a mapped file that were read; they are read again when needed.
 
-    Pages of a mapped file count as the process's memory until something else wants them: reading an hour of crops would
-    look like 3 GB. Arrays that lie in memory of their own are left alone.
+    Pages of a mapped file count as the process's memory until the system needs them otherwise: reading an hour of crops
+    would look like 3 GB. Arrays that are not mapped are not changed.
     """
     if isinstance(array, MappedRows):
         array.release_pages()

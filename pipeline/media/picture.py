@@ -16,12 +16,12 @@ from pipeline.media.decoding import MOST_PIXELS, Clock, Converter, decode_frames
 from pipeline.media.shapes import Shape, ShapeReader
 from store.text import format_count
 
-# A frame is the table's when their times differ by less: float64 keeps them far better, clocks tick in 1/90000 s or so.
+# A frame belongs to a table's time if they differ by less. float64 is far more exact; clocks tick in about 1/90000 s.
 SAME_TIME_SECONDS = 1e-5
 # A picture may be made from ones shown later: usual encoders go up to 4 ahead, H.264 allows 16. Not converted yet, 8 of
 # 1080p are 25 MB.
 FRAMES_HELD_BACK = 8
-# A key frame is found by when it is decoded, which is so long before it is shown at most.
+# A key frame is found by its time of decoding, which is at most so long before it is shown.
 SEEK_EARLIER_SECONDS = 1.0
 
 
