@@ -49,7 +49,7 @@ def test_kernels_of_all_kinds_of_processors_embed_alike(trained, faces):
 def test_kernel_refuses_arrays_that_do_not_fit(network, faces):
     kernel = find_kernel("float32")
     arrays = pack_weights(network, "float32")
-    rows = np.empty((2, 512), np.float32)
+    rows = np.zeros((2, 512), np.float32)
     with pytest.raises(ValueError, match="61 arrays of weights must be 62"):
         kernel(faces[:2], rows, arrays[:-1], False)
     with pytest.raises(ValueError, match="array 3 of the weights has 64 numbers: it must have 147456"):
