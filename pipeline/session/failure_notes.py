@@ -53,4 +53,6 @@ class FailureNotes:
         """List the failures here and on other hosts; a failure elsewhere may have ended this host's run early."""
         if config.is_scheduler_local():
             return self.told
-        return [*self.told, *read_failures(self._folder, without=socket.gethostname())]
+        # Another process of this host may have recorded other failures.
+        own = {f"on {socket.gethostname()}: {failure}" for failure in self.told}
+        return [*self.told, *(failure for failure in read_failures(self._folder) if failure not in own)]

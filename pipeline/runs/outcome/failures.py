@@ -14,13 +14,8 @@ from store.json_files import check_integer, check_text, read_object
 _OLD_FILE = "failures.json"
 
 
-def read_failures(folder: Path, *, without: str | None = None) -> list[str]:
-    """Read what failed in the last run: one sentence for each failure, the earliest first.
-
-    Args:
-        folder: The folder of runs.
-        without: The name of a host whose failures are left out; None for none.
-    """
+def read_failures(folder: Path) -> list[str]:
+    """Read what failed in the last run: one sentence for each failure, the earliest first."""
     found = []
     for path in _folder(folder).glob("*.json"):
         try:
@@ -31,8 +26,7 @@ def read_failures(folder: Path, *, without: str | None = None) -> list[str]:
             continue
         except (OSError, ValueError, KeyError):
             host, sentence, when = "", f"{path} cannot be read; remove it", 0
-        if host != without:
-            found.append((when, f"on {host}: {sentence}" if host else sentence))
+        found.append((when, f"on {host}: {sentence}" if host else sentence))
     return [sentence for _, sentence in sorted(found)]
 
 

@@ -37,8 +37,14 @@ def test_other_hosts_failures_are_listed_and_ones_own_once(tmp_path, shared):
     notes = FailureNotes(tmp_path)
     write_failure(tmp_path, "faces of 6b", "no space", host="there")
     write_failure(tmp_path, "faces of 7c", "no memory", host="there")
+    write_failure(tmp_path, "faces of 8d", "no time", host="here")
     notes.note("stft of 5a", "no memory")
-    assert notes.list_all() == ["no memory", "on there: no space", "on there: no memory"], "the same here and there"
+    assert notes.list_all() == [
+        "no memory",
+        "on there: no space",
+        "on there: no memory",  # the same as here
+        "on here: no time",  # of another process
+    ]
     assert "on here: no memory" in read_failures(tmp_path)
 
 
