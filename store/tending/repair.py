@@ -15,15 +15,16 @@ from store.tending.check import Fault
 from store.tending.removal import check_no_links, parts_of_shard
 from store.text import format_count
 
-#: The stages that are made from a stage's rows. They are set aside with it, since the damage may be older than they,
-#: and since a run makes a stage again only if a stage that needs it is missing.
+#: The files that are made from a file's rows, directly or not. They are set aside with it, because the damage may be
+#: older than they are, and because a run makes a file again only if one that needs it is missing. A test compares this
+#: table with the pipeline's, which this package may not import.
 MADE_FROM = {
     "wav": ("stft",),
     "stft": (),
     "frames": ("pixels", "faces", "crops", "crops_jpeg", "embeddings"),
     "pixels": ("faces", "crops", "crops_jpeg", "embeddings"),
     "faces": ("crops", "crops_jpeg", "embeddings"),
-    "crops": ("embeddings",),
+    "crops": ("crops_jpeg", "embeddings"),
     "crops_jpeg": (),
     "embeddings": (),
 }

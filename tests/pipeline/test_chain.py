@@ -6,6 +6,7 @@ from pipeline.chain import FEATURE_STAGES, NETWORK_TITLES, NETWORKS, STAGES, fin
 from pipeline.shard_tasks import SHARD_TASKS
 from pipeline.stages import _FUNCTIONS
 from store.schema import SCHEMAS
+from store.tending.repair import MADE_FROM
 
 DONE = {"wav", "stft", "frames", "faces", "embeddings"}
 
@@ -15,6 +16,20 @@ def test_the_table_names_every_file_of_a_shard_once():
     made = [file for stage in STAGES.values() for file in stage.made_from]
     assert sorted(files) == sorted(SCHEMAS) == sorted(made)
     assert list(NETWORK_TITLES) == list(NETWORKS)
+
+
+def test_repair_sets_aside_whatever_the_chain_makes_from_a_damaged_file():
+    sources = {file: made_from for stage in STAGES.values() for file, made_from in stage.made_from.items()}
+
+    def rests_on(file, source):
+        return any(each == source or rests_on(each, source) for each in sources[file])
+
+    made = {source: {file for file in sources if rests_on(file, source)} for source in sources}
+    made["faces"] |= {"crops", "crops_jpeg"}  # whose rows are those of the faces
+    # Kept pixels are decoded by the frame table, and are read in place of the clip.
+    made["frames"] |= {"pixels"}
+    made["pixels"] |= made["frames"] - {"pixels"}
+    assert {source: set(files) for source, files in MADE_FROM.items()} == made
 
 
 @pytest.mark.parametrize(
