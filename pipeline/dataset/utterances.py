@@ -1,7 +1,7 @@
 """Utterances from CSV files.
 
 The columns are OMG-Emotion's: `video` and `utterance` are required; `arousal` and `valence` come together or not at
-all; other columns are kept unchanged for the ledger. A row without an utterance is left out with a warning. A fault
+all; other columns are kept unchanged for the ledger. A row with neither of them is left out with a warning. A fault
 that would make a run's results wrong is an error; one message has all such errors.
 """
 
@@ -256,10 +256,10 @@ class _RowReader:
     def read(self, line: int, cells: list[str], warnings: list[str], problems: list[str]) -> Utterance | None:
         """Return a row's utterance; None if the row has none or a wrong one."""
         num_cells, width = len(cells), self._width
-        padded = [*cells[:width], *[""] * (width + 1 - num_cells)] if num_cells <= width else [*cells[:width], ""]
+        padded = [*cells[:width], *[""] * (width + 1 - min(num_cells, width))]
         video, utterance, *labels, link, start, end, group = self._pick(padded)
         if not video and not utterance:
-            warnings.append(f"{self._path}:{line}: row left out: it has no video or no utterance")
+            warnings.append(f"{self._path}:{line}: row left out: it has neither a video nor an utterance")
             return None
         if num_cells > width and any(cells[width:]):
             warnings.append(

@@ -40,7 +40,7 @@ def test_junk_of_the_copies_in_circulation(tmp_path):
         ("v", "utterance_2.mp4", 0.3),
     ]
     assert data.warnings == tuple(
-        f"{tmp_path / 'train.csv'}:{line}: row left out: it has no video or no utterance" for line in (3, 5)
+        f"{tmp_path / 'train.csv'}:{line}: row left out: it has neither a video nor an utterance" for line in (3, 5)
     )
 
 

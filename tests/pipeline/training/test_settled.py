@@ -140,7 +140,7 @@ def test_a_run_says_the_same_whether_or_not_it_looks_at_each_clip(settled, task)
         told.append((ended.returncode, without_times(ended.stdout), without_times(ended.stderr), status.stdout))
     assert told[0] == told[1]
     assert told[0][0] == 0
-    assert "it has no video or no utterance" in told[0][2]
+    assert "it has neither a video nor an utterance" in told[0][2]
     assert json.loads(told[0][3])["missing"] == 1
     assert "nothing has changed since the last run" in log.read_text()
 

@@ -245,7 +245,7 @@ def test_labels_of_files_are_read_as_a_run_reads_them_and_what_is_left_out_is_sa
     content = pickle.loads((folder / "features.pkl").read_bytes())
     assert {split: found["id"] for split, found in content.items()} == {"train": ["v$_$a"], "valid": ["w$_$a"]}
     assert content["train"]["arousal"].tolist() == [0.5]
-    assert "train.csv:4: row left out: it has no video or no utterance" in printed.err
+    assert "train.csv:4: row left out: it has neither a video nor an utterance" in printed.err
     assert "train.csv:3: no labels" in printed.err
     assert "not in the store: 1 of 4 listed utterances (the first: v/missing)" in printed.err
     assert "left out: 1 of 3 utterances, without labels or without a split that MMSA knows" in printed.err
