@@ -174,7 +174,7 @@ def _run(name: str, words: list[str]) -> int:
     else:
         arguments = parser.parse_args(words)
     if entry.needs_data and not any(word.startswith("--dataset") for word in words):
-        check_folder()
+        check_folder("dataset", "videos")
     code = int(module.run(arguments))
     closing.close(name, words, arguments, code)
     return code

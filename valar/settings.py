@@ -71,13 +71,14 @@ def read_file(path: Path) -> Mapping[str, Mapping[str, str]]:
         raise SettingsError(str(error)) from error
 
 
-def check_folder(option: str = "[dataset] videos") -> None:
+def check_folder(section: str, option: str) -> None:
     """Refuse a current folder with neither settings nor the path that tasks.cfg names: mostly it is the wrong folder.
 
     Without this check, the message would name the first thing that is missing, such as weights.
 
     Args:
-        option: Section and name of the option of tasks.cfg whose path must exist.
+        section: Section of tasks.cfg.
+        option: Its option whose path must exist.
 
     Raises:
         SettingsError: The path does not exist; says what to do.
@@ -86,8 +87,7 @@ def check_folder(option: str = "[dataset] videos") -> None:
         return
     from pipeline.settings.config import TASKS_CFG, find_tasks_cfg
 
-    section, name = option.strip("[").split("] ")
-    path = Path(read_file(find_tasks_cfg()).get(section, {}).get(name, "")).expanduser()
+    path = Path(read_file(find_tasks_cfg()).get(section, {}).get(option, "")).expanduser()
     if not path.exists():
         raise SettingsError(
             f"{Path.cwd()} has no {FILE_NAME}, and {TASKS_CFG} alone means {path}, which does not exist; go to the "

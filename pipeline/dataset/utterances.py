@@ -1,8 +1,8 @@
 """Utterances from CSV files.
 
 The columns are OMG-Emotion's: `video` and `utterance` are required; `arousal` and `valence` come together or not at
-all; other columns are kept unchanged for the ledger. A row with neither of them is left out with a warning. A fault
-that would make a run's results wrong is an error; one message has all such errors.
+all; other columns are kept unchanged for the ledger. A row with neither video nor utterance is left out with a
+warning. A fault that would make a run's results wrong is an error; one message has all such errors.
 """
 
 import functools

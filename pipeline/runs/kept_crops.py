@@ -1,5 +1,6 @@
 """What is kept of a shard's aligned faces after their embeddings were computed: `[faces] crops`."""
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline.runs.run import Run
 from store.records.listings import Listing, find_listings
 from store.shard.reader import Shard
 from store.shard.sidecar import sidecar_path
+from store.tables import Stamp, stamp_of
 
 #: The folders' names under which crops may be kept.
 CROPS = ("crops", "crops_jpeg")
@@ -32,16 +34,20 @@ def remove_passing_crops(run: Run, shard: str) -> None:
 
 
 def _is_kept_elsewhere(run: Run, shard: str) -> bool:
-    stamps = [(path, path.stat()) for path in find_listings(run.store) if path.stem != run.name]
-    kept = [_find_kept(path, status.st_size, status.st_mtime_ns) for path, status in stamps]
-    return any(crops == run.fingerprints["crops"] and shard in shards for crops, shards in kept)
+    for path in find_listings(run.store):
+        with contextlib.suppress(FileNotFoundError):  # removed in the meantime: its run needs nothing any more
+            if path.stem != run.name:
+                crops, shards = _find_kept(path, stamp_of(path.stat()))
+                if crops == run.fingerprints["crops"] and shard in shards:
+                    return True
+    return False
 
 
 @functools.lru_cache(maxsize=64)
-def _find_kept(path: Path, size: int, mtime_ns: int) -> tuple[str, frozenset[str]]:
+def _find_kept(path: Path, stamp: Stamp) -> tuple[str, frozenset[str]]:
     """Give the fingerprint and the shards of the raw crops that a listing's run keeps; "" and no shard for none.
 
-    A listing is read only once while its size and time stay the same, and not once for each shard.
+    A listing is read once for each stamp of its file, and not once for each shard.
     """
     listing = Listing.read(path)
     if not listing.keeps("crops"):

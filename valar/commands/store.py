@@ -53,5 +53,5 @@ def add_store(words: list[str], prog: str) -> list[str]:
             return with_store
         if "are required" not in told.getvalue():
             return words  # one word too many: a path that is not a store, as the command itself will say
-    check_folder("[store] root")
+    check_folder("store", "root")
     return with_store

@@ -144,3 +144,12 @@ def test_crops_that_are_not_embedded_yet_stay(store):
     path = write_file(store, "crops", **PASSING)
     remove_passing_crops(make_run(store), SHARD)
     assert path.exists()
+
+
+def test_a_listing_that_gc_removes_meanwhile_keeps_nothing(store, monkeypatch):
+    path = write_file(store, "crops", **PASSING)
+    write_file(store, "embeddings")
+    run = make_run(store)
+    monkeypatch.setattr("pipeline.runs.kept_crops.find_listings", lambda folder: [folder / "roots" / "gone.json"])
+    remove_passing_crops(run, SHARD)
+    assert not path.exists()
