@@ -18,8 +18,8 @@ from store.text import format_count
 
 # A frame belongs to a table's time if they differ by less. float64 is far more exact; clocks tick in about 1/90000 s.
 SAME_TIME_SECONDS = 1e-5
-# A picture may be made from ones shown later: usual encoders go up to 4 ahead, H.264 allows 16. Not converted yet, 8 of
-# 1080p are 25 MB.
+# A picture may depend on pictures that are shown later: usual encoders use up to 4, H.264 allows 16. Before conversion,
+# 8 pictures of 1080p take 25 MB.
 FRAMES_HELD_BACK = 8
 # A key frame is found by its time of decoding, which is at most so long before it is shown.
 SEEK_EARLIER_SECONDS = 1.0
@@ -32,8 +32,8 @@ class Frame:
     Attributes:
         index: its position in the clip's FrameTable.
         time_seconds: when it is shown, relative to the clip's origin.
-        image: (H, W, 3) uint8 in BGR, upright, with square pixels. H and W are the table's, except where a picture's
-            shape differs from that of the clip's largest: it keeps its shape, scaled to fit, lying or standing.
+        image: (H, W, 3) uint8 in BGR, upright, with square pixels. H and W are the table's. Only a picture whose shape
+            differs from that of the clip's largest keeps its own shape, scaled to fit, upright or lying.
 
     """
 
@@ -44,19 +44,19 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameTable:
-    """When a clip shows its pictures, and of what kind they are.
+    """The times of a clip's pictures, and their properties.
 
     Attributes:
         times_seconds: (F,) float64, strictly ascending, relative to the start of the clip's earliest stream.
-        width: of an upright picture with square pixels, the largest one where they differ.
-        height: of the same picture.
-        rotation_degrees: 0, 90, 180 or 270, by which the first picture's stored pixels are turned clockwise to be
+        width: width of an upright picture with square pixels, of the largest one if they differ.
+        height: height of the same picture.
+        rotation_degrees: 0, 90, 180 or 270: how far the first picture's stored pixels are turned clockwise to be
             upright.
-        sample_aspect_ratio: width of a stored pixel over its height; above 1 pictures are widened, below 1
-            heightened, so that no stored pixel is lost; up to 1 % off square they stay as they are.
-        num_frames_listed: how many frames the container claims to have; -1 when it claims nothing.
-        codec: its short name, such as "h264".
-        frame_rate: the average, in frames per second; 0 when it is unknown.
+        sample_aspect_ratio: width of a stored pixel divided by its height. Above 1, pictures are made wider, below 1
+            taller, so that no stored pixel is lost. If it differs from 1 by at most 1 %, they are not scaled.
+        num_frames_listed: number of frames that the container claims; -1 if it claims none.
+        codec: short name of the codec, such as "h264".
+        frame_rate: average in frames per second; 0 if it is unknown.
         message: "" or a sentence about what is odd.
 
     """
@@ -86,39 +86,39 @@ def read_frames(
 
     Args:
         source: the clip.
-        table: what `scan_frames` gave for it; a frame's index is its place there.
-        threads: how many decode; 0 for as many as ffmpeg thinks right.
-        stream: the one that `scan_frames` was told.
-        turn_degrees: as `scan_frames` was told.
-        start_seconds: when in the clip the table's times begin, where the table is of a part of it (`cut_table`).
-        stopping: when it is set, the iteration ends with an InterruptedError at the next packet.
+        table: the result of `scan_frames` for the clip; a frame's index is its place there.
+        threads: number of decoding threads; 0 for ffmpeg's choice.
+        stream: as for `scan_frames`.
+        turn_degrees: as for `scan_frames`.
+        start_seconds: for the table of a part of the clip (`cut_table`): the part's start in the clip.
+        stopping: once it is set, the iteration ends with an InterruptedError at the next packet.
 
     Returns:
-        An iterator of Frame, indices strictly ascending. It also counts what went wrong: see FrameReader. Its `close`
-        closes the file early.
+        An iterator of Frame, indices strictly ascending. It also counts faults: see FrameReader. Its `close` closes the
+        file early.
 
     Raises:
-        MediaError: decode_error, while iterating, when not one frame could be decoded.
-        OSError: while iterating, when the system cannot read the file.
+        MediaError: decode_error, while iterating, if not one frame could be decoded.
+        OSError: while iterating, if the system cannot read the file.
 
     """
     return FrameReader(source, table, threads, stream, turn_degrees, start_seconds, stopping)
 
 
 class FrameReader(Iterator[Frame]):
-    """Frames of a clip, and after them what went wrong.
+    """The frames of a clip, and after the last one the faults.
 
-    Decoders that run in several threads drop good frames next to a broken one, and patch damaged ones with whatever
-    another thread has finished. At the first sign of damage the clip is therefore decoded again with one thread, from
-    where the frames stopped: damage that the decoder reports gives the same pictures with any number of threads. (HEVC
-    damage may go unreported: then a few pixels can depend on it.)
+    Decoders with several threads drop good frames next to a broken one, and repair damaged frames with whatever another
+    thread has finished. So at the first damage, the clip is decoded again with one thread, from the last good frame.
+    Damage that the decoder reports thus gives the same pictures with any number of threads. (HEVC damage may not be
+    reported: then a few pixels can depend on the number of threads.)
 
     Attributes:
-        num_frames: frames given so far.
-        num_bad_packets: packets that could not be read or decoded.
-        num_corrupt: given frames that the decoder repaired or guessed in part.
-        num_untimed: decoded frames left out because their time is not in the table.
-        last_error: ffmpeg's words for the newest error, or "".
+        num_frames: number of frames returned so far.
+        num_bad_packets: number of packets that could not be read or decoded.
+        num_corrupt: number of returned frames that the decoder repaired or guessed in part.
+        num_untimed: number of decoded frames left out because their time is not in the table.
+        last_error: ffmpeg's message of the newest error, or "".
 
     """
 
@@ -154,7 +154,7 @@ class FrameReader(Iterator[Frame]):
 
     @property
     def message(self) -> str:
-        """Return "" or a sentence about what could not be decoded; complete when the iteration is."""
+        """Return "" or a sentence about what could not be decoded; it is complete after the last frame."""
         total = len(self._table.times_seconds)
         missing = total - self.num_frames
         parts = [f"{missing} of {format_count(total, 'frame')} could not be decoded"] if missing > 0 else []
@@ -171,7 +171,7 @@ class FrameReader(Iterator[Frame]):
         return "; ".join(parts)
 
     def _read(self, source: Path, threads: int) -> Generator[Frame, None, None]:
-        """Decode in several threads, and once more in one if that met damage or ended early."""
+        """Decode with several threads, and again with one thread if there was damage or the frames ended early."""
         yield from self._decode(source, threads)
         if threads != 1 and (self._damaged or self._previous + 1 < len(self._table.times_seconds)):
             self.num_bad_packets = self.num_untimed = 0
@@ -182,14 +182,14 @@ class FrameReader(Iterator[Frame]):
             raise MediaError("decode_error", f"not one of {format_count(total, 'frame')} could be decoded{detail}")
 
     def _decode(self, source: Path, threads: int) -> Generator[Frame, None, None]:
-        """Give the frames after the newest given one; a part of a clip is sought, and else what precedes it decoded."""
+        """Yield the frames after the last returned one. A part is sought, or the clip is decoded up to it."""
         try:
             yield from self._decode_from(source, threads, may_seek=self._is_part)
         except SoughtTooFarError:
             yield from self._decode_from(source, threads, may_seek=False)
 
     def _seek(self, source: Path, container: Any, stream: Any, clock: Clock) -> bool:
-        """Go to a key frame before the first frame wanted, where the container has an index and its times run on."""
+        """Seek a key frame before the first wanted frame, if the container has an index and its times never jump."""
         seconds = origin_seconds(container) + float(self._times[0]) - SEEK_EARLIER_SECONDS
         is_far = self._times[0] > SEEK_EARLIER_SECONDS
         if not is_far or not can_seek(container, source, self._stopping):
@@ -202,7 +202,7 @@ class FrameReader(Iterator[Frame]):
         return True
 
     def _decode_from(self, source: Path, threads: int, *, may_seek: bool) -> Generator[Frame, None, None]:
-        """Give the frames after the newest given one; with several threads stop before the first damage."""
+        """Yield the frames after the last returned one; with several threads, stop before the first damage."""
         with opened(source) as container:
             stream = video_stream(container, self._stream)
             limit_pixels(stream, max(MOST_PIXELS, self._table.width * self._table.height))
@@ -221,7 +221,7 @@ class FrameReader(Iterator[Frame]):
                         raise SoughtTooFarError
                     sought = False
                     if time > self._times[-1] + SAME_TIME_SECONDS:
-                        break  # what follows is shown later still
+                        break  # all following frames are shown even later
                     if time < self._times[0] - SAME_TIME_SECONDS:
                         shown = picture, shape
                         continue
@@ -236,7 +236,7 @@ class FrameReader(Iterator[Frame]):
                 yield from self._repeat(shown, repeats, len(self._table.times_seconds), convert)
 
     def _give(self, index: int, picture: Any, shape: Shape, convert: Converter) -> Iterator[Frame]:
-        """Give a picture unless it has been given."""
+        """Yield a picture unless it was returned before."""
         if index > self._previous:
             self._previous = index
             self.num_frames += 1
@@ -244,7 +244,7 @@ class FrameReader(Iterator[Frame]):
             yield Frame(index, float(self._table.times_seconds[index]), convert(picture, shape))
 
     def _noting(self, repeats: deque[int], container: Any, stream: Any) -> Callable[[Any], None]:
-        """Return what keeps in mind at which places of the table a picture is to be shown again."""
+        """Return a function that notes at which places of the table a picture is shown again."""
         origin = origin_seconds(container)
 
         def note(packet: Any) -> None:
@@ -257,14 +257,14 @@ class FrameReader(Iterator[Frame]):
     def _repeat(
         self, shown: tuple[Any, Shape] | None, repeats: deque[int], end: int, convert: Converter
     ) -> Iterator[Frame]:
-        """Give a picture again at the places before `end` at which it is to be shown again."""
+        """Yield the last picture again for the places before `end` at which it is shown again."""
         while repeats and repeats[0] < end:
             index = repeats.popleft()
             if shown is not None:
                 yield from self._give(index, *shown, convert)
 
     def _until_damage(self, pictures: Iterator[Any]) -> Iterator[Any]:
-        """Hold pictures back for as long as a later one that they are made from may turn out damaged."""
+        """Hold pictures back while a later picture on which they depend may still be damaged."""
         held: deque[Any] = deque()
         for picture in pictures:
             self._damaged = self._damaged or bool(self.num_bad_packets or picture.is_corrupt)
@@ -278,7 +278,7 @@ class FrameReader(Iterator[Frame]):
             yield from held
 
     def _find(self, time: float) -> int | None:
-        """Return the place of a time of the clip in the table; None when it is not there."""
+        """Return the place of a time of the clip in the table; None if the table does not have it."""
         times = self._times
         index = int(np.searchsorted(times, time - SAME_TIME_SECONDS))
         is_there = index < len(times) and abs(times[index] - time) <= SAME_TIME_SECONDS

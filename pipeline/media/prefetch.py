@@ -31,10 +31,10 @@ def prefetch(items: Iterable[Item], depth: int, stopping: threading.Event | None
 
 
 class _Waiting(Generic[Item]):
-    """What is finished and not yet taken, with how it ended behind it.
+    """The finished items that the consumer has not taken, and after them how the iteration ended.
 
-    A producer that is ahead by all that may wait sleeps until half of that is taken: to be woken for each item, and to
-    ask for Python's lock as often, costs as much as decoding a small picture.
+    A producer that has filled the queue sleeps until half of it is taken. To be woken for each item, and to wait for
+    Python's lock each time, would take as long as decoding a small picture.
     """
 
     def __init__(self, depth: int) -> None:

@@ -33,20 +33,20 @@ def scan_frames(
 ) -> FrameTable:
     """Read when each frame is shown; decode only the first and a few key frames, for size and rotation (Section II-B).
 
-    Files whose packets carry no times, or the same time twice, or times that go back, are decoded as a whole, and their
-    frames are timed by the frame rate or left out where they overlap. Frames that the container hides (outside its edit
-    list) are not in the table. Interlaced pictures are taken as they are, both fields in one.
+    A file is decoded as a whole if its packets have no times, the same time twice, or times that go back. Its frames
+    are then timed by the frame rate, or left out where they overlap. Frames that the container hides (outside its edit
+    list) are not in the table. Interlaced pictures are not changed: both fields are in one picture.
 
     Args:
         source: a clip in any container ffmpeg reads.
-        stream: which of the picture streams, counted from 0; by default the one ffmpeg thinks best.
+        stream: which of the picture streams, counted from 0; by default the one that ffmpeg prefers.
         most_pixels: of a picture, stored or with square pixels.
-        turn_degrees: 0, 90, 180 or 270, by which pictures that the file calls upright are still turned clockwise.
+        turn_degrees: 0, 90, 180 or 270: how far pictures are turned clockwise after the file's own rotation.
 
     Raises:
-        MediaError: no_stream without a video stream (cover art is none); decode_error when not one frame can be
-            decoded, or pictures have more pixels.
-        OSError: when the system cannot read the file.
+        MediaError: no_stream if there is no video stream (cover art does not count); decode_error if not one frame can
+            be decoded, or pictures have too many pixels.
+        OSError: if the system cannot read the file.
 
     """
     with opened(source) as container:
@@ -90,11 +90,11 @@ def _time_frames(
     read: Callable[[], Timeline],
     decode: Callable[[], tuple[np.ndarray, str]],
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the frames' times, (F,) float64, from those of the packets where they are of use; and what is odd."""
+    """Return the frames' times, (F,) float64, from the packets' times if these are usable; and a note or ""."""
     origin = origin_seconds(container)
     decoded = [float(value * film.time_base) for value in dts if value is not None]
     guessed, runs_back = has_guessed_times(container.format.name, film), goes_back(decoded)
-    # The whole file is read once more only where its times may jump.
+    # The whole file is read once more only if its times may jump.
     may_jump = not guessed and (runs_back or has_jumps(decoded, origin))
     jumps = read().message if may_jump else ""
     notes = [jumps] if jumps else []
@@ -108,9 +108,9 @@ def _time_frames(
 
 
 def _is_trimmed(stream: Any, times: np.ndarray, origin: float) -> bool:
-    """Tell whether an edit list ends a stream before its last frames, so that those not there are not missed.
+    """Tell whether an edit list ends a stream before its last frames, so that no frame is missing.
 
-    Then the stream's duration is the list's, shorter than all frames take, and the times reach its end.
+    In that case the stream's duration is the list's, which is shorter than all frames, and the times reach its end.
     """
     rate = float(stream.average_rate or 0)
     if not rate or not stream.duration or len(times) == 0:
@@ -121,10 +121,10 @@ def _is_trimmed(stream: Any, times: np.ndarray, origin: float) -> bool:
 
 
 def _scan_packets(container: Any, stream: Any, looks: "_Looks") -> tuple[list[int | None], list[int | None], int]:
-    """Return when every packet that is shown is shown and decoded, and how many are not.
+    """Return for each shown packet when it is shown and when it is decoded, and the number of packets not shown.
 
     Raises:
-        MediaError: when not one frame can be decoded.
+        MediaError: if not one frame can be decoded.
 
     """
     errors: list[Exception] = []
@@ -147,13 +147,13 @@ class _Looks:
     """Decodes the first picture of a stream and a few of its key frames.
 
     Attributes:
-        shapes: of the pictures decoded.
-        is_interlaced: the first one is.
-        errors: of packets before the first picture.
+        shapes: shapes of the decoded pictures.
+        is_interlaced: whether the first picture is interlaced.
+        errors: errors of packets before the first picture.
 
     Args:
-        stream: the one whose packets are seen, all of them in order, then None.
-        most_pixels: of a picture.
+        stream: the stream; `see` gets all its packets in order, then None.
+        most_pixels: largest number of pixels of a picture.
         turn_degrees: see `scan_frames`.
 
     """
@@ -163,7 +163,7 @@ class _Looks:
         self.is_interlaced = False
         self.errors: list[Exception] = []
         self._context = stream.codec_context
-        # Threads would hold the first frame back.
+        # With threads, the decoder would return the first frame late.
         self._context.thread_type, self._context.thread_count = ThreadType.SLICE, 1
         self._reader = ShapeReader(stream, turn_degrees)
         self._most_pixels = most_pixels
@@ -171,10 +171,10 @@ class _Looks:
         self._since_look = 0
 
     def see(self, packet: Any) -> None:
-        """Look at a packet: decode it, keep it for later, or pass.
+        """Decode a packet, keep it for later, or skip it.
 
         Raises:
-            MediaError: its picture has too many pixels.
+            MediaError: The packet's picture has too many pixels.
 
         """
         if not self.shapes:
@@ -211,7 +211,7 @@ class _Looks:
 
 
 def _decode_times(source: Path, ordinal: int | None, most_pixels: int) -> tuple[np.ndarray, str]:
-    """Return the times of the frames that decode, (F,) float64, for files without usable times; and a note or ""."""
+    """Decode a file without usable times; return the times of its frames, (F,) float64, and a note or ""."""
     with opened(source) as container:
         stream = video_stream(container, ordinal)
         limit_pixels(stream, most_pixels)

@@ -75,12 +75,12 @@ class Shape:
 class ShapeReader:
     """Tells the shape of a stream's pictures; give it decoded ones in order, all or key frames alone.
 
-    The pixel shape is the container's until the codec changes its own. A turn that the
-    codec says holds until the next key frame, one of the container for all pictures.
+    The shape of a pixel is the container's until the codec changes its own. A turn from the codec is valid until the
+    next key frame; a turn from the container is valid for all pictures.
 
     Args:
         stream: the stream.
-        turn_degrees: by which pictures that the file calls upright are still to be turned clockwise.
+        turn_degrees: how far pictures are turned clockwise after the file's own rotation.
     """
 
     def __init__(self, stream: Any, turn_degrees: int = 0) -> None:

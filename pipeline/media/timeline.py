@@ -128,13 +128,13 @@ def find_pieces(
 ) -> tuple[Piece, ...]:
     """Find where the times of all streams together jump or start again.
 
-    Where one stream is silent or still while another goes on, nothing jumps.
+    If one stream is silent or still while another one continues, there is no jump.
 
     Args:
-        streams: of each stream the packets in the file's order: time of decoding, start and end, in seconds.
-        origin: of the clip, in the container's time.
-        longest_gap: in seconds; what is longer is closed up,
-        is_pause: unless this says so of it, given how often the times had started again, and its start and end.
+        streams: for each stream its packets in the file's order: time of decoding, start and end, in seconds.
+        origin: origin of the clip, in the container's time.
+        longest_gap: in seconds; a longer gap counts as a jump, unless it is a pause.
+        is_pause: tells whether a gap is a pause, from the number of restarts before it, its start and its end.
     """
     runs: dict[int, list[tuple[float, float]]] = {}
     for stream in streams:
@@ -154,12 +154,12 @@ def find_pieces(
 
 
 class Pauses:
-    """Tells pauses from jumps: what follows a pause goes on from the picture before, a new part begins anew.
+    """Tells pauses from jumps: after a pause the pictures continue the one before, a new part begins with a key frame.
 
     Args:
-        pictures: of each picture stream its packets' times, see `find_pieces`, and which of them are key frames.
-        is_recorders: the clip has a recorder's own clock: where no picture follows, it paused.
-        most: seconds that all pauses together may last.
+        pictures: for each picture stream its packets' times, see `find_pieces`, and which of them are key frames.
+        is_recorders: whether the times are a recorder's clock; then a gap without a picture after it is a pause.
+        most: longest time in seconds of all pauses together.
     """
 
     def __init__(

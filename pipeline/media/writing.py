@@ -23,18 +23,18 @@ def write_clip(
 ) -> None:
     """Write frames and sound as an MP4 file with H.264 and AAC; the same input gives the same bytes.
 
-    The file appears under its name only when it is whole; an existing one is replaced. Sides of an odd number of pixels
-    are kept (the chroma planes are then not subsampled).
+    The file gets its name only when it is complete; an existing file is replaced. Odd widths and heights are kept (the
+    chroma planes are then not subsampled).
 
     Args:
-        target: the file to make; its folder exists. The container is MP4 whatever the name's ending.
-        frames: at least one (H, W, 3) uint8 image in BGR, all of one size; consumed one at a time.
+        target: the file to write; its folder exists. The container is MP4, whatever the name's ending is.
+        frames: at least one (H, W, 3) uint8 image in BGR, all of one size; read one at a time.
         frame_rate: in frames per second, above 0.
         samples: (N,) float32 mono in [-1, 1], values outside are clipped; None for a clip without sound.
-        sample_rate: of `samples`, in Hz.
+        sample_rate: sample rate of `samples`, in Hz.
 
     Raises:
-        ValueError: for no frames, frames of another shape or dtype, or a rate that is not above 0.
+        ValueError: if there are no frames, or frames of another shape or dtype, or a rate that is not above 0.
     """
     if not (np.isfinite(frame_rate) and frame_rate > 0):
         raise ValueError(f"frame_rate is {frame_rate} frames/s; it must be a finite number above 0")
@@ -47,7 +47,7 @@ def write_clip(
 def _write(
     path: Path, frames: Iterable[np.ndarray], rate: Fraction, samples: np.ndarray | None, sample_rate: int
 ) -> None:
-    """Encode everything into `path`, sound interleaved with the pictures as time goes on."""
+    """Encode everything into `path`, sound and pictures interleaved in order of time."""
     images = iter(frames)
     first = _checked(next(images, None), None)
     height, width = first.shape[:2]
@@ -56,7 +56,7 @@ def _write(
         video.width, video.height = width, height
         video.pix_fmt = "yuv420p" if width % 2 == height % 2 == 0 else "yuv444p"
         video.options = {"crf": QUALITY_CRF, "preset": "veryfast", "flags": "+bitexact"}
-        video.codec_context.thread_count = 1  # the number is written into the stream, so it must not be the machine's
+        video.codec_context.thread_count = 1  # it is written into the stream, so not the machine's
         audio = None
         blocks: Iterator[tuple[float, av.AudioFrame]] = iter(())
         if samples is not None:
@@ -79,14 +79,14 @@ def _write(
 
 
 def _chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the first image and the others, each checked against the first."""
+    """Yield the first image and then the others; each must have the first one's shape."""
     yield first
     for image in rest:
         yield _checked(image, first.shape)
 
 
 def _checked(image: np.ndarray | None, shape: tuple[int, ...] | None) -> np.ndarray:
-    """Return the image, contiguous; refuse what cannot be encoded."""
+    """Return the image, contiguous; refuse an image that cannot be encoded."""
     if image is None:
         raise ValueError("a clip needs at least one frame; the iterable of frames is empty")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""A sound stream's decoded frames on the clip's time, and what was damaged on the way."""
+"""A sound stream's decoded frames with the clip's times, and the damage that was found."""
 
 import errno
 import threading
@@ -15,29 +15,29 @@ from pipeline.media.sound.resampling import frame_values, with_values
 from pipeline.media.timeline import LONGEST_GAP_SECONDS, RESTART_SECONDS, Restarts, Timeline
 from store.text import format_count
 
-LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays: slower means it hangs
+LEAST_TIME_LIMIT_SECONDS = 600.0  # sound decodes hundreds of times faster than it plays; if it is slower, it hangs
 MOST_TIME_LIMIT_SECONDS = 24 * 3600.0
-HIGHEST_RATE = 1 << 20  # Hz; no recorder samples faster, and a damaged header may say anything
+HIGHEST_RATE = 1 << 20  # Hz; no recorder has a higher rate, but a damaged header may claim one
 
 
 def time_limit(sound_seconds: float) -> float:
-    """Return for how many seconds so much sound may take, whatever a header says of it."""
+    """Return how many seconds the decoding of so much sound may take, even if a header claims more."""
     return min(LEAST_TIME_LIMIT_SECONDS + max(0.0, sound_seconds), MOST_TIME_LIMIT_SECONDS)
 
 
 class TimesJumpError(Exception):
-    """The sound's times jump or start again: they are to be read together with the picture's."""
+    """The sound's times jump or start again, so they must be read together with the picture's."""
 
 
 class SoundDecoder:
     """Decodes one sound stream.
 
     Attributes:
-        num_packets: read so far.
-        num_bad: packets of them that are cut off or could not be decoded.
-        first_error: ffmpeg's words for the first of them, or "".
-        span_seconds: where the last of the packets ends, in the clip's time.
-        decoded_seconds: how much was decoded.
+        num_packets: number of packets read so far.
+        num_bad: number of those packets that are cut off or could not be decoded.
+        first_error: ffmpeg's message for the first of these, or "".
+        span_seconds: end of the last packet, in the clip's time.
+        decoded_seconds: length of the decoded sound.
 
     """
 
@@ -52,16 +52,16 @@ class SoundDecoder:
         begin_seconds: int = 0,
         stopping: threading.Event | None = None,
     ) -> None:
-        """Get ready.
+        """Prepare decoding.
 
         Args:
             container: an opened clip.
             stream: one of its sound streams, which has a decoder.
-            origin: of the clip, in the container's time; not used with a timeline.
-            timeline: of the clip, where its times are known to jump.
-            may_jump: false without a timeline takes the times as they are.
-            begin_seconds: frames that begin before are left out: the container was sought in.
-            stopping: when it is set, the work ends.
+            origin: the clip's origin in the container's time; not used with a timeline.
+            timeline: the clip's timeline, if its times are known to jump.
+            may_jump: without a timeline, False uses the times unchanged, and True raises an error if they jump.
+            begin_seconds: frames that begin earlier are left out, because the container was sought.
+            stopping: once it is set, the work ends.
 
         """
         self.num_packets = self.num_bad = 0
@@ -77,8 +77,8 @@ class SoundDecoder:
         self._last_ticks: int | None = None
         self._next_seconds = 0.0
         self._rate, self._tick = 0, Fraction(1)
-        self._shift = 0.0  # samples between the container's time and the clip's
-        self._at = 0  # where the newest frame starts in the container's time, in samples
+        self._shift = 0.0  # difference between the container's time and the clip's, in samples
+        self._at = 0  # start of the newest frame in the container's time, in samples
         self._begin_seconds, self._has_begun = begin_seconds, begin_seconds == 0
         stream.codec_context.thread_count = 1
 
@@ -86,10 +86,10 @@ class SoundDecoder:
         """Yield the frames; a frame's `pts` counts samples of its own rate from the clip's origin.
 
         Raises:
-            TimesJumpError: where the times jump and no timeline was given.
-            SoughtTooFarError: when there is no frame before the one to begin with.
-            OSError: when the system cannot read the file.
-            TimeoutError: when it takes ten minutes longer than the sound lasts.
+            TimesJumpError: if the times jump and no timeline was given.
+            SoughtTooFarError: if there is no frame before the first wanted one.
+            OSError: if the system cannot read the file.
+            TimeoutError: if it takes ten minutes longer than the sound lasts.
 
         """
         end, held = 0, None
@@ -106,23 +106,23 @@ class SoundDecoder:
             yield held
 
     def scan(self) -> None:
-        """Read the packets' times alone.
+        """Read only the packets' times.
 
         Raises:
-            TimesJumpError: where the times jump.
-            OSError: when the system cannot read the file.
+            TimesJumpError: if the times jump.
+            OSError: if the system cannot read the file.
 
         """
         for _ in self._packets():
             pass
 
     def check_stopping(self) -> None:
-        """Raise an InterruptedError when the work is to stop: silence that is filled in comes without packets."""
+        """Raise an InterruptedError if the work must stop; filled-in silence has no packets that check this."""
         if self._stopping is not None and self._stopping.is_set():
             raise InterruptedError(errno.EINTR, "the work was stopped", str(self._source))
 
     def note_bad(self, error: Exception) -> None:
-        """Count something that could not be used; raise what is of the system."""
+        """Count an error of the file; raise an error of the system."""
         self.num_bad += 1
         self._note(error)
 
@@ -148,14 +148,14 @@ class SoundDecoder:
             yield packet
 
     def _check(self, packet: Any, last: float) -> float:
-        """Look at a packet's times, put them right where there is a timeline, and return when it is decoded."""
+        """Check a packet's times, correct them if there is a timeline, and return its time of decoding."""
         base = self._base
         seconds = packet.dts * base
         if self._timeline is not None:
             clip_seconds = self._timeline.clip_seconds(self._restarts.after(seconds), seconds)
             ticks = round(clip_seconds / base)
             self._last_ticks = ticks if self._last_ticks is None else max(self._last_ticks + 1, ticks)
-            packet.dts = packet.pts = self._last_ticks  # of sound they are one
+            packet.dts = packet.pts = self._last_ticks  # for sound, both times are the same
         elif self._may_jump:
             goes_on = last - RESTART_SECONDS <= seconds <= last + LONGEST_GAP_SECONDS
             if self._restarts.after(seconds) or not goes_on:
@@ -182,15 +182,15 @@ class SoundDecoder:
         return frames
 
     def _note(self, error: Exception) -> None:
-        """Note damage; raise what is of the system."""
+        """Count damage; raise an error of the system."""
         kind = (type(error), getattr(error, "errno", None))
-        if kind not in self._seen_errors and is_of_system(error, self._source):  # which may read the whole file
+        if kind not in self._seen_errors and is_of_system(error, self._source):  # this may read the whole file
             raise error
         self._seen_errors.add(kind)
         self.first_error = self.first_error or reason(error)
 
     def _place(self, frame: Any) -> bool:
-        """Give a frame its time from the clip's origin; tell whether it is sound at all."""
+        """Set a frame's time from the clip's origin; tell whether it holds sound."""
         rate = frame.sample_rate
         if not 0 < rate <= HIGHEST_RATE or frame.samples <= 0:
             self.num_bad += 1
@@ -214,22 +214,22 @@ class SoundDecoder:
         return True
 
     def _begins(self, frame: Any) -> bool:
-        """Tell whether a frame is one of those wanted."""
+        """Tell whether a frame is wanted."""
         if self._has_begun:
             return True
         seconds = frame.samples / frame.sample_rate
         self._has_begun = frame.pts >= self._begin_seconds * frame.sample_rate
         if self._has_begun:
-            if self.decoded_seconds <= seconds:  # it is the first of all
+            if self.decoded_seconds <= seconds:  # it is the very first frame
                 raise SoughtTooFarError
             self.decoded_seconds = seconds
         return self._has_begun
 
     def _cut_at_end(self, frame: Any, last_packet_ticks: int) -> Any:
-        """Leave off what the last packet of an MP4 file holds beyond the length that the file says.
+        """Remove the samples of an MP4 file's last packet that exceed the file's length.
 
-        An encoder fills up its last packet. ffmpeg leaves that off since version 9; PyAV has version 8. Neither does in
-        a file of fragments, whose header lists no packets.
+        An encoder pads its last packet. ffmpeg removes the padding since version 9; PyAV has version 8. Neither removes
+        it in a file of fragments, whose header lists no packets.
         """
         rate, over = frame.sample_rate, 0
         if not self._stream.frames:
@@ -239,6 +239,6 @@ class SoundDecoder:
         if self._stream.duration and self._timeline is None:
             listed = self._stream.duration * self._stream.time_base * rate
             over = max(over, round(self._at + frame.samples - listed))
-        if not 0 < over <= frame.samples:  # more than a packet: those numbers mean something else
+        if not 0 < over <= frame.samples:  # more than a packet: the numbers have another meaning
             return frame
         return None if over == frame.samples else with_values(frame, frame_values(frame)[:, : frame.samples - over])

@@ -61,17 +61,17 @@ def extract_wav(
         source: a clip in any container of CLIP_FORMATS.
         target: the WAV file to make; its folder exists.
         sample_rate: in Hz.
-        ffmpeg: a binary to run instead of the libraries in the process.
-        stream: which sound stream, from 0; by default the one that ffmpeg thinks best of those that can be decoded.
-        channel: which channel to take, from 0; by default they are mixed.
-        part: from when on and before when in seconds, for those samples alone, without a program: all before it is not
-            read where the container has an index, and nothing after it. The samples are those of the whole's part, but
-            what a decoder remembers of sound long before may differ, and times that a container rounds (Matroska's
-            milliseconds) may move them by that; channels that cancel each other out are told by the part.
-        stopping: when it is set, the work ends with an InterruptedError.
+        ffmpeg: a program to run instead of the libraries in this process.
+        stream: which sound stream, from 0; by default the one that ffmpeg prefers among those that can be decoded.
+        channel: which channel to take, from 0; by default all are mixed.
+        part: start (included) and end (not included) in seconds of the samples to write; not with a program. Nothing
+            after the part is read, and nothing before it if the container has an index. The samples equal those of the
+            whole sound, with two exceptions: a decoder may remember sound from long before, and a container may round
+            its times (Matroska to milliseconds). Whether channels cancel each other out is decided by the part alone.
+        stopping: once it is set, the work ends with an InterruptedError.
 
     Returns:
-        The number of samples written, and what is odd about the sound.
+        The number of samples written, and notes on the sound.
 
     Raises:
         MediaError: no_stream without a sound stream, or without the stream or channel asked for; decode_error when it

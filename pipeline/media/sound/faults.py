@@ -1,4 +1,4 @@
-"""What a listener would notice about a clip's sound: clipping, numbers that are none, an offset, silence."""
+"""Faults that a listener would hear in a clip's sound: clipping, samples that are not numbers, an offset, silence."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from pipeline.media.sound.resampling import frame_values, full_scale
 from store.text import format_count
 
 CLIPPED_SHARE = 0.001  # of the samples of a channel; loud but sound recordings have a few in a million
-FINEST_STEP = 1 / 32768  # of full scale; what is louder than full scale less one step has no number in PCM-16
+FINEST_STEP = 1 / 32768  # of full scale; PCM-16 has no number for a louder sample than full scale less one step
 OFFSET_SHARE = 0.02  # of full scale; microphones and converters stay below 0.5 %
-BLOCK_SAMPLES = 1 << 15  # of each channel, looked at in one go
+BLOCK_SAMPLES = 1 << 15  # of each channel, examined at once
 
 
 class SoundMeter:
@@ -33,7 +33,7 @@ class SoundMeter:
         self._is_silent = True
 
     def take_frame(self, frame: Any) -> tuple[np.ndarray, bool]:
-        """Note a decoded frame; return its samples, (channels, n), all finite, and whether some had to be mended."""
+        """Count a decoded frame; return its samples, (channels, n), all finite, and whether some were replaced."""
         values = frame_values(frame)
         is_mended = values.dtype.kind == "f" and not np.isfinite(values).all()
         if is_mended:
@@ -50,7 +50,7 @@ class SoundMeter:
         return values, is_mended
 
     def take_mixed(self, samples: np.ndarray) -> None:
-        """Note mixed samples, (n,) int16."""
+        """Count mixed samples, (n,) int16."""
         values = samples.astype(np.float64)
         self.num_mixed += len(samples)
         self._sum += int(samples.sum(dtype=np.int64))
@@ -65,7 +65,7 @@ class SoundMeter:
     def channel_powers(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Return the channels' names, as ffmpeg calls them ("FL", "LFE"), and the mean square of each (1: full scale).
 
-        Both are empty where the channels change midway.
+        Both are empty if the channels change midway.
         """
         self._look()
         if len(self._layouts) != 1 or self._num_samples == 0:
@@ -74,7 +74,7 @@ class SoundMeter:
         return names, tuple((self._squares / self._num_samples).tolist())
 
     def notes(self) -> list[str]:
-        """Return a clause for each thing that is odd."""
+        """Return a clause for each fault."""
         self._look()
         notes = []
         if self._is_silent and self.num_mixed:
@@ -99,7 +99,7 @@ class SoundMeter:
             self._clipped = np.pad(self._clipped, (0, max(0, more)))
 
     def _look(self) -> None:
-        """Look at the frames held, all of one format."""
+        """Measure the collected frames, all of one format."""
         if not self._held or self._key is None:
             return
         values = np.concatenate(self._held, axis=1)

@@ -82,7 +82,7 @@ def try_ffmpeg(binary: str) -> str:
     """
     made = np.round(8000 * np.sin(np.arange(TRIAL_RATE) ** 2 / 9e5)).astype(
         np.int16
-    )  # 16000 samples, all alike to none
+    )  # 16000 samples without a pattern that repeats
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "made.wav", Path(folder) / "copy.wav"
         write_wav(source, [made], TRIAL_RATE)

@@ -17,9 +17,9 @@ _UNSIGNED = ("u8", "u8p")  # whose silence is 128
 _DOWNMIX_INFO = struct.Struct("=i4xddddd")  # ffmpeg's AVDownmixInfo
 _LTRT = (2, 3)  # its kinds that are matrix encoded: Lt/Rt and Dolby Pro Logic II
 FRAMES_AT_ONCE = 16  # the work waits until so many are there: asking for each costs as much as the work
-BLOCK_SAMPLES = 8192  # of what comes out
-_UNKNOWN_LAYOUT = " channels"  # what the name of a layout that is nothing but a number of channels ends in
-# Longer silence is given to libswresample in blocks, all but so much of it: it makes room for what it fills in at once.
+BLOCK_SAMPLES = 8192  # samples of a block of the result
+_UNKNOWN_LAYOUT = " channels"  # ending of a layout's name that only counts channels
+# libswresample allocates memory for all the silence that it fills in. It gets all but this of a longer one in blocks.
 LONGEST_FILLED_SECONDS = 10.0
 SILENT_SAMPLES = 1 << 15  # in a block
 
@@ -27,22 +27,22 @@ SILENT_SAMPLES = 1 << 15  # in a block
 class MonoResampler:
     """Mixes, resamples and places decoded frames on the clip's time.
 
-    Silence is put before sound that starts late, once, and into gaps of more than 0.1 s; what overlaps by more than
-    that is dropped. Sound whose format changes midway goes on where it stood: each format has a resampler of its own,
-    which is told how much has been written.
+    Silence is added once before sound that starts late, and in gaps of more than 0.1 s. An overlap of more than 0.1 s
+    is dropped. If the format changes midway, the sound continues at the same place: each format has its own resampler,
+    which knows how many samples were written before.
 
     Attributes:
-        num_samples: of the clip so far.
-        num_formats: of the frames so far; a change back counts, too.
-        equal_mixes: names of the layouts by which ffmpeg cannot mix.
-        num_of_channel: frames that had the channel asked for.
-        without_channel: when the first frame that did not have it begins, in seconds, and how many channels it has.
+        num_samples: number of samples of the clip so far.
+        num_formats: number of formats so far; a change back counts, too.
+        equal_mixes: names of the layouts whose channels ffmpeg cannot mix by weights.
+        num_of_channel: number of frames that had the requested channel.
+        without_channel: start in seconds of the first frame without the requested channel, and its number of channels.
 
     Args:
-        sample_rate: of the result, in Hz.
-        channel: which channel to take, from 0, of frames that have so many; by default ffmpeg mixes them by the weights
-            of their layout, and those of no known layout count alike.
-        num_samples: of the clip that come before and are not wanted.
+        sample_rate: sample rate of the result, in Hz.
+        channel: the channel to take, from 0. By default ffmpeg mixes all by the weights of their layout; channels
+            without a known layout have equal weights.
+        num_samples: number of earlier samples of the clip that are not wanted.
     """
 
     def __init__(self, sample_rate: int, channel: int | None = None, num_samples: int = 0) -> None:
@@ -130,8 +130,8 @@ class MonoResampler:
         rate, layout = frame.sample_rate, frame.layout.name
         if layout.endswith(_UNKNOWN_LAYOUT):
             layout = f"{frame.layout.nb_channels}c"  # the usual one of so many channels, as the program ffmpeg guesses
-        # The option counts samples of the input. 0 makes good every difference at the start; any other one more than
-        # 0.1 s: what is heard on both sides of a change is next to each other.
+        # first_pts counts samples of the input. 0 corrects any difference at the start. Any other value corrects only
+        # more than 0.1 s, so that the sound before and after a change of format stays together.
         written = self._next = round(self.num_samples * rate / self._sample_rate)
         self._graph = graph = Graph()
         self._source = graph.add(

@@ -1,14 +1,13 @@
 """Waveform to short-time Fourier transform; pure, and the only definition of it.
 
-The paper (Section II-A): every 10 ms a Hamming window of 25 ms, 512-point FFT; at 16 kHz those are 160 and 400
-    samples. In letters, with x zero outside the clip and w the periodic Hamming window,
+The paper (Section II-A): every 10 ms a Hamming window of 25 ms, 512-point FFT; at 16 kHz these are 160 and 400 samples.
+With x zero outside the clip, w the periodic Hamming window, t < floor(samples / 160) and f <= 256:
 
-    X[t, f] = sum over n = 0..399 of w[n] x[160 t - 200 + n] exp(-2 pi i f n / 512),   t < floor(samples / 160), f <=
-    256.
+    X[t, f] = sum over n = 0..399 of w[n] x[160 t - 200 + n] exp(-2 pi i f n / 512)
 
-A frame is centred on its time; phases count from the window's first sample. What the paper leaves open is the
-centring, the padding of the window to 512 at its end, and that frames past the last whole hop are left out: 3 s give
-exactly 300.
+A frame is centred on its time; phases count from the window's first sample. Three choices are ours, because the paper
+does not say: the centring, the padding of the window to 512 at its end, and no frame after the last whole hop, so that
+3 s give exactly 300.
 """
 
 from collections.abc import Iterable, Iterator

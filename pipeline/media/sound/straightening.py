@@ -1,4 +1,4 @@
-"""A sound stream copied to a file in which its times run on, for clips whose times jump or start again."""
+"""Copies a sound stream to a file without jumps, for clips whose times jump or start again."""
 
 import threading
 from collections.abc import Iterable
@@ -11,18 +11,18 @@ import av
 from pipeline.media.container import MediaError, is_of_system, opened, packets, reason
 from pipeline.media.timeline import Restarts, Timeline
 
-LEAD_SECONDS = 1.0  # copied sound starts so late, since a packet may lie before the origin and no time below 0 is kept
+LEAD_SECONDS = 1.0  # delay of the copy: a packet may begin before the origin, and times below 0 are lost
 
 
 def copy_sound(
     source: Path, ordinal: int, timeline: Timeline, target: Path, stopping: threading.Event | None = None
 ) -> None:
-    """Copy a sound stream's packets to a file in which its times run on, LEAD_SECONDS later than in the clip.
+    """Copy a sound stream's packets to a file whose times never jump, LEAD_SECONDS later than in the clip.
 
     Raises:
-        MediaError: decode_error when the stream cannot be copied.
-        InterruptedError: `stopping` was set meanwhile.
-        OSError: when the system cannot read the file or write the copy.
+        MediaError: decode_error if the stream cannot be copied.
+        InterruptedError: `stopping` was set.
+        OSError: if the system cannot read the file or write the copy.
 
     """
     with opened(source) as container:
@@ -49,5 +49,5 @@ def _straightened(container: Any, stream: Any, timeline: Timeline, stopping: thr
         seconds = float(packet.dts * base)
         time = timeline.clip_seconds(restarts.after(seconds), seconds) + LEAD_SECONDS
         last = max(last + 1, round(time / base))
-        packet.dts = packet.pts = last  # of sound they are one
+        packet.dts = packet.pts = last  # for sound, both times are the same
         yield packet

@@ -142,7 +142,7 @@ def _decode(
     if resampler.num_formats > 1:
         notes.append("its format changes midway")
     notes += [f"its channels ({name}) have no layout that could be mixed by and count alike" for name in mixes]
-    # Where the format changes the length is guessed from the first part's bit rate.
+    # If the format changes, the container's length is a guess from the first part's bit rate.
     listed = 0.0 if timeline is not None or resampler.num_formats > 1 else listed_end(container, stream) - origin
     notes += compare_lengths(num_samples / job.sample_rate, decoder.span_seconds, listed)
     names, powers = meter.channel_powers()
@@ -208,7 +208,7 @@ def compare_lengths(seconds: float, span_seconds: float, listed_seconds: float) 
 
 
 def listed_end(container: Any, stream: Any) -> float:
-    """Return the time at which the container says that a stream ends, else it itself; 0 where it says nothing."""
+    """Return the end of a stream according to the container, else the end of the container; 0 if neither is given."""
     if stream.duration:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     return ((container.start_time or 0) + (container.duration or 0)) / 1e6
