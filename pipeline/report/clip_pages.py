@@ -55,7 +55,7 @@ def find_worst(rows: Iterable[DetailRow]) -> list[tuple[float, DetailRow]]:
     return sorted(found, key=lambda item: item[0], reverse=True)[:MOST_WORST]
 
 
-def find_best_model(models: Iterable[str]) -> str:
+def find_shown_model(models: Iterable[str]) -> str:
     """Name the model whose errors are shown: Joint, else VNet, else ANet; "" where there is none."""
     given = set(models)
     return next((model for model in reversed(NETWORKS) if model in given), "")
@@ -64,7 +64,7 @@ def find_best_model(models: Iterable[str]) -> str:
 def collect_results(experiment: Experiment, report: Report) -> Results:
     """Collect the predictions and the video's place of every utterance of the report, for the pages."""
     run = experiment.data.run
-    best = find_best_model(model for model, _ in report.rows)
+    shown_model = find_shown_model(model for model, _ in report.rows)
     predictions: dict[str, dict[str, tuple[float, float]]] = {}
     shown: list[str] = []  # over time
     for (model, split), rows in report.rows.items():
@@ -77,14 +77,14 @@ def collect_results(experiment: Experiment, report: Report) -> Results:
                 continue
             of_clip[title_of(model)] = row.values
             # The training split is left out: it is the largest, and its windows would take longer than all others.
-            if model == best and split != "train":
+            if model == shown_model and split != "train":
                 shown.append(name)
     curves = predict_over_time(experiment, shown)
     clips = {
         name: ClipResult(*_find_video(run, name), predictions=found, curve=curves.get(name))
         for name, found in predictions.items()
     }
-    return Results(str(run.videos.resolve()), title_of(best) if best else "", clips)
+    return Results(str(run.videos.resolve()), title_of(shown_model) if shown_model else "", clips)
 
 
 def _find_video(run: Run, name: str) -> tuple[str, float]:

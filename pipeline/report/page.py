@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from pipeline.dataset.utterances import utterance_name
 from pipeline.progress import format_seconds
-from pipeline.report.clip_pages import MOST_WORST, find_best_model, find_worst
+from pipeline.report.clip_pages import MOST_WORST, find_shown_model, find_worst
 from pipeline.report.figures import plots
 from pipeline.report.figures.drawing import Place, collect_points
 from pipeline.report.report_files import Report
@@ -141,7 +141,7 @@ def _describe_split(report: Report, split: str, *, has_pages: bool) -> dict[str,
     points = {model: collect_points(rows) for model, rows in models.items()}
     points = {model: found for model, found in points.items() if len(found.truth)}
     videos = {model: content["models"][model][split].get("videos", {}) for model in points}
-    best = find_best_model(points)
+    best = find_shown_model(points)
 
     def place(name: str) -> Place:
         link = _link_page if has_pages else Place.link

@@ -8,7 +8,7 @@ import pytest
 
 from models.inputs.clips import Clips
 from pipeline.dataset.utterances import Utterance
-from pipeline.report.clip_pages import MOST_WORST, collect_results, find_best_model, find_worst
+from pipeline.report.clip_pages import MOST_WORST, collect_results, find_shown_model, find_worst
 from pipeline.report.report_files import Report
 from pipeline.report.rows import DetailRow
 from pipeline.runs.outcome.ledger import LedgerRow
@@ -43,7 +43,7 @@ def test_the_worst_are_those_farthest_from_the_truth():
     ("models", "best"), [(["anet", "vnet"], "vnet"), (["joint", "anet", "ridge"], "joint"), (["ridge"], ""), ([], "")]
 )
 def test_the_model_whose_errors_are_shown_is_the_last_network_of_the_chain(models, best):
-    assert find_best_model(models) == best
+    assert find_shown_model(models) == best
 
 
 class Hears:
