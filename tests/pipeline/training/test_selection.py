@@ -209,6 +209,7 @@ def test_a_run_says_which_clips_chose_and_sets_both_choices_side_by_side(finishe
     }
 
 
+@pytest.mark.slow
 def test_the_choice_that_came_first_shows_both_as_soon_as_it_is_run_again(finished):
     alone, first = read_report(finished), (finished.folder / "runs/latest").resolve()
     finished.configure("[run]\nselect_on = train\n")
@@ -217,7 +218,6 @@ def test_the_choice_that_came_first_shows_both_as_soon_as_it_is_run_again(finish
     other, trained = read_report(finished), finished.digests("runs/checkpoints")
     finished.configure("[run]\nselect_on = validation\n")
     status = finished.command("status", "--json")
-    print(status.stdout)
     assert status.returncode == 3, status.stdout
     ended = finished.run()
     assert ended.returncode == 0, ended.stderr
